@@ -1,0 +1,1 @@
+"""Contracts of Relayrun: kinds, run states, events, settings, SQL and migrations."""

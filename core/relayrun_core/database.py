@@ -1,0 +1,121 @@
+"""Connections to Postgres: one pool a process and loop, and what a lost connection looks like."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg import errors
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+logger = logging.getLogger("relayrun.database")
+
+Connection = psycopg.AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
+Role = Literal["api", "runner", "world"]
+T = TypeVar("T")
+
+# A runner that is frozen inside a transaction must not hold its locks for long; the claim ends it sooner.
+_TRANSACTION_TIMEOUT = "60s"
+# Classes of SQLSTATE that say nothing about the statement: connection, resources, operator intervention, limits.
+_TRANSIENT_CLASSES = ("08", "53", "57", "40")
+_LOCK_TRIES = 20
+
+
+class Database:
+    """A pool of autocommit connections with rows as dicts."""
+
+    def __init__(self, pool: Pool, url: str) -> None:
+        self.pool = pool
+        self.url = url
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, url: str, *, role: Role, min_size: int = 1, max_size: int = 10, timeout_seconds: float = 10.0
+    ) -> AsyncIterator["Database"]:
+        """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection."""
+        pool: Pool = AsyncConnectionPool(
+            url,
+            connection_class=psycopg.AsyncConnection[DictRow],
+            kwargs=connection_options(role),
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout_seconds,
+            # After a restart of Postgres every pooled connection is dead at once: keep trying, quickly at first.
+            reconnect_timeout=3600,
+            open=False,
+            name=f"relayrun-{role}",
+        )
+        await pool.open()
+        try:
+            yield cls(pool, url)
+        finally:
+            await pool.close(timeout=1)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection from the pool, in autocommit."""
+        async with self.pool.connection() as conn:
+            yield conn
+
+    async def fetch_all(self, query: str, params: Any = ()) -> list[dict[str, Any]]:
+        """All rows of one statement."""
+        async with self.pool.connection() as conn:
+            return await (await conn.execute(query.encode(), params)).fetchall()
+
+    async def fetch_one(self, query: str, params: Any = ()) -> dict[str, Any] | None:
+        """The first row of one statement, or None."""
+        async with self.pool.connection() as conn:
+            return await (await conn.execute(query.encode(), params)).fetchone()
+
+    async def execute(self, query: str, params: Any = ()) -> int:
+        """Run one statement; the number of rows it touched is returned."""
+        async with self.pool.connection() as conn:
+            return (await conn.execute(query.encode(), params)).rowcount
+
+
+def connection_options(role: Role) -> dict[str, Any]:
+    """Arguments for a connection of this part of the system."""
+    return {
+        "autocommit": True,
+        "row_factory": dict_row,
+        "prepare_threshold": 1,
+        "application_name": f"relayrun-{role}",
+        "options": f"-c transaction_timeout={_TRANSACTION_TIMEOUT} -c idle_in_transaction_session_timeout=10s",
+        "keepalives_idle": 5,
+        "tcp_user_timeout": 10_000,
+        "connect_timeout": 5,
+    }
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the database was away or busy, so that the same call may succeed later."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+    return error.sqlstate[:2] in _TRANSIENT_CLASSES
+
+
+async def breaking_frozen_holders(database: Database, run_id: UUID, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Call `attempt`, a transaction that takes the run's exclusive lock within 250 ms.
+
+    When it cannot, the sessions that hold the lock are ended and it is called again: their process may be frozen
+    between its fence and its commit, and would hold the lock for minutes. A session that is ended in error fails
+    like on a restart of Postgres, and tries again.
+    """
+    for last in (*[False] * (_LOCK_TRIES - 1), True):
+        try:
+            return await attempt()
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            if last:
+                raise
+            row = await database.fetch_one("SELECT relayrun_break_lock_v1(%s) AS ended", (run_id,))
+            logger.warning("ended %s sessions that held the lock", row and row["ended"], extra={"run": str(run_id)})
+    raise AssertionError("unreachable")

@@ -1,0 +1,49 @@
+"""Identifiers: how threads, runs, assistants and events are named. Pure functions."""
+
+import os
+import time
+from uuid import UUID, uuid5
+
+# The namespace of names that owners give to threads; never changes, or names would lose their threads.
+NAMESPACE = UUID("5a1f3c1e-6a59-5d7e-9a0e-5e1a4b7d2c10")
+
+# langgraph-api derives the id of a graph's default assistant with this namespace, so saved ids keep working.
+ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
+
+
+def thread_uuid(owner: str | None, name: str) -> UUID:
+    """The id of the thread that `owner` calls `name`: a UUID-shaped name is the id itself."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return uuid5(NAMESPACE, f"{owner or ''}\0{name}")
+
+
+def default_assistant_id(graph: str) -> UUID:
+    """The id of the assistant that every graph has without anybody creating it."""
+    return uuid5(ASSISTANT_NAMESPACE, graph)
+
+
+def new_run_id() -> UUID:
+    """A random UUID (version 7, RFC 9562) that sorts by creation time, in milliseconds."""
+    stamp = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    raw = bytearray(stamp + os.urandom(10))
+    raw[6] = (raw[6] & 0x0F) | 0x70
+    raw[8] = (raw[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(raw))
+
+
+def event_id(number: int, seq: int) -> str:
+    """What a client sees as an event's id: the n-th run of the thread, and the event's place in that run."""
+    return f"{number}-{seq}"
+
+
+def parse_event_id(text: str) -> tuple[int, int]:
+    """The run's number and the seq of an event id; `-`, `-1` and the empty string mean the start: (0, -1).
+
+    Raises ValueError for anything else that is not an event id.
+    """
+    if text in ("", "-", "-1"):
+        return 0, -1
+    number, _, seq = text.partition("-")
+    return int(number), int(seq)

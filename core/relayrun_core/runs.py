@@ -1,0 +1,128 @@
+"""A run as its parts see it: what was asked (`RunSpec`), what the database knows (`Run`), how it ended (`Outcome`)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from relayrun_core.states import CancelAction, Reason, RunStatus
+
+Durability = Literal["sync", "async", "exit"]
+MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
+
+DEFAULT_STREAM_MODES = ("values", "updates", "messages-tuple", "custom")
+
+
+class BoundAnswer(BaseModel):
+    """A `resume` value, bound to one question when it was accepted, so that no retry can answer another one.
+
+    `answered` is how many answers the task had recorded then: it is sent again only while that number is the same.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    interrupt_id: str
+    value: Any = None
+    task_id: str
+    answered: int = 0
+
+
+class RunSpec(BaseModel):
+    """What a run was asked to do: stored as it is, opaque values untouched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Any = None
+    command: dict[str, Any] | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    stream_modes: list[str] = Field(default_factory=lambda: list(DEFAULT_STREAM_MODES))
+    stream_subgraphs: bool = False
+    interrupt_before: list[str] | Literal["*"] | None = None
+    interrupt_after: list[str] | Literal["*"] | None = None
+    checkpoint_id: str | None = None
+    durability: Durability = "sync"
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    active_deadline_seconds: int = 3600
+    starting_deadline_seconds: int = 86400
+    backoff_limit: int = 2
+    answers: list[BoundAnswer] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What `create_run` needs."""
+
+    run_id: UUID
+    thread_id: UUID
+    agent: str
+    graph: str
+    spec: RunSpec
+    owner: str | None = None
+    thread_name: str | None = None
+    thread_metadata: dict[str, Any] = field(default_factory=dict)
+    assistant_id: UUID | None = None
+    if_not_exists: Literal["create", "reject"] = "create"
+    #: New input on a thread that waits at an interrupt is refused instead of abandoning the question.
+    require_not_interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of `runs`."""
+
+    run_id: UUID
+    seq: int
+    thread_id: UUID
+    number: int
+    owner: str | None
+    agent: str
+    graph: str
+    assistant_id: UUID | None
+    status: RunStatus
+    reason: Reason | None
+    message: str | None
+    spec: RunSpec
+    attempt: int
+    holder: UUID | None
+    runner: str | None
+    progress: int
+    failed_attempts: int
+    suspect: bool
+    not_before: datetime | None
+    cancel_requested_at: datetime | None
+    cancel_action: CancelAction | None
+    error: dict[str, Any] | None
+    checkpoint_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PendingInterrupt:
+    """A question a thread waits at: `answered` counts the answers its task has recorded already."""
+
+    id: str
+    value: Any
+    task_id: str
+    answered: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `values`, `interrupts` None: the thread's stay as they are.
+
+    `error` is `{"error": <exception type>, "message": …, "node": …, "traceback": …}`.
+    """
+
+    reason: Reason
+    message: str = ""
+    values: bytes | None = None
+    interrupts: tuple[PendingInterrupt, ...] | None = None
+    error: dict[str, Any] | None = None
+    checkpoint_id: str | None = None

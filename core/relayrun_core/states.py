@@ -1,0 +1,71 @@
+"""The states of runs and threads, and the reasons why a run ended.
+
+```
+             claim                 finish
+  pending ──────────▶ running ──────────────▶ success | interrupted | error | timeout | cancelled
+     ▲                   │                        (a finished run never changes)
+     └───────────────────┘  drained, or backing off
+```
+"""
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """Where a run is. `interrupted` means that it waits for a person's input."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCESS = "success"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended for good."""
+        return self not in (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class ThreadStatus(StrEnum):
+    """Where a thread is, in the words of the LangGraph Agent Server."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+
+class Reason(StrEnum):
+    """Why a run ended, in the words of Kubernetes conditions."""
+
+    SUCCEEDED = "Succeeded"
+    WAITING_FOR_INPUT = "WaitingForInput"
+    GRAPH_ERROR = "GraphError"
+    BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    STARTING_DEADLINE_EXCEEDED = "StartingDeadlineExceeded"
+    CANCELLED = "Cancelled"
+    INVALID_RUN = "InvalidRun"
+
+    @property
+    def status(self) -> RunStatus:
+        """The status of a run that ended for this reason."""
+        return _STATUS_OF_REASON.get(self, RunStatus.ERROR)
+
+
+class CancelAction(StrEnum):
+    """What becomes of a cancelled run's work: kept up to its last step, or undone."""
+
+    INTERRUPT = "interrupt"
+    ROLLBACK = "rollback"
+
+
+_STATUS_OF_REASON = {
+    Reason.SUCCEEDED: RunStatus.SUCCESS,
+    Reason.WAITING_FOR_INPUT: RunStatus.INTERRUPTED,
+    Reason.DEADLINE_EXCEEDED: RunStatus.TIMEOUT,
+    Reason.STARTING_DEADLINE_EXCEEDED: RunStatus.TIMEOUT,
+    Reason.CANCELLED: RunStatus.CANCELLED,
+}

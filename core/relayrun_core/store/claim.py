@@ -1,0 +1,136 @@
+"""Claim and release: which attempt holds a run."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.runs import Run
+from relayrun_core.store.notify import notify
+from relayrun_core.store.rows import RUN_COLUMNS, to_run
+
+_CLAIM = """
+SELECT answer, detail FROM relayrun_claim_v1(
+    %(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s)"""
+_GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
+_RELEASE = "SELECT relayrun_release_v1(%s, %s) AS released"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A runner's wish to execute a run.
+
+    `holder` names the runner *process*. `excused`: the runner before was drained or deleted, so its attempt is not
+    held against the run. `alone`: nothing else runs on this runner.
+    """
+
+    run_id: UUID
+    attempt: int
+    holder: UUID
+    runner: str
+    excused: bool = False
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The attempt holds the run now."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The run has ended; `run` says how."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A newer attempt exists."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class ThreadBusy:
+    """An older run of the thread is unfinished."""
+
+    by: UUID
+
+
+@dataclass(frozen=True)
+class BackOff:
+    """The run waits: for `seconds`, and, when it is a suspect, for a runner of its own. `attempt` is the newest."""
+
+    seconds: float
+    suspect: bool
+    attempt: int
+
+
+@dataclass(frozen=True)
+class NotFound:
+    """There is no such run."""
+
+
+Answer = Claimed | Finished | Stale | ThreadBusy | BackOff | NotFound
+
+
+async def claim(database: Database, wish: Claim) -> Answer:
+    """Ask for the run. Idempotent for the same holder and attempt. Ends sessions that are frozen on its lock."""
+    params = {
+        "run": wish.run_id,
+        "attempt": wish.attempt,
+        "holder": wish.holder,
+        "runner": wish.runner,
+        "excused": wish.excused,
+        "alone": wish.alone,
+    }
+
+    async def attempt() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        # One round trip; the second statement's snapshot sees what the first one did.
+        async with (
+            database.connection() as conn,
+            conn.pipeline(),
+            conn.cursor() as first,
+            conn.cursor() as second,
+        ):
+            await first.execute(_CLAIM.encode(), params)
+            await second.execute(_GET.encode(), (wish.run_id,))
+            return await first.fetchone(), await second.fetchone()
+
+    answer, row = await breaking_frozen_holders(database, wish.run_id, attempt)
+    if answer is None or row is None:
+        return NotFound()
+    detail = answer["detail"]
+    match answer["answer"]:
+        case "Claimed":
+            return Claimed(to_run(row))
+        case "Finished":
+            await notify(database, wish.run_id)
+            return Finished(to_run(row))
+        case "Stale":
+            return Stale(detail["attempt"])
+        case "ThreadBusy":
+            return ThreadBusy(UUID(detail["by"]))
+        case "BackOff":
+            return BackOff(float(detail["seconds"]), detail["suspect"], detail["attempt"])
+        case _:
+            return NotFound()
+
+
+async def release(database: Database, run_id: UUID, attempt: int) -> bool:
+    """Give a run back that a draining runner stopped between two steps; False when the attempt did not hold it."""
+
+    async def release_once() -> dict[str, Any] | None:
+        return await database.fetch_one(_RELEASE, (run_id, attempt))
+
+    row = await breaking_frozen_holders(database, run_id, release_once)
+    await notify(database, run_id)
+    return bool(row and row["released"])
+
+
+__all__ = [
+    "Answer", "BackOff", "Claim", "Claimed", "Finished", "NotFound", "Stale", "ThreadBusy", "claim", "release",
+]  # fmt: skip

@@ -1,0 +1,61 @@
+"""Finish: how a run ends, once and for good."""
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt
+from relayrun_core.runs import Outcome
+from relayrun_core.store.notify import notify
+
+_FINISH = """
+SELECT relayrun_finish_v1(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s::jsonb,
+                          %(interrupts)s::jsonb, %(error)s::jsonb, %(checkpoint)s) AS answer"""
+
+
+async def finish(database: Database, run_id: UUID, attempt: int, outcome: Outcome) -> None:
+    """End the run as its attempt found it. Telling it twice is a success.
+
+    An accepted cancel wins: the run is then cancelled, whatever the outcome says. Raises StaleAttempt when the
+    attempt does not hold the run any more, RunNotFound.
+    """
+    answer = await _finish(database, run_id, attempt, outcome)
+    if answer in ("Stale", "AlreadyFinished"):
+        raise StaleAttempt(f"attempt {attempt} does not hold run {run_id}: another attempt goes on with it")
+
+
+async def finish_from_outside(database: Database, run_id: UUID, outcome: Outcome) -> None:
+    """End the run by decision: a deadline, a cancel, an invalid run. No runner can write to it afterwards.
+
+    Raises RunFinished when it had ended before, RunNotFound.
+    """
+    if await _finish(database, run_id, None, outcome) == "AlreadyFinished":
+        raise RunFinished(f"run {run_id} has ended already")
+
+
+async def _finish(database: Database, run_id: UUID, attempt: int | None, outcome: Outcome) -> str:
+    interrupts = None if outcome.interrupts is None else [asdict(entry) for entry in outcome.interrupts]
+    params = {
+        "run": run_id,
+        "attempt": attempt,
+        "status": outcome.reason.status.value,
+        "reason": outcome.reason.value,
+        "message": outcome.message,
+        "values": None if outcome.values is None else outcome.values.decode(),
+        "interrupts": None if interrupts is None else orjson.dumps(interrupts).decode(),
+        "error": None if outcome.error is None else orjson.dumps(outcome.error).decode(),
+        "checkpoint": outcome.checkpoint_id,
+    }
+
+    async def finish_once() -> dict[str, Any] | None:
+        return await database.fetch_one(_FINISH, params)
+
+    row = await breaking_frozen_holders(database, run_id, finish_once)
+    answer = str(row["answer"]) if row else "NotFound"
+    if answer == "NotFound":
+        raise RunNotFound(f"run {run_id} does not exist")
+    await notify(database, run_id)
+    return answer

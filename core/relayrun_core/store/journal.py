@@ -1,0 +1,67 @@
+"""The journal: a run's events, in order, to be replayed from anywhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from relayrun_core.database import Connection, Database
+
+_APPEND = "SELECT relayrun_append_v1(%s, %s, %s, %s, %s)"
+_READ = """
+SELECT seq, event, data FROM run_events WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s"""
+_DELETE_OLD = """
+DELETE FROM run_events WHERE run_id IN (
+    SELECT r.run_id FROM runs r
+    WHERE r.finished_at < now() - %s AND EXISTS (SELECT 1 FROM run_events e WHERE e.run_id = r.run_id)
+    ORDER BY r.finished_at LIMIT %s)"""
+
+#: Every run's last event.
+END = "end"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; `data` is JSON. `seq` = attempt · 2^32 + n, so a later attempt's events come later."""
+
+    seq: int
+    event: str
+    data: bytes
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that wrote it."""
+        return self.seq >> 32
+
+
+def first_seq(attempt: int) -> int:
+    """The seq of an attempt's first event."""
+    return (attempt << 32) + 1
+
+
+async def append(conn: Connection, run_id: UUID, attempt: int, events: Sequence[Event]) -> None:
+    """Append events in one asynchronous commit behind the fence; events that are there already are skipped.
+
+    Raises psycopg's error with SQLSTATE `RR001` when the attempt does not hold the run (`is_stale` tells).
+    """
+    await conn.execute(
+        _APPEND.encode(),
+        (
+            run_id,
+            attempt,
+            [event.seq for event in events],
+            [event.event for event in events],
+            [event.data.decode() for event in events],
+        ),
+    )
+
+
+async def read_events(database: Database, run_id: UUID, after_seq: int, limit: int = 500) -> list[Event]:
+    """At most `limit` events behind `after_seq`, in order."""
+    rows = await database.fetch_all(_READ, (run_id, after_seq, limit))
+    return [Event(row["seq"], row["event"], row["data"].encode()) for row in rows]
+
+
+async def delete_old_events(database: Database, older_than: timedelta, batch: int = 100) -> int:
+    """Forget the journals of at most `batch` runs that finished that long ago; the number of events is returned."""
+    return await database.execute(_DELETE_OLD, (older_than, batch))

@@ -1,0 +1,130 @@
+"""Runs: accepted, looked up, cancelled."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.errors import (
+    ResumeConflict,
+    RunFinished,
+    RunNotFound,
+    ThreadBusyError,
+    ThreadInterrupted,
+    ThreadNotFound,
+)
+from relayrun_core.runs import NewRun, Run
+from relayrun_core.states import CancelAction, RunStatus
+from relayrun_core.store.notify import RUNS_CHANNEL, notify
+from relayrun_core.store.rows import RUN_COLUMNS, to_run
+
+_CREATE = """
+SELECT relayrun_create_run_v1(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
+                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s) AS answer"""
+_NOTIFY = "SELECT relayrun_notify_v1(%s, %s)"
+_GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
+_GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
+_UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
+_LIST = f"""
+SELECT {RUN_COLUMNS} FROM runs r
+WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
+ORDER BY r.seq DESC LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608
+_CANCEL = "SELECT relayrun_cancel_v1(%s, %s) AS answer"
+_DELETE = "DELETE FROM runs WHERE run_id = %s AND status NOT IN ('pending', 'running')"
+
+_REFUSALS: dict[str, tuple[type[Exception], str]] = {
+    "ThreadNotFound": (ThreadNotFound, "thread {thread} does not exist: create it first"),
+    "ThreadBusy": (
+        ThreadBusyError,
+        "thread {thread} has an unfinished run: wait for it, or use another strategy",
+    ),
+    "ThreadInterrupted": (ThreadInterrupted, "thread {thread} waits for an answer: send `resume`"),
+    "ResumeConflict": (
+        ResumeConflict,
+        "thread {thread} has no question to bind this answer to: look at its interrupts and name one by its id",
+    ),
+}
+
+
+async def create_run(database: Database, new: NewRun) -> None:
+    """Accept a run: once this returns it will be executed, whatever dies.
+
+    Raises ThreadNotFound, ThreadBusyError (strategy reject), ThreadInterrupted or ResumeConflict.
+    """
+    params = {
+        "run": new.run_id,
+        "thread": new.thread_id,
+        "owner": new.owner,
+        "name": new.thread_name,
+        "thread_metadata": orjson.dumps(new.thread_metadata).decode(),
+        "agent": new.agent,
+        "graph": new.graph,
+        "assistant": new.assistant_id,
+        "spec": orjson.dumps(new.spec.model_dump(mode="json", exclude_defaults=False)).decode(),
+        "create": new.if_not_exists == "create",
+        "not_interrupted": new.require_not_interrupted,
+    }
+    async with database.connection() as conn, conn.pipeline() as pipeline, conn.cursor() as cursor:
+        await cursor.execute(_CREATE.encode(), params)
+        # Two transactions in one round trip: the hint must not be part of the commit that makes the run durable.
+        await pipeline.sync()
+        await conn.execute(_NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+        row = await cursor.fetchone()
+    answer = row["answer"] if row else "ThreadNotFound"
+    if answer != "Created":
+        kind, sentence = _REFUSALS[answer]
+        raise kind(sentence.format(thread=new.thread_name or new.thread_id))
+
+
+async def get_run(database: Database, run_id: UUID) -> Run | None:
+    """The run, or None."""
+    row = await database.fetch_one(_GET, (run_id,))
+    return to_run(row) if row else None
+
+
+async def get_runs(database: Database, run_ids: list[UUID]) -> list[Run]:
+    """Those of the runs that exist, in no order."""
+    return [to_run(row) for row in await database.fetch_all(_GET_MANY, (run_ids,))]
+
+
+async def unfinished_runs(database: Database) -> list[Run]:
+    """All pending and running runs, in the order in which they were accepted."""
+    return [to_run(row) for row in await database.fetch_all(_UNFINISHED)]
+
+
+async def list_runs(
+    database: Database,
+    thread_id: UUID,
+    *,
+    status: list[RunStatus] | None = None,
+    limit: int = 10,
+    offset: int = 0,
+) -> list[Run]:
+    """A thread's runs, newest first."""
+    params: dict[str, Any] = {"thread": thread_id, "status": status, "limit": limit, "offset": offset}
+    return [to_run(row) for row in await database.fetch_all(_LIST, params)]
+
+
+async def request_cancel(database: Database, run_id: UUID, action: CancelAction) -> None:
+    """Accept a cancel: a pending run has ended when this returns, a running one ends within its grace.
+
+    Raises RunNotFound, or RunFinished when the run had ended before.
+    """
+
+    async def attempt() -> dict[str, Any] | None:
+        return await database.fetch_one(_CANCEL, (run_id, action.value))
+
+    row = await breaking_frozen_holders(database, run_id, attempt)
+    match row and row["answer"]:
+        case "NotFound":
+            raise RunNotFound(f"run {run_id} does not exist")
+        case "AlreadyFinished":
+            raise RunFinished(f"run {run_id} has ended already: there is nothing to cancel")
+        case _:
+            await notify(database, run_id)
+
+
+async def delete_run(database: Database, run_id: UUID) -> bool:
+    """Forget a finished run and its journal; False when it does not exist or has not finished."""
+    return await database.execute(_DELETE, (run_id,)) > 0
