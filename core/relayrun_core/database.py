@@ -28,9 +28,11 @@ _LOCK_TRIES = 20
 class Database:
     """A pool of autocommit connections with rows as dicts."""
 
-    def __init__(self, pool: Pool, url: str) -> None:
-        self.pool = pool
+    def __init__(self, url: str) -> None:
+        self.pool: Pool
         self.url = url
+        #: Grows with each new connection: that it grew may mean that the server was restarted.
+        self.connections_made = 0
 
     @classmethod
     @asynccontextmanager
@@ -38,7 +40,8 @@ class Database:
         cls, url: str, *, role: Role, min_size: int = 1, max_size: int = 10, timeout_seconds: float = 10.0
     ) -> AsyncIterator["Database"]:
         """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection."""
-        pool: Pool = AsyncConnectionPool(
+        database = cls(url)
+        database.pool = pool = AsyncConnectionPool(
             url,
             connection_class=psycopg.AsyncConnection[DictRow],
             kwargs=connection_options(role),
@@ -48,13 +51,17 @@ class Database:
             # After a restart of Postgres every pooled connection is dead at once: keep trying, quickly at first.
             reconnect_timeout=3600,
             open=False,
+            configure=database._count_connection,
             name=f"relayrun-{role}",
         )
         await pool.open()
         try:
-            yield cls(pool, url)
+            yield database
         finally:
             await pool.close(timeout=1)
+
+    async def _count_connection(self, _: Connection) -> None:
+        self.connections_made += 1
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

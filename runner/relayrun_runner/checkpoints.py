@@ -1,0 +1,160 @@
+"""The fenced saver: LangGraph's Postgres saver, each of whose writes first proves that its attempt holds the run."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import WRITES_IDX_MAP, ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg import AsyncCursor
+from psycopg.rows import DictRow, dict_row
+
+from relayrun_core.database import Database
+from relayrun_core.errors import StaleAttempt
+from relayrun_core.fence import FENCE_PROGRESS, is_stale
+from relayrun_core.runs import Run
+from relayrun_runner.errors import ForeignThread
+from relayrun_runner.retry import until_deadline
+
+T = TypeVar("T")
+Barrier = Callable[[], Awaitable[None]]
+
+_COUNT_ANSWERS = """
+SELECT type, blob FROM checkpoint_writes
+WHERE thread_id = %s AND task_id = %s AND channel = '__resume__' ORDER BY checkpoint_id DESC LIMIT 1"""
+
+_COUNT_BASE_COMMANDS = """
+SELECT count(*) AS count FROM run_base_writes WHERE run_id = %s AND checkpoint_id = %s AND task_id = %s AND idx >= 0"""
+# LangGraph files what belongs to no task, a command's update and goto, under this task id.
+NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
+
+
+class FencedSaver(AsyncPostgresSaver):
+    """One saver an attempt. It takes the place of the graph's own for this call.
+
+    It refuses every thread but the run's, retries a whole call while the database is away (a retry inside a cursor
+    would repeat half of it), and before a checkpoint becomes durable lets the journal catch up, so that no event
+    of a checkpointed step is ever missing.
+    """
+
+    def __init__(self, database: Database, run: Run, deadline: float, barrier: Barrier) -> None:
+        super().__init__(database.pool)
+        self._database = database
+        self.run_id: UUID = run.run_id
+        self.attempt = run.attempt
+        self.thread_id = str(run.thread_id)
+        self._deadline = deadline
+        self._barrier = barrier
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save a checkpoint behind the fence, after the journal has the events of its step."""
+        self._check(config)
+        await self._barrier()
+        put = super().aput
+        return await self._retried(lambda: put(config, checkpoint, metadata, new_versions), "saving a checkpoint")
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Save a task's writes behind the fence."""
+        self._check(config)
+        put = super().aput_writes
+        await self._retried(lambda: put(config, writes, task_id, task_path), "saving a task's writes")
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Read one checkpoint."""
+        self._check(config)
+        get = super().aget_tuple
+        return await self._retried(lambda: get(config), "reading a checkpoint")
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 - the name is LangGraph's
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Read checkpoints, newest first. All are read before the first is given, so that a retry repeats none."""
+        if config is None:
+            raise ForeignThread("a run can only list the checkpoints of its own thread")
+        self._check(config)
+        listing = super().alist
+
+        async def read() -> list[CheckpointTuple]:
+            return [entry async for entry in listing(config, filter=filter, before=before, limit=limit)]
+
+        for entry in await self._retried(read, "listing checkpoints"):
+            yield entry
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Refused: a thread is deleted through the API, when nothing runs on it."""
+        raise ForeignThread(f"a run can not delete thread {thread_id}: delete it through the API")
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Refused: pruning would take the ground from under running attempts."""
+        raise ForeignThread(f"a run can not prune threads ({', '.join(thread_ids)}, {strategy})")
+
+    async def recorded_answers(self, task_id: str) -> int:
+        """How many answers to its questions the task has recorded."""
+
+        async def read() -> DictRow | None:
+            async with self._cursor() as cursor:
+                await cursor.execute(_COUNT_ANSWERS, (self.thread_id, task_id))
+                return await cursor.fetchone()
+
+        row = await self._retried(read, "counting recorded answers")
+        if row is None:
+            return 0
+        value = self.serde.loads_typed((row["type"], row["blob"]))
+        return len(value) if isinstance(value, list) else 1
+
+    async def commands_recorded(self, head: CheckpointTuple) -> bool:
+        """Whether an earlier attempt has saved this run's command (update, goto) beside the head."""
+        saved = sum(
+            1
+            for task_id, channel, _ in head.pending_writes or ()
+            if task_id == NULL_TASK_ID and channel not in WRITES_IDX_MAP
+        )
+
+        async def read() -> DictRow | None:
+            async with self._cursor() as cursor:
+                await cursor.execute(_COUNT_BASE_COMMANDS, (self.run_id, head.checkpoint["id"], NULL_TASK_ID))
+                return await cursor.fetchone()
+
+        row = await self._retried(read, "reading what a command began from")
+        return saved > (row["count"] if row else 0)
+
+    @asynccontextmanager
+    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
+        # Unlike the base class this takes no lock: each call has a connection of its own from the pool.
+        async with self._database.connection() as conn:
+            if not pipeline:
+                async with conn.cursor(binary=True, row_factory=dict_row) as cursor:
+                    yield cursor
+                return
+            # In autocommit a pipeline is one transaction; a failing fence rolls all of it back.
+            async with conn.pipeline(), conn.cursor(binary=True, row_factory=dict_row) as cursor:
+                await cursor.execute(FENCE_PROGRESS, (self.run_id, self.attempt))
+                yield cursor
+
+    async def _retried(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        try:
+            return await until_deadline(call, self._deadline, what)
+        except Exception as error:
+            if is_stale(error):
+                raise StaleAttempt(f"attempt {self.attempt} does not hold run {self.run_id} any more") from error
+            raise
+
+    def _check(self, config: RunnableConfig) -> None:
+        thread_id = str(config["configurable"]["thread_id"])
+        if thread_id != self.thread_id:
+            raise ForeignThread(f"a run can only use the checkpoints of its own thread, not those of {thread_id}")

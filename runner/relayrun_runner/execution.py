@@ -1,0 +1,232 @@
+"""One attempt at one run, from its claim to its end."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained
+from langgraph.pregel import Pregel
+from langgraph.runtime import RunControl
+from langgraph.store.base import BaseStore
+
+from relayrun_core.database import Database
+from relayrun_core.errors import StaleAttempt
+from relayrun_core.runs import Outcome, Run
+from relayrun_core.states import CancelAction, Reason
+from relayrun_core.store.claim import release
+from relayrun_core.store.finish import finish
+from relayrun_runner.board import RunBoard
+from relayrun_runner.checkpoints import FencedSaver
+from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.events import ToldBefore, event_name, graph_modes, is_cached
+from relayrun_runner.goingon import Call, next_call
+from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.journal import Journal
+from relayrun_runner.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
+from relayrun_runner.retry import until_deadline
+from relayrun_runner.serialize import dumps
+from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
+
+logger = logging.getLogger("relayrun.runner")
+
+Graph = Pregel[Any, Any, Any, Any]
+
+# Keys of `configurable` that say where a run writes: ours alone to set.
+_RESERVED = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "run_id")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every execution of a runner uses."""
+
+    registry: GraphRegistry
+    database: Database
+    store: BaseStore | None
+    board: RunBoard
+    workers: WorkerThreads
+
+
+class Execution:
+    """One attempt. `deadline` is in the loop's time."""
+
+    def __init__(self, run: Run, services: Services, deadline: float) -> None:
+        self.claimed = run
+        self._services = services
+        self._deadline = deadline
+        self._control = RunControl()
+        self._journal = Journal(services.database, run, deadline)
+        self._saver = FencedSaver(services.database, run, deadline, self._journal.flushed)
+        self._told = ToldBefore(services.database, run)
+        self._stopped = False
+        self._action: CancelAction | None = None
+        self._work: asyncio.Task[Outcome | None] | None = None
+        self._log = {"run": str(run.run_id), "thread": str(run.thread_id), "attempt": run.attempt}
+
+    def drain(self, reason: str) -> None:
+        """Stop before the next step."""
+        self._control.request_drain(reason)
+
+    def stop(self, action: CancelAction | None) -> None:
+        """Stop at once; None: another attempt has the run, so nothing of it is touched. Only the first call counts."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._action = action
+        if self._work is not None:
+            self._work.cancel()
+
+    async def run(self) -> None:
+        """Execute, and say on the board how it ended."""
+        CURRENT_RUN.set(self.claimed.run_id)
+        logger.info("run started", extra=self._log)
+        run_id, attempt = self.claimed.run_id, self.claimed.attempt
+        try:
+            outcome = await self._until_outcome()
+            if outcome is None:
+                await self._retried(lambda: release(self._services.database, run_id, attempt), "giving the run back")
+                self._services.board.drained(run_id, attempt)
+                logger.info("run drained, it goes on elsewhere", extra=self._log)
+                return
+            await self._finish(outcome)
+            self._services.board.finished(run_id, attempt, outcome)
+            logger.info("run ended: %s", outcome.reason.value, extra=self._log)
+        except (StaleAttempt, DatabaseAway, asyncio.CancelledError) as error:
+            self._services.board.abandoned(run_id, attempt)
+            logger.info("run abandoned here: %s", str(error) or "it was told to stop", extra=self._log)
+        finally:
+            self._services.workers.forget(run_id)
+
+    async def finish_stuck(self) -> None:
+        """Finish the run as cancelled while its node still runs; the process ends behind this."""
+        if self._action is not None:
+            with suppress(StaleAttempt):
+                await self._finish(Outcome(Reason.CANCELLED, "the run was cancelled; its node ignored that"))
+
+    async def _until_outcome(self) -> Outcome | None:
+        """Run the graph beside the journal. None: drained. Raises StaleAttempt, DatabaseAway, CancelledError."""
+        work = self._work = asyncio.create_task(self._run_graph(), name="graph")
+        writing = asyncio.create_task(self._journal.run(), name="journal")
+        if self._stopped:
+            work.cancel()
+        try:
+            await asyncio.wait((work, writing), return_when=asyncio.FIRST_COMPLETED)
+            if writing.done() and not work.done():
+                writing.result()  # raises: the journal ends only by failing
+            return await work
+        finally:
+            for task in (work, writing):
+                task.cancel()
+            await asyncio.gather(work, writing, return_exceptions=True)
+
+    async def _run_graph(self) -> Outcome | None:
+        run = self.claimed
+        await self._journal.emit("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
+        config = self._config()
+        try:
+            async with self._services.registry.open(run.graph, config, context=run.spec.context) as loaded:
+                graph = loaded.copy({"checkpointer": self._saver, "store": self._services.store or loaded.store})
+                return await self._call(graph, config)
+        except (StaleAttempt, DatabaseAway):
+            raise
+        except Exception as error:
+            # The graph could not even be opened, or what it left could not be read.
+            logger.warning("run failed before its graph ran", exc_info=error, extra=self._log)
+            return Outcome(Reason.GRAPH_ERROR, f"{type(error).__name__}", error=describe(error, run.attempt, None))
+
+    async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
+        try:
+            call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
+            if isinstance(call, Call):
+                await self._stream(graph, config, call)
+            outcome = await settled_outcome(graph, self._saver, _of_thread(config))
+        except GraphDrained:
+            outcome = None
+        except (StaleAttempt, DatabaseAway):
+            raise
+        except asyncio.CancelledError:
+            if self._action is None:
+                raise
+            # The grace ends the process if a thread never stops.
+            await self._services.workers.idle(self.claimed.run_id)
+            outcome = await stopped_outcome(graph, self._saver, _of_thread(config))
+        except Exception as error:
+            if (lost := _ours(error)) is not None:
+                raise lost from error
+            logger.info("the graph raised", exc_info=error, extra=self._log)
+            outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
+        await self._journal.flushed()
+        return outcome
+
+    async def _stream(self, graph: Graph, config: RunnableConfig, call: Call) -> None:
+        spec = self.claimed.spec
+        configurable = dict(config["configurable"])
+        if call.checkpoint_id is not None:
+            configurable["checkpoint_id"] = call.checkpoint_id
+        options: dict[str, Any] = {
+            "context": spec.context,
+            "stream_mode": graph_modes(spec.stream_modes),
+            "interrupt_before": spec.interrupt_before,
+            "interrupt_after": spec.interrupt_after,
+            "durability": spec.durability,
+            "control": self._control,
+            "subgraphs": spec.stream_subgraphs,
+        }
+        where: RunnableConfig = {**config, "configurable": configurable}
+        async for chunk in graph.astream(call.input, where, **options):
+            namespace, mode, data = chunk if spec.stream_subgraphs else ((), *chunk)
+            name = event_name(mode, namespace)
+            if is_cached(mode, data) and await self._told.contains(name, data):
+                continue
+            await self._journal.emit(name, dumps(data))
+
+    async def _finish(self, outcome: Outcome) -> None:
+        run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
+        await self._retried(lambda: finish(database, run_id, attempt, outcome), "finishing the run")
+
+    async def _retried(self, call: Any, what: str) -> None:
+        # What was computed is worth more than the deadline: the engine decides about that one.
+        await until_deadline(call, float("inf"), what)
+
+    def _config(self) -> RunnableConfig:
+        run, spec = self.claimed, self.claimed.spec
+        given = {
+            key: value
+            for key, value in (spec.config.get("configurable") or {}).items()
+            if key not in _RESERVED and not key.startswith("__pregel")
+        }
+        # Checkpoints carry the run's id: that is how the next attempt knows its own.
+        identity = {"run_id": str(run.run_id), "graph_id": run.graph}
+        if run.assistant_id is not None:
+            identity["assistant_id"] = str(run.assistant_id)
+        config: dict[str, Any] = {
+            **{
+                key: value
+                for key, value in spec.config.items()
+                if key in ("tags", "recursion_limit", "max_concurrency")
+            },
+            "configurable": {**given, **identity, "thread_id": str(run.thread_id)},
+            "metadata": {**(spec.config.get("metadata") or {}), **spec.metadata, **identity},
+        }
+        if run.attempt == 1:
+            # As the trace's id; a second attempt under the same id would overwrite the first one's trace.
+            config["run_id"] = run.run_id
+        return config  # type: ignore[return-value]
+
+
+def _of_thread(config: RunnableConfig) -> RunnableConfig:
+    return {"configurable": {"thread_id": config["configurable"]["thread_id"]}}
+
+
+def _ours(error: BaseException) -> StaleAttempt | DatabaseAway | None:
+    """Our own exception, where an exception group or the author's code has wrapped it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (StaleAttempt, DatabaseAway)):
+            return seen
+        if isinstance(seen, BaseExceptionGroup):
+            return next((found for part in seen.exceptions if (found := _ours(part)) is not None), None)
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,50 @@
+"""The threads that sync nodes run in: which of them still work for a run after it was cancelled.
+
+A thread cannot be stopped. A node that ignores its cancel is found here, and its process is ended.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: The run whose code is executing in this context.
+CURRENT_RUN: ContextVar[UUID | None] = ContextVar("relayrun_current_run", default=None)
+
+# Sync nodes block their thread for as long as a model takes; the saver's own short jobs need threads beside them.
+_THREADS_PER_SLOT = 8
+_THREADS_BESIDE = 16
+
+
+class WorkerThreads(ThreadPoolExecutor):
+    """The loop's default executor. It knows which run each job belongs to."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(max_workers=slots * _THREADS_PER_SLOT + _THREADS_BESIDE, thread_name_prefix="node")
+        self._jobs: defaultdict[UUID, set[Future[Any]]] = defaultdict(set)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run `fn` in a thread, on behalf of the run of the current context."""
+        future = super().submit(fn, *args, **kwargs)
+        run_id = CURRENT_RUN.get()
+        if run_id is not None:
+            jobs = self._jobs[run_id]
+            jobs.add(future)
+            future.add_done_callback(jobs.discard)
+        return future
+
+    async def idle(self, run_id: UUID) -> None:
+        """Wait until no thread works for the run; jobs of it that have not begun are called off."""
+        jobs = [asyncio.wrap_future(job) for job in list(self._jobs.get(run_id, ())) if not job.cancel()]
+        if jobs:
+            await asyncio.wait(jobs)
+
+    def forget(self, run_id: UUID) -> None:
+        """The run has ended."""
+        self._jobs.pop(run_id, None)
