@@ -69,6 +69,21 @@ class Database:
         async with self.pool.connection() as conn:
             yield conn
 
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[tuple[Connection, psycopg.AsyncPipeline]]:
+        """A connection in pipeline mode: what is sent until the next sync is one transaction and one round trip.
+
+        After an error the connection is closed. psycopg counts statements as prepared whose preparation the server
+        skipped in the aborted pipeline, and would use them later ("prepared statement does not exist").
+        """
+        async with self.pool.connection() as conn:
+            try:
+                async with conn.pipeline() as pipeline:
+                    yield conn, pipeline
+            except BaseException:
+                await conn.close()
+                raise
+
     async def fetch_all(self, query: str, params: Any = ()) -> list[dict[str, Any]]:
         """All rows of one statement."""
         async with self.pool.connection() as conn:

@@ -136,15 +136,17 @@ class FencedSaver(AsyncPostgresSaver):
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         # Unlike the base class this takes no lock: each call has a connection of its own from the pool.
-        async with self._database.connection() as conn:
-            if not pipeline:
-                async with conn.cursor(binary=True, row_factory=dict_row) as cursor:
-                    yield cursor
-                return
-            # In autocommit a pipeline is one transaction; a failing fence rolls all of it back.
-            async with conn.pipeline(), conn.cursor(binary=True, row_factory=dict_row) as cursor:
-                await cursor.execute(FENCE_PROGRESS, (self.run_id, self.attempt))
+        if not pipeline:
+            async with (
+                self._database.connection() as conn,
+                conn.cursor(binary=True, row_factory=dict_row) as cursor,
+            ):
                 yield cursor
+            return
+        # In autocommit a pipeline is one transaction; a failing fence rolls all of it back.
+        async with self._database.pipeline() as (conn, _), conn.cursor(binary=True, row_factory=dict_row) as cursor:
+            await cursor.execute(FENCE_PROGRESS, (self.run_id, self.attempt))
+            yield cursor
 
     async def _retried(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         try:

@@ -90,12 +90,7 @@ async def claim(database: Database, wish: Claim) -> Answer:
 
     async def attempt() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         # One round trip; the second statement's snapshot sees what the first one did.
-        async with (
-            database.connection() as conn,
-            conn.pipeline(),
-            conn.cursor() as first,
-            conn.cursor() as second,
-        ):
+        async with database.pipeline() as (conn, _), conn.cursor() as first, conn.cursor() as second:
             await first.execute(_CLAIM.encode(), params)
             await second.execute(_GET.encode(), (wish.run_id,))
             return await first.fetchone(), await second.fetchone()

@@ -65,7 +65,7 @@ async def create_run(database: Database, new: NewRun) -> None:
         "create": new.if_not_exists == "create",
         "not_interrupted": new.require_not_interrupted,
     }
-    async with database.connection() as conn, conn.pipeline() as pipeline, conn.cursor() as cursor:
+    async with database.pipeline() as (conn, pipeline), conn.cursor() as cursor:
         await cursor.execute(_CREATE.encode(), params)
         # Two transactions in one round trip: the hint must not be part of the commit that makes the run durable.
         await pipeline.sync()
