@@ -43,7 +43,9 @@ async def test_a_scalar_answer_is_bound_to_the_one_question(database: Database) 
         ({ID: "yes", OTHER_ID: "no"}, (ID,)),
     ],
 )
-async def test_an_answer_without_its_question_is_refused(database: Database, resume: Any, questions: tuple[str, ...]) -> None:
+async def test_an_answer_without_its_question_is_refused(
+    database: Database, resume: Any, questions: tuple[str, ...]
+) -> None:
     run = await asking(database, *(PendingInterrupt(question, "?", "task") for question in questions))
     with pytest.raises(ResumeConflict):
         await accept(database, thread=run.thread_id, command={"resume": resume})

@@ -106,7 +106,9 @@ async def test_every_run_ends_with_one_end_event_behind_all_others(database: Dat
     run = await claimed(database, await accept(database))
     async with database.connection() as conn:
         await append(conn, run.run_id, 1, [Event(first_seq(1), "metadata", b"{}")])
-    await finish(database, run.run_id, 1, Outcome(Reason.GRAPH_ERROR, "KeyError", error={"error": "KeyError", "message": "x"}))
+    await finish(
+        database, run.run_id, 1, Outcome(Reason.GRAPH_ERROR, "KeyError", error={"error": "KeyError", "message": "x"})
+    )
     events = await read_events(database, run.run_id, -1)
     assert [event.event for event in events] == ["metadata", "error", END]
 

@@ -24,8 +24,7 @@ class AgentLoad:
 async def load_by_agent(database: Database) -> list[AgentLoad]:
     """The load of every agent that has unfinished runs."""
     return [
-        AgentLoad(row["agent"], row["running"], row["queued"], row["oldest"])
-        for row in await database.fetch_all(_LOAD)
+        AgentLoad(row["agent"], row["running"], row["queued"], row["oldest"]) for row in await database.fetch_all(_LOAD)
     ]
 
 

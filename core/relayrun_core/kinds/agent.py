@@ -1,0 +1,107 @@
+"""Agent: an image with a `langgraph.json`, its settings and its pool of runners."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from relayrun_core.kinds.base import (
+    API_VERSION,
+    Condition,
+    KubeModel,
+    LocalObjectReference,
+    ObjectMeta,
+    Opaque,
+    SecretKeyReference,
+)
+
+
+class Runners(KubeModel):
+    """The size of the pool."""
+
+    min: int = Field(1, ge=0, description="The fewest runners that are kept, also when idle. 0 is allowed.")
+    max: int = Field(10, ge=1, description="The most runners there may be.")
+    spare: int = Field(1, ge=0, description="Idle runners kept beyond what active and queued runs need.")
+    scale_down_delay_seconds: int = Field(300, ge=0, description="How long a runner must be idle before it leaves.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Runners":
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) must not be greater than max ({self.max})")
+        return self
+
+
+class RunDefaults(KubeModel):
+    """What a run gets where it says nothing itself."""
+
+    active_deadline_seconds: int = Field(3600, ge=1, description="The longest a run may execute, from its start.")
+    backoff_limit: int = Field(2, ge=0, description="Attempts without progress that are allowed after the first.")
+    durability: Literal["Sync", "Async", "Exit"] = Field("Sync", description="When checkpoints become durable.")
+
+
+class UpdateStrategy(KubeModel):
+    """How runners are replaced when the Agent changes."""
+
+    max_unavailable: int = Field(0, ge=0, description="How many runners may be missing meanwhile.")
+    max_surge: int = Field(1, ge=0, description="How many runners there may be too many meanwhile.")
+
+
+class AgentSpec(KubeModel):
+    """What is wanted of an agent."""
+
+    image: str = Field(min_length=1, description="The image with the agent's code, built on the runner image.")
+    image_pull_secrets: list[LocalObjectReference] = Field([], description="Secrets to pull the image with.")
+    config_path: str = Field("/app/langgraph.json", description="Where the image has its langgraph.json.")
+    isolation: Literal["Shared", "Pod"] = Field(
+        "Shared", description="Shared: a runner executes several runs. Pod: one run, then the runner goes."
+    )
+    runs_per_runner: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="How many runs a runner executes at once; only with isolation Shared; default 10.",
+    )
+    runners: Runners = Field(Runners(), description="The size of the pool.")
+    run_defaults: RunDefaults = Field(RunDefaults(), description="What a run gets where it says nothing itself.")
+    run_history_limit: int = Field(100, ge=0, description="How many finished runs without a TTL are kept.")
+    update_strategy: UpdateStrategy = Field(UpdateStrategy(), description="How runners are replaced.")
+    suspend: bool = Field(False, description="Assign nothing new, for maintenance.")
+    database_secret_ref: SecretKeyReference = Field(
+        SecretKeyReference(name="relayrun-postgres", key="uri"), description="Where the database's URL is."
+    )
+    env: list[Opaque] = Field([], description="Environment of the runner, as in a container.")
+    env_from: list[Opaque] = Field([], description="Sources of the runner's environment, as in a container.")
+    pod_template: Opaque = Field({}, description="Merged into the runner's pod (strategic merge; container `runner`).")
+
+    @model_validator(mode="after")
+    def _runs_per_runner_needs_shared(self) -> "AgentSpec":
+        if self.isolation == "Pod" and self.runs_per_runner is not None:
+            raise ValueError("runsPerRunner needs isolation Shared: a runner of isolation Pod executes one run")
+        return self
+
+    @property
+    def slots(self) -> int:
+        """How many runs a runner executes at once."""
+        return 1 if self.isolation == "Pod" else self.runs_per_runner or 10
+
+
+class AgentStatus(KubeModel):
+    """What is observed of an agent."""
+
+    observed_generation: int | None = Field(None, description="The generation this status is about.")
+    conditions: list[Condition] = Field([], description="Ready, and why not.")
+    graphs: list[str] = Field([], description="The graphs that the agent's runners have loaded.")
+    replicas: int = Field(0, description="Runners there are.")
+    ready_replicas: int = Field(0, description="Runners that take runs.")
+    updated_replicas: int = Field(0, description="Runners of the newest template.")
+    active_threads: int = Field(0, description="Threads whose run executes now.")
+    queued_runs: int = Field(0, description="Runs that wait for a slot.")
+
+
+class Agent(KubeModel):
+    """An agent."""
+
+    api_version: Literal["relayrun.dev/v1alpha1"] = API_VERSION
+    kind: Literal["Agent"] = "Agent"
+    metadata: ObjectMeta
+    spec: AgentSpec
+    status: AgentStatus = AgentStatus()
