@@ -18,12 +18,29 @@ WHERE EXISTS (SELECT 1 FROM run_events e WHERE e.run_id = w.run_id AND e.seq > w
    OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = w.run_id)"""
 
 
+_NUMBER = "SELECT number FROM runs WHERE run_id = %s"
+
+PAGE_EVENTS = 500
+PAGE_BYTES = 1_000_000
+
+
 async def read_page(
-    database: Database, run_id: UUID, after_seq: int, *, limit: int = 500, max_bytes: int = 1_000_000
+    database: Database, run_id: UUID, after_seq: int, *, limit: int = PAGE_EVENTS, max_bytes: int = PAGE_BYTES
 ) -> list[Event]:
     """At most `limit` events behind `after_seq`, in order; no more once `max_bytes` are reached."""
     rows = await database.fetch_all(_PAGE, (run_id, after_seq, limit, max_bytes))
     return [Event(row["seq"], row["event"], row["data"].encode()) for row in rows]
+
+
+def is_full(page: list[Event]) -> bool:
+    """Whether the bounds ended the page, so that there may be more behind it."""
+    return len(page) >= PAGE_EVENTS or sum(len(event.data) for event in page) >= PAGE_BYTES
+
+
+async def run_number(database: Database, run_id: UUID) -> int | None:
+    """Which run of its thread this is, or None; what event ids are made of."""
+    row = await database.fetch_one(_NUMBER, (run_id,))
+    return int(row["number"]) if row else None
 
 
 async def runs_with_news(database: Database, positions: Mapping[UUID, int]) -> list[UUID]:

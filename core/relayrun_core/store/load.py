@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from relayrun_core.database import Database
 
 _LOAD = """
-SELECT agent, count(*) FILTER (WHERE status = 'running') AS running, count(*) FILTER (WHERE status = 'pending') AS queued,
+SELECT agent, count(*) FILTER (WHERE status = 'running') AS running,
+    count(*) FILTER (WHERE status = 'pending') AS queued,
     extract(epoch FROM now() - min(created_at) FILTER (WHERE status = 'pending'))::float AS oldest
 FROM runs WHERE status IN ('pending', 'running') GROUP BY agent ORDER BY agent"""
 _VECTOR = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
