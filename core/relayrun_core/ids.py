@@ -19,6 +19,16 @@ def thread_uuid(owner: str | None, name: str) -> UUID:
         return uuid5(NAMESPACE, f"{owner or ''}\0{name}")
 
 
+def inline_run_id(uid: str) -> UUID:
+    """The id of a run whose payload is in its AgentRun: made from that object's `metadata.uid`."""
+    return uuid5(NAMESPACE, f"run\0{uid}")
+
+
+def inline_thread_id(uid: str) -> UUID:
+    """The id of the new thread of a run whose AgentRun, of that `metadata.uid`, names none."""
+    return uuid5(NAMESPACE, f"thread\0{uid}")
+
+
 def default_assistant_id(graph: str) -> UUID:
     """The id of the assistant that every graph has without anybody creating it."""
     return uuid5(ASSISTANT_NAMESPACE, graph)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from relayrun_core.kinds.base import (
     API_VERSION,
     Condition,
+    EnvVar,
     KubeModel,
     LocalObjectReference,
     ObjectMeta,
@@ -49,7 +50,9 @@ class AgentSpec(KubeModel):
     """What is wanted of an agent."""
 
     image: str = Field(min_length=1, description="The image with the agent's code, built on the runner image.")
-    image_pull_secrets: list[LocalObjectReference] = Field([], description="Secrets to pull the image with.")
+    image_pull_secrets: list[LocalObjectReference] = Field(
+        [], max_length=32, description="Secrets to pull the image with."
+    )
     config_path: str = Field("/app/langgraph.json", description="Where the image has its langgraph.json.")
     isolation: Literal["Shared", "Pod"] = Field(
         "Shared", description="Shared: a runner executes several runs. Pod: one run, then the runner goes."
@@ -68,7 +71,7 @@ class AgentSpec(KubeModel):
     database_secret_ref: SecretKeyReference = Field(
         SecretKeyReference(name="relayrun-postgres", key="uri"), description="Where the database's URL is."
     )
-    env: list[Opaque] = Field([], description="Environment of the runner, as in a container.")
+    env: list[EnvVar] = Field([], max_length=256, description="Environment of the runner, as in a container.")
     env_from: list[Opaque] = Field([], description="Sources of the runner's environment, as in a container.")
     pod_template: Opaque = Field({}, description="Merged into the runner's pod (strategic merge; container `runner`).")
 

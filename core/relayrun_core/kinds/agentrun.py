@@ -1,13 +1,16 @@
 """AgentRun: one run of a thread, as anybody with kubectl can apply, watch and delete it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from relayrun_core.kinds.base import API_VERSION, Condition, KubeModel, LocalObjectReference, ObjectMeta, Opaque
 from relayrun_core.runs import DEFAULT_STREAM_MODES
+
+#: The name of a node or of a stream mode.
+Word = Annotated[str, StringConstraints(max_length=256)]
 
 Phase = Literal["Queued", "Running", "Succeeded", "WaitingForInput", "Failed", "Cancelled"]
 
@@ -29,14 +32,18 @@ class AgentRunSpec(KubeModel):
     input: Opaque | None = Field(None, description="The graph's input. At most one of input, command and runId.")
     command: Opaque | None = Field(None, description="A LangGraph command, such as {resume: yes}; needs a thread.")
     run_id: UUID | None = Field(None, description="A run whose payload is in Postgres; set by the API only.")
-    checkpoint_id: str | None = Field(None, description="Fork or replay from this checkpoint.")
+    checkpoint_id: str | None = Field(None, max_length=256, description="Fork or replay from this checkpoint.")
     config: Opaque = Field({}, description="LangGraph configuration of the run.")
     context: Opaque | None = Field(None, description="The graph's static context.")
     run_metadata: Opaque = Field({}, description="Metadata of the run.")
-    stream_modes: list[str] = Field(list(DEFAULT_STREAM_MODES), description="What the journal holds.")
+    stream_modes: list[Word] = Field(list(DEFAULT_STREAM_MODES), max_length=16, description="What the journal holds.")
     stream_subgraphs: bool = Field(False, description="Journal the events of subgraphs too.")
-    interrupt_before: list[str] = Field([], description='Pause before these nodes, or before all with ["*"].')
-    interrupt_after: list[str] = Field([], description='Pause after these nodes, or after all with ["*"].')
+    interrupt_before: list[Word] = Field(
+        [], max_length=256, description='Pause before these nodes, or before all with ["*"].'
+    )
+    interrupt_after: list[Word] = Field(
+        [], max_length=256, description='Pause after these nodes, or after all with ["*"].'
+    )
     durability: Literal["Sync", "Async", "Exit"] | None = Field(None, description="Default: the Agent's.")
     multitask_strategy: Literal["Enqueue", "Reject", "Interrupt", "Rollback"] = Field(
         "Enqueue", description="What becomes of this run and of an unfinished one of the same thread."

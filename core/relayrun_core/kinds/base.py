@@ -42,12 +42,20 @@ class ObjectMeta(BaseModel):
 class Condition(KubeModel):
     """A condition in the form of metav1.Condition."""
 
-    type: str = Field(description="Kind of the condition, in CamelCase.")
+    type: str = Field(max_length=316, description="Kind of the condition, in CamelCase.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
     observed_generation: int | None = Field(None, description="The generation the condition was set upon.")
     last_transition_time: datetime = Field(description="When the status last changed.")
-    reason: str = Field(description="A word for why, for machines.")
-    message: str = Field("", description="A sentence about why, for people.")
+    reason: str = Field(max_length=1024, description="A word for why, for machines.")
+    message: str = Field("", max_length=32768, description="A sentence about why, for people.")
+
+
+class EnvVar(BaseModel):
+    """A variable as in a container; whatever belongs there beside the name is kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(min_length=1, description="The variable's name.")
 
 
 class LocalObjectReference(KubeModel):

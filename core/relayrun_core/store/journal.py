@@ -8,6 +8,11 @@ from uuid import UUID
 from relayrun_core.database import Connection, Database
 
 _APPEND = "SELECT relayrun_append_v1(%s, %s, %s, %s, %s)"
+#: The same insert for a transaction that is behind the fence already; its parameters come from `insert_params`.
+INSERT_EVENTS = """
+INSERT INTO run_events (run_id, seq, event, data)
+SELECT %s, e.seq, e.event, e.data FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS e (seq, event, data)
+ON CONFLICT (run_id, seq) DO NOTHING"""
 _READ = """
 SELECT seq, event, data FROM run_events WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s"""
 _DELETE_OLD = """
@@ -44,15 +49,17 @@ async def append(conn: Connection, run_id: UUID, attempt: int, events: Sequence[
 
     Raises psycopg's error with SQLSTATE `RR001` when the attempt does not hold the run (`is_stale` tells).
     """
-    await conn.execute(
-        _APPEND.encode(),
-        (
-            run_id,
-            attempt,
-            [event.seq for event in events],
-            [event.event for event in events],
-            [event.data.decode() for event in events],
-        ),
+    run, *columns = insert_params(run_id, events)
+    await conn.execute(_APPEND.encode(), (run, attempt, *columns))
+
+
+def insert_params(run_id: UUID, events: Sequence[Event]) -> tuple[UUID, list[int], list[str], list[str]]:
+    """The parameters of INSERT_EVENTS."""
+    return (
+        run_id,
+        [event.seq for event in events],
+        [event.event for event in events],
+        [event.data.decode() for event in events],
     )
 
 

@@ -9,6 +9,9 @@ RUNS_CHANNEL = "relayrun_runs"
 #: Payload: the run id. The run's journal has new events.
 EVENTS_CHANNEL = "relayrun_events"
 
+#: A hint on one channel, as an asynchronous commit of its own. Parameters: channel, run id.
+NOTIFY = "SELECT relayrun_notify_v1(%s, %s)"
+
 _NOTIFY_BOTH = """
 SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(runs)s, %(run)s), pg_notify(%(events)s, %(run)s)"""
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 
 from relayrun_core.database import Database, breaking_frozen_holders
 from relayrun_core.errors import (
@@ -16,13 +17,12 @@ from relayrun_core.errors import (
 )
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.notify import RUNS_CHANNEL, notify
+from relayrun_core.store.notify import NOTIFY, RUNS_CHANNEL, notify
 from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
 _CREATE = """
 SELECT relayrun_create_run_v1(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
                               %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s) AS answer"""
-_NOTIFY = "SELECT relayrun_notify_v1(%s, %s)"
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
@@ -69,12 +69,24 @@ async def create_run(database: Database, new: NewRun) -> None:
         await cursor.execute(_CREATE.encode(), params)
         # Two transactions in one round trip: the hint must not be part of the commit that makes the run durable.
         await pipeline.sync()
-        await conn.execute(_NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+        await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
         row = await cursor.fetchone()
     answer = row["answer"] if row else "ThreadNotFound"
     if answer != "Created":
         kind, sentence = _REFUSALS[answer]
         raise kind(sentence.format(thread=new.thread_name or new.thread_id))
+
+
+async def ensure_run(database: Database, new: NewRun) -> None:
+    """Accept a run whose payload came with its AgentRun, unless it was accepted before. Raises as `create_run` does."""
+    if await get_run(database, new.run_id) is not None:
+        return
+    try:
+        await create_run(database, new)
+    except (psycopg.errors.UniqueViolation, ThreadBusyError, ThreadInterrupted, ResumeConflict):
+        # Somebody else may have accepted it since, and then it is itself what keeps the thread busy.
+        if await get_run(database, new.run_id) is None:
+            raise
 
 
 async def get_run(database: Database, run_id: UUID) -> Run | None:

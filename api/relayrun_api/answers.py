@@ -1,0 +1,64 @@
+"""Answers that are not streams: JSON by orjson, raw JSON bytes, problems."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from relayrun_api.problems import Problem, problem_of
+
+# Our own dumps, because LangGraph's clients expect `+00:00` and not `Z`, which is orjson's default.
+_OPTIONS = orjson.OPT_NON_STR_KEYS
+
+
+def dumps(content: Any) -> bytes:
+    """JSON of `content`; datetimes as ISO 8601 with an offset, UUIDs as text."""
+    return orjson.dumps(content, default=str, option=_OPTIONS)
+
+
+def loads(text: bytes) -> Any:
+    """The value of an agent's JSON, whatever it holds: lone surrogates become `?`, NaN and infinity null."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        lenient = json.loads(text, parse_constant=lambda _: None)
+        return orjson.loads(json.dumps(lenient, ensure_ascii=False).encode(errors="replace"))
+
+
+class Json(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The body; bytes are JSON already."""
+        return content if isinstance(content, bytes) else dumps(content)
+
+
+def problem_response(problem: Problem, request_id: str | None) -> Response:
+    """`problem` as `application/problem+json`."""
+    body = dumps(problem.body(request_id))
+    return Response(body, problem.status, problem.headers, media_type="application/problem+json")
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """The exception handler for everything that has an HTTP face of its own."""
+    return problem_response(problem_of(error), request.scope["state"].get("request_id"))
+
+
+def run_location(thread_id: UUID, run_id: UUID) -> str:
+    """The path of a run."""
+    return f"/threads/{thread_id}/runs/{run_id}"
+
+
+def run_headers(thread_id: UUID, run_id: UUID, follow: str | None = None) -> Mapping[str, str]:
+    """`Content-Location` with the run's ids, and where to go on reading, if that is a stream or a wait."""
+    location = run_location(thread_id, run_id)
+    headers = {"Content-Location": location}
+    if follow is not None:
+        headers["Location"] = f"{location}/{follow}"
+    return headers

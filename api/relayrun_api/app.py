@@ -1,0 +1,62 @@
+"""The application: a factory that puts routes, middleware and services together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from relayrun_api import __version__
+from relayrun_api.answers import Json, on_error
+from relayrun_api.auth import NoAuth
+from relayrun_api.cors import cors_options
+from relayrun_api.errors import ApiError
+from relayrun_api.metrics import Metrics
+from relayrun_api.middleware import LastNet, RequestId
+from relayrun_api.routes import assistants, chat, runs, stateless, system, thread_states, threads
+from relayrun_api.services.container import open_services
+from relayrun_core.errors import RelayrunError
+from relayrun_core.settings import ApiSettings
+
+_DESCRIPTION = "Runs LangGraph agents that survive crashes. LangGraph's SDKs work unchanged; `/chat` needs none."
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """An API for these settings; it connects when it starts."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, metrics) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Relayrun",
+        version=__version__,
+        description=_DESCRIPTION,
+        default_response_class=Json,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(RequestId),
+            Middleware(CORSMiddleware, **cors_options(settings)),
+            Middleware(LastNet, metrics=metrics),
+        ],
+    )
+    app.state.authenticator = NoAuth()
+    for kind in (ApiError, RelayrunError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, on_error)
+    for module in (runs, stateless, chat, threads, thread_states, assistants, system):
+        # Not include_router, whose nested matching costs more than a millisecond a request.
+        app.router.routes.extend(module.router.routes)
+    return app
+
+
+def begin_shutdown(app: FastAPI) -> None:
+    """Let streams end after their page, so that their clients go on at another replica; harmless before the start."""
+    services = getattr(app.state, "services", None)
+    if services is not None:
+        services.hub.close()

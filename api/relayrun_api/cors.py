@@ -1,0 +1,39 @@
+"""Which web pages may call: CORS by settings, for every answer, errors included."""
+
+from typing import Any
+
+from relayrun_core.settings import ApiSettings
+
+STUDIO = "https://smith.langchain.com"
+_LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
+_EXPOSED = (
+    "Location",
+    "Content-Location",
+    "X-Pagination-Total",
+    "X-Pagination-Next",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-Request-ID",
+    "Idempotency-Replayed",
+)
+
+
+def cors_options(settings: ApiSettings) -> dict[str, Any]:
+    """Arguments for Starlette's CORSMiddleware. No credentials: a token is sent by the page, never by the browser."""
+    origins = list(settings.cors_origins)
+    options: dict[str, Any] = {
+        "allow_methods": _METHODS,
+        "allow_headers": ["*"],
+        "expose_headers": _EXPOSED,
+        "allow_credentials": False,
+    }
+    if settings.cors_allow_localhost:
+        # `dev`: Studio is a public page that calls this machine, which browsers ask leave for.
+        return options | {
+            "allow_origins": [*origins, STUDIO],
+            "allow_origin_regex": _LOCALHOST,
+            "allow_private_network": True,
+        }
+    return options | {"allow_origins": origins}

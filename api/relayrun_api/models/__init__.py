@@ -1,0 +1,1 @@
+"""Request bodies. Payloads inside them are opaque: pydantic passes them through as they were parsed."""

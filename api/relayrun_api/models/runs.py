@@ -1,0 +1,101 @@
+"""Bodies that start or cancel runs, as the LangGraph SDKs send them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from relayrun_core.runs import Durability, MultitaskStrategy
+
+StreamMode = Literal[
+    "values",
+    "updates",
+    "messages-tuple",
+    "custom",
+    "debug",
+    "tasks",
+    "checkpoints",
+    "messages",
+    "events",
+    "tools",
+    "lifecycle",
+]
+_LATER = frozenset(("messages", "events", "tools", "lifecycle"))
+Nodes = list[str] | Literal["*"]
+
+
+class LangGraphBody(BaseModel):
+    """A body of the Agent Server's API. Unknown members are ignored: clients are older and newer than we are."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Command(LangGraphBody):
+    """What to do beside running on: answer an interrupt, change the state, go to a node."""
+
+    resume: Any = None
+    update: Any = None
+    goto: Any = None
+
+
+class RunCreate(LangGraphBody):
+    """A run on a thread."""
+
+    assistant_id: str = Field(max_length=256)
+    input: Any = None
+    command: Command | None = None
+    config: dict[str, Any] | None = None
+    context: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    stream_mode: list[StreamMode] = Field(default=["values"], min_length=1)
+    stream_subgraphs: bool = False
+    interrupt_before: Nodes | None = None
+    interrupt_after: Nodes | None = None
+    checkpoint: dict[str, Any] | None = None
+    checkpoint_id: str | None = None
+    checkpoint_during: bool | None = None
+    durability: Durability | None = None
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] | None = None
+    webhook: None = None
+    after_seconds: None = None
+
+    @field_validator("stream_mode", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("stream_mode")
+    @classmethod
+    def _offered(cls, value: list[StreamMode]) -> list[StreamMode]:
+        if later := _LATER.intersection(value):
+            raise ValueError(f"stream mode {min(later)} is not offered yet; use messages-tuple, values or updates")
+        return value
+
+    @field_validator("webhook", "after_seconds", mode="before")
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        # Refused rather than ignored: a client would wait for a call that never comes.
+        if value is not None:
+            raise ValueError("not offered yet: leave it out")
+        return value
+
+    @model_validator(mode="after")
+    def _one_namespace(self) -> "RunCreate":
+        if self.checkpoint and self.checkpoint.get("checkpoint_ns"):
+            raise ValueError("`checkpoint` must be one of the root graph: leave out `checkpoint_ns`")
+        return self
+
+    @property
+    def from_checkpoint(self) -> str | None:
+        """The checkpoint to start from, by whichever member it was named."""
+        named = (self.checkpoint or {}).get("checkpoint_id")
+        return self.checkpoint_id or (named if isinstance(named, str) else None)
+
+    @property
+    def chosen_durability(self) -> Durability:
+        """`sync` unless asked otherwise; `checkpoint_during: false` is the older word for `exit`."""
+        if self.durability is not None:
+            return self.durability
+        return "exit" if self.checkpoint_during is False else "sync"

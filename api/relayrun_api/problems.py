@@ -1,0 +1,109 @@
+"""How any exception becomes problem details (RFC 9457): a superset of `{"detail": …}`, which LangGraph's SDKs read."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from relayrun_api.errors import ApiError, Invalid
+from relayrun_core import errors as core
+from relayrun_core.database import is_transient
+
+__all__ = ["Problem", "problem_of"]
+
+
+class Problem:
+    """An answer in the form of RFC 9457: `body()` is the JSON object, without `instance`."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def body(self, request_id: str | None = None) -> dict[str, Any]:
+        """The JSON object; `request_id` becomes `instance`."""
+        body: dict[str, Any] = {
+            "type": f"urn:relayrun:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **self.extra,
+        }
+        if request_id is not None:
+            body["instance"] = request_id
+        return body
+
+
+_OF_CORE: dict[type[core.RelayrunError], tuple[int, str]] = {
+    core.ThreadNotFound: (404, "thread_not_found"),
+    core.ThreadExists: (409, "thread_exists"),
+    core.ThreadBusyError: (409, "thread_busy"),
+    core.ThreadInterrupted: (409, "thread_interrupted"),
+    core.ResumeConflict: (409, "resume_conflict"),
+    core.RunNotFound: (404, "run_not_found"),
+    core.RunFinished: (409, "run_finished"),
+    core.SchemaTooOld: (503, "schema_too_old"),
+}
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 401: "unauthenticated"}
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a client is told about `error`. What is not known is a 500 that names nothing."""
+    match error:
+        case ApiError():
+            return Problem(error.status, error.code, error.detail, error.headers, error.extra)
+        case RequestValidationError():
+            return _of_validation(error)
+        case HTTPException():
+            return _of_http(error)
+        case core.RelayrunError() if type(error) in _OF_CORE:
+            status, code = _OF_CORE[type(error)]
+            return Problem(status, code, str(error), extra=getattr(error, "extra", None))
+        case psycopg.DataError():
+            return Problem(422, "invalid_text", "The request has a value that Postgres cannot store: correct it.")
+        case _ if is_transient(error):
+            detail = "The database does not answer: try again in a moment."
+            return Problem(503, "database_away", detail, {"Retry-After": "1"})
+        case _:
+            detail = "Something went wrong here: try again, and tell the operator the request id in `instance`."
+            return Problem(500, "internal_error", detail)
+
+
+def _of_http(error: HTTPException) -> Problem:
+    # FastAPI wraps what goes wrong while it reads a body in a 400 of its own.
+    cause = error.__cause__
+    if isinstance(cause, ApiError):
+        return problem_of(cause)
+    code = _CODES.get(error.status_code, f"http_{error.status_code}")
+    detail = str(error.detail)
+    if error.status_code == 404 and detail == "Not Found":
+        detail = "There is nothing at this path: look at /docs for what there is."
+    return Problem(error.status_code, code, detail, error.headers)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    found = [{"pointer": _pointer(item["loc"]), "detail": str(item["msg"])} for item in error.errors()]
+    first = found[0] if found else {"pointer": "#", "detail": "the body is wrong"}
+    more = f" ({len(found) - 1} more in `errors`)" if len(found) > 1 else ""
+    detail = f"{first['pointer']}: {first['detail']}{more}. Correct it and send the request again."
+    return Problem(422, Invalid.code, detail, extra={"errors": found})
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    where, *rest = location or ("body",)
+    path = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)
+    return f"#{path}" if where == "body" else f"{where}{path}"

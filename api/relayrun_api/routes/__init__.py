@@ -1,0 +1,1 @@
+"""Routes, one file a resource: they read the request, ask a service, and write the answer."""

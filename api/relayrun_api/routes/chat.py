@@ -1,0 +1,152 @@
+"""The simple endpoints, for frontends without an SDK."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+from starlette.responses import Response
+
+from relayrun_api.answers import Json, run_headers
+from relayrun_api.auth import Caller, Principal
+from relayrun_api.errors import ThreadInterrupted
+from relayrun_api.models.chat import ChatBody
+from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, since_of
+from relayrun_api.services.container import Given, Services
+from relayrun_api.services.conversation import invoke_answer, page_of_messages
+from relayrun_api.services.runs import StartedRun, StartRun
+from relayrun_api.services.specs import spec_of_chat
+from relayrun_api.services.threads import find_thread, refer
+from relayrun_api.stream.chat import CHAT_MODES, ChatTranslator
+from relayrun_api.stream.chat_frames import PREFACE, ChatFrames
+from relayrun_api.stream.follow import follow
+from relayrun_api.stream.hub import Subscription
+from relayrun_api.stream.response import Streamed
+from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, position_after
+from relayrun_core import errors as core
+from relayrun_core.runs import Run
+from relayrun_core.states import CancelAction
+from relayrun_core.store.follow import read_page
+from relayrun_core.store.threads import get_thread
+
+router = new_router("chat")
+
+
+@router.post("/chat")
+async def chat(body: ChatBody, services: Given, caller: Caller) -> Response:
+    """Send a message and stream the answer."""
+    started = await _start(services, caller, body, CHAT_MODES)
+    return _chat_stream(services, started.subscription, started.thread_id, body.thread_id)
+
+
+@router.get("/chat/{run_id}")
+async def replay(
+    run_id: UUID,
+    services: Given,
+    caller: Caller,
+    header: LastEventId = None,
+    query: Annotated[str | None, Query(alias="last_event_id", max_length=128)] = None,
+) -> Response:
+    """Replay and follow an answer."""
+    run = await services.runs.visible(caller, run_id)
+    after = position_after(header or query, run.number)
+    if run.status.finished and after != START and not await read_page(services.database, run_id, after.seq):
+        # Nothing is left: 204 is what stops an EventSource from coming back.
+        return Response(status_code=204)
+    thread = await get_thread(services.database, run.thread_id)
+    called = (thread.name if thread else None) or str(run.thread_id)
+    return _chat_stream(services, services.runs.subscribe(run), run.thread_id, called, run, after)
+
+
+@router.post("/invoke")
+async def invoke(body: ChatBody, services: Given, caller: Caller) -> Response:
+    """Send a message and wait for the answer."""
+    started = await _start(services, caller, body, ("values",))
+    run_id = str(started.run_id)
+    return run_ending(
+        services,
+        started.subscription,
+        started.thread_id,
+        follow_at=None,
+        render=lambda ending: invoke_answer(ending, run_id, body.thread_id),
+    )
+
+
+@router.post("/run-task", status_code=202)
+async def run_task(body: ChatBody, services: Given, caller: Caller) -> Response:
+    """Send a message and do not wait."""
+    started = await _start(services, caller, body, CHAT_MODES)
+    started.subscription.close()
+    answer = {"status": "accepted", "thread_id": body.thread_id, "run_id": started.run_id}
+    headers = {**run_headers(started.thread_id, started.run_id), "Location": f"/chat/{started.run_id}"}
+    return Json(answer, 202, headers)
+
+
+@router.get("/history/{thread_id}")
+async def history(
+    thread: ThreadAt,
+    services: Given,
+    caller: Caller,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    before: Annotated[str | None, Query(max_length=256)] = None,
+) -> Response:
+    """List a conversation's messages."""
+    found = await find_thread(services.database, caller, thread)
+    values = await services.states.values(found) if found else None
+    return Json({"thread_id": thread.sent, **page_of_messages(values, limit, before)})
+
+
+@router.delete("/runs/{run_id}", status_code=202)
+async def cancel(
+    run_id: UUID, services: Given, caller: Caller, action: CancelAction = CancelAction.INTERRUPT
+) -> Response:
+    """Cancel a run."""
+    run = await services.runs.visible(caller, run_id)
+    await services.runs.cancel(run, action)
+    answer = {"run_id": run.run_id, "thread_id": run.thread_id}
+    return Json(answer, 202, run_headers(run.thread_id, run.run_id))
+
+
+async def _start(services: Services, principal: Principal, body: ChatBody, modes: tuple[str, ...]) -> StartedRun:
+    named = body.assistant_id
+    assistant = await (services.catalog.to_run(named) if named else services.catalog.default())
+    thread = refer(principal, body.thread_id)
+    answers = body.message is None
+    request = StartRun(
+        assistant,
+        spec_of_chat(body, assistant, modes),
+        thread,
+        if_not_exists="reject" if answers else "create",
+        require_not_interrupted=not answers,
+    )
+    try:
+        return await services.runs.start(principal, request)
+    except core.ThreadInterrupted as error:
+        waiting = await find_thread(services.database, principal, thread)
+        interrupts = [{"id": entry.id, "value": entry.value} for entry in waiting.interrupts] if waiting else []
+        detail = f"Thread {body.thread_id} waits for an answer: send `resume` in place of `message`."
+        raise ThreadInterrupted(detail, interrupts=interrupts) from error
+
+
+def _chat_stream(
+    services: Services,
+    subscription: Subscription,
+    thread_id: UUID,
+    called: str,
+    run: Run | None = None,
+    after: Position = START,
+) -> Response:
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield PREFACE
+        translator = ChatTranslator(str(subscription.run_id), called)
+        frames = ChatFrames(translator, after)
+        with services.metrics.sse_connections.track_inprogress():
+            async for page in follow(services.database, subscription, since=since_of(run)):
+                yield (page and frames.page(page)) or HEARTBEAT
+
+    headers = {
+        **HEADERS,
+        **run_headers(thread_id, subscription.run_id),
+        "Location": f"/chat/{subscription.run_id}",
+    }
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers)

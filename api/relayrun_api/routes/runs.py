@@ -1,0 +1,153 @@
+"""Runs on threads, as the LangGraph Agent Server has them."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Query
+from starlette.responses import Response
+
+from relayrun_api.answers import Json, run_headers
+from relayrun_api.auth import Caller, Principal
+from relayrun_api.errors import Conflict, RunNotFound
+from relayrun_api.models.runs import RunCreate
+from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, run_stream, since_of
+from relayrun_api.services.container import Given, Services
+from relayrun_api.services.runs import StartedRun, StartRun
+from relayrun_api.services.specs import spec_of_run
+from relayrun_api.services.threads import ThreadRef, visible_thread
+from relayrun_api.services.views import our_statuses, run_view
+from relayrun_api.stream.follow import Since
+from relayrun_api.stream.sse import position_after
+from relayrun_core.states import CancelAction
+from relayrun_core.store.runs import delete_run, get_run, list_runs
+
+router = new_router("runs")
+
+AgentServerStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+
+
+async def start_run(
+    services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None, *, waits: bool = False
+) -> StartedRun:
+    """Accept a run that a LangGraph client asks for. One that is waited for needs its values alone."""
+    assistant = await services.catalog.to_run(body.assistant_id)
+    spec = spec_of_run(body, assistant, ["values"] if waits else body.stream_mode)
+    request = StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists)
+    return await services.runs.start(principal, request)
+
+
+async def answer_created(services: Services, started: StartedRun) -> Response:
+    """The answer to a run that goes on in the background."""
+    started.subscription.close()
+    run = await get_run(services.database, started.run_id)
+    if run is None:
+        raise RunNotFound(f"Run {started.run_id} was accepted and then deleted: start another.")
+    return Json(run_view(run), headers=run_headers(run.thread_id, run.run_id))
+
+
+@router.post("/threads/{thread_id}/runs")
+async def create(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller) -> Response:
+    """Start a run in the background."""
+    return await answer_created(services, await start_run(services, caller, body, thread))
+
+
+@router.post("/threads/{thread_id}/runs/stream")
+async def stream(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller) -> Response:
+    """Start a run and stream its events."""
+    started = await start_run(services, caller, body, thread)
+    return run_stream(services, started.subscription, started.thread_id, on_disconnect=body.on_disconnect)
+
+
+@router.post("/threads/{thread_id}/runs/wait")
+async def wait(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller) -> Response:
+    """Start a run and wait for its final values."""
+    started = await start_run(services, caller, body, thread, waits=True)
+    return run_ending(services, started.subscription, started.thread_id, on_disconnect=body.on_disconnect)
+
+
+@router.get("/threads/{thread_id}/runs")
+async def listing(
+    thread: ThreadAt,
+    services: Given,
+    caller: Caller,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    status: AgentServerStatus | None = None,
+) -> Response:
+    """List a thread's runs, newest first."""
+    await visible_thread(services.database, caller, thread)
+    wanted = our_statuses(status) if status else None
+    runs = await list_runs(services.database, thread.thread_id, status=wanted, limit=limit, offset=offset)
+    return Json([run_view(run) for run in runs])
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}")
+async def get(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
+    """Get a run."""
+    return Json(run_view(await services.runs.visible(caller, run_id, thread)))
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/join")
+async def join(
+    thread: ThreadAt, run_id: UUID, services: Given, caller: Caller, cancel_on_disconnect: bool = False
+) -> Response:
+    """Wait for a run's final values."""
+    run = await services.runs.visible(caller, run_id, thread)
+    return run_ending(
+        services,
+        services.runs.subscribe(run),
+        run.thread_id,
+        since=since_of(run),
+        on_disconnect="cancel" if cancel_on_disconnect else "continue",
+    )
+
+
+@router.get("/threads/{thread_id}/runs/{run_id}/stream")
+async def join_stream(
+    thread: ThreadAt,
+    run_id: UUID,
+    services: Given,
+    caller: Caller,
+    last_event_id: LastEventId = None,
+    stream_mode: Annotated[list[str] | None, Query()] = None,
+    cancel_on_disconnect: bool = False,
+) -> Response:
+    """Stream a run's events, from the start or from where you were."""
+    run = await services.runs.visible(caller, run_id, thread)
+    return run_stream(
+        services,
+        services.runs.subscribe(run),
+        run.thread_id,
+        run,
+        modes=[mode for mode in stream_mode or () if mode] or None,
+        after=position_after(last_event_id, run.number),
+        on_disconnect="cancel" if cancel_on_disconnect else "continue",
+    )
+
+
+@router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202)
+async def cancel(
+    thread: ThreadAt,
+    run_id: UUID,
+    services: Given,
+    caller: Caller,
+    wait: bool = False,
+    action: CancelAction = CancelAction.INTERRUPT,
+) -> Response:
+    """Cancel a run."""
+    run = await services.runs.visible(caller, run_id, thread)
+    await services.runs.cancel(run, action)
+    if wait:
+        return run_ending(
+            services, services.runs.subscribe(run), run.thread_id, since=Since.UNKNOWN, render=lambda _: b"null"
+        )
+    return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))
+
+
+@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+async def delete(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
+    """Forget a finished run."""
+    run = await services.runs.visible(caller, run_id, thread)
+    if not await delete_run(services.database, run.run_id):
+        raise Conflict(f"Run {run_id} has not ended: cancel it first, then delete it.")
+    return Response(status_code=204)

@@ -1,0 +1,60 @@
+"""What operators and probes ask."""
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from relayrun_api import __version__
+from relayrun_api.answers import Json
+from relayrun_api.auth import Caller
+from relayrun_api.problems import Problem
+from relayrun_api.routes.parts import new_router
+from relayrun_api.services.container import Given
+from relayrun_api.services.status import Health, utc_now
+from relayrun_core.store.load import load_by_agent
+
+router = new_router("system")
+
+
+@router.get("/ok")
+async def ok() -> Response:
+    """Whether the server answers, as the Agent Server says it."""
+    return Json({"ok": True})
+
+
+@router.get("/info")
+async def info() -> Response:
+    """What the server is and can, as the Agent Server says it."""
+    flags = {"assistants": True, "crons": False, "langsmith": False}
+    host = {"kind": "self-hosted", "project_id": None, "host_revision_id": None, "revision_id": None, "tenant_id": None}
+    return Json({"version": __version__, "server": "relayrun", "flags": flags, "host": host})
+
+
+@router.get("/status")
+async def status(services: Given, caller: Caller) -> Response:
+    """How each part is; not a probe."""
+    found = await services.status.status()
+    body = found.body(utc_now())
+    shown = body if caller.admin or caller.owner is not None else {"status": body["status"]}
+    return Json(shown, 503 if found.overall is Health.DOWN else 200)
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """Whether the process lives."""
+    return Json({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(services: Given) -> Response:
+    """Whether requests can be served."""
+    if await services.status.database_answers():
+        return Json({"status": "ok"})
+    problem = Problem(503, "database_away", "The database does not answer: try again in a moment.")
+    return Response(Json(problem.body()).body, 503, {"Retry-After": "1"}, "application/problem+json")
+
+
+@router.get("/metrics")
+async def metrics(services: Given) -> Response:
+    """Metrics for Prometheus."""
+    body = services.metrics.render(await load_by_agent(services.database))
+    return Response(body, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,67 @@
+"""Threads' states and histories."""
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from relayrun_api.answers import Json
+from relayrun_api.auth import Caller
+from relayrun_api.models.threads import HistoryQuery, StateAt, StateUpdate
+from relayrun_api.routes.parts import ThreadAt, new_router
+from relayrun_api.services.container import Given
+from relayrun_api.services.threads import visible_thread
+
+router = new_router("thread state")
+
+
+@router.get("/threads/{thread_id}/state")
+async def state(thread: ThreadAt, services: Given, caller: Caller, subgraphs: bool = False) -> Response:
+    """Get a thread's newest state."""
+    found = await visible_thread(services.database, caller, thread)
+    return Json(await services.states.state(found, checkpoint={}, subgraphs=subgraphs))
+
+
+@router.get("/threads/{thread_id}/state/{checkpoint_id}")
+async def state_at(
+    thread: ThreadAt, checkpoint_id: str, services: Given, caller: Caller, subgraphs: bool = False
+) -> Response:
+    """Get a thread's state at a checkpoint."""
+    found = await visible_thread(services.database, caller, thread)
+    checkpoint = {"checkpoint_id": checkpoint_id}
+    return Json(await services.states.state(found, checkpoint=checkpoint, subgraphs=subgraphs))
+
+
+@router.post("/threads/{thread_id}/state/checkpoint")
+async def state_at_checkpoint(thread: ThreadAt, body: StateAt, services: Given, caller: Caller) -> Response:
+    """Get a thread's state at a checkpoint."""
+    found = await visible_thread(services.database, caller, thread)
+    return Json(await services.states.state(found, checkpoint=body.checkpoint, subgraphs=body.subgraphs))
+
+
+@router.post("/threads/{thread_id}/state")
+async def update_state(thread: ThreadAt, body: StateUpdate, services: Given, caller: Caller) -> Response:
+    """Edit a thread's state."""
+    found = await visible_thread(services.database, caller, thread)
+    return Json(await services.states.update(found, body.model_dump(exclude_unset=True)))
+
+
+@router.get("/threads/{thread_id}/history")
+async def history(
+    thread: ThreadAt,
+    services: Given,
+    caller: Caller,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    before: str | None = None,
+) -> Response:
+    """List a thread's states, newest first."""
+    found = await visible_thread(services.database, caller, thread)
+    query = {"limit": limit} | ({"before": before} if before else {})
+    return Json(await services.states.history(found, query))
+
+
+@router.post("/threads/{thread_id}/history")
+async def search_history(thread: ThreadAt, body: HistoryQuery, services: Given, caller: Caller) -> Response:
+    """List a thread's states, newest first."""
+    found = await visible_thread(services.database, caller, thread)
+    return Json(await services.states.history(found, body.model_dump(exclude_none=True)))

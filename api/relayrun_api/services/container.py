@@ -1,0 +1,74 @@
+"""All services of one API process, made once and given to the routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import httpx
+from fastapi import Depends
+from starlette.requests import Request
+
+from relayrun_api import __version__
+from relayrun_api.metrics import Metrics
+from relayrun_api.services.dispatch import Dispatcher, LocalDispatcher
+from relayrun_api.services.graphs import GraphCatalog
+from relayrun_api.services.runners import Runners, RunnersFile
+from relayrun_api.services.runs import RunService
+from relayrun_api.services.states import StateService
+from relayrun_api.services.status import StatusService
+from relayrun_api.stream.hub import EventHub
+from relayrun_core.database import Database
+from relayrun_core.settings import ApiSettings
+
+# Long enough for a burst, short enough to say that the database is away while the client still waits.
+_CONNECTION_WAIT_SECONDS = 3.0
+_RUNNER_TIMEOUT = httpx.Timeout(30.0, connect=1.0)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What routes are given."""
+
+    settings: ApiSettings
+    database: Database
+    hub: EventHub
+    catalog: GraphCatalog
+    runners: Runners
+    runs: RunService
+    states: StateService
+    status: StatusService
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterator[Services]:
+    """Connect to everything; close it at the block's end."""
+    url = settings.database_url.get_secret_value()
+    async with (
+        Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
+        httpx.AsyncClient(timeout=_RUNNER_TIMEOUT) as client,
+        EventHub.open(database) as hub,
+    ):
+        catalog = GraphCatalog(database, settings.default_graph)
+        runners = Runners(RunnersFile(settings.runners_file), client, settings.runner_token)
+        dispatcher: Dispatcher = LocalDispatcher()
+        yield Services(
+            settings=settings,
+            database=database,
+            hub=hub,
+            catalog=catalog,
+            runners=runners,
+            runs=RunService(database, hub, dispatcher),
+            states=StateService(runners, catalog),
+            status=StatusService(database, runners, __version__, local=settings.world == "local"),
+            metrics=metrics,
+        )
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Given = Annotated[Services, Depends(_services)]

@@ -1,0 +1,140 @@
+"""What `/status` says: each part's state, and the worst of them as the whole's."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from relayrun_api.services.runners import Runners
+from relayrun_core.database import Database
+from relayrun_core.store.load import AgentLoad, load_by_agent, vector_version
+
+_LIMIT_SECONDS = 2.0
+
+
+class Health(StrEnum):
+    """A part's state. `disabled` parts do not count."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part's state, with what else there is to say of it."""
+
+    status: Health
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The check as JSON."""
+        return {"status": self.status.value, **self.more}
+
+
+@dataclass(frozen=True)
+class Status:
+    """The whole. Only a database that is down makes it down."""
+
+    checks: dict[str, Check]
+    load: list[AgentLoad]
+    version: str
+
+    @property
+    def overall(self) -> Health:
+        """ok, degraded or down."""
+        if self.checks["database"].status is Health.DOWN:
+            return Health.DOWN
+        worst = {check.status for check in self.checks.values()} & {Health.DEGRADED, Health.DOWN}
+        return Health.DEGRADED if worst else Health.OK
+
+    def body(self, now: datetime) -> dict[str, Any]:
+        """The answer of `/status`."""
+        ages = [entry.oldest_queued_seconds for entry in self.load if entry.oldest_queued_seconds is not None]
+        active = {entry.agent: entry.running for entry in self.load if entry.running}
+        queued = sum(entry.queued for entry in self.load)
+        return {
+            "status": self.overall.value,
+            "version": self.version,
+            "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "checks": {name: check.body() for name, check in self.checks.items()},
+            "active_threads": sum(active.values()),
+            "active_threads_by_agent": active,
+            "queue": {
+                "length": queued,
+                "oldest_seconds": round(max(ages), 1) if ages else None,
+                "blocked": self._blocked(queued),
+            },
+        }
+
+    def _blocked(self, queued: int) -> str | None:
+        """Why the queue does not move, if that is plain."""
+        if queued and self.checks["runners"].status is Health.DOWN:
+            return "no runner is ready"
+        return None
+
+
+class StatusService:
+    """Looks at every part."""
+
+    def __init__(self, database: Database, runners: Runners, version: str, *, local: bool) -> None:
+        self._database = database
+        self._runners = runners
+        self._version = version
+        self._local = local
+
+    async def status(self) -> Status:
+        """Every part's state, in at most a few seconds."""
+        database, vectors, load = await self._database_checks()
+        cluster = Check(Health.DISABLED) if self._local else Check(Health.DOWN, {"reason": "not observed"})
+        checks = {
+            "database": database,
+            "vector_store": vectors,
+            "llm": Check(Health.DISABLED, {"reason": "no runner has reported an endpoint"}),
+            "kubernetes": cluster,
+            "operator": cluster,
+            "runners": self._runners_check(),
+        }
+        return Status(checks, load, self._version)
+
+    async def database_answers(self) -> bool:
+        """Whether the database answers within two seconds."""
+        try:
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                await self._database.fetch_one("SELECT 1")
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it does not answer
+            return False
+        return True
+
+    async def _database_checks(self) -> tuple[Check, Check, list[AgentLoad]]:
+        began = time.perf_counter()
+        if not await self.database_answers():
+            down = Check(Health.DOWN, {"reason": "the database does not answer within 2 s"})
+            return down, Check(Health.DOWN, {"reason": "the database is down"}), []
+        latency = round((time.perf_counter() - began) * 1000, 1)
+        version = await vector_version(self._database)
+        vectors = (
+            Check(Health.OK, {"reason": f"pgvector {version}"})
+            if version
+            else Check(Health.DISABLED, {"reason": "pgvector is not installed in this database"})
+        )
+        return Check(Health.OK, {"latency_ms": latency}), vectors, await load_by_agent(self._database)
+
+    def _runners_check(self) -> Check:
+        listed = self._runners.list()
+        ready = sum(runner.ready for runner in listed.runners)
+        desired = listed.desired if listed.desired is not None else len(listed.runners)
+        more: dict[str, Any] = {"ready": ready, "desired": desired}
+        if listed.problems:
+            more["reason"] = "; ".join(listed.problems)
+        if ready == 0:
+            return Check(Health.DOWN, {**more, "reason": more.get("reason", "no runner is ready")})
+        return Check(Health.DEGRADED if listed.problems or ready < desired else Health.OK, more)
+
+
+def utc_now() -> datetime:
+    """The time, for answers."""
+    return datetime.now(UTC)

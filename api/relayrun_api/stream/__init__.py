@@ -1,0 +1,1 @@
+"""Streams: following a run's journal, translating it, and writing it as server-sent events."""

@@ -1,0 +1,90 @@
+"""Follows a run's journal to its end, page by page, through lost hints, an absent database and a slow reader."""
+
+import logging
+from collections.abc import AsyncIterator
+from enum import Enum
+
+import orjson
+
+from relayrun_api.stream.hub import Subscription
+from relayrun_api.stream.sse import HEARTBEAT_SECONDS
+from relayrun_core.database import Database, is_transient
+from relayrun_core.store.follow import Page, read_page
+from relayrun_core.store.journal import END, Event
+from relayrun_core.store.runs import get_run
+
+logger = logging.getLogger("relayrun.api.follow")
+
+_RETRY_SECONDS = 1.0
+# A run that ends without its journal is rare, and a thousand idle streams ask this often.
+_SILENCES_BEFORE_DOUBT = 6
+
+
+class Since(Enum):
+    """What is known of the run when following begins."""
+
+    JUST_ACCEPTED = "nothing can have happened that the subscription has not heard of"
+    UNKNOWN = "it may be anywhere"
+    FINISHED = "nothing can come but what is there"
+
+
+async def follow(
+    database: Database, subscription: Subscription, after_seq: int = -1, since: Since = Since.UNKNOWN
+) -> AsyncIterator[Page | None]:
+    """Yield pages of the run's events behind `after_seq` until its `end`; None after 5 s of silence.
+
+    A page is read when the one before was taken, so a slow reader costs one page and slows nobody else. Ends without
+    `end` only when the process goes down.
+    """
+    subscription.position = after_seq
+    finished = since is Since.FINISHED
+    wait_seconds = HEARTBEAT_SECONDS if since is Since.JUST_ACCEPTED else 0.0
+    silences = 0
+    while not subscription.closing:
+        if wait_seconds and not await subscription.wait(wait_seconds):
+            silences += 1
+            if silences % _SILENCES_BEFORE_DOUBT == 0:
+                finished = await _has_ended(database, subscription)
+            yield None
+        wait_seconds = HEARTBEAT_SECONDS
+        subscription.expect()
+        try:
+            page = await read_page(database, subscription.run_id, subscription.position)
+            if page is None and finished:
+                page = await _made_up_end(database, subscription)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            logger.warning("the database is away, trying again: %s", error, extra={"run": str(subscription.run_id)})
+            wait_seconds = _RETRY_SECONDS
+            continue
+        if page is not None:
+            subscription.position = page.events[-1].seq
+            yield page
+            if page.events[-1].event == END:
+                return
+            if page.full:
+                wait_seconds = 0.0
+
+
+async def _has_ended(database: Database, subscription: Subscription) -> bool:
+    """Whether the run has ended, or was deleted; looked at in silence only, for a run without its journal."""
+    try:
+        run = await get_run(database, subscription.run_id)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        return False
+    return run is None or run.status.finished
+
+
+async def _made_up_end(database: Database, subscription: Subscription) -> Page:
+    """The `end` for a reader that has it already, or whose run's journal was deleted."""
+    run = await get_run(database, subscription.run_id)
+    data = {
+        "run_id": subscription.run_id,
+        "thread_id": run.thread_id if run else None,
+        "status": run.status if run else "cancelled",
+        "reason": run.reason if run else "Cancelled",
+    }
+    return Page([Event(subscription.position, END, orjson.dumps(data))], run.number if run else 0)

@@ -1,0 +1,62 @@
+"""An answer that is written as it comes: pure ASGI, one write a chunk, and told when the client leaves."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+OnDisconnect = Callable[[], Awaitable[None]]
+
+
+class Truncated(Exception):
+    """The source ends here though its answer is not complete: the connection is cut, so that the client asks again."""
+
+
+class Streamed(Response):
+    """Sends its status and headers at once, then each chunk when it is there. The server's flow control holds back
+    the source while the client does not read.
+    """
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes],
+        *,
+        media_type: str,
+        headers: Mapping[str, str],
+        on_disconnect: OnDisconnect | None = None,
+    ) -> None:
+        self._chunks = chunks
+        self._on_disconnect = on_disconnect
+        self.status_code = 200
+        self.background = None
+        self.media_type = media_type
+        # Made by hand: with a body Starlette's constructor would add its Content-Length.
+        self.init_headers(headers)
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        async with aclosing(self._chunks), asyncio.TaskGroup() as group:
+            pump = group.create_task(self._pump(send))
+            gone = group.create_task(_disconnected(receive))
+            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
+            left = not pump.done()
+            pump.cancel()
+            gone.cancel()
+        if left and self._on_disconnect is not None:
+            await self._on_disconnect()
+
+    async def _pump(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async for chunk in self._chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except Truncated:
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

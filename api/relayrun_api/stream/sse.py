@@ -1,0 +1,58 @@
+"""Server-sent events as bytes, and the ids by which a reader comes back. Pure."""
+
+from typing import NamedTuple
+
+from relayrun_api.errors import Invalid
+from relayrun_core.ids import event_id, parse_event_id
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+#: A comment this often tells proxies and clients that the stream lives.
+HEARTBEAT_SECONDS = 5.0
+HEARTBEAT = b": heartbeat\n\n"
+
+
+class Position(NamedTuple):
+    """Where a reader is in a run: it has everything up to `seq`, and `parts` events of what follows.
+
+    `parts` is for streams that make several events out of one of the journal's.
+    """
+
+    seq: int = -1
+    parts: int = 0
+
+
+START = Position()
+
+
+def frame(event: str, data: bytes, identity: str | None = None) -> bytes:
+    """One event. `data` is JSON on one line."""
+    head = f"event: {event}\nid: {identity}\ndata: " if identity else f"event: {event}\ndata: "
+    return b"".join((head.encode(), data, b"\n\n"))
+
+
+def part_id(number: int, seq: int, part: int, parts: int) -> str:
+    """The id of the `part`-th (from 1) of `parts` events made of one: only the last has the plain id."""
+    whole = event_id(number, seq)
+    return whole if part == parts else f"{whole}.{part}"
+
+
+def position_after(text: str | None, number: int) -> Position:
+    """Where a reader is in the `number`-th run of a thread after the event with the id `text`.
+
+    A reader of an earlier run has nothing of this one. Raises Invalid for what is not an event id.
+    """
+    if text is None:
+        return START
+    whole, _, part = text.strip().partition(".")
+    try:
+        of_run, seq = parse_event_id(whole)
+        parts = int(part) if part else 0
+    except ValueError as error:
+        raise Invalid(f"{text!r} is not an event id: send the `id` of the last event, or `-` for all.") from error
+    if of_run < number:
+        return START
+    if of_run > number:
+        raise Invalid(f"Event {text!r} belongs to a later run: send an id of this run, or `-` for all.")
+    # A part's whole event is not behind the reader yet.
+    return Position(seq - 1, parts) if parts else Position(seq)

@@ -1,0 +1,106 @@
+"""An API on a real database and a real port, and clients for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
+
+from relayrun_api.__main__ import Server
+from relayrun_api.app import create_app
+from relayrun_api.services.container import Services
+from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.database import Database
+from relayrun_core.settings import ApiSettings
+from tests.api.play import MESSAGES, STEPS, register
+from tests.support.postgres import fresh_database
+from tests.support.waiting import until
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running API."""
+
+    app: FastAPI
+    server: Server
+    url: str
+    database: Database
+    http: httpx.AsyncClient
+    sdk: LangGraphClient
+
+
+@asynccontextmanager
+async def serving(settings: ApiSettings) -> AsyncIterator[tuple[FastAPI, Server, str]]:
+    """The API on a port of its own."""
+    app = create_app(settings)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        server = Server(config, app)
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            await until(lambda: server.started or task.done())
+            yield app, server, f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+def open_streams(api: Api) -> float:
+    """How many event streams the API has open."""
+    services: Services = api.app.state.services
+    return sum(sample.value for family in services.metrics.sse_connections.collect() for sample in family.samples)
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> ApiSettings:
+    return ApiSettings(database_url=database_url, runners_file=tmp_path / "runners.json", cors_allow_localhost=True)
+
+
+@asynccontextmanager
+async def opened(settings: ApiSettings) -> AsyncIterator[Api]:
+    """An API with two graphs, and clients for it."""
+    async with Database.open(settings.database_url.get_secret_value(), role="runner") as database:
+        await register(database, "steps", STEPS)
+        await register(database, "talk", MESSAGES)
+        async with serving(settings) as (app, server, base), httpx.AsyncClient(base_url=base, timeout=20) as http:
+            sdk = get_client(url=base, api_key=None)
+            try:
+                yield Api(app, server, base, database, http, sdk)
+            finally:
+                await sdk.aclose()
+
+
+@pytest.fixture
+async def api(settings: ApiSettings) -> AsyncIterator[Api]:
+    """An API on a database of the test's own."""
+    async with opened(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def shared(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
+    """An API for the many tests that leave nothing behind that another could trip over."""
+    async with fresh_database(postgres) as url, opened(ApiSettings(database_url=url, cors_allow_localhost=True)) as api:
+        yield api
+
+
+async def eventually(condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
+    """What `condition` answers as soon as that is true; TimeoutError if it is not within the time."""
+    async with asyncio.timeout(seconds):
+        while not (answer := await condition()):  # noqa: ASYNC110 - the world outside sets no events
+            await asyncio.sleep(0.01)
+    return answer

@@ -1,0 +1,243 @@
+"""Streams under bad conditions: lost hints, silence, slow readers, a process that goes down or is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from langgraph_sdk import get_client
+
+from relayrun_api.stream import follow as following
+from relayrun_api.stream.sse import HEARTBEAT
+from relayrun_core.store.journal import first_seq
+from tests.api.conftest import Api, eventually, open_streams
+from tests.api.play import Attempt
+from tests.support.waiting import until
+
+
+async def test_events_whose_notification_was_lost_come_all_the_same(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    await Attempt.begin(api.database, run["run_id"])
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"])
+    assert (await anext(stream)).event == "metadata"
+    insert = "INSERT INTO run_events (run_id, seq, event, data) VALUES (%s, %s, 'values', '{}')"
+    await api.database.execute(insert, (run["run_id"], first_seq(1) + 1))
+    async with asyncio.timeout(3):  # less than the silence after which a stream looks by itself
+        assert (await anext(stream)).event == "values"
+
+
+async def test_silence_is_filled_with_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
+    run = await api.sdk.runs.create(None, "steps", input={})
+    async with api.http.stream("GET", f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream") as response:
+        chunks = response.aiter_raw()
+        assert [await anext(chunks) for _ in range(3)] == [HEARTBEAT] * 3
+    async with api.http.stream("GET", f"/threads/{run['thread_id']}/runs/{run['run_id']}/join") as response:
+        chunks = response.aiter_raw()
+        assert await anext(chunks) == b"\n"
+        await (await Attempt.begin(api.database, run["run_id"])).succeed({"steps": [1]})
+        rest = b"".join([chunk async for chunk in chunks])
+    assert orjson.loads(rest) == {"steps": [1]}
+
+
+async def test_the_reader_of_a_run_that_is_forgotten_gets_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
+    run = await api.sdk.runs.create(None, "steps", input={})
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"])
+    await Attempt.begin(api.database, run["run_id"])
+    assert (await anext(stream)).event == "metadata"
+    await api.database.execute("DELETE FROM runs WHERE run_id = %s", (run["run_id"],))
+    async with asyncio.timeout(5):
+        assert (await anext(stream)).event == "end"
+
+
+async def test_a_stream_of_a_run_that_waits_answers_its_headers_at_once(api: Api) -> None:
+    async with asyncio.timeout(2), api.http.stream("POST", "/runs/stream", json={"assistant_id": "steps"}) as response:
+        assert response.headers["content-location"].startswith("/threads/")
+
+
+async def test_a_reader_that_stops_reading_holds_nobody_back_and_costs_little(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={}, stream_mode="custom")
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"
+    async with api.http.stream("GET", path) as slow:
+        attempt = await Attempt.begin(api.database, run["run_id"])
+        for number in range(40):
+            await attempt.tell("custom", {"number": number, "filler": "x" * 500_000})
+        await attempt.succeed()
+        async with asyncio.timeout(10):
+            quick = [part async for part in api.sdk.runs.join_stream(run["thread_id"], run["run_id"])]
+        assert len(quick) == 42
+        assert open_streams(api) == 1  # the slow one still waits, with a page of it in memory
+        numbers = [
+            orjson.loads(line[6:]).get("number") async for line in slow.aiter_lines() if line.startswith("data: ")
+        ]
+    assert [number for number in numbers if number is not None] == list(range(40))
+
+
+async def test_two_readers_of_one_run_get_the_same(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+
+    async def read() -> list[Any]:
+        return [part async for part in api.sdk.runs.join_stream(run["thread_id"], run["run_id"])]
+
+    reading = [asyncio.create_task(read()) for _ in range(3)]
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    for number in range(20):
+        await attempt.tell("values", {"steps": [number]})
+    await attempt.succeed()
+    first, *others = await asyncio.gather(*reading)
+    assert len(first) == 22
+    assert all(other == first for other in others)
+
+
+async def test_many_streams_are_dropped_without_a_trace(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"
+
+    async def come_and_go() -> None:
+        async with api.http.stream("GET", path) as response:
+            assert response.status_code == 200
+
+    await asyncio.gather(*(come_and_go() for _ in range(50)))
+    await until(lambda: open_streams(api) == 0)
+    # Nobody is left behind: the end wakes no ghosts, and a reader still gets it.
+    await (await Attempt.begin(api.database, run["run_id"])).succeed()
+    parts = [part async for part in api.sdk.runs.join_stream(run["thread_id"], run["run_id"])]
+    assert parts[-1].event == "end"
+
+
+async def test_shutting_down_ends_streams_without_end_and_cuts_waits(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}"
+    await Attempt.begin(api.database, run["run_id"])
+
+    async def stream() -> bytes:
+        async with api.http.stream("GET", f"{path}/stream") as response:
+            return b"".join([chunk async for chunk in response.aiter_raw()])
+
+    async def join() -> None:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await api.http.get(f"{path}/join")
+
+    both = asyncio.gather(stream(), join())
+    await until(lambda: open_streams(api) == 1)
+    api.server.should_exit = True
+    async with asyncio.timeout(5):
+        streamed, _ = await both
+    assert b"event: metadata" in streamed
+    assert b"event: end" not in streamed
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def api_process(database_url: str, port: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """`python -m relayrun_api`, and the write end of the pipe that it lives by."""
+    read_end, write_end = os.pipe()
+    environment = {
+        **os.environ,
+        "RELAYRUN_DATABASE_URL": database_url,
+        "RELAYRUN_PORT": str(port),
+        "RELAYRUN_PARENT_FD": str(read_end),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "relayrun_api", env=environment, pass_fds=(read_end,)
+    )
+    os.close(read_end)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+
+            async def answers() -> bool:
+                assert process.returncode is None
+                with suppress(httpx.TransportError):
+                    return (await http.get("/readyz")).is_success
+                return False
+
+            await eventually(answers, seconds=30)
+        yield process, write_end
+    finally:
+        with suppress(OSError):
+            os.close(write_end)
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.crash
+async def test_a_killed_api_costs_a_streaming_client_nothing(api: Api, database_url: str) -> None:
+    """The SDK reconnects with Last-Event-ID to the process that comes after, and misses and repeats nothing."""
+    port = free_port()
+    sdk = get_client(url=f"http://127.0.0.1:{port}", api_key=None)
+    seen: list[Any] = []
+    run_ids: list[str] = []
+
+    async def read() -> None:
+        stream = sdk.runs.stream(None, "steps", input={}, on_run_created=lambda run: run_ids.append(run["run_id"]))
+        async for part in stream:
+            seen.append(part)  # noqa: PERF401 - the test looks at it while it grows
+
+    async with api_process(database_url, port) as (process, _):
+        reading = asyncio.create_task(read())
+        await until(lambda: bool(run_ids))
+        attempt = await Attempt.begin(api.database, run_ids[0])
+        for number in range(10):
+            await attempt.tell("values", {"steps": [number]})
+        await until(lambda: len(seen) >= 5)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        for number in range(10, 20):
+            await attempt.tell("values", {"steps": [number]})
+    async with api_process(database_url, port):
+        for number in range(20, 30):
+            await attempt.tell("values", {"steps": [number]})
+        await attempt.succeed()
+        async with asyncio.timeout(20):
+            await reading
+    await sdk.aclose()
+    assert [part.event for part in seen] == ["metadata", *["values"] * 30, "end"]
+    assert [part.data["steps"] for part in seen[1:-1]] == [[number] for number in range(30)]
+    assert len({part.id for part in seen}) == 32
+
+
+@pytest.mark.crash
+async def test_the_process_dies_with_its_parent(database_url: str) -> None:
+    async with api_process(database_url, free_port()) as (process, write_end):
+        os.close(write_end)
+        async with asyncio.timeout(5):
+            await process.wait()
+
+
+async def test_a_stream_outlives_the_loss_of_every_database_connection(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"])
+    assert (await anext(stream)).event == "metadata"
+    kill = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name LIKE 'relayrun-api%%' OR application_name LIKE 'relayrun-listen%%'"""
+    assert len(await api.database.fetch_all(kill)) >= 2
+    for number in range(3):
+        await attempt.tell("values", {"steps": [number]})
+    await attempt.succeed()
+    async with asyncio.timeout(10):
+        assert [part.event async for part in stream] == ["values", "values", "values", "end"]
+
+    async def served() -> bool:
+        response = await api.http.get(f"/threads/{run['thread_id']}")
+        assert response.status_code in (200, 503)
+        return response.is_success
+
+    assert await eventually(served)

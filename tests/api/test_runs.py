@@ -1,0 +1,215 @@
+"""Runs through the official client, with a runner that the test plays."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+from relayrun_core.runs import PendingInterrupt
+from relayrun_core.store.runs import get_run, unfinished_runs
+from tests.api.conftest import Api, eventually, open_streams
+from tests.api.play import Attempt
+from tests.support.waiting import until
+
+QUESTION = PendingInterrupt("a" * 32, {"ask": "ok?"}, "task-1")
+
+
+async def accepted(api: Api) -> str:
+    """The id of the one run that waits, as soon as there is one."""
+    runs = await eventually(lambda: unfinished_runs(api.database))
+    assert len(runs) == 1
+    return str(runs[0].run_id)
+
+
+async def cancel_requested(api: Api, run_id: UUID) -> bool:
+    run = await get_run(api.database, run_id)
+    assert run is not None
+    return run.cancel_requested_at is not None
+
+
+async def collect(stream: Any) -> list[Any]:
+    return [part async for part in stream]
+
+
+async def test_a_stream_has_the_journal_in_order_and_ends(api: Api) -> None:
+    thread = await api.sdk.threads.create()
+    created: list[Any] = []
+    stream = api.sdk.runs.stream(
+        thread["thread_id"],
+        "steps",
+        input={"steps": []},
+        stream_mode=["values", "updates"],
+        on_run_created=created.append,
+    )
+    reading = asyncio.create_task(collect(stream))
+    run_id = await accepted(api)
+    attempt = await Attempt.begin(api.database, run_id)
+    await attempt.tell("values", {"steps": []})
+    await attempt.tell("updates|inner:1", {"a": 1})
+    await attempt.succeed({"steps": ["a"]})
+    parts = await reading
+    assert [part.event for part in parts] == ["metadata", "values", "updates|inner:1", "end"]
+    assert [part.id for part in parts] == [f"1-{(1 << 32) + n}" for n in (1, 2, 3, 4)]
+    assert parts[0].data == {"run_id": run_id, "attempt": 1}
+    assert parts[-1].data["status"] == "success"
+    assert created == [{"run_id": run_id, "thread_id": thread["thread_id"]}]
+
+
+async def test_wait_answers_the_runs_own_final_values(api: Api) -> None:
+    waiting = asyncio.create_task(api.sdk.runs.wait(None, "steps", input={"steps": []}))
+    attempt = await Attempt.begin(api.database, await accepted(api))
+    await attempt.tell("values", {"steps": ["a"]})
+    await attempt.tell("values|inner:1", {"steps": ["not this"]})
+    await attempt.tell("values", {"steps": ["a", "b"]})
+    await attempt.succeed({"steps": ["thread's"]})
+    assert await waiting == {"steps": ["a", "b"]}
+
+
+async def test_wait_raises_the_graphs_error_and_hides_the_traceback(api: Api) -> None:
+    waiting = asyncio.create_task(api.sdk.runs.wait(None, "steps", input={}))
+    attempt = await Attempt.begin(api.database, await accepted(api))
+    await attempt.fail("ValueError", "boom")
+    with pytest.raises(Exception, match=r"^ValueError: boom$"):
+        await waiting
+    answer = await api.http.get(f"/threads/{(await get_run(api.database, attempt.run_id)).thread_id}")  # type: ignore[union-attr]
+    assert "secret path" not in answer.text
+
+
+async def test_join_of_a_run_that_streamed_no_values_answers_the_threads(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={}, stream_mode="updates")
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    await attempt.pause({"steps": ["a"]}, QUESTION)
+    joined = await api.sdk.runs.join(run["thread_id"], run["run_id"])
+    assert joined == {"steps": ["a"], "__interrupt__": [{"value": {"ask": "ok?"}, "id": QUESTION.id}]}
+
+
+async def test_a_paused_thread_says_so_and_a_scalar_resume_is_bound(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    thread_id = run["thread_id"]
+    await (await Attempt.begin(api.database, run["run_id"])).pause({"steps": []}, QUESTION)
+    thread = await api.sdk.threads.get(thread_id)
+    assert thread["status"] == "interrupted"
+    assert thread["interrupts"] == {"task-1": [{"id": QUESTION.id, "value": {"ask": "ok?"}}]}
+    assert (await api.sdk.runs.get(thread_id, run["run_id"]))["status"] == "interrupted"
+
+    resumed = await api.sdk.runs.create(thread_id, "steps", command={"resume": "yes"})
+    bound = await get_run(api.database, UUID(resumed["run_id"]))
+    assert bound is not None
+    assert [(answer.interrupt_id, answer.value) for answer in bound.spec.answers] == [(QUESTION.id, "yes")]
+    with pytest.raises(ConflictError) as caught:  # the second click
+        await api.sdk.runs.create(thread_id, "steps", command={"resume": "yes"})
+    assert caught.value.code == "resume_conflict"
+
+
+async def test_strategy_reject_refuses_a_second_run(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    with pytest.raises(ConflictError) as caught:
+        await api.sdk.runs.create(run["thread_id"], "steps", input={}, multitask_strategy="reject")
+    assert caught.value.code == "thread_busy"
+
+
+async def test_a_run_needs_its_thread_unless_told_to_create_it(api: Api) -> None:
+    missing = "00000000-0000-4000-8000-000000000001"
+    with pytest.raises(NotFoundError):
+        await api.sdk.runs.create(missing, "steps", input={})
+    run = await api.sdk.runs.create(missing, "steps", input={}, if_not_exists="create")
+    assert run["thread_id"] == missing
+    thread = await api.sdk.threads.get(missing)
+    assert thread["metadata"] == {"graph_id": "steps", "assistant_id": run["assistant_id"]}
+
+
+async def test_an_unknown_graph_is_refused_with_the_names_there_are(api: Api) -> None:
+    with pytest.raises(UnprocessableEntityError, match=r"use one of steps, talk\."):
+        await api.sdk.runs.create(None, "nope", input={})
+
+
+async def test_joining_a_finished_stream_replays_it_or_only_ends_it(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={}, stream_mode=["values", "updates"])
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    await attempt.tell("values", {"steps": []})
+    await attempt.tell("updates", {"a": None})
+    await attempt.succeed()
+    ids = (run["thread_id"], run["run_id"])
+    everything = await collect(api.sdk.runs.join_stream(*ids))
+    assert [part.event for part in everything] == ["metadata", "values", "updates", "end"]
+    for position, part in enumerate(everything):
+        rest = await collect(api.sdk.runs.join_stream(*ids, last_event_id=part.id))
+        assert rest == (everything[position + 1 :] or everything[-1:])
+    assert await collect(api.sdk.runs.join_stream(*ids, last_event_id="-1")) == everything
+    only = await collect(api.sdk.runs.join_stream(*ids, stream_mode="updates"))
+    assert [part.event for part in only] == ["metadata", "updates", "end"]
+
+
+async def test_a_run_whose_journal_is_gone_still_ends(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    await (await Attempt.begin(api.database, run["run_id"])).succeed({"steps": ["a"]})
+    await api.database.execute("DELETE FROM run_events WHERE run_id = %s", (run["run_id"],))
+    parts = await collect(api.sdk.runs.join_stream(run["thread_id"], run["run_id"]))
+    assert [(part.event, part.data["status"]) for part in parts] == [("end", "success")]
+    assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == {"steps": ["a"]}
+
+
+async def test_a_pending_run_is_cancelled_at_once_and_only_once(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    ids = (run["thread_id"], run["run_id"])
+    await api.sdk.runs.cancel(*ids, wait=True)
+    assert (await api.sdk.runs.get(*ids))["status"] == "interrupted"
+    assert [r["run_id"] for r in await api.sdk.runs.list(run["thread_id"], status="interrupted")] == [run["run_id"]]
+    with pytest.raises(ConflictError) as caught:
+        await api.sdk.runs.cancel(*ids)
+    assert caught.value.code == "run_finished"
+
+
+async def test_cancelling_a_running_run_twice_is_accepted_twice_and_it_ends(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/cancel"
+    assert [(await api.http.post(path)).status_code for _ in range(2)] == [202, 202]
+    assert (await api.http.delete(f"/runs/{run['run_id']}")).status_code == 202
+    await attempt.succeed()  # the cancel came first
+    found = await api.http.get(path.removesuffix("/cancel"))
+    assert (found.json()["status"], found.json()["reason"]) == ("interrupted", "Cancelled")
+
+
+@pytest.mark.parametrize("on_disconnect", ["continue", "cancel"])
+async def test_a_client_that_leaves_cancels_only_if_it_asked_for_that(api: Api, on_disconnect: str) -> None:
+    body = {"assistant_id": "steps", "input": {}, "on_disconnect": on_disconnect}
+    async with api.http.stream("POST", "/runs/stream", json=body) as response:
+        run_id = UUID(response.headers["content-location"].rsplit("/", 1)[1])
+        await Attempt.begin(api.database, run_id)
+        await anext(response.aiter_bytes())
+    await until(lambda: open_streams(api) == 0)  # the server has noticed
+    if on_disconnect == "continue":
+        assert not await cancel_requested(api, run_id)
+        return
+    await eventually(lambda: cancel_requested(api, run_id))
+
+
+async def test_a_running_run_is_not_deleted_and_a_finished_one_is(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    ids = (run["thread_id"], run["run_id"])
+    with pytest.raises(ConflictError):
+        await api.sdk.runs.delete(*ids)
+    await (await Attempt.begin(api.database, run["run_id"])).succeed()
+    await api.sdk.runs.delete(*ids)
+    with pytest.raises(NotFoundError):
+        await api.sdk.runs.get(*ids)
+
+
+async def test_a_run_is_not_found_under_another_thread(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    other = await api.sdk.threads.create()
+    with pytest.raises(NotFoundError):
+        await api.sdk.runs.get(other["thread_id"], run["run_id"])
+
+
+async def test_runs_are_listed_newest_first(api: Api) -> None:
+    thread = await api.sdk.threads.create()
+    made = [(await api.sdk.runs.create(thread["thread_id"], "steps", input={}))["run_id"] for _ in range(3)]
+    listed = await api.sdk.runs.list(thread["thread_id"], limit=2)
+    assert [run["run_id"] for run in listed] == made[:0:-1]
+    assert listed[0]["metadata"]["graph_id"] == "steps"

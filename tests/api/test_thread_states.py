@@ -1,0 +1,144 @@
+"""States and histories: what is asked of runners, and what is said when none is up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+import orjson
+import pytest
+import uvicorn
+from langgraph_sdk.errors import ConflictError, InternalServerError, UnprocessableEntityError
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from relayrun_core.runs import PendingInterrupt
+from relayrun_core.settings import ApiSettings
+from tests.api.conftest import Api
+from tests.api.play import Attempt, ai, human
+from tests.support.waiting import until
+
+
+class RunnerDouble:
+    """Answers a runner's state routes with what it was asked."""
+
+    def __init__(self) -> None:
+        self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.values: Any = None
+
+    async def answer(self, request: Request) -> Response:
+        assert request.headers["authorization"] == "Bearer secret"
+        if self.refusal:
+            return JSONResponse(self.refusal[1], self.refusal[0])
+        body = orjson.loads(content) if (content := await request.body()) else None
+        query = dict(request.query_params)
+        return JSONResponse({"path": request.url.path, "query": query, "body": body, "values": self.values})
+
+
+@pytest.fixture
+def settings(settings: ApiSettings) -> ApiSettings:
+    return settings.model_copy(update={"runner_token": SecretStr("secret")})
+
+
+@asynccontextmanager
+async def runner_double(settings: ApiSettings) -> AsyncIterator[RunnerDouble]:
+    """A double on a port of its own, listed behind a runner that is gone."""
+    double = RunnerDouble()
+    paths = ("/threads/{t}/state", "/threads/{t}/history")
+    app = Starlette(routes=[Route(path, double.answer, methods=["GET", "POST"]) for path in paths])
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        await until(lambda: server.started)
+        urls = ["http://127.0.0.1:1", f"http://127.0.0.1:{listening.getsockname()[1]}"]
+        entries = [
+            {"name": url, "url": url, "agent": "default", "graphs": ["steps", "talk"], "ready": True} for url in urls
+        ]
+        assert settings.runners_file is not None
+        settings.runners_file.write_bytes(orjson.dumps({"runners": entries, "desired": 2, "problems": []}))
+        try:
+            yield double
+        finally:
+            server.should_exit = True
+            await task
+
+
+async def finished_thread(api: Api, graph: str = "steps") -> str:
+    run = await api.sdk.runs.create(None, graph, input={})
+    attempt = await Attempt.begin(api.database, UUID(run["run_id"]))
+    await attempt.pause({"steps": [1]}, PendingInterrupt("c" * 32, "ok?", "task-1"))
+    return run["thread_id"]
+
+
+async def test_state_and_history_are_asked_of_a_runner_that_is_up(api: Api, settings: ApiSettings) -> None:
+    thread_id = await finished_thread(api)
+    async with runner_double(settings):
+        for _ in range(2):  # whichever runner's turn it is
+            state: Any = await api.sdk.threads.get_state(thread_id, subgraphs=True)
+            assert state["path"] == f"/threads/{thread_id}/state"
+            assert state["query"] == {"graph": "steps", "subgraphs": "true"}
+        at: Any = await api.sdk.threads.get_state(thread_id, checkpoint_id="c1")
+        assert at["query"] == {"graph": "steps", "subgraphs": "false", "checkpoint_id": "c1"}
+        at = await api.sdk.threads.get_state(thread_id, checkpoint={"checkpoint_id": "c1", "checkpoint_ns": "in"})  # type: ignore[typeddict-item]
+        assert at["query"] == {"graph": "steps", "subgraphs": "false", "checkpoint_id": "c1", "checkpoint_ns": "in"}
+        history: Any = await api.sdk.threads.get_history(thread_id, limit=3, before="c2", metadata={"step": 1})
+        assert history["path"] == f"/threads/{thread_id}/history"
+        assert history["body"] == {"graph": "steps", "limit": 3, "before": "c2", "metadata": {"step": 1}}
+        updated: Any = await api.sdk.threads.update_state(thread_id, {"steps": [2]}, as_node="a")
+        assert updated["body"] == {"graph": "steps", "values": {"steps": [2]}, "as_node": "a"}
+        by_get = await api.http.get(f"/threads/{thread_id}/history", params={"limit": 2})
+        assert by_get.json()["body"] == {"graph": "steps", "limit": 2}
+
+
+async def test_without_a_runner_the_state_is_as_of_the_last_finish_and_says_so(api: Api) -> None:
+    thread_id = await finished_thread(api)
+    state = await api.sdk.threads.get_state(thread_id)
+    assert state["values"] == {"steps": [1]}
+    assert state["metadata"] == {"source": "last_finish"}
+    assert state["interrupts"] == [{"id": "c" * 32, "value": "ok?"}]
+    for asked in (api.sdk.threads.get_history(thread_id), api.sdk.threads.get_state(thread_id, checkpoint_id="c")):
+        with pytest.raises(InternalServerError) as caught:
+            await asked
+        assert (caught.value.status_code, caught.value.code) == (503, "no_runner")
+
+
+async def test_a_thread_without_a_run_has_an_empty_state(api: Api) -> None:
+    thread = await api.sdk.threads.create()
+    state = await api.sdk.threads.get_state(thread["thread_id"])
+    assert (state["values"], state["next"], state["checkpoint"]) == ({}, [], None)
+    assert await api.sdk.threads.get_history(thread["thread_id"]) == []
+    with pytest.raises(UnprocessableEntityError):
+        await api.sdk.threads.update_state(thread["thread_id"], {"steps": []})
+
+
+async def test_what_a_runner_refuses_is_passed_on_as_ours(api: Api, settings: ApiSettings) -> None:
+    thread_id = await finished_thread(api)
+    async with runner_double(settings) as double:
+        double.refusal = (409, {"reason": "ThreadBusy", "message": "thread has an unfinished run"})
+        with pytest.raises(ConflictError, match="unfinished run") as caught:
+            await api.sdk.threads.update_state(thread_id, {})
+        assert caught.value.code == "thread_busy"
+        double.refusal = (400, {"reason": "Invalid", "message": "no node of this name"})
+        with pytest.raises(UnprocessableEntityError, match="no node of this name"):
+            await api.sdk.threads.update_state(thread_id, {})
+        double.refusal = (500, {})
+        response: httpx.Response = await api.http.get(f"/threads/{thread_id}/state")
+        assert (response.status_code, response.json()["code"]) == (502, "runner_refused")
+
+
+async def test_history_of_a_busy_thread_shows_what_is_there_already(api: Api, settings: ApiSettings) -> None:
+    thread_id = await finished_thread(api, "talk")
+    await api.sdk.runs.create(thread_id, "talk", command={"resume": "yes"})
+    async with runner_double(settings) as double:
+        double.values = {"messages": [human("hi", "h1"), ai("hello", "m1")]}
+        messages = (await api.http.get(f"/history/{thread_id}")).json()["messages"]
+    assert [message["content"] for message in messages] == ["hi", "hello"]
