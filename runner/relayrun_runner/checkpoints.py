@@ -2,21 +2,29 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP, ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_metadata,
+)
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from relayrun_core.database import Database
-from relayrun_core.errors import StaleAttempt
-from relayrun_core.fence import FENCE_PROGRESS, is_stale
 from relayrun_core.runs import Run
+from relayrun_runner.batches import StatementRecorder
 from relayrun_runner.errors import ForeignThread
 from relayrun_runner.retry import until_deadline
+from relayrun_runner.writer import RunWriter
 
 T = TypeVar("T")
 Barrier = Callable[[], Awaitable[None]]
@@ -34,19 +42,21 @@ NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
 class FencedSaver(AsyncPostgresSaver):
     """One saver an attempt. It takes the place of the graph's own for this call.
 
-    It refuses every thread but the run's, retries a whole call while the database is away (a retry inside a cursor
-    would repeat half of it), and before a checkpoint becomes durable lets the journal catch up, so that no event
-    of a checkpointed step is ever missing.
+    It refuses every thread but the run's. Reads are retried whole while the database is away; writes go to the run's
+    one writer, which retries them and commits what belongs together at once. `barrier` is awaited before a checkpoint
+    is handed over, so that the events of its step are there first.
     """
 
-    def __init__(self, database: Database, run: Run, deadline: float, barrier: Barrier) -> None:
+    def __init__(self, database: Database, run: Run, deadline: float, writer: RunWriter, barrier: Barrier) -> None:
         super().__init__(database.pool)
         self._database = database
         self.run_id: UUID = run.run_id
         self.attempt = run.attempt
         self.thread_id = str(run.thread_id)
         self._deadline = deadline
+        self._writer = writer
         self._barrier = barrier
+        self._head: CheckpointTuple | None = None
 
     async def aput(
         self,
@@ -55,19 +65,33 @@ class FencedSaver(AsyncPostgresSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Save a checkpoint behind the fence, after the journal has the events of its step."""
+        """Save a checkpoint behind the fence, together with the events of its step."""
         self._check(config)
         await self._barrier()
-        put = super().aput
-        return await self._retried(lambda: put(config, checkpoint, metadata, new_versions), "saving a checkpoint")
+        saved = await super().aput(config, checkpoint, metadata, new_versions)
+        if config["configurable"].get("checkpoint_ns", "") == "":
+            parent: RunnableConfig = {"configurable": {**saved["configurable"]}}
+            parent["configurable"]["checkpoint_id"] = config["configurable"].get("checkpoint_id")
+            self._head = CheckpointTuple(
+                saved,
+                checkpoint,
+                get_checkpoint_metadata(config, metadata),
+                parent if parent["configurable"]["checkpoint_id"] else None,
+                [],
+            )
+        return saved
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Save a task's writes behind the fence."""
         self._check(config)
-        put = super().aput_writes
-        await self._retried(lambda: put(config, writes, task_id, task_path), "saving a task's writes")
+        self._head = None
+        await super().aput_writes(config, writes, task_id, task_path)
+
+    def settled_head(self) -> CheckpointTuple | None:
+        """The root checkpoint this attempt saved last, while no task has written since: what a read would find."""
+        return self._head
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read one checkpoint."""
@@ -135,28 +159,32 @@ class FencedSaver(AsyncPostgresSaver):
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
-        # Unlike the base class this takes no lock: each call has a connection of its own from the pool.
-        if not pipeline:
-            async with (
-                self._database.connection() as conn,
-                conn.cursor(binary=True, row_factory=dict_row) as cursor,
-            ):
-                yield cursor
+        # Unlike the base class this takes no lock: reads have connections of their own, writes the one writer.
+        if pipeline:
+            recorder = StatementRecorder()
+            yield cast("AsyncCursor[DictRow]", recorder)
+            only_writes = all("checkpoint_writes" in statement.query for statement in recorder.statements)
+            await self._writer.commit(recorder.statements, lingers=only_writes)
             return
-        # In autocommit a pipeline is one transaction; a failing fence rolls all of it back.
-        async with self._database.pipeline() as (conn, _), conn.cursor(binary=True, row_factory=dict_row) as cursor:
-            await cursor.execute(FENCE_PROGRESS, (self.run_id, self.attempt))
+        async with self._database.connection() as conn, conn.cursor(binary=True, row_factory=dict_row) as cursor:
             yield cursor
 
     async def _retried(self, call: Callable[[], Awaitable[T]], what: str) -> T:
-        try:
-            return await until_deadline(call, self._deadline, what)
-        except Exception as error:
-            if is_stale(error):
-                raise StaleAttempt(f"attempt {self.attempt} does not hold run {self.run_id} any more") from error
-            raise
+        return await until_deadline(call, self._deadline, what)
 
     def _check(self, config: RunnableConfig) -> None:
         thread_id = str(config["configurable"]["thread_id"])
         if thread_id != self.thread_id:
             raise ForeignThread(f"a run can only use the checkpoints of its own thread, not those of {thread_id}")
+
+
+class HeadOnly(BaseCheckpointSaver[str]):
+    """A saver that knows one checkpoint: for a question about a state that is in memory already."""
+
+    def __init__(self, head: CheckpointTuple) -> None:
+        super().__init__()
+        self._head = head
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint, for the root graph."""
+        return self._head if config["configurable"].get("checkpoint_ns", "") == "" else None

@@ -24,15 +24,19 @@ from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.events import ToldBefore, event_name, graph_modes, is_cached
 from relayrun_runner.goingon import Call, next_call
 from relayrun_runner.graphs import GraphRegistry
-from relayrun_runner.journal import Journal
 from relayrun_runner.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.serialize import dumps
 from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
+from relayrun_runner.writer import RunWriter
 
 logger = logging.getLogger("relayrun.runner")
 
 Graph = Pregel[Any, Any, Any, Any]
+
+# A subgraph's chunk reaches us within three turns of the loop (measured, for subgraphs in subgraphs too), and its next
+# checkpoint does not wait for that by itself.
+_TURNS_TO_TELL = 10
 
 # Keys of `configurable` that say where a run writes: ours alone to set.
 _RESERVED = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "run_id")
@@ -57,13 +61,14 @@ class Execution:
         self._services = services
         self._deadline = deadline
         self._control = RunControl()
-        self._journal = Journal(services.database, run, deadline)
-        self._saver = FencedSaver(services.database, run, deadline, self._journal.flushed)
+        self._writer = RunWriter(services.database, run, deadline)
+        self._saver = FencedSaver(services.database, run, deadline, self._writer, self._told_so_far)
         self._told = ToldBefore(services.database, run)
+        self._telling = asyncio.Lock()
         self._stopped = False
         self._action: CancelAction | None = None
         self._work: asyncio.Task[Outcome | None] | None = None
-        self._log = {"run": str(run.run_id), "thread": str(run.thread_id), "attempt": run.attempt}
+        self._log = {"run": str(run.run_id), "thread_id": str(run.thread_id), "attempt": run.attempt}
 
     def drain(self, reason: str) -> None:
         """Stop before the next step."""
@@ -106,15 +111,15 @@ class Execution:
                 await self._finish(Outcome(Reason.CANCELLED, "the run was cancelled; its node ignored that"))
 
     async def _until_outcome(self) -> Outcome | None:
-        """Run the graph beside the journal. None: drained. Raises StaleAttempt, DatabaseAway, CancelledError."""
+        """Run the graph beside its writer. None: drained. Raises StaleAttempt, DatabaseAway, CancelledError."""
         work = self._work = asyncio.create_task(self._run_graph(), name="graph")
-        writing = asyncio.create_task(self._journal.run(), name="journal")
+        writing = asyncio.create_task(self._writer.run(), name="writer")
         if self._stopped:
             work.cancel()
         try:
             await asyncio.wait((work, writing), return_when=asyncio.FIRST_COMPLETED)
             if writing.done() and not work.done():
-                writing.result()  # raises: the journal ends only by failing
+                writing.result()  # raises: the writer ends only by failing
             return await work
         finally:
             for task in (work, writing):
@@ -123,11 +128,14 @@ class Execution:
 
     async def _run_graph(self) -> Outcome | None:
         run = self.claimed
-        await self._journal.emit("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
+        await self._writer.emit("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
         config = self._config()
         try:
             async with self._services.registry.open(run.graph, config, context=run.spec.context) as loaded:
-                graph = loaded.copy({"checkpointer": self._saver, "store": self._services.store or loaded.store})
+                # Eager: else LangGraph holds a lone task's update back until its step's checkpoint is durable, and
+                # a crash in between would lose it; so it is in the journal before the saver's barrier lets go.
+                store = self._services.store or loaded.store
+                graph = loaded.copy({"checkpointer": self._saver, "store": store, "stream_eager": True})
                 return await self._call(graph, config)
         except (StaleAttempt, DatabaseAway):
             raise
@@ -157,7 +165,7 @@ class Execution:
                 raise lost from error
             logger.info("the graph raised", exc_info=error, extra=self._log)
             outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
-        await self._journal.flushed()
+        await self._writer.flushed()
         return outcome
 
     async def _stream(self, graph: Graph, config: RunnableConfig, call: Call) -> None:
@@ -177,10 +185,20 @@ class Execution:
         where: RunnableConfig = {**config, "configurable": configurable}
         async for chunk in graph.astream(call.input, where, **options):
             namespace, mode, data = chunk if spec.stream_subgraphs else ((), *chunk)
-            name = event_name(mode, namespace)
-            if is_cached(mode, data) and await self._told.contains(name, data):
-                continue
-            await self._journal.emit(name, dumps(data))
+            async with self._telling:
+                name = event_name(mode, namespace)
+                if is_cached(mode, data) and await self._told.contains(name, data):
+                    continue
+                await self._writer.emit(name, dumps(data))
+
+    async def _told_so_far(self) -> None:
+        """Wait until we have what the graph has told so far; the writer commits it with the checkpoint."""
+        if not self.claimed.spec.stream_subgraphs:
+            return
+        for _ in range(_TURNS_TO_TELL):
+            await asyncio.sleep(0)
+            async with self._telling:
+                pass
 
     async def _finish(self, outcome: Outcome) -> None:
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database

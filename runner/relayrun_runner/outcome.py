@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
 from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
-from relayrun_runner.checkpoints import FencedSaver
+from relayrun_runner.checkpoints import FencedSaver, HeadOnly
 from relayrun_runner.serialize import dumps, without_nul
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -25,7 +26,7 @@ _TRACEBACK_CHARACTERS = 20_000
 
 async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
     """The outcome of a call that returned: done, or waiting at a question or breakpoint."""
-    state = await graph.aget_state(config)
+    state = await _settled_state(graph, saver, config)
     waiting = bool(state.next or state.interrupts)
     return Outcome(
         reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
@@ -33,6 +34,14 @@ async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConf
         interrupts=await pending_interrupts(graph, saver, config, state),
         checkpoint_id=_checkpoint_id(state),
     )
+
+
+async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> StateSnapshot:
+    head = saver.settled_head()
+    if head is None or any(isinstance(channel, DeltaChannel) for channel in graph.channels.values()):
+        return await graph.aget_state(config)
+    # What was just written need not be read back: this attempt is its only writer.
+    return await graph.copy({"checkpointer": HeadOnly(head)}).aget_state(config)
 
 
 async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: Exception) -> Outcome:

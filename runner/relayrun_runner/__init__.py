@@ -1,0 +1,1 @@
+"""The process that has graphs loaded and executes runs."""

@@ -1,0 +1,59 @@
+"""What the runner raises itself. Every message says what happened, to what, and what to do."""
+
+from pathlib import Path
+
+from relayrun_core.errors import RelayrunError
+
+
+class RunnerError(RelayrunError):
+    """The root of the runner's own errors."""
+
+
+class ConfigError(RunnerError):
+    """A `langgraph.json` that cannot be used: the message names the file, the key and what to do."""
+
+    def __init__(self, file: Path, key: str, message: str) -> None:
+        place = f"{file}: {key}" if key else str(file)
+        super().__init__(f"{place}: {message}")
+        self.file = file
+        self.key = key
+
+
+class GraphLoadError(RunnerError):
+    """A graph that could not be loaded; `__cause__` is the author's own exception, where there is one."""
+
+    def __init__(self, graph: str, message: str) -> None:
+        super().__init__(f"graph {graph}: {message}")
+        self.graph = graph
+
+
+class UnknownGraph(RunnerError):
+    """This runner has no graph of that name."""
+
+
+class StoreUnavailable(RunnerError):
+    """The store that `langgraph.json` asks for cannot be opened."""
+
+
+class CheckpointsTooOld(RunnerError):
+    """The database's checkpoint or store tables are older than this LangGraph needs."""
+
+
+class InvalidState(RunnerError):
+    """A state update, or a question about state, that this graph refuses."""
+
+
+class ForeignThread(RunnerError):
+    """A graph reached for the checkpoints of another thread than its run's."""
+
+
+class DatabaseAway(RunnerError):
+    """The database stayed away until the run's deadline. Not a failure of the graph: the run is not ended by it."""
+
+
+class NotReady(RunnerError):
+    """This runner can not take runs yet."""
+
+
+class LoopBusy(RunnerError):
+    """The graphs' event loop did not answer in time."""

@@ -1,0 +1,21 @@
+"""How a runner ends itself. Nothing needs a farewell: what it held goes on elsewhere."""
+
+import logging
+import os
+import sys
+from typing import NoReturn
+
+log = logging.getLogger("relayrun.runner")
+
+#: Drained, or told twice to stop.
+STOPPED = 0
+#: A cancelled node did not stop within its grace (EX_SOFTWARE in sysexits.h).
+NODE_STUCK = 70
+
+
+def end_process(code: int, why: str) -> NoReturn:
+    """End this process at once, with whatever it runs; `why` is its last line in the log."""
+    log.warning("this runner ends: %s", why)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)

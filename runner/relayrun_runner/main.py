@@ -1,0 +1,67 @@
+"""Starts a runner: settings in, secrets out of the environment, then the process."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from pydantic import ValidationError
+
+from relayrun_core.logs import configure_logging
+from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.parent import exit_with_parent
+from relayrun_core.settings import RunnerSettings
+
+# Author code, and what it starts, must not find these: they open every agent's threads.
+_SECRETS = frozenset({"RELAYRUN_TOKEN", "RELAYRUN_DATABASE_URL"})
+# What is left in other threads after a drain (a client's pool, an exporter) may take this long to end.
+_LINGER_SECONDS = 5.0
+
+
+def main() -> None:
+    """Run a runner until it has drained. Exit codes: 0 drained, 2 wrong settings, 70 a node had to be ended."""
+    settings = read_settings()
+    supervised = PARENT_VARIABLE in os.environ
+    exit_with_parent()
+    configure_logging(settings.log_level, settings.log_format)
+    if supervised:
+        # Ctrl-C in a terminal reaches the whole group; the parent decides when this process stops.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    from relayrun_runner.process import RunnerProcess
+
+    try:
+        process = RunnerProcess(settings)
+    except OSError as error:
+        print(f"relayrun runner: {settings.host}:{settings.port} cannot be listened on: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    process.run()
+    _end_even_if_threads_linger()
+
+
+def read_settings() -> RunnerSettings:
+    """The settings; the token and the database's URL leave the environment. Exits with 2 when they are wrong."""
+    try:
+        settings = RunnerSettings()  # the token has no default; it comes from the environment
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            name = "RELAYRUN_" + "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"relayrun runner: {name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    for name in [name for name in os.environ if name.upper() in _SECRETS]:
+        del os.environ[name]
+    if not settings.token.get_secret_value():
+        print("relayrun runner: RELAYRUN_TOKEN is empty: anybody could start runs", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    return settings
+
+
+def _end_even_if_threads_linger() -> None:
+    def end() -> None:
+        logging.shutdown()
+        os._exit(0)
+
+    timer = threading.Timer(_LINGER_SECONDS, end)
+    timer.daemon = True
+    timer.start()

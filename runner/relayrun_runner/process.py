@@ -1,0 +1,169 @@
+"""The runner process: two threads and what passes between them, from its start to its drain.
+
+```
+ main thread      import graphs ─▶ graphs' loop: database, store, schemas ─▶ executor ─▶ runs … ─▶ drained ─▶ end
+                       │ Readiness                                     │ Gate            │ RunBoard
+ protocol thread  probes … ─────────────────────────────────────▶ PUT, DELETE, watch, state, heartbeats
+```
+"""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from types import FrameType
+from uuid import uuid4
+
+import uvloop
+
+from relayrun_core.database import Database
+from relayrun_core.settings import RunnerSettings
+from relayrun_runner.app import Protocol, make_app
+from relayrun_runner.assign import Assigner, Identity
+from relayrun_runner.board import RunBoard
+from relayrun_runner.config import load_config
+from relayrun_runner.describe import register_graphs
+from relayrun_runner.drain import drain
+from relayrun_runner.errors import ConfigError, StoreUnavailable
+from relayrun_runner.execute import Executor
+from relayrun_runner.exits import STOPPED, end_process
+from relayrun_runner.gate import Gate
+from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.protocol import ProtocolThread, bind
+from relayrun_runner.readiness import Readiness
+from relayrun_runner.startup import flush_tracers, wait_for_schema, when_database_answers
+from relayrun_runner.state import ThreadStates
+from relayrun_runner.vectors import open_store
+from relayrun_runner.watchdog import Watchdog
+from relayrun_runner.watching import Face, Watching
+
+log = logging.getLogger("relayrun.runner")
+
+# Claims are short: a few at a time keep up with hundreds of runs a second.
+_CLAIM_CONNECTIONS = 4
+# Who is told DatabaseAway asks again.
+_CLAIM_PATIENCE_SECONDS = 2.0
+# Beside one connection a run: state questions, and the next run's first step.
+_MORE_CONNECTIONS = 4
+
+
+class RunnerProcess:
+    """One runner. Make it and call `run` in the main thread."""
+
+    def __init__(self, settings: RunnerSettings) -> None:
+        self._settings = settings
+        self._url = settings.database_url.get_secret_value()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._loop = self._runner.get_loop()
+        self._metrics = RunnerMetrics(settings.agent)
+        self._board = RunBoard(settings.slots, self._metrics)
+        self._gate = Gate()
+        self._readiness = Readiness()
+        self._watchdog = Watchdog(self._loop, self._metrics.loop_lag_seconds)
+        self._registry: GraphRegistry | None = None
+        self._identity = Identity(settings.name, uuid4())
+        face = Face(settings.name, self._identity.holder, settings.build, settings.agent)
+        self._watching = Watching(face, self._board, lambda: self._watchdog.lag_seconds * 1000, self._graph_names)
+        token = settings.token.get_secret_value()
+        self._protocol = Protocol(token, self._board, self._gate, self._readiness, self._metrics, self._watching)
+        listener = bind(settings.host, settings.port)
+        log.info("runner %s listens on %s:%s", settings.name, *listener.getsockname()[:2])
+        self._thread = ProtocolThread(make_app(self._protocol), listener, self._beside_protocol)
+        # The first two belong to the protocol's loop, the last to the graphs'.
+        self._told_to_drain = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._drained = asyncio.Event()
+
+    def run(self) -> None:
+        """Serve until drained. Author code loads here, before the graphs' loop runs."""
+        self._thread.start()
+        signal.signal(signal.SIGTERM, self._on_signal)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._on_signal)
+        registry = self._load()
+        with self._runner as runner:
+            runner.run(self._serve_graphs(registry))
+        self._thread.stop()
+
+    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        # In the main thread, between two instructions of whatever runs there: only hand the news over.
+        if self._board.draining:
+            end_process(STOPPED, "told twice to stop")
+        self._thread.loop.call_soon_threadsafe(self._told_to_drain.set)
+
+    def _load(self) -> GraphRegistry | None:
+        try:
+            self._registry = GraphRegistry.load(load_config(self._settings.config_path))
+        except ConfigError as error:
+            self._stay_unready("config", error)
+        return self._registry
+
+    async def _serve_graphs(self, registry: GraphRegistry | None) -> None:
+        async with AsyncExitStack() as stack:
+            if registry is not None:
+                await self._prepare(stack, registry)
+            await self._drained.wait()
+            await flush_tracers()
+
+    async def _prepare(self, stack: AsyncExitStack, registry: GraphRegistry) -> None:
+        """Everything between the import of the graphs and the first run."""
+        settings = self._settings
+        size = settings.slots + _MORE_CONNECTIONS
+        database = await stack.enter_async_context(Database.open(self._url, role="runner", max_size=size))
+        try:
+            store = await stack.enter_async_context(open_store(self._url, registry.config))
+        except (ConfigError, StoreUnavailable) as error:
+            self._stay_unready("store", error)
+            return
+        registry.store = store
+        await stack.enter_async_context(registry.running())
+        if registry.failures:
+            for name, failure in registry.failures.items():
+                self._readiness.set(f"graph {name}", failure.message, failure.traceback)
+            self._readiness.clear("start")
+            return
+        await wait_for_schema(database, registry.config, self._readiness)
+        await when_database_answers(
+            lambda: register_graphs(registry, database, agent=settings.agent, build=settings.build), self._readiness
+        )
+        executor = Executor(registry, database, store, settings, self._board)
+        self._protocol.states = ThreadStates(registry, database, store)
+        self._gate.open(self._loop, executor)
+        self._thread.loop.call_soon_threadsafe(self._ready.set)
+
+    def _stay_unready(self, subject: str, error: Exception) -> None:
+        # A supervisor that restarted this process would only see the same again; `dev` shows it and waits for an edit.
+        log.error("%s", error)
+        self._readiness.set(subject, str(error))
+        self._readiness.clear("start")
+
+    async def _beside_protocol(self) -> None:
+        """On the protocol's loop, as long as its server: the claims, the watchdog, the drain."""
+        settings, board, gate = self._settings, self._board, self._gate
+        async with (
+            Database.open(
+                self._url, role="runner", max_size=_CLAIM_CONNECTIONS, timeout_seconds=_CLAIM_PATIENCE_SECONDS
+            ) as database,
+            asyncio.TaskGroup() as tasks,
+        ):
+            assigner = Assigner(self._identity, database, board, gate, tasks, settings.cancel_grace_seconds)
+            self._protocol.assigner = assigner
+            watchdog = tasks.create_task(self._when_ready(assigner))
+            await self._told_to_drain.wait()
+            await drain(board, gate, self._watching, settings.drain_grace_seconds)
+            # From here on nothing may call the graphs' loop, which is about to close.
+            watchdog.cancel()
+            gate.close()
+            self._loop.call_soon_threadsafe(self._drained.set)
+            await asyncio.Event().wait()  # until the server has ended
+
+    async def _when_ready(self, assigner: Assigner) -> None:
+        await self._ready.wait()
+        assigner.offer(self._graph_names())
+        self._readiness.clear("start")
+        log.info("runner %s is ready: %s", self._settings.name, ", ".join(self._graph_names()))
+        await self._watchdog.run()
+
+    def _graph_names(self) -> list[str]:
+        return [] if self._registry is None else self._registry.names

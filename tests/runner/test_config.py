@@ -1,0 +1,149 @@
+"""What becomes of a `langgraph.json`: read, ignored with a warning, or refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relayrun_runner import fates
+from relayrun_runner.config import Config, load_config
+from relayrun_runner.environment import import_folders, read_env
+from relayrun_runner.errors import ConfigError
+
+GRAPHS = {"agent": "./agent.py:graph"}
+
+
+def load(folder: Path, **keys: Any) -> Config:
+    file = folder / "langgraph.json"
+    file.write_text(json.dumps({"graphs": GRAPHS, **keys}))
+    return load_config(file)
+
+
+def refusal(folder: Path, **keys: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, **keys)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'langgraph.json'}: ")
+    return message.removeprefix(f"{folder / 'langgraph.json'}: ")
+
+
+def test_every_key_that_works_is_read(tmp_path: Path) -> None:
+    index = {"dims": 3, "embed": "./embed.py:embed", "fields": ["text"]}
+    config = load(
+        tmp_path,
+        **{"$schema": "https://langgra.ph/schema.json"},
+        graphs={"a": "./a.py:graph", "b": {"path": "pkg.mod:make", "description": "Bee"}},
+        dependencies=[".", "langchain-openai"],
+        env={"KEY": "value"},
+        store={"index": index, "ttl": {"default_ttl": 5}},
+        checkpointer={"serde": {"allowed_msgpack_modules": [["pkg.mod", "State"]]}},
+        python_version="3.12",
+        dockerfile_lines=["RUN true"],
+    )
+    assert config.warnings == ()
+    assert {name: (source.path, source.description) for name, source in config.graphs.items()} == {
+        "a": ("./a.py:graph", None),
+        "b": ("pkg.mod:make", "Bee"),
+    }
+    assert config.dependencies == (".", "langchain-openai")
+    assert config.env == {"KEY": "value"}
+    assert config.store is not None
+    assert config.store.index is not None
+    assert (config.store.index.dims, config.store.index.fields) == (3, ["text"])
+    assert config.store.ttl is not None
+    assert config.store.ttl.default_ttl == 5
+    assert config.serde is not None
+    assert config.serde.allowed_msgpack_modules == [["pkg.mod", "State"]]
+    assert config.build == {"python_version": "3.12", "dockerfile_lines": ["RUN true"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"grpahs": {}}, "unknown key 'grpahs': did you mean 'graphs'?"),
+        ({"zzz": 1}, "unknown key 'zzz', ignored"),
+        ({"store": {"indx": {}}}, "store: unknown key 'indx': did you mean 'index'?"),
+        ({"auth": {"path": "./auth.py:auth"}}, "auth is ignored: "),
+        ({"http": {"app": "./app.py:app"}}, "http is ignored: "),
+        ({"ui": {"agent": "./ui.tsx"}}, "ui is ignored: "),
+        ({"checkpointer": {"ttl": {"default_ttl": 5}}}, "checkpointer.ttl is ignored: "),
+    ],
+)
+def test_a_key_without_effect_is_said_once(tmp_path: Path, keys: dict[str, Any], sentence: str) -> None:
+    [warning] = load(tmp_path, **keys).warnings
+    assert warning.startswith(f"{tmp_path / 'langgraph.json'}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"checkpointer": {"path": "./saver.py:make"}}, "checkpointer.path: a custom checkpointer has no fence"),
+        ({"node_version": "20"}, "node_version: Relayrun runs Python graphs"),
+        ({"graphs": {"js": "./agent.ts:graph"}}, "graphs.js: ./agent.ts is JavaScript"),
+        ({"encryption": {"path": "./e.py:e"}}, "encryption: state would be stored unencrypted"),
+        ({"graphs": {}}, "graphs: is missing: add"),
+        ({"graphs": {}, "Graphs": GRAPHS}, "graphs: is missing (did you mean it by 'Graphs'?): add"),
+        ({"graphs": {"a": "./a.py"}}, "graphs.a: './a.py' does not name an object: write ./agent.py:graph"),
+        ({"graphs": {"a": {"description": "x"}}}, "graphs.a.path: Field required"),
+        ({"graphs": {"a": 7}}, "graphs.a: "),
+        ({"dependencies": "."}, "dependencies: "),
+        ({"env": 7}, "env: "),
+        ({"store": {"index": {"dims": 0, "embed": "x"}}}, "store.index.dims: "),
+        ({"store": {"index": {"dims": 3}}}, "store.index.embed: Field required"),
+    ],
+)
+def test_a_refusal_names_the_file_and_the_key(tmp_path: Path, keys: dict[str, Any], sentence: str) -> None:
+    assert refusal(tmp_path, **keys).startswith(sentence)
+
+
+def test_a_file_that_is_missing_or_no_json_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file: name it with --config"):
+        load_config(tmp_path / "langgraph.json")
+    (tmp_path / "langgraph.json").write_text('{"graphs": {},\n}')
+    with pytest.raises(ConfigError, match=r"is not JSON: .* in line 2"):
+        load_config(tmp_path / "langgraph.json")
+
+
+def test_every_key_of_langgraphs_format_has_exactly_one_fate() -> None:
+    # The keys that langgraph-cli 0.4 knows.
+    known = {
+        "$schema", "_INTERNAL_docker_tag", "api_version", "auth", "base_image", "checkpointer", "dependencies",
+        "dockerfile_lines", "encryption", "env", "graphs", "http", "image_distro", "keep_pkg_tools", "node_version",
+        "package", "pip_config_file", "pip_installer", "priority", "project_root", "python_version", "source", "store",
+        "ui", "ui_config", "webhooks",
+    }  # fmt: skip
+    assert fates.top_level_keys() == known
+    fated = [*fates.WORKS, *fates.BUILD_ONLY, *fates.IGNORED, *fates.REFUSED]
+    assert len(fated) == len(set(fated))
+
+
+def test_env_comes_from_a_file_or_a_mapping(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# a comment\nexport A=1\nB='two words'\nEMPTY=\n")
+    assert read_env(load(tmp_path, env=".env")) == {"A": "1", "B": "two words", "EMPTY": ""}
+    assert read_env(load(tmp_path, env={"A": "1"})) == {"A": "1"}
+    assert read_env(load(tmp_path)) == {}
+    with pytest.raises(ConfigError, match="does not exist: create it, or remove the key"):
+        read_env(load(tmp_path, env="missing.env"))
+
+
+def test_local_dependencies_and_their_src_are_where_code_is_imported_from(tmp_path: Path) -> None:
+    for folder in ("lib/src/inside", "other", "flat/src"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "flat/src/__init__.py").touch()
+    config = load(tmp_path, dependencies=["./lib", "other", "./flat", "langchain-openai", "git+https://x/y"])
+    assert [folder.relative_to(tmp_path).as_posix() for folder in import_folders(config)] == [
+        ".", "lib/src", "lib", "other", "flat",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"dependencies: .*missing is not a folder"):
+        import_folders(load(tmp_path, dependencies=["./missing"]))
+
+
+def test_reading_a_config_imports_no_langgraph() -> None:
+    # The command line reads it in a process that must stay small.
+    code = "import sys, relayrun_runner.config, relayrun_runner.environment; print('langgraph' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "False\n"
