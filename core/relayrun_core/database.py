@@ -99,19 +99,45 @@ class Database:
                 raise
 
     async def fetch_all(self, query: str, params: Any = ()) -> list[dict[str, Any]]:
-        """All rows of one statement."""
-        async with self.pool.connection() as conn:
-            return await (await conn.execute(query.encode(), params)).fetchall()
+        """All rows of one statement, which must be harmless to repeat."""
+
+        async def fetch() -> list[dict[str, Any]]:
+            async with self.pool.connection() as conn:
+                return await (await conn.execute(query.encode(), params)).fetchall()
+
+        return await self.twice(fetch)
 
     async def fetch_one(self, query: str, params: Any = ()) -> dict[str, Any] | None:
-        """The first row of one statement, or None."""
-        async with self.pool.connection() as conn:
-            return await (await conn.execute(query.encode(), params)).fetchone()
+        """The first row of one statement, which must be harmless to repeat, or None."""
+
+        async def fetch() -> dict[str, Any] | None:
+            async with self.pool.connection() as conn:
+                return await (await conn.execute(query.encode(), params)).fetchone()
+
+        return await self.twice(fetch)
 
     async def execute(self, query: str, params: Any = ()) -> int:
-        """Run one statement; the number of rows it touched is returned."""
-        async with self.pool.connection() as conn:
-            return (await conn.execute(query.encode(), params)).rowcount
+        """Run one statement, which must be harmless to repeat; the number of rows it touched is returned."""
+
+        async def run() -> int:
+            async with self.pool.connection() as conn:
+                return (await conn.execute(query.encode(), params)).rowcount
+
+        return await self.twice(run)
+
+    async def twice(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await `call()`, and once more when its connection turned out to be dead.
+
+        After a restart of the server every idle connection is, and the first call would only find that out. Asking
+        each connection before each call would cost a round trip.
+        """
+        try:
+            return await call()
+        except psycopg.OperationalError as error:
+            if not is_transient(error):
+                raise
+            await self.pool.check()
+            return await call()
 
 
 def connection_options(role: Role) -> dict[str, Any]:

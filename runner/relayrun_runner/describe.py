@@ -26,7 +26,8 @@ class GraphDescription:
     """A graph's schemas, by input, output, state, config and context, and its drawing.
 
     A schema is None where LangGraph cannot make one. `drawing` has `graph` (nodes and edges as in `GET
-    /assistants/{id}/graph`), `mermaid`, and `subgraphs`: the schemas of each, by namespace.
+    /assistants/{id}/graph`), `xray` (the same with subgraphs unfolded), `mermaid`, and `subgraphs`: the schemas of
+    each, by namespace.
     """
 
     schemas: dict[str, Schema]
@@ -73,8 +74,11 @@ def describe(graph: Graph) -> GraphDescription:
         if isinstance(subgraph, Pregel)
     }
     drawing = _attempt("drawing", graph, lambda: graph.get_graph().to_json()) or {}
+    xray = _attempt("drawing of subgraphs", graph, lambda: graph.get_graph(xray=True).to_json()) or {}
     mermaid = _attempt("drawing", graph, lambda: graph.get_graph().draw_mermaid())
-    return GraphDescription(schemas_of(graph), {"graph": drawing, "mermaid": mermaid, "subgraphs": subgraphs})
+    return GraphDescription(
+        schemas_of(graph), {"graph": drawing, "xray": xray, "mermaid": mermaid, "subgraphs": subgraphs}
+    )
 
 
 def schemas_of(graph: Graph) -> dict[str, Schema]:

@@ -35,10 +35,6 @@ class StoreUnavailable(RunnerError):
     """The store that `langgraph.json` asks for cannot be opened."""
 
 
-class CheckpointsTooOld(RunnerError):
-    """The database's checkpoint or store tables are older than this LangGraph needs."""
-
-
 class InvalidState(RunnerError):
     """A state update, or a question about state, that this graph refuses."""
 

@@ -8,13 +8,14 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
+from pydantic import BaseModel
 
 Access = Literal["threads.create_run", "threads.update", "threads.read", "assistants.read"]
 
@@ -35,10 +36,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Factory:
-    """A function that makes a graph. `wants` maps its parameters to what they take."""
+    """A function that makes a graph. `wants` maps its parameters to what they take.
+
+    `context_type` is the X of a parameter `ServerRuntime[X]`.
+    """
 
     function: Callable[..., Any]
     wants: Mapping[str, Literal["config", "runtime"]]
+    context_type: Any = None
 
     @property
     def per_run(self) -> bool:
@@ -48,7 +53,8 @@ class Factory:
     @asynccontextmanager
     async def open(self, call: Call) -> AsyncIterator[Pregel[Any, Any, Any, Any]]:
         """The graph it makes for this call; what it opened is closed with the block."""
-        given = {"config": call.config, "runtime": _server_runtime(call) if "runtime" in self.wants.values() else None}
+        runtime = _server_runtime(call, self.context_type) if "runtime" in self.wants.values() else None
+        given = {"config": call.config, "runtime": runtime}
         made = self.function(**{name: given[kind] for name, kind in self.wants.items()})
         if inspect.isawaitable(made):
             made = await made
@@ -75,6 +81,7 @@ def factory(function: Callable[..., Any]) -> Factory:
     """Find out what a factory takes. Raises NotAGraph when it takes something else."""
     hints = _hints(function)
     wants: dict[str, Literal["config", "runtime"]] = {}
+    context_type: Any = None
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
@@ -87,7 +94,9 @@ def factory(function: Callable[..., Any]) -> Factory:
             raise NotAGraph(f"its parameter {name!r} is positional only; remove the slash")
         if kind is not None:
             wants[name] = kind
-    return Factory(function, wants)
+        if kind == "runtime" and (arguments := typing.get_args(hints.get(name))):
+            context_type = arguments[0]
+    return Factory(function, wants, context_type)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -106,12 +115,19 @@ def _kind(name: str, annotation: Any) -> Literal["config", "runtime"] | None:
     return None
 
 
-def _server_runtime(call: Call) -> Any:
+def _server_runtime(call: Call, context_type: Any) -> Any:
     # Private names of a beta interface: the SDK offers no constructor, but servers are meant to make these.
     from langgraph_sdk.runtime import _ExecutionRuntime, _ReadRuntime
 
     user = (call.config.get("configurable") or {}).get("langgraph_auth_user")
     store: Any = call.store
     if call.access == "threads.create_run":
-        return _ExecutionRuntime(access_context=call.access, user=user, store=store, context=call.context)
+        context = _typed_context(context_type, call.context)
+        return _ExecutionRuntime(access_context=call.access, user=user, store=store, context=context)
     return _ReadRuntime(access_context=call.access, user=user, store=store)
+
+
+def _typed_context(context_type: Any, context: Any) -> Any:
+    # As LangGraph does for nodes: a dataclass or pydantic model from the run's JSON, anything else as it came.
+    is_class = inspect.isclass(context_type) and (is_dataclass(context_type) or issubclass(context_type, BaseModel))
+    return context_type(**context) if is_class and isinstance(context, Mapping) else context

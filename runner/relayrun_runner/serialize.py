@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import math
 import re
 from collections import deque
 from typing import Any
@@ -66,11 +67,13 @@ def _by_protocol(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Keys as strings all the way down, as the standard library needs them."""
+    """Keys as strings and no NaN, all the way down, as the standard library needs them."""
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, frozenset, deque)):
         return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # as orjson does: JSON knows neither NaN nor infinity
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return _plain(_default(value))

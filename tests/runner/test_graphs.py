@@ -20,6 +20,7 @@ FORMS = """
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TypedDict
 
@@ -36,7 +37,8 @@ class State(TypedDict):
     text: str
 
 
-class Context(TypedDict):
+@dataclass
+class Context:
     who: str
 
 
@@ -90,7 +92,7 @@ def managed(config: RunnableConfig):
 @asynccontextmanager
 async def with_runtime(config: RunnableConfig, runtime: ServerRuntime[Context]):
     if execution := runtime.execution_runtime:
-        calls.append(f"{runtime.access_context} {execution.context['who']} {runtime.store}")
+        calls.append(f"{runtime.access_context} {execution.context.who} {runtime.store}")
     else:
         calls.append(runtime.access_context)
     yield compiled

@@ -95,7 +95,7 @@ async def claim(database: Database, wish: Claim) -> Answer:
             await second.execute(_GET.encode(), (wish.run_id,))
             return await first.fetchone(), await second.fetchone()
 
-    answer, row = await breaking_frozen_holders(database, wish.run_id, attempt)
+    answer, row = await breaking_frozen_holders(database, wish.run_id, lambda: database.twice(attempt))
     if answer is None or row is None:
         return NotFound()
     detail = answer["detail"]

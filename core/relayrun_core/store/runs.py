@@ -48,7 +48,7 @@ _REFUSALS: dict[str, tuple[type[Exception], str]] = {
 
 
 async def create_run(database: Database, new: NewRun) -> None:
-    """Accept a run: once this returns it will be executed, whatever dies.
+    """Accept a run: once this returns it will be executed, whatever dies. Telling it twice is the same run.
 
     Raises ThreadNotFound, ThreadBusyError (strategy reject), ThreadInterrupted or ResumeConflict.
     """
@@ -65,12 +65,16 @@ async def create_run(database: Database, new: NewRun) -> None:
         "create": new.if_not_exists == "create",
         "not_interrupted": new.require_not_interrupted,
     }
-    async with database.pipeline() as (conn, pipeline), conn.cursor() as cursor:
-        await cursor.execute(_CREATE.encode(), params)
-        # Two transactions in one round trip: the hint must not be part of the commit that makes the run durable.
-        await pipeline.sync()
-        await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
-        row = await cursor.fetchone()
+
+    async def create() -> dict[str, Any] | None:
+        async with database.pipeline() as (conn, pipeline), conn.cursor() as cursor:
+            await cursor.execute(_CREATE.encode(), params)
+            # Two transactions in one round trip: the hint must not be part of the commit that makes the run durable.
+            await pipeline.sync()
+            await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+            return await cursor.fetchone()
+
+    row = await database.twice(create)
     answer = row["answer"] if row else "ThreadNotFound"
     if answer != "Created":
         kind, sentence = _REFUSALS[answer]

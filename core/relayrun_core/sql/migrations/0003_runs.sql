@@ -19,6 +19,9 @@ BEGIN
     IF NOT FOUND OR v_thread.owner IS DISTINCT FROM p_owner THEN
         RETURN 'ThreadNotFound';
     END IF;
+    IF EXISTS (SELECT 1 FROM runs WHERE run_id = p_run AND thread_id = p_thread) THEN
+        RETURN 'Created';                                    -- told twice: the first answer was lost
+    END IF;
     v_busy := EXISTS (SELECT 1 FROM runs WHERE thread_id = p_thread AND status IN ('pending', 'running'));
     IF v_busy AND v_strategy = 'reject' THEN
         RETURN 'ThreadBusy';
@@ -40,7 +43,8 @@ BEGIN
         UPDATE runs SET cancel_requested_at = now(), cancel_action = v_strategy
         WHERE thread_id = p_thread AND status IN ('pending', 'running') AND cancel_requested_at IS NULL;
     END IF;
-    UPDATE threads SET run_count = run_count + 1, status = 'busy', graph = p_graph, agent = p_agent, updated_at = now()
+    UPDATE threads SET run_count = run_count + 1, status = 'busy', graph = p_graph, agent = p_agent, updated_at = now(),
+        metadata = metadata || p_thread_metadata
     WHERE thread_id = p_thread;
     INSERT INTO runs (run_id, thread_id, number, owner, agent, graph, assistant_id, spec)
     VALUES (p_run, p_thread, v_thread.run_count + 1, p_owner, p_agent, p_graph, p_assistant, v_spec);
