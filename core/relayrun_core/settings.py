@@ -35,7 +35,8 @@ class RunnerSettings(CoreSettings):
     cancel_grace_seconds: float = 5.0
     #: How long a draining runner waits for its runs' next step.
     drain_grace_seconds: float = 55.0
-    allow_blocking: bool = True
+    #: Say nothing when a node blocks the graphs' event loop.
+    allow_blocking: bool = False
 
 
 class ApiSettings(CoreSettings):

@@ -16,11 +16,13 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
+from relayrun_runner.answers import recorded_answers
 from relayrun_runner.batches import StatementRecorder
 from relayrun_runner.errors import ForeignThread
 from relayrun_runner.retry import until_deadline
@@ -28,10 +30,6 @@ from relayrun_runner.writer import RunWriter
 
 T = TypeVar("T")
 Barrier = Callable[[], Awaitable[None]]
-
-_COUNT_ANSWERS = """
-SELECT type, blob FROM checkpoint_writes
-WHERE thread_id = %s AND task_id = %s AND channel = '__resume__' ORDER BY checkpoint_id DESC LIMIT 1"""
 
 _COUNT_BASE_COMMANDS = """
 SELECT count(*) AS count FROM run_base_writes WHERE run_id = %s AND checkpoint_id = %s AND task_id = %s AND idx >= 0"""
@@ -47,8 +45,16 @@ class FencedSaver(AsyncPostgresSaver):
     is handed over, so that the events of its step are there first.
     """
 
-    def __init__(self, database: Database, run: Run, deadline: float, writer: RunWriter, barrier: Barrier) -> None:
-        super().__init__(database.pool)
+    def __init__(
+        self,
+        database: Database,
+        run: Run,
+        deadline: float,
+        writer: RunWriter,
+        barrier: Barrier,
+        serde: SerializerProtocol | None = None,
+    ) -> None:
+        super().__init__(database.pool, serde=serde)
         self._database = database
         self.run_id: UUID = run.run_id
         self.attempt = run.attempt
@@ -129,17 +135,7 @@ class FencedSaver(AsyncPostgresSaver):
 
     async def recorded_answers(self, task_id: str) -> int:
         """How many answers to its questions the task has recorded."""
-
-        async def read() -> DictRow | None:
-            async with self._cursor() as cursor:
-                await cursor.execute(_COUNT_ANSWERS, (self.thread_id, task_id))
-                return await cursor.fetchone()
-
-        row = await self._retried(read, "counting recorded answers")
-        if row is None:
-            return 0
-        value = self.serde.loads_typed((row["type"], row["blob"]))
-        return len(value) if isinstance(value, list) else 1
+        return await self._retried(lambda: recorded_answers(self, self.thread_id, task_id), "counting recorded answers")
 
     async def commands_recorded(self, head: CheckpointTuple) -> bool:
         """Whether an earlier attempt has saved this run's command (update, goto) beside the head."""

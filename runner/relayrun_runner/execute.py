@@ -10,7 +10,6 @@
 
 import asyncio
 import logging
-import os
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -22,13 +21,11 @@ from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
 from relayrun_runner.board import RunBoard
 from relayrun_runner.execution import Execution, Services
+from relayrun_runner.exits import NODE_STUCK, end_process
 from relayrun_runner.graphs import GraphRegistry
 from relayrun_runner.workers import WorkerThreads
 
 logger = logging.getLogger("relayrun.runner")
-
-# The exit code of a process that was ended because a node ignored its cancel (EX_SOFTWARE of sysexits.h).
-STUCK_NODE_EXIT_CODE = 70
 
 
 class Executor:
@@ -94,14 +91,14 @@ class Executor:
                 await execution.finish_stuck()
         except Exception:
             logger.exception("the cancelled run could not be finished: the reconciler will", extra={"run": run_id})
-        os._exit(STUCK_NODE_EXIT_CODE)
+        end_process(NODE_STUCK, "a node ignored its cancel; the other runs here go on elsewhere")
 
     def _ended(self, key: tuple[UUID, int], task: asyncio.Task[None]) -> None:
         del self._executions[key]
         if not task.cancelled() and (error := task.exception()) is not None:
             # An execution ends by saying how; if it cannot, nobody would ever learn that the run stopped here.
             logger.critical("an execution broke: ending this process", exc_info=error, extra={"run": str(key[0])})
-            os._exit(STUCK_NODE_EXIT_CODE)
+            end_process(NODE_STUCK, "an execution broke")
 
 
 def _deadline(run: Run) -> float:

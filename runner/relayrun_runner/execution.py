@@ -61,8 +61,10 @@ class Execution:
         self._services = services
         self._deadline = deadline
         self._control = RunControl()
-        self._writer = RunWriter(services.database, run, deadline)
-        self._saver = FencedSaver(services.database, run, deadline, self._writer, self._told_so_far)
+        self._writer = RunWriter(services.database, run, deadline, services.board.metrics)
+        self._saver = FencedSaver(
+            services.database, run, deadline, self._writer, self._told_so_far, services.registry.serializer
+        )
         self._told = ToldBefore(services.database, run)
         self._telling = asyncio.Lock()
         self._stopped = False

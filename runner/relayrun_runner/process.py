@@ -60,7 +60,7 @@ class RunnerProcess:
         self._board = RunBoard(settings.slots, self._metrics)
         self._gate = Gate()
         self._readiness = Readiness()
-        self._watchdog = Watchdog(self._loop, self._metrics.loop_lag_seconds)
+        self._watchdog = Watchdog(self._loop, self._metrics.loop_lag_seconds, reports=not settings.allow_blocking)
         self._registry: GraphRegistry | None = None
         self._identity = Identity(settings.name, uuid4())
         face = Face(settings.name, self._identity.holder, settings.build, settings.agent)

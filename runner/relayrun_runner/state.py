@@ -173,4 +173,5 @@ async def _note_state(graph: Graph, saver: Any, conn: Any, thread_id: UUID) -> N
     newest: RunnableConfig = {"configurable": {"thread_id": str(thread_id)}}
     snapshot = await graph.aget_state(newest)
     interrupts = await pending_interrupts(graph, saver, newest, snapshot)
-    await set_thread_state(conn, thread_id, without_nul(dumps(snapshot.values)), interrupts)
+    waiting = bool(snapshot.next or interrupts)
+    await set_thread_state(conn, thread_id, without_nul(dumps(snapshot.values)), interrupts, waiting=waiting)

@@ -22,11 +22,12 @@ _REPORT_AFTER_SECONDS = 1.0
 class Watchdog:
     """Pings the main thread's loop from another."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, gauge: Gauge) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, gauge: Gauge, *, reports: bool = True) -> None:
         self._loop = loop
         self._gauge = gauge
         self._sent: float | None = None
         self._last_lag = 0.0
+        self._reports = reports
         self._reported = False
 
     @property
@@ -42,7 +43,7 @@ class Watchdog:
                 self._loop.call_soon_threadsafe(self._answer)
             await asyncio.sleep(_EVERY_SECONDS)
             self._gauge.set(self.lag_seconds)
-            if self._owed_seconds() > _REPORT_AFTER_SECONDS and not self._reported:
+            if self._owed_seconds() > _REPORT_AFTER_SECONDS and self._reports and not self._reported:
                 self._reported = True
                 self._report()
 

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 
 from relayrun_core.database import Database
@@ -23,6 +24,7 @@ from relayrun_core.store.journal import INSERT_EVENTS, Event, append, first_seq,
 from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY
 from relayrun_runner.batches import Batch, Statement
 from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
 
 # The first event goes at once; after it, a reader notices no difference below some 20 ms, and a commit costs 1 ms.
@@ -44,13 +46,15 @@ class RunWriter:
     waits gets the same.
     """
 
-    def __init__(self, database: Database, run: Run, deadline: float) -> None:
+    def __init__(self, database: Database, run: Run, deadline: float, metrics: RunnerMetrics) -> None:
         self._database = database
         self._run = run
         self._deadline = deadline
+        self._metrics = metrics
         self._next_seq = first_seq(run.attempt)
         self._events: deque[Event] = deque()
         self._event_bytes = 0
+        self._oldest: float | None = None
         self._batches: list[Batch] = []
         self._recent: deque[tuple[float, Event]] = deque()
         self._connections = -1
@@ -62,6 +66,8 @@ class RunWriter:
     async def emit(self, event: str, data: bytes) -> None:
         """Append an event to the journal; `data` is JSON. Waits only while megabytes are waiting already."""
         self._raise_failure()
+        if self._oldest is None:
+            self._oldest = time.monotonic()
         self._events.append(Event(self._next_seq, event, data))
         self._next_seq += 1
         self._event_bytes += len(data)
@@ -195,6 +201,8 @@ class RunWriter:
 
     async def _written(self, events: list[Event]) -> None:
         now = time.monotonic()
+        if events:
+            self._measure(events[0], len(events), now)
         for event in events:
             self._events.popleft()
             self._event_bytes -= len(event.data)
@@ -203,6 +211,18 @@ class RunWriter:
             self._recent.popleft()
         async with self._told:
             self._told.notify_all()
+
+    def _measure(self, first: Event, written: int, now: float) -> None:
+        if self._oldest is not None:
+            self._metrics.journal_lag_seconds.set(now - self._oldest)
+        self._oldest = now if len(self._events) > written else None
+        if first.seq != first_seq(self._run.attempt):
+            return
+        # A claim sets `updated_at`: for a later attempt it is when that one began.
+        began = self._run.created_at if self._run.attempt == 1 else self._run.updated_at
+        seconds = max(0.0, (datetime.now(UTC) - began).total_seconds())
+        metric = self._metrics.run_start_seconds if self._run.attempt == 1 else self._metrics.run_resume_seconds
+        metric.observe(seconds)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

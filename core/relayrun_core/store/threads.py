@@ -34,7 +34,7 @@ _LOCK = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE" 
 _BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') LIMIT 1"
 _SET_STATE = """
 UPDATE threads SET values = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, updated_at = now(),
-    error = NULL, status = CASE WHEN jsonb_array_length(%(interrupts)s::jsonb) > 0 THEN 'interrupted' ELSE 'idle' END
+    error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
 WHERE thread_id = %(thread)s"""
 _DELETE = (
     "DELETE FROM checkpoints WHERE thread_id = %s::text",
@@ -126,12 +126,13 @@ async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tupl
 
 
 async def set_thread_state(
-    conn: Connection, thread_id: UUID, values: bytes, interrupts: tuple[PendingInterrupt, ...]
+    conn: Connection, thread_id: UUID, values: bytes, interrupts: tuple[PendingInterrupt, ...], *, waiting: bool
 ) -> None:
-    """Note the state that an edit left behind; `values` is JSON. Inside `idle_thread`."""
+    """Note the state that an edit left behind; `values` is JSON; `waiting`: nodes are next. In `idle_thread`."""
     params = {
         "thread": thread_id,
         "values": values.decode(),
+        "waiting": waiting,
         "interrupts": orjson.dumps([asdict(entry) for entry in interrupts]).decode(),
     }
     await conn.execute(_SET_STATE.encode(), params)

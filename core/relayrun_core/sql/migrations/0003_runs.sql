@@ -26,7 +26,7 @@ BEGIN
     IF v_busy AND v_strategy = 'reject' THEN
         RETURN 'ThreadBusy';
     END IF;
-    IF p_require_not_interrupted AND v_thread.status = 'interrupted' THEN
+    IF p_require_not_interrupted AND jsonb_array_length(v_thread.interrupts) > 0 THEN
         RETURN 'ThreadInterrupted';
     END IF;
     IF v_spec #> '{command,resume}' IS NOT NULL AND v_spec #> '{command,resume}' <> 'null' THEN
