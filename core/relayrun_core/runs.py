@@ -95,6 +95,8 @@ class Run:
     not_before: datetime | None
     cancel_requested_at: datetime | None
     cancel_action: CancelAction | None
+    #: What the thread had at the first claim: {checkpoint_id, high_water}, the newest ids of its root and of all of it.
+    base: dict[str, str | None] | None
     error: dict[str, Any] | None
     checkpoint_id: str | None
     created_at: datetime

@@ -63,6 +63,8 @@ class FencedSaver(AsyncPostgresSaver):
         self._writer = writer
         self._barrier = barrier
         self._head: CheckpointTuple | None = None
+        # A thread that had no checkpoint at the claim has none until this attempt writes one.
+        self._blank = run.attempt == 1 and run.base is not None and run.base.get("high_water") is None
 
     async def aput(
         self,
@@ -73,6 +75,7 @@ class FencedSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save a checkpoint behind the fence, together with the events of its step."""
         self._check(config)
+        self._blank = False
         await self._barrier()
         saved = await super().aput(config, checkpoint, metadata, new_versions)
         if config["configurable"].get("checkpoint_ns", "") == "":
@@ -93,6 +96,8 @@ class FencedSaver(AsyncPostgresSaver):
         """Save a task's writes behind the fence."""
         self._check(config)
         self._head = None
+        self._blank = False
+        self._writer.expect_writes()
         await super().aput_writes(config, writes, task_id, task_path)
 
     def settled_head(self) -> CheckpointTuple | None:
@@ -102,6 +107,8 @@ class FencedSaver(AsyncPostgresSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Read one checkpoint."""
         self._check(config)
+        if self._blank:
+            return None
         get = super().aget_tuple
         return await self._retried(lambda: get(config), "reading a checkpoint")
 

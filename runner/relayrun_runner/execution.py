@@ -18,6 +18,7 @@ from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason
 from relayrun_core.store.claim import release
 from relayrun_core.store.finish import finish
+from relayrun_core.store.journal import Event
 from relayrun_runner.board import RunBoard
 from relayrun_runner.checkpoints import FencedSaver
 from relayrun_runner.errors import DatabaseAway
@@ -67,6 +68,7 @@ class Execution:
         )
         self._told = ToldBefore(services.database, run)
         self._telling = asyncio.Lock()
+        self._rest: list[Event] = []
         self._stopped = False
         self._action: CancelAction | None = None
         self._work: asyncio.Task[Outcome | None] | None = None
@@ -122,7 +124,12 @@ class Execution:
             await asyncio.wait((work, writing), return_when=asyncio.FIRST_COMPLETED)
             if writing.done() and not work.done():
                 writing.result()  # raises: the writer ends only by failing
-            return await work
+            outcome = await work
+            if outcome is None:
+                await self._writer.flushed()
+            else:
+                self._rest = await self._writer.close()
+            return outcome
         finally:
             for task in (work, writing):
                 task.cancel()
@@ -167,7 +174,6 @@ class Execution:
                 raise lost from error
             logger.info("the graph raised", exc_info=error, extra=self._log)
             outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
-        await self._writer.flushed()
         return outcome
 
     async def _stream(self, graph: Graph, config: RunnableConfig, call: Call) -> None:
@@ -204,7 +210,7 @@ class Execution:
 
     async def _finish(self, outcome: Outcome) -> None:
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
-        await self._retried(lambda: finish(database, run_id, attempt, outcome), "finishing the run")
+        await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest), "finishing the run")
 
     async def _retried(self, call: Any, what: str) -> None:
         # What was computed is worth more than the deadline: the engine decides about that one.

@@ -29,6 +29,8 @@ from relayrun_runner.retry import until_deadline
 
 # The first event goes at once; after it, a reader notices no difference below some 20 ms, and a commit costs 1 ms.
 _GATHER_SECONDS = 0.02
+# While a task's writes are on their way, its update waits for them: in one commit, a crash leaves both or neither.
+_WRITES_ARRIVE_SECONDS = 0.05
 # A lone task's writes are followed by its step's checkpoint within a millisecond: one commit serves both.
 _LINGER_SECONDS = 0.002
 # One commit carries at most this many events, so that a reader's page and the server's memory stay small.
@@ -60,6 +62,10 @@ class RunWriter:
         self._connections = -1
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+        self._expected = 0
         self._told = asyncio.Condition()
         self._failure: Exception | None = None
 
@@ -75,12 +81,19 @@ class RunWriter:
         if self._event_bytes > _WAITING_BYTES:
             await self.flushed()
 
+    def expect_writes(self) -> None:
+        """A task's writes are being prepared; events wait for the `commit` that brings them."""
+        self._expected += 1
+
     async def commit(self, statements: list[Statement], *, lingers: bool) -> None:
         """Run the statements behind the fence; returns when they are durable, together with all events so far.
 
-        `lingers`: more is about to come, so wait a moment for it. Raises what the statements raise.
+        `lingers`: these are a task's expected writes, and its step's checkpoint may follow at once. Raises what the
+        statements raise.
         """
         self._raise_failure()
+        if lingers:
+            self._expected = max(0, self._expected - 1)
         batch = Batch(statements, lingers, asyncio.get_running_loop().create_future())
         self._batches.append(batch)
         self._work.set()
@@ -97,19 +110,31 @@ class RunWriter:
             await self._told.wait_for(lambda: not self._events or self._failure is not None)
         self._raise_failure()
 
+    async def close(self) -> list[Event]:
+        """Stop after the commit that is under way; the events that nobody has written yet are returned."""
+        self._closing = True
+        await self._idle.wait()
+        self._raise_failure()
+        return list(self._events)
+
     async def run(self) -> None:
         """Write what comes, until cancelled."""
         try:
             while True:
                 await self._work.wait()
                 await self._linger()
+                if self._closing:
+                    return
+                self._idle.clear()
                 await self._write_waiting()
+                self._idle.set()
                 if not self._events and not self._batches:
                     await self._gather()
         except Exception as error:
             self._failure = error
             raise
         finally:
+            self._idle.set()
             failure = self._failure or StaleAttempt(f"attempt {self._run.attempt} has stopped")
             for batch in self._batches:
                 batch.fail(failure)
@@ -117,6 +142,13 @@ class RunWriter:
                 self._told.notify_all()
 
     async def _linger(self) -> None:
+        if self._expected:
+            self._urgent.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WRITES_ARRIVE_SECONDS):
+                    while self._expected:
+                        await self._urgent.wait()
+                        self._urgent.clear()
         if self._batches and all(batch.lingers for batch in self._batches):
             await asyncio.sleep(_LINGER_SECONDS)  # more may join this commit
 

@@ -1,28 +1,40 @@
 """Finish: how a run ends, once and for good."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 
 from relayrun_core.database import Database, breaking_frozen_holders
 from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt
+from relayrun_core.fence import is_stale
 from relayrun_core.runs import Outcome
-from relayrun_core.store.notify import notify
+from relayrun_core.store.journal import Event, append
+from relayrun_core.store.notify import NOTIFY_BOTH, notify_params
 
 _FINISH = """
 SELECT relayrun_finish_v1(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s::jsonb,
                           %(interrupts)s::jsonb, %(error)s::jsonb, %(checkpoint)s) AS answer"""
 
 
-async def finish(database: Database, run_id: UUID, attempt: int, outcome: Outcome) -> None:
-    """End the run as its attempt found it. Telling it twice is a success.
+async def finish(
+    database: Database, run_id: UUID, attempt: int, outcome: Outcome, events: Sequence[Event] = ()
+) -> None:
+    """End the run as its attempt found it, behind its last `events`. Telling it twice is a success.
 
     An accepted cancel wins: the run is then cancelled, whatever the outcome says. Raises StaleAttempt when the
     attempt does not hold the run any more, RunNotFound.
     """
-    answer = await _finish(database, run_id, attempt, outcome)
+    try:
+        answer = await _finish(database, run_id, attempt, outcome, events)
+    except psycopg.Error as error:
+        if not is_stale(error):
+            raise
+        # The events were refused: another attempt has the run, or this one has finished it already.
+        answer = await _finish(database, run_id, attempt, outcome)
     if answer in ("Stale", "AlreadyFinished"):
         raise StaleAttempt(f"attempt {attempt} does not hold run {run_id}: another attempt goes on with it")
 
@@ -36,7 +48,9 @@ async def finish_from_outside(database: Database, run_id: UUID, outcome: Outcome
         raise RunFinished(f"run {run_id} has ended already")
 
 
-async def _finish(database: Database, run_id: UUID, attempt: int | None, outcome: Outcome) -> str:
+async def _finish(
+    database: Database, run_id: UUID, attempt: int | None, outcome: Outcome, events: Sequence[Event] = ()
+) -> str:
     interrupts = None if outcome.interrupts is None else [asdict(entry) for entry in outcome.interrupts]
     params = {
         "run": run_id,
@@ -51,11 +65,18 @@ async def _finish(database: Database, run_id: UUID, attempt: int | None, outcome
     }
 
     async def finish_once() -> dict[str, Any] | None:
-        return await database.fetch_one(_FINISH, params)
+        # Up to three transactions in one round trip: events, finish, hints.
+        async with database.pipeline() as (conn, pipeline), conn.cursor() as cursor:
+            if events and attempt is not None:
+                await append(conn, run_id, attempt, events)
+                await pipeline.sync()
+            await cursor.execute(_FINISH.encode(), params)
+            await pipeline.sync()
+            await conn.execute(NOTIFY_BOTH.encode(), notify_params(run_id))
+            return await cursor.fetchone()
 
-    row = await breaking_frozen_holders(database, run_id, finish_once)
+    row = await breaking_frozen_holders(database, run_id, lambda: database.twice(finish_once))
     answer = str(row["answer"]) if row else "NotFound"
     if answer == "NotFound":
         raise RunNotFound(f"run {run_id} does not exist")
-    await notify(database, run_id)
     return answer

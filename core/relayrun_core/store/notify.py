@@ -12,10 +12,16 @@ EVENTS_CHANNEL = "relayrun_events"
 #: A hint on one channel, as an asynchronous commit of its own. Parameters: channel, run id.
 NOTIFY = "SELECT relayrun_notify_v1(%s, %s)"
 
-_NOTIFY_BOTH = """
+#: Hints on both channels; its parameters come from `notify_params`.
+NOTIFY_BOTH = """
 SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(runs)s, %(run)s), pg_notify(%(events)s, %(run)s)"""
 
 
 async def notify(database: Database, run_id: UUID) -> None:
     """Say that the run changed and may have new events; an asynchronous commit of its own."""
-    await database.execute(_NOTIFY_BOTH, {"runs": RUNS_CHANNEL, "events": EVENTS_CHANNEL, "run": str(run_id)})
+    await database.execute(NOTIFY_BOTH, notify_params(run_id))
+
+
+def notify_params(run_id: UUID) -> dict[str, str]:
+    """The parameters of NOTIFY_BOTH."""
+    return {"runs": RUNS_CHANNEL, "events": EVENTS_CHANNEL, "run": str(run_id)}
