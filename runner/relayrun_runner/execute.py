@@ -19,9 +19,10 @@ from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
+from relayrun_core.store.notify import Hints
 from relayrun_runner.board import RunBoard
 from relayrun_runner.execution import Execution, Services
-from relayrun_runner.exits import NODE_STUCK, end_process
+from relayrun_runner.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.graphs import GraphRegistry
 from relayrun_runner.workers import WorkerThreads
 
@@ -41,7 +42,9 @@ class Executor:
     ) -> None:
         self._workers = WorkerThreads(settings.slots)
         asyncio.get_running_loop().set_default_executor(self._workers)
-        self._services = Services(registry, database, store, board, self._workers)
+        hints = Hints(database)
+        self._hinting = asyncio.create_task(hints.run(), name="hints")
+        self._services = Services(registry, database, store, board, self._workers, hints.send)
         self._grace_seconds = settings.cancel_grace_seconds
         self._board = board
         self._executions: dict[tuple[UUID, int], tuple[Execution, asyncio.Task[None]]] = {}
@@ -98,7 +101,7 @@ class Executor:
         if not task.cancelled() and (error := task.exception()) is not None:
             # An execution ends by saying how; if it cannot, nobody would ever learn that the run stopped here.
             logger.critical("an execution broke: ending this process", exc_info=error, extra={"run": str(key[0])})
-            end_process(NODE_STUCK, "an execution broke")
+            end_process(BROKE, "an execution broke")
 
 
 def _deadline(run: Run) -> float:

@@ -29,7 +29,7 @@ from relayrun_runner.outcome import describe, failed_outcome, settled_outcome, s
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.serialize import dumps
 from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
-from relayrun_runner.writer import RunWriter
+from relayrun_runner.writer import Hint, RunWriter
 
 logger = logging.getLogger("relayrun.runner")
 
@@ -52,6 +52,7 @@ class Services:
     store: BaseStore | None
     board: RunBoard
     workers: WorkerThreads
+    hint: Hint
 
 
 class Execution:
@@ -62,7 +63,7 @@ class Execution:
         self._services = services
         self._deadline = deadline
         self._control = RunControl()
-        self._writer = RunWriter(services.database, run, deadline, services.board.metrics)
+        self._writer = RunWriter(services.database, run, deadline, services.board.metrics, services.hint)
         self._saver = FencedSaver(
             services.database, run, deadline, self._writer, self._told_so_far, services.registry.serializer
         )

@@ -9,6 +9,8 @@ log = logging.getLogger("relayrun.runner")
 
 #: Drained, or told twice to stop.
 STOPPED = 0
+#: Something of ours broke; unlike a stuck node, the run that did it is held to account, or it would break every runner.
+BROKE = 1
 #: A cancelled node did not stop within its grace (EX_SOFTWARE in sysexits.h).
 NODE_STUCK = 70
 

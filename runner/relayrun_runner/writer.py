@@ -12,20 +12,23 @@ Events go with, or before, the checkpoint of the step they tell of, so no event 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from uuid import UUID
 
 from relayrun_core.database import Database
 from relayrun_core.errors import StaleAttempt
 from relayrun_core.fence import FENCE_PROGRESS, is_stale
 from relayrun_core.runs import Run
 from relayrun_core.store.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
-from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY
+from relayrun_core.store.notify import EVENTS_CHANNEL
 from relayrun_runner.batches import Batch, Statement
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
+from relayrun_runner.rows import WRITE, are_known, columns
 
 # The first event goes at once; after it, a reader notices no difference below some 20 ms, and a commit costs 1 ms.
 _GATHER_SECONDS = 0.02
@@ -41,6 +44,9 @@ _WAITING_BYTES = 8 << 20
 _RECENT_SECONDS = 3.0
 
 
+Hint = Callable[[str, UUID], None]
+
+
 class RunWriter:
     """Writes for one attempt, one commit at a time. `run()` must be running meanwhile.
 
@@ -48,11 +54,12 @@ class RunWriter:
     waits gets the same.
     """
 
-    def __init__(self, database: Database, run: Run, deadline: float, metrics: RunnerMetrics) -> None:
+    def __init__(self, database: Database, run: Run, deadline: float, metrics: RunnerMetrics, hint: Hint) -> None:
         self._database = database
         self._run = run
         self._deadline = deadline
         self._metrics = metrics
+        self._hint = hint
         self._next_seq = first_seq(run.attempt)
         self._events: deque[Event] = deque()
         self._event_bytes = 0
@@ -196,7 +203,7 @@ class RunWriter:
         again = [event for _, event in self._recent] if connections != self._connections else []
         try:
             if batches:
-                await self._commit_fenced(batches, [*again, *events])
+                await self._commit_fenced([s for batch in batches for s in batch.statements], [*again, *events])
             elif events:
                 async with self._database.connection() as conn:
                     await append(conn, self._run.run_id, self._run.attempt, [*again, *events])
@@ -206,20 +213,23 @@ class RunWriter:
             raise
         self._connections = connections
 
-    async def _commit_fenced(self, batches: list[Batch], events: list[Event]) -> None:
-        run_id = self._run.run_id
-        # In autocommit what a pipeline sends until a sync is one transaction; a failing fence rolls all of it back.
-        async with self._database.pipeline() as (conn, pipeline), conn.cursor(binary=True) as cursor:
-            await cursor.execute(FENCE_PROGRESS, (run_id, self._run.attempt))
-            for batch in batches:
-                for statement in batch.statements:
-                    await statement.send(cursor)
-            if not events:
-                return
-            await cursor.execute(INSERT_EVENTS, insert_params(run_id, events))
-            await pipeline.sync()
+    async def _commit_fenced(self, statements: list[Statement], events: list[Event]) -> None:
+        if are_known(statements):
+            async with self._database.connection() as conn:
+                await conn.execute(WRITE.encode(), columns(self._run, statements, events))
+        else:
+            await self._commit_as_they_are(statements, events)
+        if events:
             # The hint is a commit of its own: inside the one before, it would serialise those.
-            await cursor.execute(NOTIFY, (EVENTS_CHANNEL, run_id))
+            self._hint(EVENTS_CHANNEL, self._run.run_id)
+
+    async def _commit_as_they_are(self, statements: list[Statement], events: list[Event]) -> None:
+        # In autocommit what a pipeline sends until its end is one transaction; a failing fence rolls all of it back.
+        async with self._database.pipeline() as (conn, _), conn.cursor(binary=True) as cursor:
+            await cursor.execute(FENCE_PROGRESS, (self._run.run_id, self._run.attempt))
+            for statement in statements:
+                await statement.send(cursor)
+            await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, events))
 
     def _take_events(self) -> list[Event]:
         taken: list[Event] = []

@@ -89,11 +89,10 @@ async def claim(database: Database, wish: Claim) -> Answer:
     }
 
     async def attempt() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        # One round trip; the second statement's snapshot sees what the first one did.
-        async with database.pipeline() as (conn, _), conn.cursor() as first, conn.cursor() as second:
-            await first.execute(_CLAIM.encode(), params)
-            await second.execute(_GET.encode(), (wish.run_id,))
-            return await first.fetchone(), await second.fetchone()
+        # One after the other: the second statement's snapshot sees what the first one did.
+        async with database.connection() as conn:
+            answer = await (await conn.execute(_CLAIM.encode(), params)).fetchone()
+            return answer, await (await conn.execute(_GET.encode(), (wish.run_id,))).fetchone()
 
     answer, row = await breaking_frozen_holders(database, wish.run_id, lambda: database.twice(attempt))
     if answer is None or row is None:

@@ -65,15 +65,12 @@ async def _finish(
     }
 
     async def finish_once() -> dict[str, Any] | None:
-        # Up to three transactions in one round trip: events, finish, hints.
-        async with database.pipeline() as (conn, pipeline), conn.cursor() as cursor:
+        async with database.connection() as conn:
             if events and attempt is not None:
                 await append(conn, run_id, attempt, events)
-                await pipeline.sync()
-            await cursor.execute(_FINISH.encode(), params)
-            await pipeline.sync()
+            row = await (await conn.execute(_FINISH.encode(), params)).fetchone()
             await conn.execute(NOTIFY_BOTH.encode(), notify_params(run_id))
-            return await cursor.fetchone()
+            return row
 
     row = await breaking_frozen_holders(database, run_id, lambda: database.twice(finish_once))
     answer = str(row["answer"]) if row else "NotFound"

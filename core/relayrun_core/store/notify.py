@@ -1,8 +1,15 @@
 """Hints through NOTIFY: something of a run changed. Nobody relies on them; readers poll as well."""
 
+import asyncio
+import logging
 from uuid import UUID
 
+import psycopg
+from psycopg_pool import PoolTimeout
+
 from relayrun_core.database import Database
+
+logger = logging.getLogger("relayrun.notify")
 
 #: Payload: the run id. A run was created, its cancel requested, or it ended.
 RUNS_CHANNEL = "relayrun_runs"
@@ -17,6 +24,11 @@ NOTIFY_BOTH = """
 SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(runs)s, %(run)s), pg_notify(%(events)s, %(run)s)"""
 
 
+_NOTIFY_MANY = """
+SELECT set_config('synchronous_commit', 'off', true), pg_notify(hint.channel, hint.run)
+FROM unnest(%s::text[], %s::text[]) AS hint (channel, run)"""
+
+
 async def notify(database: Database, run_id: UUID) -> None:
     """Say that the run changed and may have new events; an asynchronous commit of its own."""
     await database.execute(NOTIFY_BOTH, notify_params(run_id))
@@ -25,3 +37,32 @@ async def notify(database: Database, run_id: UUID) -> None:
 def notify_params(run_id: UUID) -> dict[str, str]:
     """The parameters of NOTIFY_BOTH."""
     return {"runs": RUNS_CHANNEL, "events": EVENTS_CHANNEL, "run": str(run_id)}
+
+
+class Hints:
+    """Sends hints in the background, all that have gathered in one commit; `run()` must be running meanwhile.
+
+    At most one commit is under way, so that many runs cost few commits. A hint that cannot be sent is dropped.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: set[tuple[str, str]] = set()
+        self._work = asyncio.Event()
+
+    def send(self, channel: str, run_id: UUID) -> None:
+        """Send a hint soon."""
+        self._waiting.add((channel, str(run_id)))
+        self._work.set()
+
+    async def run(self) -> None:
+        """Send what comes, until cancelled."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            hints, self._waiting = self._waiting, set()
+            channels, run_ids = zip(*hints, strict=True)
+            try:
+                await self._database.execute(_NOTIFY_MANY, (list(channels), list(run_ids)))
+            except (psycopg.Error, PoolTimeout) as error:
+                logger.info("hints were not sent, readers will poll: %s", error)

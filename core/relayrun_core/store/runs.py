@@ -67,12 +67,11 @@ async def create_run(database: Database, new: NewRun) -> None:
     }
 
     async def create() -> dict[str, Any] | None:
-        async with database.pipeline() as (conn, pipeline), conn.cursor() as cursor:
-            await cursor.execute(_CREATE.encode(), params)
-            # Two transactions in one round trip: the hint must not be part of the commit that makes the run durable.
-            await pipeline.sync()
+        async with database.connection() as conn:
+            row = await (await conn.execute(_CREATE.encode(), params)).fetchone()
+            # A transaction of its own: the hint must not be part of the commit that makes the run durable.
             await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
-            return await cursor.fetchone()
+            return row
 
     row = await database.twice(create)
     answer = row["answer"] if row else "ThreadNotFound"

@@ -1,0 +1,125 @@
+"""`python -m bench`: relayrun dev and langgraph dev side by side, or any one server by its URL."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from rich.console import Console
+
+from bench import kills, parts, report, runs
+from bench.processes import ServerStartError
+from bench.samples import Results, Throughput
+from bench.servers import BENCH_FOLDER, Server, langgraph_dev, relayrun_dev
+
+CLIENTS = (1, 20)
+
+
+def main() -> int:
+    """Parses the arguments, measures, prints; the exit code is 1 when anything failed."""
+    options = _arguments()
+    console = Console()
+    where = report.machine()
+    try:
+        with ExitStack() as stack:
+            servers = _servers(options, stack, console)
+            results = asyncio.run(_measure(servers, options, console))
+    except ServerStartError as failure:
+        console.print(f"[bold red]not measured:[/] {failure}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("stopped")
+        return 130
+    report.print_table(results, where, console)
+    report.write(results, where, BENCH_FOLDER)
+    console.print(f"every sample: {BENCH_FOLDER / 'results.json'}, this table: {BENCH_FOLDER / 'results.md'}")
+    return _failures(results, console)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--url", help="measure this server, which must offer the graphs of bench/graphs, and start none"
+    )
+    parser.add_argument("--only", choices=("relayrun", "langgraph"), help="start and measure only this one")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds in which the servers take turns (3)")
+    parser.add_argument("--seconds", type=float, default=6.0, help="most seconds of one round of one server (6)")
+    parser.add_argument("--runs", type=int, default=200, help="most runs of one round of one server (200)")
+    parser.add_argument("--kills", type=int, default=20, help="kills of a runner; 0 for none (20)")
+    parser.add_argument("--runners", type=int, default=2, help="runners of relayrun dev, so one is spare (2)")
+    return parser.parse_args()
+
+
+def _servers(options: argparse.Namespace, stack: ExitStack, console: Console) -> list[Server]:
+    if options.url:
+        return [Server(options.url, options.url)]
+    starts: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {
+        "relayrun": lambda: relayrun_dev(options.runners),
+        "langgraph": langgraph_dev,
+    }
+    chosen = [options.only] if options.only else list(starts)
+    servers = []
+    for name in chosen:
+        console.print(f"starting {name} dev …", style="dim")
+        servers.append(stack.enter_context(starts[name]()))
+    return servers
+
+
+async def _measure(servers: list[Server], options: argparse.Namespace, console: Console) -> list[Results]:
+    results = {server.name: Results(server.name, server.version) for server in servers}
+    for server in servers:
+        if server.data is not None:
+            await kills.pool_is_ready(server, options.runners)
+    for clients in CLIENTS:
+        for server in servers:
+            await runs.warm_up(server.url, clients)
+        used: dict[str, dict[str, float]] = {}
+        for number in range(options.rounds):
+            for server in servers:
+                console.print(f"{report.clients_words(clients)}, round {number + 1}, {server.name} …", style="dim")
+                await _round(server, clients, options, results[server.name], used)
+    for server in servers:
+        results[server.name].idle_mb = parts.memory_mb(server)
+        if options.kills and server.data is not None:
+            console.print(f"{options.kills} kills of a runner, {server.name} …", style="dim")
+            results[server.name].kills = await kills.measure_kills(server, options.kills, options.runners)
+    return list(results.values())
+
+
+async def _round(
+    server: Server,
+    clients: int,
+    options: argparse.Namespace,
+    results: Results,
+    used: dict[str, dict[str, float]],
+) -> None:
+    before, own_before = parts.cpu_seconds(server), time.process_time()
+    measured = await runs.measure(server.url, clients, options.seconds, options.runs)
+    after, own_after = parts.cpu_seconds(server), time.process_time()
+    so_far = results.by_clients.setdefault(clients, Throughput(clients))
+    so_far.add(measured)
+    total = used.setdefault(server.name, {})
+    for part, seconds in after.items():
+        total[part] = total.get(part, 0.0) + seconds - before.get(part, 0.0)
+    total[parts.CLIENT] = total.get(parts.CLIENT, 0.0) + own_after - own_before
+    results.cpu_ms_per_run[clients] = parts.cpu_ms_per_run(total, so_far.runs)
+
+
+def _failures(results: list[Results], console: Console) -> int:
+    failed = 0
+    for one in results:
+        errors = [error for throughput in one.by_clients.values() for error in throughput.errors]
+        errors += [f"{kill.missing_steps} steps lost after a kill" for kill in one.kills if kill.missing_steps]
+        for error in sorted(set(errors)):
+            console.print(f"[bold red]{one.server}:[/] {error}", highlight=False)
+        failed += len(errors)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Starts a server on a free loopback port in a folder of its own, and leaves nothing of it behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import psutil
+
+START_SECONDS = 90.0
+STOP_SECONDS = 20.0
+ORPHAN_SECONDS = 5.0
+LOG_NAME = "server.log"
+LOG_LINES = 30
+QUIET = {
+    "LANGSMITH_TRACING": "false",
+    "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+    "LOG_LEVEL": "warning",
+    "NO_COLOR": "1",
+}
+
+
+class ServerStartError(Exception):
+    """A server did not start; the message has the end of its log."""
+
+
+@contextlib.contextmanager
+def work_folder(name: str, source: Path) -> Iterator[Path]:
+    """A temporary copy of a folder: servers write beside their configuration. Removed afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f"relayrun-{name}-"))
+    try:
+        # As root, Postgres runs as another user, who must pass through to its data.
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def started(name: str, command: Sequence[str], folder: Path, url: str) -> Iterator[int]:
+    """The server's pid, once it answers `/ok`. Raises `ServerStartError` when it does not."""
+    log = folder / LOG_NAME
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the server in order.
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_it_answers(name, process, url, log)
+        yield process.pid
+    finally:
+        with _undisturbed():
+            _stop(process, folder)
+
+
+def processes_that_name(folder: Path) -> list[psutil.Process]:
+    """Processes whose command line names the folder, this one and its parents excepted."""
+    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid not in ours and any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def local_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, less what would have the server use somebody's database or settings."""
+    kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL" and not k.startswith("RELAYRUN_")}
+    return kept | QUIET
+
+
+def _wait_until_it_answers(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise ServerStartError(f"{name} ended with {process.returncode}:\n{end_of(log)}")
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/ok", timeout=2).status_code == httpx.codes.OK:
+                return
+        time.sleep(0.05)
+    raise ServerStartError(f"{name} did not answer {url}/ok within {START_SECONDS:.0f} s:\n{end_of(log)}")
+
+
+def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """In order, by force after a while, and so whatever it left running on its folder, which is told."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+    if process.poll() is None:
+        print(f"{process.args!r} did not stop within {STOP_SECONDS:.0f} s: killed")
+        process.kill()
+        process.wait()
+    # The processes of a killed server end when they see that it is gone: give them the moment that takes.
+    _, alive = psutil.wait_procs(processes_that_name(folder), timeout=ORPHAN_SECONDS)
+    for left in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            print(f"left running by the server, killed: {left.pid} {' '.join(left.cmdline()[:4])}")
+            left.kill()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Another Ctrl-C must not cut the cleaning up short; it takes half a minute at most."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def end_of(log: Path) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])

@@ -1,0 +1,83 @@
+"""The servers that are measured: `relayrun dev` of this checkout, and `langgraph dev` from the package index."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.processes import ServerStartError, free_port, local_url, started, work_folder
+from relayrun_cli.postgres import remove_data
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+GRAPHS = REPOSITORY / "bench" / "graphs"
+BENCH_FOLDER = REPOSITORY / ".bench"
+LANGGRAPH_VENV = BENCH_FOLDER / "langgraph-dev"
+LANGGRAPH_CLI = "langgraph-cli[inmem]==0.4.40"
+"""Pinned, so that two tables can be compared."""
+SLOTS = 10
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to measure. `pid` and `data` are known only of one that we started."""
+
+    name: str
+    url: str
+    version: str = ""
+    pid: int | None = None
+    data: Path | None = None
+
+
+@contextlib.contextmanager
+def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
+    """`relayrun dev` on a copy of a folder with a langgraph.json, with an embedded Postgres of its own."""
+    with work_folder("dev", source) as folder:
+        data, port = folder / "data", free_port()
+        command = [
+            str(Path(sys.executable).with_name("relayrun")),
+            *("dev", "--config", "langgraph.json", "--host", "127.0.0.1", "--port", str(port)),
+            *("--no-reload", "--no-browser", "--server-log-level", "warning", "--data", str(data)),
+            *("--runners", str(runners), "--n-jobs-per-worker", str(SLOTS)),
+        ]
+        try:
+            with started("relayrun dev", command, folder, local_url(port)) as pid:
+                yield Server("relayrun dev", local_url(port), "this checkout", pid, data)
+        finally:
+            # Postgres may have put files outside of its folder, and survives a killed dev.
+            asyncio.run(remove_data(data))
+
+
+@contextlib.contextmanager
+def langgraph_dev() -> Iterator[Server]:
+    """`langgraph dev`, in a virtual environment of its own under .bench/."""
+    executable = install_langgraph_dev()
+    with work_folder("langgraph", GRAPHS) as folder:
+        port = free_port()
+        command = [
+            *(str(executable), "dev", "--config", "langgraph.json", "--host", "127.0.0.1", "--port", str(port)),
+            *("--no-reload", "--no-browser", "--server-log-level", "warning", "--n-jobs-per-worker", str(SLOTS)),
+        ]
+        with started("langgraph dev", command, folder, local_url(port)) as pid:
+            yield Server("langgraph dev", local_url(port), LANGGRAPH_CLI, pid)
+
+
+def install_langgraph_dev() -> Path:
+    """Makes the environment once (again when the pin changed) and returns its `langgraph` command."""
+    executable, stamp = LANGGRAPH_VENV / "bin" / "langgraph", LANGGRAPH_VENV / "installed"
+    if executable.exists() and stamp.exists() and stamp.read_text() == LANGGRAPH_CLI:
+        return executable
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None:
+        raise ServerStartError("no uv found: run this by `make bench`, which passes it as UV=")
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, LANGGRAPH_VENV], check=True)
+    python = LANGGRAPH_VENV / "bin" / "python"
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, LANGGRAPH_CLI], check=True)
+    stamp.write_text(LANGGRAPH_CLI)
+    return executable

@@ -1,0 +1,81 @@
+"""`relayrun dev`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relayrun_cli.dev.options import DATA_FOLDER, DEFAULT_PORT, STUDIO_URL, DevOptions
+from relayrun_cli.errors import UsageError
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    cli.command("dev")(dev)
+
+
+def dev(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The agent's langgraph.json.")] = Path(
+        "langgraph.json"
+    ),
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help=f"The API's port; without it {DEFAULT_PORT}, or the next free one."),
+    ] = None,
+    no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not watch the code for changes.")] = False,
+    n_jobs_per_worker: Annotated[int, typer.Option(min=1, help="How many runs a runner executes at once.")] = 10,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open Studio in a browser.")] = False,
+    debug_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Start one runner under debugpy, listening on this port.")
+    ] = None,
+    wait_for_client: Annotated[
+        bool, typer.Option("--wait-for-client", help="Wait for the debugger before loading the agent.")
+    ] = False,
+    studio_url: Annotated[str, typer.Option(help="The LangSmith Studio to link to.")] = STUDIO_URL,
+    allow_blocking: Annotated[
+        bool, typer.Option("--allow-blocking", help="Do not report nodes that block the event loop.")
+    ] = False,
+    server_log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    runners: Annotated[int, typer.Option(min=1, help="How many runner processes.")] = 2,
+    data: Annotated[
+        Path | None, typer.Option(help=f"The data folder; by default {DATA_FOLDER} beside langgraph.json.")
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(help="A further origin that browsers may call from; may be repeated.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything: --server-log-level debug.")] = False,
+) -> None:
+    """Run the agent of a langgraph.json here: Postgres, the API and runners, supervised.
+
+    Kill any of it, or all, and start again: the runs go on. DATABASE_URL replaces the embedded Postgres.
+    """
+    level = "debug" if debug else server_log_level.lower()
+    if level not in ("debug", "info", "warning", "error", "critical"):
+        raise UsageError(f"--server-log-level {server_log_level} is none of debug, info, warning and error.")
+    if wait_for_client and debug_port is None:
+        raise UsageError("--wait-for-client needs --debug-port: where shall the debugger connect to?")
+    config = config.absolute()
+    options = DevOptions(
+        config=config,
+        host=host,
+        port=port,
+        reload=not no_reload,
+        slots=n_jobs_per_worker,
+        browser=not no_browser,
+        debug_port=debug_port,
+        wait_for_client=wait_for_client,
+        studio_url=studio_url,
+        allow_blocking=allow_blocking,
+        log_level=level,
+        runners=1 if debug_port is not None else runners,
+        data=(data or config.parent / DATA_FOLDER).absolute(),
+        cors_origins=tuple(cors_origin or ()),
+    )
+    # Late: no other verb pays for these imports.
+    from relayrun_cli.dev.session import run_dev
+
+    asyncio.run(run_dev(options))

@@ -1,0 +1,49 @@
+"""`relayrun validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from relayrun_cli.errors import CliError
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    cli.command("validate")(validate)
+
+
+def validate(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The agent's langgraph.json.")] = Path(
+        "langgraph.json"
+    ),
+) -> None:
+    """Check a langgraph.json: its form, the fate of each key, and that the files it names exist.
+
+    Author code is not imported. Ends with 0 if the file can be used, else 1.
+    """
+    from relayrun_runner.config import load_config
+    from relayrun_runner.environment import import_folders, read_env
+    from relayrun_runner.errors import ConfigError
+
+    console = Console(highlight=False)
+    try:
+        read = load_config(config)
+        read_env(read)
+        import_folders(read)
+    except ConfigError as error:
+        raise CliError(str(error)) from error
+    missing = [
+        f"graph {name}: {file} does not exist"
+        for name, source in read.graphs.items()
+        if (file := read.folder / source.path.rpartition(":")[0]).suffix == ".py" and not file.is_file()
+    ]
+    if missing:
+        raise CliError(f"{read.file}: {'; '.join(missing)}.")
+    for warning in read.warnings:
+        console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
+    console.print(f"[green]OK[/] {escape(str(read.file))}: {', '.join(map(escape, read.graphs))}", soft_wrap=True)

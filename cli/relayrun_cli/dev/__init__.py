@@ -1,0 +1,1 @@
+"""`relayrun dev`: all of Relayrun on this machine, supervised by one process."""

@@ -1,0 +1,65 @@
+"""How the API and the runners are started: commands, settings and environment. Pure."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from urllib.parse import urlsplit
+
+from relayrun_cli.dev.options import DevOptions
+from relayrun_operator.local.settings import LocalWorldSettings
+
+# -P: a file of the author called types.py must not replace a module of ours.
+API_COMMAND = (sys.executable, "-P", "-m", "relayrun_api")
+RUNNERS_FILE = "runners.json"
+DEFAULT_ORIGIN = "http://localhost:3000"
+
+
+def api_environment(options: DevOptions, database_url: str, port: int, token: str) -> dict[str, str]:
+    """The environment of `python -m relayrun_api`: ours, and its settings."""
+    studio = urlsplit(options.studio_url)
+    origins = [DEFAULT_ORIGIN, f"{studio.scheme}://{studio.netloc}", *options.cors_origins]
+    return {
+        **os.environ,
+        "RELAYRUN_DATABASE_URL": database_url,
+        "RELAYRUN_HOST": options.host,
+        "RELAYRUN_PORT": str(port),
+        "RELAYRUN_WORLD": "local",
+        "RELAYRUN_AUTH": "none",
+        "RELAYRUN_RUNNERS_FILE": str(options.data / RUNNERS_FILE),
+        "RELAYRUN_RUNNER_TOKEN": token,
+        "RELAYRUN_CORS_ORIGINS": json.dumps(origins),
+        "RELAYRUN_CORS_ALLOW_LOCALHOST": "true",
+        "RELAYRUN_LOG_LEVEL": options.log_level,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def world_settings(options: DevOptions, token: str, build: str) -> LocalWorldSettings:
+    """The local world of these options."""
+    return LocalWorldSettings(
+        config_path=options.config,
+        token=token,
+        runners_file=options.data / RUNNERS_FILE,
+        runners=options.runners,
+        slots=options.slots,
+        build=build,
+        debugging=options.debug_port is not None,
+        command=runner_command(options),
+        environment={
+            "RELAYRUN_LOG_LEVEL": options.log_level,
+            "RELAYRUN_ALLOW_BLOCKING": str(options.allow_blocking).lower(),
+        },
+        working_folder=options.folder,
+    )
+
+
+def runner_command(options: DevOptions) -> tuple[str, ...]:
+    """A runner, under debugpy if there is a port for it."""
+    if options.debug_port is None:
+        return (sys.executable, "-P", "-m", "relayrun_runner")
+    # Without frozen modules a debugger may miss breakpoints, and says so at length.
+    debugger = (sys.executable, "-P", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", str(options.debug_port))
+    waiting = ("--wait-for-client",) if options.wait_for_client else ()
+    return (*debugger, *waiting, "-m", "relayrun_runner")

@@ -1,0 +1,204 @@
+"""One session of `relayrun dev`, from the first check to the last process's end.
+
+lock, Postgres ─▶ migrations ─▶ API process │ local world │ reconciler │ reload ─▶ banner … stop, in reverse
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import secrets
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+
+from relayrun_cli.dev import processes
+from relayrun_cli.dev.banner import Screen, can_show_browser, open_browser, studio_address
+from relayrun_cli.dev.changes import Sources
+from relayrun_cli.dev.children import Child, Lifeline
+from relayrun_cli.dev.database import DevDatabase, open_database
+from relayrun_cli.dev.migrations import migrate_langgraph
+from relayrun_cli.dev.options import DEFAULT_PORT, DevOptions
+from relayrun_cli.dev.ports import choose_port, reachable_host
+from relayrun_cli.dev.reconciling import reconcile_forever
+from relayrun_cli.dev.reload import Reloader
+from relayrun_cli.dev.signals import until_signalled
+from relayrun_cli.errors import CliError
+from relayrun_cli.postgres.lock import FolderLock
+from relayrun_cli.postgres.server import make_folder
+from relayrun_core.logs import configure_logging
+from relayrun_operator.local.world import LocalWorld
+from relayrun_runner.config import Config, load_config
+from relayrun_runner.environment import import_folders, read_env
+from relayrun_runner.errors import ConfigError
+
+API_STOP_SECONDS = 3.0
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+# A killed dev's API ends at once, but not in no time.
+CRASHED_PORT_SECONDS = 3.0
+
+
+async def run_dev(options: DevOptions) -> None:
+    """Run until a signal. Raises `CliError` for whatever the person can put right."""
+    configure_logging(options.log_level)
+    session = Session(options, _checked_config(options))
+    try:
+        await until_signalled(session.run(), session.abandon)
+    except BaseExceptionGroup as group:
+        # The task group's wrapping says nothing to a person.
+        ours, _ = group.split(CliError)
+        if ours is None:
+            raise
+        raise _first(ours) from group
+
+
+class Session:
+    """What runs together."""
+
+    def __init__(self, options: DevOptions, config: Config) -> None:
+        self._options = options
+        self._config = config
+        self._screen = Screen()
+        self._port = 0
+        self._database: DevDatabase | None = None
+
+    async def run(self) -> None:
+        """Start all, keep it running until cancelled, stop all."""
+        options = self._options
+        for warning in self._config.warnings:
+            self._screen.warn(warning)
+        self._port = await asyncio.to_thread(self._choose_port)
+        if options.port is None and self._port != DEFAULT_PORT:
+            self._screen.warn(f"Port {DEFAULT_PORT} is taken: the API listens on port {self._port}.")
+        self._screen.say(f"Starting Postgres, the API and {options.runners} runners…")
+        async with AsyncExitStack() as stack:
+            self._database = await stack.enter_async_context(open_database(options.data, self._screen.say))
+            lifeline = stack.enter_context(Lifeline())
+            await self._run_parts(self._database, lifeline)
+
+    def _choose_port(self) -> int:
+        options = self._options
+        make_folder(options.data)
+        # A second dev is told of the first one, and not of its port. The lock itself is taken with the database.
+        with FolderLock(options.data) as lock:
+            patience = CRASHED_PORT_SECONDS if lock.after_a_crash else 0.0
+        return choose_port(options.host, options.port, DEFAULT_PORT, patience_seconds=patience)
+
+    def abandon(self) -> None:
+        """For a second Ctrl-C: leave nothing running, and do not wait."""
+        if self._database is not None:
+            self._database.abandon()
+
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return f"http://{reachable_host(self._options.host)}:{self._port}"
+
+    async def _run_parts(self, database: DevDatabase, lifeline: Lifeline) -> None:
+        options, token = self._options, secrets.token_urlsafe(32)
+        sources = Sources(import_folders(self._config), _single_files(self._config))
+        build = await asyncio.to_thread(sources.hash)
+        api = Child(
+            "API",
+            processes.API_COMMAND,
+            processes.api_environment(options, database.url, self._port, token),
+            lifeline,
+            say=self._screen.warn,
+        )
+        world = LocalWorld(processes.world_settings(options, token, build), database.url)
+        parts: list[Coroutine[Any, Any, None]] = [
+            database.watch(),
+            api.keep_running(),
+            reconcile_forever(database.url),
+        ]
+        if options.reload and options.debug_port is None:
+            parts.append(Reloader(options.config, sources, build, world, self._screen).run())
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part) for part in parts]
+            working: asyncio.Task[None] | None = None
+            try:
+                await migrate_langgraph(database.url, str(options.config))  # while the API loads
+                working = group.create_task(world.run())
+                await self._greet(database, world)
+                await asyncio.Event().wait()
+            finally:
+                self._screen.say("Stopping: runs that are not finished go on at the next start.")
+                await asyncio.gather(_cancelled(working), api.stop(API_STOP_SECONDS))
+                for task in tasks:
+                    task.cancel()
+
+    async def _greet(self, database: DevDatabase, world: LocalWorld) -> None:
+        """The banner, once the API answers and runners are ready, or have said why not."""
+        options = self._options
+        if options.wait_for_client:
+            self._screen.warn(f"The runner waits for a debugger on port {options.debug_port}.")
+        await _api_answers(self.url)
+        ready = asyncio.ensure_future(world.ready())
+        try:
+            while not (ready.done() or world.problems or options.wait_for_client):
+                await asyncio.wait([ready], timeout=POLL_SECONDS)
+            studio = studio_address(options.studio_url, self.url)
+            self._screen.banner(
+                {
+                    "API": self.url,
+                    "Docs": f"{self.url}/docs",
+                    "Studio": studio,
+                    "Graphs": ", ".join(self._config.graphs),
+                    "Runners": f"{options.runners}, {options.slots} runs each"
+                    + ("" if ready.done() else "; none is ready yet"),
+                    "Database": database.described,
+                    "Data": str(options.data),
+                    "Access": "no authentication: whoever reaches this address may use it",
+                }
+            )
+        finally:
+            ready.cancel()
+        if options.browser and can_show_browser():
+            await asyncio.to_thread(open_browser, studio)
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait([task])  # its error, if it has one, is the task group's
+
+
+async def _api_answers(url: str) -> None:
+    """Wait until the API serves. It has said itself why, if it does not."""
+    try:
+        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+            while True:
+                try:
+                    if (await client.get(f"{url}/ok")).is_success:
+                        return
+                except httpx.TransportError:
+                    await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise CliError(f"The API did not start within {START_SECONDS:.0f} s; its own words are above.") from None
+
+
+def _checked_config(options: DevOptions) -> Config:
+    if options.debug_port is not None and importlib.util.find_spec("debugpy") is None:
+        raise CliError("--debug-port needs debugpy in this environment: pip install debugpy")
+    try:
+        config = load_config(options.config)
+        read_env(config)
+        import_folders(config)
+    except ConfigError as error:
+        raise CliError(str(error)) from error
+    return config
+
+
+def _single_files(config: Config) -> list[Any]:
+    return [config.file, *([config.folder / config.env] if isinstance(config.env, str) else [])]
+
+
+def _first(group: BaseExceptionGroup[CliError]) -> CliError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, CliError)
+    return error

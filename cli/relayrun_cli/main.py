@@ -1,0 +1,30 @@
+"""The command `relayrun`: one module a verb, in `commands`."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from relayrun_cli.commands import cancel, dev, ps, reset, show, validate
+from relayrun_cli.errors import CliError
+
+cli = typer.Typer(
+    help="Relayrun runs LangGraph agents: whatever crashes, the run goes on from its last completed step.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (dev, validate, ps, show, cancel, reset):
+    module.register(cli)
+
+
+def app() -> None:
+    """The console script. Our own errors are one message and an exit code, never a traceback."""
+    try:
+        cli()
+    except CliError as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(error.exit_code)

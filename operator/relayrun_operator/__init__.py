@@ -1,0 +1,1 @@
+"""The engine that places runs on runners, and the worlds it acts on."""

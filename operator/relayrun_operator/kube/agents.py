@@ -1,0 +1,117 @@
+"""Agents: what the API server has of them, and the status that is written back."""
+
+import logging
+import time
+from collections import Counter
+from typing import Any
+
+from relayrun_operator.engine import Demand
+from relayrun_operator.kube import names, reasons
+from relayrun_operator.kube.agentstatus import PoolFacts, agent_status
+from relayrun_operator.kube.events import About, EventPoster
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.pool import KubePool
+from relayrun_operator.kube.records import AgentRecord
+from relayrun_operator.kube.runner import PodRunner
+from relayrun_operator.kube.writer import StatusWriter
+from relayrun_operator.local.memory import Memory
+
+logger = logging.getLogger("relayrun.kube")
+
+
+class AgentTarget:
+    """An Agent as the status writer sees it."""
+
+    def __init__(self, desk: "AgentDesk", key: str, path: str) -> None:
+        self.path = path
+        self._desk = desk
+        self._key = key
+
+    def wanted(self) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """See Target."""
+        agent = self._desk.agents.get(self._key)
+        if agent is None:
+            return None
+        return agent.resource_version, agent.status, self._desk.status_of(agent)
+
+    def written(self, body: dict[str, Any]) -> None:
+        """See Target."""
+        agent = self._desk.agents.get(self._key)
+        if agent is not None and body["metadata"]["uid"] == agent.body["metadata"]["uid"]:
+            agent.resource_version = body["metadata"]["resourceVersion"]
+            agent.status = dict(body.get("status") or {})
+
+
+class AgentDesk:
+    """Knows all Agents, keeps their status and the gauges up to date."""
+
+    def __init__(
+        self, memory: Memory[PodRunner], writer: StatusWriter, events: EventPoster, metrics: OperatorMetrics
+    ) -> None:
+        self.agents: dict[str, AgentRecord] = {}
+        self.lost: frozenset[str] = frozenset()
+        self.pool: KubePool
+        self._memory = memory
+        self._writer = writer
+        self._events = events
+        self._metrics = metrics
+        self._demand: dict[str, Demand] = {}
+        self._told: dict[str, str] = {}
+
+    def refresh(self, lost: frozenset[str]) -> None:
+        """Look at all of it again, and have written what differs."""
+        self.lost = lost
+        self._demand = self.pool.demand()
+        self._observe()
+        for agent in self.agents.values():
+            wanted = self.status_of(agent)
+            if wanted != agent.status:
+                self._tell(agent, wanted)
+                path = names.agents_path(agent.namespace, agent.name) + "/status"
+                self._writer.touch(AgentTarget(self, agent.key, path))
+
+    def status_of(self, agent: AgentRecord) -> dict[str, Any]:
+        """The Agent's status as it should be."""
+        runners = [runner for runner in self._memory.runners.values() if runner.agent == agent.key]
+        ready = [runner for runner in runners if self._state(runner) == "ready"]
+        demand = self._demand.get(agent.key, Demand())
+        graphs = {graph for runner in ready for graph in runner.graphs} or set(agent.status.get("graphs") or ())
+        facts = PoolFacts(
+            generation=agent.body["metadata"].get("generation"),
+            wanted=self.pool.wanted(agent, self._demand),
+            replicas=len(runners),
+            ready=len(ready),
+            updated=sum(runner.generation == agent.view.generation for runner in runners),
+            active_threads=demand.active,
+            queued_runs=demand.queued,
+            graphs=graphs,
+            suspended=agent.spec.suspend,
+            refusal=agent.refusal,
+            pods=[runner.pod for runner in runners if runner not in ready],
+            troubles=[trouble for runner in runners if not runner.ready for trouble in runner.troubles],
+        )
+        return agent_status(facts, agent.status, time.time())
+
+    def _state(self, runner: PodRunner) -> str:
+        if runner.draining:
+            return "draining"
+        if runner.name in self.lost and not runner.down:
+            return "lost"
+        return "ready" if runner.ready and runner.holder is not None else "starting"
+
+    def _observe(self) -> None:
+        active = Counter({name: demand.active for name, demand in self._demand.items()})
+        queued = Counter({name: demand.queued for name, demand in self._demand.items()})
+        runners = Counter((runner.agent, self._state(runner)) for runner in self._memory.runners.values())
+        self._metrics.observe_agents(self.agents, active, queued, runners)
+
+    def _tell(self, agent: AgentRecord, status: dict[str, Any]) -> None:
+        ready = next(entry for entry in status["conditions"] if entry["type"] == reasons.READY)
+        before = self._told.get(agent.key)
+        if before == ready["reason"]:
+            return
+        self._told[agent.key] = ready["reason"]
+        metadata = agent.body["metadata"]
+        about = About("Agent", agent.namespace, agent.name, metadata["uid"])
+        wrong = ready["status"] == "False" and ready["reason"] != reasons.AgentReason.PROGRESSING
+        self._events.post(about, ready["reason"], ready["message"], unusual=wrong)

@@ -1,0 +1,132 @@
+"""An Agent's status, derived from its pods and what its runners say. Pure."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from relayrun_operator.kube import names, reasons
+from relayrun_operator.kube.conditions import condition, settle
+from relayrun_operator.kube.reasons import AgentReason
+
+Object = dict[str, Any]
+
+_PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrInvalidImageName"}
+)
+_CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+#: A process that has ended this often without ever being ready will not be mended by another try.
+_RESTARTS = 2
+
+
+@dataclass(frozen=True)
+class PoolFacts:
+    """What is known of an Agent's runners. `refusal` is the API server's sentence about the last refused pod."""
+
+    generation: int | None
+    wanted: int
+    replicas: int = 0
+    ready: int = 0
+    updated: int = 0
+    active_threads: int = 0
+    queued_runs: int = 0
+    graphs: Collection[str] = ()
+    suspended: bool = False
+    refusal: str = ""
+    pods: Collection[Object] = field(default=(), repr=False)
+    #: Why runners whose process runs are not ready, in their own words.
+    troubles: Collection[str] = ()
+
+
+def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
+    """The whole status, given the one that the API server has."""
+    holds, reason, message = readiness(facts)
+    ready = condition(reasons.READY, holds, reason.value, message, facts.generation, now)
+    return {
+        **({} if facts.generation is None else {"observedGeneration": facts.generation}),
+        "conditions": settle([ready], before.get("conditions") or ()),
+        "graphs": sorted(facts.graphs),
+        "replicas": facts.replicas,
+        "readyReplicas": facts.ready,
+        "updatedReplicas": facts.updated,
+        "activeThreads": facts.active_threads,
+        "queuedRuns": facts.queued_runs,
+    }
+
+
+def readiness(facts: PoolFacts) -> tuple[bool, AgentReason, str]:
+    """Whether the Agent takes runs, and why it does or does not. What is wrong is told before what goes on."""
+    text = reasons.RUNNERS_READY.format(ready=facts.ready, wanted=facts.wanted)
+    if facts.suspended:
+        text = f"{reasons.SUSPENDED}; {text}"
+    if facts.ready and facts.ready >= facts.wanted:
+        return True, AgentReason.RUNNERS_READY, text
+    wrong = next(filter(None, (rule(facts) for rule in _TROUBLES)), None)
+    if wrong is not None and not facts.ready:
+        return False, *wrong
+    if wrong is not None:
+        return True, AgentReason.RUNNERS_READY, f"{text}; {wrong[0].value}: {wrong[1]}"
+    if facts.ready:
+        return True, AgentReason.RUNNERS_READY, text
+    if not facts.wanted:
+        return True, AgentReason.RUNNERS_READY, reasons.NO_RUNNERS_WANTED
+    return False, AgentReason.PROGRESSING, reasons.PROGRESSING.format(ready=facts.ready, wanted=facts.wanted)
+
+
+Trouble = tuple[AgentReason, str]
+
+
+def _forbidden(facts: PoolFacts) -> Trouble | None:
+    return (AgentReason.POD_FORBIDDEN, facts.refusal) if facts.refusal else None
+
+
+def _graphs_failed(facts: PoolFacts) -> Trouble | None:
+    first = next(iter(facts.troubles), None)
+    return None if first is None else (AgentReason.GRAPH_LOAD_FAILED, first.partition("\n")[0])
+
+
+def _not_pulled(facts: PoolFacts) -> Trouble | None:
+    for waiting in _waiting(facts.pods):
+        if waiting.get("reason") in _PULL_REASONS:
+            return AgentReason.IMAGE_PULL_FAILED, str(waiting.get("message") or waiting["reason"])
+    return None
+
+
+def _crashes(facts: PoolFacts) -> Trouble | None:
+    for waiting in _waiting(facts.pods):
+        if waiting.get("reason") in _CONFIG_REASONS:
+            return AgentReason.CRASH_LOOPING, str(waiting.get("message") or waiting["reason"])
+    for status in _statuses(facts.pods):
+        ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated")
+        if ended and not status.get("ready") and status.get("restartCount", 0) >= _RESTARTS:
+            last_words = str(ended.get("message") or ended.get("reason") or "").strip().rpartition("\n")[2]
+            text = f"the runner's process ended {status['restartCount']} times, exit code {ended.get('exitCode')}"
+            return AgentReason.CRASH_LOOPING, f"{text}: {last_words}" if last_words else text
+    return None
+
+
+def _unschedulable(facts: PoolFacts) -> Trouble | None:
+    for pod in facts.pods:
+        for entry in (pod.get("status") or {}).get("conditions") or ():
+            if (
+                entry["type"] == "PodScheduled"
+                and entry["status"] == "False"
+                and entry.get("reason") == "Unschedulable"
+            ):
+                return AgentReason.UNSCHEDULABLE, str(entry.get("message") or "no node fits")
+    return None
+
+
+_TROUBLES = (_forbidden, _not_pulled, _graphs_failed, _crashes, _unschedulable)
+
+
+def _waiting(pods: Iterable[Object]) -> Iterable[Object]:
+    states = ((status.get("state") or {}).get("waiting") for status in _statuses(pods))
+    return (waiting for waiting in states if waiting)
+
+
+def _statuses(pods: Iterable[Object]) -> Iterable[Object]:
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            if status.get("name") == names.CONTAINER:
+                yield status

@@ -1,0 +1,197 @@
+"""The book of AgentRuns: what the API server has, what is known of each run, and what should be written back.
+
+The memory decides on runs that are unfinished; the book keeps the objects, finished ones too, and their status.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from relayrun_core.states import Reason
+from relayrun_operator.kube import names
+from relayrun_operator.kube.events import About, EventPoster
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.reasons import ENDED
+from relayrun_operator.kube.records import RunRecord
+from relayrun_operator.kube.status import Ending, Facts, run_status
+from relayrun_operator.kube.writer import StatusWriter
+
+logger = logging.getLogger("relayrun.kube")
+
+
+class RunTarget:
+    """An AgentRun as the status writer sees it."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.path = names.runs_path(record.namespace, record.name) + "/status"
+        self._record = record
+
+    def wanted(self) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """See Target."""
+        record = self._record
+        if record.gone:
+            return None
+        return record.resource_version, record.status, run_status(record.facts, record.status, time.time())
+
+    def written(self, body: dict[str, Any]) -> None:
+        """See Target."""
+        saw(self._record, body)
+
+
+class RunBook:
+    """AgentRuns by run id and by name."""
+
+    def __init__(self, writer: StatusWriter, events: EventPoster, metrics: OperatorMetrics) -> None:
+        self.by_run: dict[str, RunRecord] = {}
+        self.by_key: dict[str, RunRecord] = {}
+        self._writer = writer
+        self._events = events
+        self._metrics = metrics
+
+    def add(self, record: RunRecord) -> None:
+        """An AgentRun that was not known."""
+        self.by_key[record.key] = record
+        self.by_run[record.run_id] = record
+
+    def forget(self, record: RunRecord) -> None:
+        """Its object is gone and nothing is left to do for it."""
+        if self.by_key.get(record.key) is record:
+            del self.by_key[record.key]
+        if self.by_run.get(record.run_id) is record:
+            del self.by_run[record.run_id]
+
+    def unfinished(self) -> Iterable[RunRecord]:
+        """The records of runs that have not ended."""
+        return (record for record in self.by_run.values() if not record.finished)
+
+    def waits(self, run_id: str, reason: str, message: str) -> None:
+        """Nobody executes it now."""
+        record = self._open(run_id)
+        if record is None:
+            return
+        before = record.facts
+        message = _for_people(record, message)
+        record.facts = replace(before, assigned=False, assigned_reason=reason, assigned_message=message)
+        if record.facts != before:
+            self._writer.touch(RunTarget(record))
+
+    def given(self, run_id: str, attempt: int, reason: str, message: str) -> None:
+        """A runner is asked to take it."""
+        record = self._open(run_id)
+        if record is not None:
+            self._metrics.attempt_given(record.agent, reason)
+            record.given = (attempt, reason, _for_people(record, message))
+
+    def runs(self, run_id: str, runner: str, attempt: int, detail: dict[str, Any]) -> None:
+        """A runner executes it: it answered so, or reports so."""
+        record = self._open(run_id)
+        if record is None or attempt < record.facts.attempts:
+            return
+        facts = record.facts
+        if facts.assigned and facts.attempts == attempt and facts.runner == _plain(runner):
+            return
+        record.facts = _running(record, _plain(runner), attempt, detail)
+        self._count_start(record, attempt)
+        reason = "Assigned" if attempt == 1 else "Resumed"
+        self._events.post(about_run(record), reason, record.facts.assigned_message)
+        self._writer.touch(RunTarget(record))
+
+    def lost(self, run_id: str) -> None:
+        """Its runner is lost."""
+        record = self._open(run_id)
+        if record is not None and record.lost_at is None:
+            record.lost_at = time.monotonic()
+
+    def ended(self, run_id: str, attempt: int, detail: dict[str, Any], runner: str | None = None) -> None:
+        """It has ended for good: `detail` is an entry of a runner's stream, or the answer of a call."""
+        record = self._open(run_id)
+        if record is None:
+            return
+        outcome = detail.get("outcome") or {}
+        reason = Reason(outcome.get("reason") or Reason.CANCELLED)
+        message = _for_people(record, str(outcome.get("message") or "")) or ENDED.get(reason, "")
+        output = outcome.get("output") if record.inline else None
+        if runner is not None and not (record.facts.assigned and record.facts.attempts == attempt):
+            record.facts = _running(record, _plain(runner), attempt, detail)
+        ending = Ending(reason, message, time.time(), output if isinstance(output, dict) else None)
+        record.facts = replace(record.facts, attempts=max(record.facts.attempts, attempt), ending=ending)
+        record.finished, record.spec, record.lost_at = True, None, None
+        self._metrics.run_ended(record.agent, reason.status.value)
+        unusual = reason not in (Reason.SUCCEEDED, Reason.WAITING_FOR_INPUT, Reason.CANCELLED)
+        self._events.post(about_run(record), reason.value, message, unusual=unusual)
+        if not record.gone:
+            self._writer.touch(RunTarget(record), at_once=True)
+
+    def refuse(self, record: RunRecord, message: str) -> None:
+        """An AgentRun that can never run, because another one stands for the same run."""
+        record.facts = replace(record.facts, ending=Ending(Reason.INVALID_RUN, message, time.time()))
+        record.finished, record.spec = True, None
+        self._events.post(about_run(record), Reason.INVALID_RUN.value, message, unusual=True)
+        self._writer.touch(RunTarget(record), at_once=True)
+
+    def finished_reason(self, run_id: str) -> Reason | None:
+        """How a finished run ended, as far as its AgentRun says; None: it is unknown or unfinished."""
+        record = self.by_run.get(run_id)
+        if record is None or not record.finished:
+            return None
+        told = record.facts.ending.reason.value if record.facts.ending else record.status.get("reason")
+        return Reason(told) if told in set(Reason) else None
+
+    def _open(self, run_id: str) -> RunRecord | None:
+        record = self.by_run.get(run_id)
+        return None if record is None or record.finished else record
+
+    def _count_start(self, record: RunRecord, attempt: int) -> None:
+        now = time.monotonic()
+        if record.lost_at is not None:
+            self._metrics.run_resumed(record.agent, now - record.lost_at)
+            record.lost_at = None
+        elif attempt == 1 and record.seen_at:
+            self._metrics.run_started(record.agent, now - record.seen_at)
+
+
+def _running(record: RunRecord, runner: str, attempt: int, detail: dict[str, Any]) -> Facts:
+    given, reason, message = record.given
+    if given != attempt:  # told by the runner before we knew, or by one that the last leader had asked
+        reason = "Running" if attempt == 1 else "Resuming"
+        message = f"attempt {attempt} is executed by runner {runner}"
+    return replace(
+        record.facts,
+        assigned=True,
+        assigned_reason=reason,
+        assigned_message=message,
+        runner=runner,
+        attempts=attempt,
+        failed_attempts=int(detail.get("failed_attempts") or record.facts.failed_attempts),
+        started_at=record.facts.started_at or detail.get("started_at") or time.time(),
+    )
+
+
+def saw(record: RunRecord, body: dict[str, Any]) -> None:
+    """Take over what the API server tells of the object, unless it is older than what is known."""
+    metadata = body["metadata"]
+    if metadata["uid"] != record.uid or int(metadata["resourceVersion"]) < int(record.resource_version):
+        return
+    record.resource_version = metadata["resourceVersion"]
+    record.status = dict(body.get("status") or {})
+    record.ttl_seconds = body["spec"].get("ttlSecondsAfterFinished")
+    if record.generation != metadata.get("generation"):
+        record.generation = metadata.get("generation")
+        record.facts = replace(record.facts, generation=record.generation)
+
+
+def about_run(record: RunRecord) -> About:
+    """The AgentRun, for its Events."""
+    return About("AgentRun", record.namespace, record.name, record.uid)
+
+
+def _for_people(record: RunRecord, message: str) -> str:
+    """Runners and agents by their own names: an AgentRun only ever sees those of its own namespace."""
+    return message.replace(f"{record.namespace}/", "")
+
+
+def _plain(runner: str) -> str:
+    """A runner's key without its namespace: the pod's name."""
+    return runner.rpartition("/")[2]

@@ -1,0 +1,62 @@
+"""Finished AgentRuns leave: after their TTL, or, without one, when the Agent's history is longer than it may be."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from relayrun_operator.kube import names
+from relayrun_operator.kube.book import RunBook
+from relayrun_operator.kube.client import KubeClient
+from relayrun_operator.kube.errors import KubeError
+from relayrun_operator.kube.lease import Lease
+from relayrun_operator.kube.records import AgentRecord, RunRecord
+
+logger = logging.getLogger("relayrun.kube")
+
+_EVERY_SECONDS = 1.0
+_AT_ONCE = 8
+_DEFAULT_HISTORY = 100
+
+
+def expired(records: Iterable[RunRecord], history: Mapping[str, int], now: float) -> list[RunRecord]:
+    """The finished runs that should go at `now`; `history`: how many without a TTL each Agent keeps."""
+    leaving = []
+    kept: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        if not record.finished or record.gone or not record.completed_at:
+            continue
+        if record.ttl_seconds is None:
+            kept[record.agent].append(record)
+        elif now >= record.completed_at + record.ttl_seconds:
+            leaving.append(record)
+    for agent, finished in kept.items():
+        surplus = len(finished) - history.get(agent, _DEFAULT_HISTORY)
+        if surplus > 0:
+            leaving += sorted(finished, key=lambda r: (r.completed_at, r.name))[:surplus]
+    return leaving
+
+
+async def clean_forever(client: KubeClient, lease: Lease, book: RunBook, agents: Mapping[str, AgentRecord]) -> None:
+    """Delete what has expired, until cancelled."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def delete(record: RunRecord) -> None:
+        async with room:
+            try:
+                lease.check()
+                body = {"preconditions": {"uid": record.uid}, "propagationPolicy": "Background"}
+                await client.delete(names.runs_path(record.namespace, record.name), body)
+            except KubeError as error:
+                if not error.conflict:
+                    logger.info("AgentRun %s was not deleted: %s", record.key, error)
+
+    while True:
+        await asyncio.sleep(_EVERY_SECONDS)  # a rhythm: TTLs are seconds
+        history = {key: agent.spec.run_history_limit for key, agent in agents.items()}
+        leaving = expired(list(book.by_key.values()), history, time.time())
+        if leaving:
+            async with asyncio.TaskGroup() as tasks:
+                for record in leaving[:500]:
+                    tasks.create_task(delete(record))

@@ -1,0 +1,125 @@
+"""The API server: plain objects in and out, over the official client's connections, authentication and retries."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from relayrun_operator.kube.errors import KubeError
+
+Object = dict[str, Any]
+
+#: Longer than the API server's own limit for a request that does not watch would never help.
+_REQUEST_SECONDS = 15.0
+
+_CONNECTIONS = 32
+
+_MERGE_PATCH = "application/merge-patch+json"
+
+
+class KubeClient:
+    """Requests to the API server. Every method raises KubeError."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator["KubeClient"]:
+        """Inside a pod with its service account, elsewhere with the kubeconfig."""
+        configuration = Configuration()
+        configuration.connection_pool_maxsize = _CONNECTIONS
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        async with ApiClient(configuration) as api:
+            yield cls(api)
+
+    async def get(self, path: str) -> Object:
+        """One object."""
+        return await self.request("GET", path)
+
+    async def list(self, path: str, query: Mapping[str, str] | None = None) -> list[Object]:
+        """All objects of a collection, in pages."""
+        items: list[Object] = []
+        more: dict[str, str] = {"limit": "500", **(query or {})}
+        while True:
+            page = await self.request("GET", path, query=more)
+            items += page["items"]
+            if not (token := page["metadata"].get("continue")):
+                return items
+            more["continue"] = token
+
+    async def list_names(self, path: str) -> dict[str, str]:
+        """The uid of every object of a collection, by name, without their contents."""
+        found: dict[str, str] = {}
+        more = {"limit": "1000"}
+        while True:
+            accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+            page = await self.request("GET", path, query=more, accept=accept)
+            found |= {item["metadata"]["name"]: item["metadata"]["uid"] for item in page["items"]}
+            if not (token := page["metadata"].get("continue")):
+                return found
+            more["continue"] = token
+
+    async def create(self, path: str, body: Object) -> Object:
+        """Make an object."""
+        return await self.request("POST", path, body=body)
+
+    async def replace(self, path: str, body: Object) -> Object:
+        """Replace an object; its `resourceVersion` must still be the current one."""
+        return await self.request("PUT", path, body=body)
+
+    async def patch(self, path: str, body: Object) -> Object:
+        """Merge into an object; a `resourceVersion` in it must still be the current one."""
+        return await self.request("PATCH", path, body=body, content_type=_MERGE_PATCH)
+
+    async def delete(self, path: str, body: Object | None = None) -> None:
+        """Delete an object; one that is gone already is a success."""
+        try:
+            await self.request("DELETE", path, body=body)
+        except KubeError as error:
+            if not error.not_found:
+                raise
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Object:
+        """Any request: the JSON object it answers."""
+        headers = {"Accept": accept, "Content-Type": content_type}
+        serialized = await self._api.param_serialize(
+            method, path, query_params=list((query or {}).items()), header_params=headers, auth_settings=["BearerToken"]
+        )
+        try:
+            answer = await self._api.call_api(
+                serialized[0], serialized[1], serialized[2], body=body, _request_timeout=_REQUEST_SECONDS
+            )
+            text = await answer.read()  # type: ignore[no-untyped-call]
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise KubeError(0, "Unreachable", f"the API server does not answer: {error!r}") from error
+        parsed = _object(text)
+        if answer.status >= 400:
+            reason = str(parsed.get("reason") or answer.reason)
+            raise KubeError(answer.status, reason, str(parsed.get("message") or text[:200].decode(errors="replace")))
+        return parsed
+
+
+def _object(text: bytes) -> Object:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

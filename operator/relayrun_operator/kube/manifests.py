@@ -1,0 +1,182 @@
+"""The objects that the operator makes, as they are sent to the API server. Pure; golden copies are in the tests."""
+
+import hashlib
+import json
+from typing import Any
+
+from relayrun_core.kinds import API_VERSION, AgentSpec
+from relayrun_operator.kube import names
+from relayrun_operator.kube.merge import merge
+
+Object = dict[str, Any]
+
+#: The uid of the runner image's user.
+_USER = 10001
+_GRACE_SECONDS = 60
+
+#: A quota refuses pods without requests. Author code decides what a runner really needs: podTemplate.
+_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
+
+_HASH_LENGTH = 8
+
+
+def runner_pod(agent: Object, spec: AgentSpec, token_secret: str, ordinal: int) -> Object:
+    """A runner's pod; `agent` is the Agent as the API server has it, `spec` the same, parsed."""
+    name, namespace = agent["metadata"]["name"], agent["metadata"]["namespace"]
+    template = template_hash(agent, spec, token_secret)
+    pod = _template(name, spec, token_secret, build=template)
+    labels = {
+        **pod["metadata"].get("labels", {}),
+        "app.kubernetes.io/name": "relayrun",
+        names.RUNNER_LABEL: names.RUNNER_COMPONENT,
+        names.MANAGED_LABEL: names.MANAGER,
+        names.AGENT_LABEL: name,
+        names.TEMPLATE_LABEL: template,
+    }
+    metadata = {
+        **pod["metadata"],
+        "name": names.pod_name(name, template, ordinal),
+        "namespace": namespace,
+        "labels": labels,
+        "ownerReferences": [_controller("Agent", agent)],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
+
+
+def template_hash(agent: Object, spec: AgentSpec, token_secret: str) -> str:
+    """Changes with anything that a running runner would not have: a new hash replaces runners."""
+    template = _template(agent["metadata"]["name"], spec, token_secret, build="")
+    text = json.dumps(template, sort_keys=True).encode()
+    return hashlib.sha256(text).hexdigest()[:_HASH_LENGTH]
+
+
+def runner_service(agent: Object) -> Object:
+    """The headless Service behind which the API finds ready runners."""
+    name = agent["metadata"]["name"]
+    labels = {names.AGENT_LABEL: name, names.RUNNER_LABEL: names.RUNNER_COMPONENT}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": names.service_name(name),
+            "namespace": agent["metadata"]["namespace"],
+            "labels": {"app.kubernetes.io/name": "relayrun", names.MANAGED_LABEL: names.MANAGER, **labels},
+            "ownerReferences": [_controller("Agent", agent)],
+        },
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": False,
+            "selector": {names.MANAGED_LABEL: names.MANAGER, **labels},
+            "ports": [{"name": names.PORT_NAME, "port": names.PORT, "targetPort": names.PORT_NAME}],
+        },
+    }
+
+
+def token_secret(name: str, namespace: str, token: str) -> Object:
+    """The Secret with the bearer token of this installation's runners."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/name": "relayrun", names.MANAGED_LABEL: names.MANAGER},
+        },
+        "type": "Opaque",
+        "stringData": {names.TOKEN_KEY: token},
+    }
+
+
+def run_owner(run_name: str, run_uid: str) -> Object:
+    """The owner of a runner of `Pod` isolation from its assignment on: it goes with its AgentRun."""
+    return _controller("AgentRun", {"metadata": {"name": run_name, "uid": run_uid}})
+
+
+def _controller(kind: str, owner: Object) -> Object:
+    # `controller`, always: a drain refuses to evict pods that nothing would make again.
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _template(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Object:
+    base = {
+        "metadata": {"annotations": {names.SAFE_TO_EVICT: "true"}},
+        "spec": {
+            "automountServiceAccountToken": bool(_given(spec.pod_template, "serviceAccountName")),
+            "enableServiceLinks": False,
+            "restartPolicy": "Never" if spec.isolation == "Pod" else "Always",
+            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _USER,
+                "runAsGroup": _USER,
+                "fsGroup": _USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+            "containers": [_container(agent, spec, token_secret, build)],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }
+    given = {key: spec.pod_template[key] for key in ("metadata", "spec") if key in spec.pod_template}
+    merged: Object = merge(base, given)
+    for key in set(merged["metadata"]) - {"labels", "annotations"}:
+        del merged["metadata"][key]
+    return merged
+
+
+def _given(template: Object, key: str) -> Any:
+    return (template.get("spec") or {}).get(key)
+
+
+def _container(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Object:
+    drain_seconds = int(_given(spec.pod_template, "terminationGracePeriodSeconds") or _GRACE_SECONDS) - 5
+    database = spec.database_secret_ref
+    ours = [
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+        {"name": "RELAYRUN_AGENT", "value": agent},
+        {"name": "RELAYRUN_BUILD", "value": build},
+        {"name": "RELAYRUN_CONFIG_PATH", "value": spec.config_path},
+        _from_secret("RELAYRUN_DATABASE_URL", database.name, database.key),
+        {"name": "RELAYRUN_DRAIN_GRACE_SECONDS", "value": str(max(1, drain_seconds))},
+        {"name": "RELAYRUN_HOST", "value": "0.0.0.0"},
+        {"name": "RELAYRUN_LOG_FORMAT", "value": "json"},
+        {"name": "RELAYRUN_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "RELAYRUN_PORT", "value": str(names.PORT)},
+        {"name": "RELAYRUN_SLOTS", "value": str(spec.slots)},
+        _from_secret("RELAYRUN_TOKEN", token_secret, names.TOKEN_KEY),
+    ]
+    given = [variable.model_dump() for variable in spec.env]
+    return {
+        "name": names.CONTAINER,
+        "image": spec.image,
+        "env": merge(given, ours, "env"),
+        "envFrom": list(spec.env_from),
+        "ports": [{"name": names.PORT_NAME, "containerPort": names.PORT}],
+        "resources": {"requests": dict(_REQUESTS)},
+        # A quick first look: a pool that grows should be of use within a second of its start.
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": names.PORT_NAME}, "periodSeconds": 1},
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": names.PORT_NAME},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+    }
+
+
+def _from_secret(variable: str, secret: str, key: str) -> Object:
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

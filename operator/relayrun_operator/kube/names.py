@@ -1,0 +1,58 @@
+"""Names, labels, annotations and paths: one home for each, because other parts and people read them."""
+
+from relayrun_core.kinds import GROUP, VERSION
+
+#: On every pod and Service of an Agent.
+AGENT_LABEL = f"{GROUP}/agent"
+#: On a pod: the hash of the template it was made from.
+TEMPLATE_LABEL = f"{GROUP}/template"
+#: On a pod: what makes it one of ours, for selectors that need no value.
+RUNNER_LABEL = "app.kubernetes.io/component"
+RUNNER_COMPONENT = "runner"
+MANAGED_LABEL = "app.kubernetes.io/managed-by"
+MANAGER = "relayrun-operator"
+
+#: A pod whose end frees its node at once: nothing in it is lost.
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+
+CONTAINER = "runner"
+PORT_NAME = "runner"
+PORT = 8123
+LEASE = "relayrun-operator"
+TOKEN_KEY = "token"  # noqa: S105 - the name of a key, not a secret
+
+SELECTOR = f"{MANAGED_LABEL}={MANAGER},{RUNNER_LABEL}={RUNNER_COMPONENT}"
+
+
+def service_name(agent: str) -> str:
+    """The headless Service behind which the API finds an Agent's runners."""
+    return f"{agent}-runners"
+
+
+def pod_name(agent: str, template: str, ordinal: int) -> str:
+    """A runner's name: at most 45 + 1 + 8 + 1 + 5 characters."""
+    return f"{agent}-{template}-{ordinal}"
+
+
+def agents_path(namespace: str, name: str = "") -> str:
+    """Where the API server has Agents."""
+    return _path(f"/apis/{GROUP}/{VERSION}", namespace, "agents", name)
+
+
+def runs_path(namespace: str, name: str = "") -> str:
+    """Where the API server has AgentRuns."""
+    return _path(f"/apis/{GROUP}/{VERSION}", namespace, "agentruns", name)
+
+
+def core_path(namespace: str, kind: str, name: str = "") -> str:
+    """Where the API server has pods, services, secrets and events."""
+    return _path("/api/v1", namespace, kind, name)
+
+
+def lease_path(namespace: str, name: str = "") -> str:
+    """Where the API server has Leases."""
+    return _path("/apis/coordination.k8s.io/v1", namespace, "leases", name)
+
+
+def _path(root: str, namespace: str, kind: str, name: str) -> str:
+    return f"{root}/namespaces/{namespace}/{kind}" + (f"/{name}" if name else "")

@@ -1,0 +1,220 @@
+"""What the API server tells, put into the world: AgentRuns, Agents and pods, in whatever order it comes.
+
+Every method is idempotent and takes an object as it is now; a deletion is an object that is `gone`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from relayrun_operator.kube import names
+from relayrun_operator.kube.agents import AgentDesk
+from relayrun_operator.kube.book import RunBook, saw
+from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
+from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, key_of, owner_run
+from relayrun_operator.local.client import RunnerClient
+from relayrun_operator.local.memory import Memory
+
+logger = logging.getLogger("relayrun.kube")
+
+Body = Mapping[str, Any]
+
+
+class Observer:
+    """Puts objects into book, memory and desk. `on_pod` starts listening to a runner that has an address."""
+
+    def __init__(
+        self,
+        memory: Memory[PodRunner],
+        book: RunBook,
+        desk: AgentDesk,
+        *,
+        token: str,
+        token_secret: str,
+        listen: Callable[[PodRunner], None],
+        leave: Callable[[PodRunner], None],
+        wake: Callable[[], None],
+    ) -> None:
+        #: When the API server was heard last (monotonic): events, relists.
+        self.heard_at = time.monotonic()
+        self._memory = memory
+        self._book = book
+        self._desk = desk
+        self._token = token
+        self._token_secret = token_secret
+        self._listen = listen
+        self._leave = leave
+        self._wake = wake
+        self._arrivals = 0
+
+    def see_run(self, body: Body) -> None:
+        """An AgentRun exists, or has changed."""
+        self.heard_at = time.monotonic()
+        if body["spec"].get("managedBy"):
+            return
+        metadata = body["metadata"]
+        known = self._book.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
+        if known is not None and known.uid != metadata["uid"]:
+            self.lose_run(known)
+            known = None
+        if known is None:
+            known = self._add_run(body)
+        else:
+            saw(known, dict(body))
+        if known is None or known.finished:
+            return
+        action = body["spec"].get("cancel")
+        deleted = bool(metadata.get("deletionTimestamp"))
+        if known.spec is not None and (action or deleted):
+            cancel = cancel_of(known.spec.model_copy(update={"cancel": action}))
+            self._memory.see_wish(known.run_id, cancel=cancel, deleted=deleted)
+
+    def lose_run(self, record: RunRecord) -> None:
+        """The AgentRun does not exist any more: its run is cancelled, unless it had ended."""
+        self.heard_at = time.monotonic()
+        record.gone = True
+        if record.finished or record.run_id not in self._memory.runs:
+            self._book.forget(record)
+        else:
+            self._memory.see_wish(record.run_id, deleted=True)
+
+    def lose_run_of(self, body: Body) -> None:
+        """A deletion was told."""
+        metadata = body["metadata"]
+        record = self._book.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
+        if record is not None and record.uid == metadata["uid"]:
+            self.lose_run(record)
+
+    def see_agent(self, body: Body) -> None:
+        """An Agent exists, or has changed."""
+        self.heard_at = time.monotonic()
+        try:
+            agent = parse_agent(body, self._token_secret)
+        except ValidationError as error:
+            logger.warning("Agent %s is not understood: %s", body["metadata"].get("name"), error)
+            return
+        known = self._desk.agents.get(agent.key)
+        if known is not None:
+            if int(agent.resource_version) < int(known.resource_version):
+                return
+            agent.refusal, agent.refusals = known.refusal, known.refusals
+            agent.service_made = known.service_made and known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]
+            if known.view == agent.view:
+                agent.try_again_at = known.try_again_at
+        self._desk.agents[agent.key] = agent
+        if known is None or known.view != agent.view:
+            self._touch_runs_of(agent.key)
+
+    def lose_agent(self, body: Body) -> None:
+        """The Agent does not exist any more; its pods go with it, its runs wait for one of that name."""
+        self.heard_at = time.monotonic()
+        metadata = body["metadata"]
+        key = f"{metadata['namespace']}/{metadata['name']}"
+        self._desk.agents.pop(key, None)
+        self._touch_runs_of(key)
+
+    def see_pod(self, body: Body) -> None:
+        """A runner's pod exists, or has changed."""
+        self.heard_at = time.monotonic()
+        if names.AGENT_LABEL not in (body["metadata"].get("labels") or {}):
+            return
+        key = key_of(body)
+        runner = self._memory.runners.get(key)
+        if runner is not None and runner.uid != body["metadata"]["uid"]:
+            self.lose_pod(key)
+            runner = None
+        if has_ended(body):
+            if runner is not None:
+                self.lose_pod(key)
+            self._leave(self._new_runner(body))
+            return
+        if runner is None:
+            runner = self._new_runner(body)
+            self._memory.runners[key] = runner
+        self._update(runner, body)
+
+    def lose_pod(self, key: str) -> None:
+        """The pod does not exist any more. It was deleted, so what it executed is not to blame."""
+        self.heard_at = time.monotonic()
+        runner = self._memory.runners.get(key)
+        if runner is None:
+            return
+        runner.client.close()
+        for run in self._memory.runs.values():
+            if run.runner == key:
+                self._book.lost(run.run_id)
+        crashed = has_ended(runner.pod) and not runner.draining
+        self._memory.remove_runner(key, excused=not crashed)
+        self._leave(runner)
+        self._wake()
+
+    def _add_run(self, body: Body) -> RunRecord | None:
+        try:
+            record = parse_run(body)
+        except ValidationError as error:
+            logger.warning("AgentRun %s is not understood: %s", body["metadata"].get("name"), error)
+            return None
+        record.seen_at = time.monotonic()
+        other = self._book.by_run.get(record.run_id)
+        if other is not None:
+            self._book.by_key[record.key] = record
+            message = f"run {record.run_id} has an AgentRun already: {other.key}"
+            logger.warning("%s", message)
+            if not record.finished:
+                self._book.refuse(record, message)
+            return record
+        self._book.add(record)
+        if record.spec is not None:
+            self._arrivals += 1
+            # Creation times have a resolution of one second; within it, the order in which they were told.
+            order = (int(record.created_at) << 24) + self._arrivals
+            agent = self._desk.agents.get(record.agent)
+            head = head_of(record, record.spec, agent.spec if agent else None, order)
+            self._memory.see_row(head)
+        return record
+
+    def _new_runner(self, body: Body) -> PodRunner:
+        metadata = body["metadata"]
+        ip = (body.get("status") or {}).get("podIP") or ""
+        now = time.monotonic()
+        return PodRunner(
+            name=key_of(body),
+            agent=agent_of(body),
+            generation=metadata["labels"].get(names.TEMPLATE_LABEL, ""),
+            client=RunnerClient(ip, names.PORT, self._token),
+            slots=1,
+            started_at=now,
+            last_heard=now,
+            uid=metadata["uid"],
+            ip="",
+            pod=dict(body),
+        )
+
+    def _update(self, runner: PodRunner, body: Body) -> None:
+        runner.pod = dict(body)
+        uid = owner_run(body)
+        if uid is not None and runner.owner is None:
+            owner = next((r for r in self._book.by_key.values() if r.uid == uid), None)
+            runner.owner = owner.run_id if owner else uid
+        ip = (body.get("status") or {}).get("podIP") or ""
+        if ip and ip != runner.ip:
+            runner.ip = ip
+            runner.client.close()
+            runner.client = RunnerClient(ip, names.PORT, self._token)
+            self._listen(runner)
+        if body["metadata"].get("deletionTimestamp") and not runner.draining:
+            runner.draining = True
+        runner.changed(time.monotonic())
+        self._wake()
+
+    def _touch_runs_of(self, agent: str) -> None:
+        self._memory.agenda.touch(*(run.run_id for run in self._memory.runs.values() if run.agent == agent))
+        self._memory.agenda.make_room()
+
+
+def by_creation(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """AgentRuns in the order of their creation; within a second by name, which for the API's is by time as well."""
+    return sorted(bodies, key=lambda body: (body["metadata"]["creationTimestamp"], body["metadata"]["name"]))

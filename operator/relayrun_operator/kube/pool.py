@@ -1,0 +1,179 @@
+"""The pools of runner pods: made and deleted as the engine says. A deleted pod drains, as long as its grace allows."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from relayrun_operator.engine import Demand, decide_pool
+from relayrun_operator.engine.pool import wanted_runners
+from relayrun_operator.kube import names
+from relayrun_operator.kube.client import KubeClient
+from relayrun_operator.kube.errors import KubeError
+from relayrun_operator.kube.lease import Lease
+from relayrun_operator.kube.manifests import runner_pod, runner_service
+from relayrun_operator.kube.records import AgentRecord
+from relayrun_operator.kube.runner import PodRunner
+from relayrun_operator.local.memory import Memory
+
+logger = logging.getLogger("relayrun.kube")
+
+_LONGEST_BACK_OFF_SECONDS = 30.0
+
+#: A runner that was given up for silence and is still there: its slots and its node's memory are wanted back.
+_DELETE_SILENT_AFTER_SECONDS = 60.0
+
+
+class KubePool:
+    """The runner pods of all Agents. `on_pod` is told of every pod that was made."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        lease: Lease,
+        tasks: asyncio.TaskGroup,
+        memory: Memory[PodRunner],
+        *,
+        token_secret: str,
+        on_pod: Callable[[dict[str, Any]], None],
+        on_agent: Callable[[AgentRecord], None],
+    ) -> None:
+        self._client = client
+        self._lease = lease
+        self._tasks = tasks
+        self._memory = memory
+        self._token_secret = token_secret
+        self._on_pod = on_pod
+        self._on_agent = on_agent
+        self._busy: set[str] = set()
+        self._lost_since: dict[str, float] = {}
+
+    def demand(self) -> dict[str, Demand]:
+        """What each Agent has to carry."""
+        waiting = self._memory.agenda.waiting
+        active, queued, suspects = Counter[str](), Counter[str](), Counter[str]()
+        for run in self._memory.runs.values():
+            if run.status.finished:
+                continue
+            if run.run_id in waiting:
+                queued[run.agent] += 1
+            elif run.runner is not None and run.attempt:
+                active[run.agent] += 1
+            suspects[run.agent] += run.suspect
+        return {name: Demand(active[name], queued[name], suspects[name]) for name in {*active, *queued, *suspects}}
+
+    def wanted(self, agent: AgentRecord, demand: dict[str, Demand]) -> int:
+        """How many runners the Agent should have."""
+        return wanted_runners(agent.view, demand.get(agent.key, Demand()))
+
+    def adjust(self, agents: dict[str, AgentRecord], lost: frozenset[str]) -> None:
+        """Start and drain what the engine wants started and drained."""
+        now = time.monotonic()
+        demand = self.demand()
+        self._delete_silent(lost, now)
+        for agent in agents.values():
+            runners = [runner for runner in self._memory.runners.values() if runner.agent == agent.key]
+            views = [runner.pool_view for runner in runners]
+            decision = decide_pool(agent.view, views, lost, demand.get(agent.key, Demand()), now)
+            for name in decision.drain:
+                self.drain(self._memory.runners[name])
+            for runner in runners:
+                if runner.owner is not None and not runner.draining and self._is_done(runner):
+                    self.drain(runner)
+            if agent.key not in self._busy and now >= agent.try_again_at and (decision.start or not agent.service_made):
+                self._busy.add(agent.key)
+                self._tasks.create_task(self._grow(agent, decision.start), name=f"pods of {agent.key}")
+
+    def drain(self, runner: PodRunner) -> None:
+        """Delete its pod: SIGTERM drains it, and what it executes goes on elsewhere."""
+        if runner.draining:
+            return
+        runner.draining = True
+        runner.changed(time.monotonic())
+        self._tasks.create_task(self._delete(runner), name=f"delete {runner.name}")
+
+    def remove(self, runner: PodRunner) -> None:
+        """Delete what is left of a pod that has ended."""
+        self._tasks.create_task(self._delete(runner), name=f"delete {runner.name}")
+
+    def _is_done(self, runner: PodRunner) -> bool:
+        """With `Pod` isolation: its run has ended, or never came."""
+        run = self._memory.runs.get(runner.owner or "")
+        return run is None or run.status.finished or (run.runner not in (None, runner.name))
+
+    def _delete_silent(self, lost: frozenset[str], now: float) -> None:
+        known = self._memory.runners
+        self._lost_since = {
+            name: self._lost_since.get(name, now) for name in lost if name in known and not known[name].down
+        }
+        for name, since in self._lost_since.items():
+            if now - since >= _DELETE_SILENT_AFTER_SECONDS:
+                self.drain(known[name])
+
+    async def _grow(self, agent: AgentRecord, count: int) -> None:
+        try:
+            await self._make_service(agent)
+            for _ in range(count):
+                if not self._lease.held:
+                    return
+                ordinal = self._free_ordinal(agent)
+                pod = runner_pod(agent.body, agent.spec, self._token_secret, ordinal)
+                try:
+                    made = await self._client.create(names.core_path(agent.namespace, "pods"), pod)
+                except KubeError as error:
+                    if error.conflict:
+                        # Its name is still taken by one that goes; it will be seen, or be gone.
+                        made = await self._client.get(names.core_path(agent.namespace, "pods", pod["metadata"]["name"]))
+                    else:
+                        raise
+                self._on_pod(made)
+        except KubeError as error:
+            self._refused(agent, error)
+        else:
+            if agent.refusals and count:
+                agent.refusals, agent.refusal = 0, ""
+                self._on_agent(agent)
+        finally:
+            self._busy.discard(agent.key)
+
+    def _refused(self, agent: AgentRecord, error: KubeError) -> None:
+        agent.refusals += 1
+        seconds = min(_LONGEST_BACK_OFF_SECONDS, 0.5 * 2**agent.refusals)
+        agent.try_again_at = time.monotonic() + seconds
+        if error.refused:
+            agent.refusal = error.message
+            self._on_agent(agent)
+        logger.warning("no runner for agent %s, trying again in %.0f s: %s", agent.key, seconds, error)
+
+    async def _make_service(self, agent: AgentRecord) -> None:
+        if agent.service_made:
+            return
+        try:
+            await self._client.create(names.core_path(agent.namespace, "services"), runner_service(agent.body))
+        except KubeError as error:
+            if not error.conflict:
+                raise
+        agent.service_made = True
+
+    def _free_ordinal(self, agent: AgentRecord) -> int:
+        taken = {runner.pod_name for runner in self._memory.runners.values() if runner.agent == agent.key}
+        ordinal = 0
+        while names.pod_name(agent.name, agent.view.generation, ordinal) in taken:
+            ordinal += 1
+        return ordinal
+
+    async def _delete(self, runner: PodRunner) -> None:
+        path = names.core_path(runner.namespace, "pods", runner.pod_name)
+        try:
+            self._lease.check()
+            await self._client.delete(path, {"preconditions": {"uid": runner.uid}})
+        except KubeError as error:
+            if not error.conflict:
+                logger.warning("pod %s was not deleted: %s", runner.name, error)
+                asyncio.get_running_loop().call_later(2.0, self._again, runner)
+
+    def _again(self, runner: PodRunner) -> None:
+        if self._memory.runners.get(runner.name) is runner:
+            runner.draining = False

@@ -1,0 +1,50 @@
+"""Conditions, their reasons and sentences, as people read them with kubectl.
+
+AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Failed` and `Finished` are
+`relayrun_core.states.Reason`. Agent: `Ready` is True with RunnersReady, else False with one of these.
+
+| reason | meaning |
+|---|---|
+| RunnersReady | as many runners as are wanted are ready, or at least one |
+| Progressing | runners start; nothing is known to be wrong |
+| PodForbidden | the API server refuses the runner's pod: a quota, an admission rule, rights |
+| Unschedulable | the scheduler finds no node for a runner |
+| ImagePullFailed | a node cannot pull the Agent's image |
+| CrashLooping | a runner's process ends again and again |
+| GraphLoadFailed | a runner's process runs, but its graphs cannot be loaded |
+"""
+
+from enum import StrEnum
+
+from relayrun_core.states import Reason
+
+READY = "Ready"
+ASSIGNED = "Assigned"
+COMPLETE = "Complete"
+FAILED = "Failed"
+FINISHED = "Finished"
+
+
+class AgentReason(StrEnum):
+    """Why an Agent is ready, or is not."""
+
+    RUNNERS_READY = "RunnersReady"
+    PROGRESSING = "Progressing"
+    POD_FORBIDDEN = "PodForbidden"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CRASH_LOOPING = "CrashLooping"
+    GRAPH_LOAD_FAILED = "GraphLoadFailed"
+
+
+#: For an AgentRun that ended, where nobody had more to say.
+ENDED = {
+    Reason.SUCCEEDED: "the graph has come to its end",
+    Reason.WAITING_FOR_INPUT: "the thread waits for an answer: make another AgentRun with the command {resume: …}",
+    Reason.CANCELLED: "the run was cancelled",
+}
+
+RUNNERS_READY = "{ready} of {wanted} runners are ready"
+NO_RUNNERS_WANTED = "no runner is wanted now: the first run starts one"
+PROGRESSING = "{ready} of {wanted} runners are ready, the others start"
+SUSPENDED = "suspended: nothing new is assigned"

@@ -1,0 +1,202 @@
+"""AgentRuns and Agents as the operator remembers them: parsed once, when the API server tells of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from relayrun_core.ids import inline_run_id, inline_thread_id, thread_uuid
+from relayrun_core.kinds import AgentRunSpec, AgentSpec
+from relayrun_core.runs import RunSpec
+from relayrun_core.states import CancelAction, RunStatus
+from relayrun_core.store.queue import RunHead
+from relayrun_operator.engine import AgentView
+from relayrun_operator.kube.conditions import seconds
+from relayrun_operator.kube.manifests import template_hash
+from relayrun_operator.kube.status import Facts, facts_of, is_finished
+
+Object = dict[str, Any]
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """One AgentRun. `facts` grow; `resource_version` and `status` are as the API server last told."""
+
+    name: str
+    namespace: str
+    uid: str
+    agent: str
+    run_id: str
+    inline: bool
+    created_at: float
+    resource_version: str
+    generation: int | None
+    status: Object
+    facts: Facts
+    ttl_seconds: int | None
+    #: None once the run has finished: payloads are not kept.
+    spec: AgentRunSpec | None
+    finished: bool = False
+    #: The object does not exist any more; there is nothing to write to.
+    gone: bool = False
+    seen_at: float = 0.0
+    #: The attempt that was sent to a runner last: its number, reason and sentence.
+    given: tuple[int, str, str] = (0, "", "")
+    #: When a runner was lost that had it, until it goes on (monotonic).
+    lost_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Namespace and name."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def completed_at(self) -> float:
+        """When it ended, in seconds since the epoch; 0 before."""
+        ending = self.facts.ending
+        return ending.at if ending else seconds(self.status.get("completionTime")) or 0.0
+
+
+def parse_run(body: Mapping[str, Any]) -> RunRecord:
+    """The record of an AgentRun. Raises pydantic.ValidationError when its spec is not one this version knows."""
+    metadata, status = body["metadata"], dict(body.get("status") or {})
+    spec = AgentRunSpec.model_validate(body["spec"])
+    uid, namespace = metadata["uid"], metadata["namespace"]
+    run_id = str(spec.run_id or inline_run_id(uid))
+    thread = thread_uuid(spec.owner, spec.thread) if spec.thread else inline_thread_id(uid)
+    finished = is_finished(status)
+    generation = metadata.get("generation")
+    return RunRecord(
+        name=metadata["name"],
+        namespace=namespace,
+        uid=uid,
+        agent=f"{namespace}/{spec.agent_ref.name}",
+        run_id=run_id,
+        inline=spec.run_id is None,
+        created_at=seconds(metadata["creationTimestamp"]) or 0.0,
+        resource_version=metadata["resourceVersion"],
+        generation=generation,
+        status=status,
+        facts=facts_of(status, run_id, str(thread), generation),
+        ttl_seconds=spec.ttl_seconds_after_finished,
+        spec=None if finished else spec,
+        finished=finished,
+    )
+
+
+def cancel_of(spec: AgentRunSpec) -> CancelAction | None:
+    """What `spec.cancel` asks for."""
+    return CancelAction(spec.cancel.lower()) if spec.cancel else None
+
+
+def head_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec | None, order: int) -> RunHead:
+    """The run as the memory takes it in. Deadlines that the AgentRun leaves out are the Agent's."""
+    active = spec.active_deadline_seconds or (agent.run_defaults.active_deadline_seconds if agent else 3600)
+    facts = record.facts
+    return RunHead(
+        run_id=UUID(record.run_id),
+        seq=order,
+        thread_id=UUID(facts.thread_id),
+        agent=record.agent,
+        graph=spec.graph or "",
+        status=RunStatus.PENDING,
+        attempt=facts.attempts,
+        holder=None,
+        runner=None,  # whoever has it says so itself
+        failed_attempts=facts.failed_attempts,
+        suspect=False,
+        not_before=None,
+        cancel=cancel_of(spec),
+        active_deadline=facts.started_at + active if facts.started_at else None,
+        active_deadline_seconds=float(active),
+        starting_deadline=record.created_at + spec.starting_deadline_seconds,
+    )
+
+
+def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> Object:
+    """`create` of a PUT: thread and payload of a run that came with its AgentRun."""
+    defaults = agent.run_defaults
+    run = RunSpec(
+        input=spec.input,
+        command=spec.command,
+        config=spec.config,
+        context=spec.context,
+        metadata=spec.run_metadata,
+        stream_modes=spec.stream_modes,
+        stream_subgraphs=spec.stream_subgraphs,
+        interrupt_before=_nodes(spec.interrupt_before),
+        interrupt_after=_nodes(spec.interrupt_after),
+        checkpoint_id=spec.checkpoint_id,
+        durability=(spec.durability or defaults.durability).lower(),
+        multitask_strategy=spec.multitask_strategy.lower(),
+        active_deadline_seconds=spec.active_deadline_seconds or defaults.active_deadline_seconds,
+        starting_deadline_seconds=spec.starting_deadline_seconds,
+        backoff_limit=defaults.backoff_limit if spec.backoff_limit is None else spec.backoff_limit,
+    )
+    return {
+        "thread_id": record.facts.thread_id,
+        "thread_name": spec.thread,
+        "owner": spec.owner,
+        "agent": spec.agent_ref.name,
+        "graph": spec.graph,
+        "spec": run.model_dump(mode="json"),
+    }
+
+
+def _nodes(given: list[str]) -> Any:
+    return "*" if given == ["*"] else given or None
+
+
+@dataclass(slots=True)
+class AgentRecord:
+    """One Agent, and what stands in the way of its pool."""
+
+    key: str
+    body: Object
+    spec: AgentSpec
+    view: AgentView
+    status: Object
+    resource_version: str
+    #: Why its last pod could not be made, in the API server's words; and when to try again (monotonic).
+    refusal: str = ""
+    refusals: int = 0
+    try_again_at: float = 0.0
+    service_made: bool = False
+    graphs: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The Agent's own name."""
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Where it is."""
+        return str(self.body["metadata"]["namespace"])
+
+
+def parse_agent(body: Mapping[str, Any], token_secret: str) -> AgentRecord:
+    """The record of an Agent. Raises pydantic.ValidationError when its spec is not one this version knows."""
+    metadata = body["metadata"]
+    spec = AgentSpec.model_validate(body["spec"])
+    own = {
+        "apiVersion": body.get("apiVersion"),
+        "kind": "Agent",
+        "metadata": dict(metadata),
+        "spec": dict(body["spec"]),
+    }
+    key = f"{metadata['namespace']}/{metadata['name']}"
+    runners = spec.runners
+    view = AgentView(
+        key,
+        generation=template_hash(own, spec, token_secret),
+        slots=spec.slots,
+        min_runners=runners.min,
+        max_runners=runners.max,
+        spare=runners.spare,
+        scale_down_delay_seconds=runners.scale_down_delay_seconds,
+        max_unavailable=spec.update_strategy.max_unavailable,
+        max_surge=spec.update_strategy.max_surge,
+        suspend=spec.suspend,
+    )
+    return AgentRecord(key, own, spec, view, dict(body.get("status") or {}), metadata["resourceVersion"])

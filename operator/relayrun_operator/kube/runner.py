@@ -1,0 +1,60 @@
+"""A runner that is a pod: what the API server and its own stream tell of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from relayrun_operator.engine import RunnerView
+from relayrun_operator.kube import names
+from relayrun_operator.local.runner import Runner
+
+Object = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class PodRunner(Runner):
+    """A runner pod. `name` is its key, namespace/pod. `pod` is the pod as last seen."""
+
+    uid: str
+    ip: str
+    pod: Object
+    #: Its process does not listen: it has crashed, or has not started yet.
+    down: bool = False
+
+    @property
+    def pod_name(self) -> str:
+        """The pod's own name."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def namespace(self) -> str:
+        """Where the pod is."""
+        return self.name.partition("/")[0]
+
+    @property
+    def pool_view(self) -> RunnerView:
+        """As the pool counts it: a container that restarts is still there, only not ready."""
+        return replace(self.view, gone=False, ready=False) if self.down else self.view
+
+
+def agent_of(pod: Mapping[str, Any]) -> str:
+    """The key of the Agent that a pod belongs to."""
+    metadata = pod["metadata"]
+    return f"{metadata['namespace']}/{metadata['labels'][names.AGENT_LABEL]}"
+
+
+def key_of(pod: Mapping[str, Any]) -> str:
+    """A pod's key."""
+    metadata = pod["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}"
+
+
+def has_ended(pod: Mapping[str, Any]) -> bool:
+    """Whether no process of this pod will ever run again."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def owner_run(pod: Mapping[str, Any]) -> str | None:
+    """The uid of the AgentRun that owns the pod."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return next((owner["uid"] for owner in owners if owner["kind"] == "AgentRun"), None)

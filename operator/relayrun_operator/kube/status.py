@@ -1,0 +1,118 @@
+"""An AgentRun's status, derived from what is known of its run. Pure.
+
+```
+  Queued ──▶ Running ──▶ Succeeded | WaitingForInput | Failed | Cancelled
+    ▲           │ (its runner is lost, or drains)
+    └───────────┘
+```
+`phase` and `reason` are for the columns; nobody reads them back.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from relayrun_core.kinds.agentrun import Phase
+from relayrun_core.states import Reason
+from relayrun_operator.kube import reasons
+from relayrun_operator.kube.conditions import condition, seconds, settle, timestamp
+
+_LONGEST_MESSAGE = 1024
+
+_COMPLETE: dict[Reason, Phase] = {Reason.SUCCEEDED: "Succeeded", Reason.WAITING_FOR_INPUT: "WaitingForInput"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended, at `at`; `output` only for a run with inline input, and only when it is small."""
+
+    reason: Reason
+    message: str
+    at: float
+    output: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a run. Times are seconds since the epoch. `assigned` None: nothing was decided yet."""
+
+    run_id: str
+    thread_id: str
+    generation: int | None = None
+    assigned: bool | None = None
+    assigned_reason: str = ""
+    assigned_message: str = ""
+    runner: str | None = None
+    attempts: int = 0
+    failed_attempts: int = 0
+    started_at: float | None = None
+    ending: Ending | None = None
+
+
+def run_status(facts: Facts, before: dict[str, Any], now: float) -> dict[str, Any]:
+    """The whole status, given the one that the API server has."""
+    ending = facts.ending
+    message = ending.message if ending else facts.assigned_message
+    status: dict[str, Any] = {
+        "observedGeneration": facts.generation,
+        "phase": _phase(facts),
+        "reason": ending.reason.value if ending else facts.assigned_reason or None,
+        "runId": facts.run_id,
+        "threadId": facts.thread_id,
+        "runnerName": facts.runner,
+        "attempts": facts.attempts,
+        "failedAttempts": facts.failed_attempts,
+        "startTime": timestamp(facts.started_at) if facts.started_at else None,
+        "completionTime": timestamp(ending.at) if ending else None,
+        "message": message[:_LONGEST_MESSAGE],
+        "output": ending.output if ending else None,
+        "conditions": settle(_conditions(facts, now), before.get("conditions") or ()),
+    }
+    return {key: value for key, value in status.items() if value is not None}
+
+
+def facts_of(status: dict[str, Any], run_id: str, thread_id: str, generation: int | None) -> Facts:
+    """What an earlier operator wrote down, for the one that goes on."""
+    assigned = next((c for c in status.get("conditions") or () if c["type"] == reasons.ASSIGNED), None)
+    return Facts(
+        run_id=run_id,
+        thread_id=thread_id,
+        generation=generation,
+        assigned=None if assigned is None else assigned["status"] == "True",
+        assigned_reason=assigned["reason"] if assigned else "",
+        assigned_message=assigned["message"] if assigned else "",
+        runner=status.get("runnerName"),
+        attempts=status.get("attempts") or 0,
+        failed_attempts=status.get("failedAttempts") or 0,
+        started_at=seconds(status.get("startTime")),
+    )
+
+
+def is_finished(status: dict[str, Any]) -> bool:
+    """Whether the run has ended for good."""
+    return any(c["type"] == reasons.FINISHED and c["status"] == "True" for c in status.get("conditions") or ())
+
+
+def _phase(facts: Facts) -> Phase:
+    if facts.ending is None:
+        return "Running" if facts.assigned else "Queued"
+    if facts.ending.reason is Reason.CANCELLED:
+        return "Cancelled"
+    return _COMPLETE.get(facts.ending.reason, "Failed")
+
+
+def _conditions(facts: Facts, now: float) -> list[dict[str, Any]]:
+    wanted = []
+    if facts.assigned is not None:
+        at = (facts.started_at if facts.assigned else None) or now
+        wanted.append(
+            condition(
+                reasons.ASSIGNED, facts.assigned, facts.assigned_reason, facts.assigned_message, facts.generation, at
+            )
+        )
+    if (ending := facts.ending) is not None:
+        kind = reasons.COMPLETE if ending.reason in _COMPLETE else reasons.FAILED
+        wanted += [
+            condition(each, True, ending.reason.value, ending.message, facts.generation, ending.at)
+            for each in (kind, reasons.FINISHED)
+        ]
+    return wanted

@@ -1,0 +1,113 @@
+"""One runner pod from its address to its end: waits until it is ready, then listens to its stream, again and again.
+
+```
+  address ──/readyz──▶ not ready ⟲ ──▶ ready ──GET /runs?watch=1──▶ heard ⟲ ──connection refused──▶ down ──▶ /readyz …
+```
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any, Protocol
+
+from relayrun_operator.kube.runner import PodRunner
+from relayrun_operator.local.client import Readiness
+from relayrun_operator.local.errors import RunnerUnreachable
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.watch import hear
+
+logger = logging.getLogger("relayrun.kube")
+
+#: How soon a runner that starts is asked again; a stream that broke is opened again.
+_READY_POLL_SECONDS = 0.2
+_LONGEST_READY_POLL_SECONDS = 1.0
+_RECONNECT_SECONDS = (0.02, 0.05, 0.2, 0.5, 1.0)
+
+
+class Listener(Protocol):
+    """Who wants to know what runners say."""
+
+    def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
+        """A run, as its runner reports it; before the memory hears of it."""
+
+    def on_unknown(self, runner: PodRunner, run_id: str) -> None:
+        """A runner executes a run of which nothing is known."""
+
+    def on_runner(self, runner: PodRunner) -> None:
+        """It became ready, or down, or told why it is not ready."""
+
+
+async def watch_pod(runner: PodRunner, memory: Memory[PodRunner], listener: Listener) -> None:
+    """Tell the memory what the runner says, until cancelled."""
+    while True:
+        await _wait_until_ready(runner, listener)
+        await _listen_until_down(runner, memory, listener)
+
+
+async def _wait_until_ready(runner: PodRunner, listener: Listener) -> None:
+    pause = _READY_POLL_SECONDS
+    while True:
+        readiness = await runner.client.readiness()
+        if readiness is not None and readiness.ready:
+            return
+        _note_troubles(runner, readiness, listener)
+        await asyncio.sleep(pause)  # there is nothing to wait for but its answer
+        pause = min(_LONGEST_READY_POLL_SECONDS, pause * 1.2)
+
+
+def _note_troubles(runner: PodRunner, readiness: Readiness | None, listener: Listener) -> None:
+    troubles = readiness.troubles if readiness else ()
+    if troubles != runner.troubles:
+        runner.troubles = troubles
+        listener.on_runner(runner)
+
+
+async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], listener: Listener) -> None:
+    refused = tries = 0
+    while refused < 2:
+        opened_at = time.monotonic()
+        try:
+            async with runner.client.watch() as lines:
+                async for line in lines:
+                    refused = tries = 0
+                    _hear(line, opened_at, runner, memory, listener)
+        except RunnerUnreachable as error:
+            logger.debug("%s", error)
+            # Nobody listens there any more, although the node answers: the process has died. Twice, because a
+            # listener's queue may be full for a moment.
+            refused += isinstance(error.__cause__, ConnectionRefusedError)
+        tries += 1
+        await asyncio.sleep(_RECONNECT_SECONDS[min(tries, len(_RECONNECT_SECONDS)) - 1])  # the back-off itself
+    logger.warning("runner %s does not listen any more: its process has ended", runner.name)
+    lose_process(runner, memory)
+    listener.on_runner(runner)
+
+
+def lose_process(runner: PodRunner, memory: Memory[PodRunner]) -> None:
+    """The runner's process has ended; its pod may start another one, which has none of the runs."""
+    runner.down, runner.gone, runner.ready, runner.holder = True, True, False, None
+    memory.touch_runner(runner.name)
+    runner.reports.clear()
+    runner.accepted_at.clear()
+    runner.client.close()
+    runner.changed(time.monotonic())
+
+
+def _hear(
+    line: dict[str, Any], opened_at: float, runner: PodRunner, memory: Memory[PodRunner], listener: Listener
+) -> None:
+    match line.get("type"):
+        case "list":
+            runner.down = runner.gone = False
+            for entry in line["runs"]:
+                listener.on_entry(runner, entry)
+        case "run":
+            listener.on_entry(runner, line)
+    hear(
+        line,
+        opened_at,
+        runner,
+        memory,
+        lambda run_id: listener.on_unknown(runner, run_id),
+        lambda: listener.on_runner(runner),
+    )

@@ -1,0 +1,282 @@
+"""The world of one leader: observes objects and runners, asks the engine, carries out what it says.
+
+```
+  AgentRuns, Agents, pods (kopf) ─▶ Observer ─┐                            ┌─▶ PUT, DELETE to runners
+  runners' watch streams ─────────────────────┼─▶ Memory, Book ─▶ engine ──┼─▶ pods
+                                              │                            └─▶ status, Events
+  a slow list, for what watches missed ───────┘
+```
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import Any
+
+from relayrun_core.states import CancelAction
+from relayrun_operator.kube import names
+from relayrun_operator.kube.agents import AgentDesk
+from relayrun_operator.kube.book import RunBook
+from relayrun_operator.kube.calls import KubeCalls
+from relayrun_operator.kube.cleaning import clean_forever
+from relayrun_operator.kube.client import KubeClient
+from relayrun_operator.kube.deciding import KubeDecider
+from relayrun_operator.kube.errors import KubeError
+from relayrun_operator.kube.events import EventPoster
+from relayrun_operator.kube.handlers import watch
+from relayrun_operator.kube.lease import Lease
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.observing import Observer, by_creation
+from relayrun_operator.kube.pool import KubePool
+from relayrun_operator.kube.runner import PodRunner, has_ended, key_of
+from relayrun_operator.kube.watch import watch_pod
+from relayrun_operator.kube.writer import StatusWriter
+from relayrun_operator.local.agenda import Agenda
+from relayrun_operator.local.errors import RunnerUnreachable
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.settings import OperatorSettings
+
+logger = logging.getLogger("relayrun.kube")
+
+#: How long a new leader waits to hear from runners that are ready, before it gives out runs.
+_SETTLE_SECONDS = 5.0
+
+#: What watches missed (a deletion while a connection was down) is found by listing names, this often.
+_RELIST_SECONDS = 60.0
+
+#: After a death the runs go first: pods can wait for that long.
+_POOL_LATER_SECONDS = 0.02
+
+
+class KubeWorld:
+    """Everything a leader does. `run` it in a task."""
+
+    def __init__(
+        self, settings: OperatorSettings, client: KubeClient, lease: Lease, metrics: OperatorMetrics, token: str
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._lease = lease
+        self._metrics = metrics
+        self._token = token
+        self._wake = asyncio.Event()
+        self._memory = Memory[PodRunner](Agenda(self._wake.set), time.monotonic)
+        self._streams: dict[str, asyncio.Task[None]] = {}
+        self._heard = asyncio.Event()
+        self._adjusting: asyncio.TimerHandle | None = None
+        self._settled = False
+        self._tasks: asyncio.TaskGroup
+        self._book: RunBook
+        self._desk: AgentDesk
+        self._pool: KubePool
+        self._observer: Observer
+        self._decider: KubeDecider
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the API server was heard last."""
+        return time.monotonic() - self._observer.heard_at if self._settled else 0.0
+
+    async def run(self) -> None:
+        """See to the namespaces until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._wire()
+            await self._list_all()
+            await self._hear_runners()
+            self._settled = True
+            self._tasks.create_task(watch(self._observer, self._settings.namespaces), name="watches")
+            self._tasks.create_task(self._relist_forever(), name="relist")
+            self._tasks.create_task(
+                clean_forever(self._client, self._lease, self._book, self._desk.agents), name="cleaning"
+            )
+            self._memory.touch_all()
+            await self._decider.run()
+
+    def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
+        """A run, as its runner reports it."""
+        run_id, attempt, state = entry["run_id"], int(entry["attempt"]), entry["state"]
+        if state == "Finished":
+            self._book.ended(run_id, attempt, entry, runner.name)
+            record = self._book.by_run.get(run_id)
+            if record is not None and record.gone:
+                self._book.forget(record)
+        elif state in ("Running", "Cancelling"):
+            self._book.runs(run_id, runner.name, attempt, entry)
+
+    def on_unknown(self, runner: PodRunner, run_id: str) -> None:
+        """A runner executes a run that has no AgentRun: it was deleted while nobody led. It is cancelled."""
+        if run_id in self._book.by_run or self._memory.ended_lately(run_id):
+            return
+        report = runner.reports.get(run_id)
+        if report is not None and report.state.holds:
+            logger.info("run %s has no AgentRun any more: it is cancelled", run_id)
+            self._tasks.create_task(self._cancel_unknown(runner, run_id, report.attempt), name=f"cancel {run_id}")
+
+    def on_runner(self, runner: PodRunner) -> None:
+        """It became ready, or down, or told why it is not ready."""
+        logger.debug("runner %s: ready %s, down %s", runner.name, runner.ready, runner.down)
+        self._heard.set()
+        self._wake.set()
+        self._adjust_soon()
+
+    def _wire(self) -> None:
+        tasks, client, lease, metrics = self._tasks, self._client, self._lease, self._metrics
+        events = EventPoster(client, self._settings.pod_name)
+        tasks.create_task(events.run(), name="events")
+        self._book = RunBook(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
+        self._desk = AgentDesk(self._memory, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
+        secret = self._settings.runner_token_secret
+        self._observer = Observer(
+            self._memory,
+            self._book,
+            self._desk,
+            token=self._token,
+            token_secret=secret,
+            listen=self._listen,
+            leave=self._leave,
+            wake=self._on_change,
+        )
+        self._pool = self._desk.pool = KubePool(
+            client,
+            lease,
+            tasks,
+            self._memory,
+            token_secret=secret,
+            on_pod=self._observer.see_pod,
+            on_agent=lambda _: self._adjust_soon(),
+        )
+        calls = KubeCalls(
+            tasks,
+            self._memory,
+            self._hint,
+            client=client,
+            lease=lease,
+            book=self._book,
+            agents=self._desk.agents,
+        )
+        self._decider = KubeDecider(
+            self._memory,
+            calls,
+            self._book,
+            self._desk.agents,
+            metrics,
+            wake=self._wake,
+            adjust=self._adjust,
+        )
+
+    async def _list_all(self) -> None:
+        for namespace in self._settings.namespaces:
+            for agent in await self._list(names.agents_path(namespace)):
+                self._observer.see_agent(agent)
+            for run in by_creation(await self._list(names.runs_path(namespace))):
+                self._observer.see_run(run)
+            for pod in await self._list(names.core_path(namespace, "pods"), names.SELECTOR):
+                self._observer.see_pod(pod)
+
+    async def _list(self, path: str, selector: str = "") -> list[dict[str, Any]]:
+        """A list that has to succeed: kinds may not be there yet, the API server may be away."""
+        said = ""
+        while True:
+            try:
+                return await self._client.list(path, {"labelSelector": selector} if selector else None)
+            except KubeError as error:
+                if str(error) != said:
+                    logger.warning("%s cannot be listed yet: %s", path, error)
+                said = str(error)
+                await asyncio.sleep(1.0)  # back-off between two tries
+
+    async def _hear_runners(self) -> None:
+        """Ask the runners first: what they execute is adopted, and not given out again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                while any(runner.holder is None and _is_ready(runner) for runner in self._memory.runners.values()):
+                    self._heard.clear()
+                    await self._heard.wait()
+
+    def _listen(self, runner: PodRunner) -> None:
+        self._leave(runner)
+        if not has_ended(runner.pod):
+            work = watch_pod(runner, self._memory, self)
+            self._streams[runner.name] = self._tasks.create_task(work, name=f"runner {runner.name}")
+
+    def _leave(self, runner: PodRunner) -> None:
+        stream = self._streams.pop(runner.name, None)
+        if stream is not None:
+            stream.cancel()
+        if has_ended(runner.pod):
+            self._pool.remove(runner)
+
+    def _on_change(self) -> None:
+        self._wake.set()
+        self._adjust_soon()
+
+    def _hint(self, run_id: str) -> None:
+        """An answer contradicted what is known: with a strategy that makes way, the others of the thread end."""
+        record = self._book.by_run.get(run_id)
+        if record is None or record.spec is None:
+            return
+        action = {"Interrupt": "interrupt", "Rollback": "rollback"}.get(record.spec.multitask_strategy)
+        if action is not None and record.inline:
+            self._make_way(run_id, action)
+
+    def _make_way(self, run_id: str, action: str) -> None:
+        run = self._memory.runs.get(run_id)
+        for other in self._memory.siblings(run_id):
+            view = self._memory.runs.get(other)
+            if run is not None and view is not None and view.order < run.order:
+                self._memory.see_wish(other, cancel=CancelAction(action))
+
+    def _adjust_soon(self) -> None:
+        if self._adjusting is None and self._settled:
+            self._adjusting = asyncio.get_running_loop().call_later(_POOL_LATER_SECONDS, self._adjust_now)
+
+    def _adjust_now(self) -> None:
+        self._adjusting = None
+        self._adjust(self._decider.lost)
+
+    def _adjust(self, lost: frozenset[str]) -> None:
+        if self._lease.held:
+            self._pool.adjust(self._desk.agents, lost)
+            self._desk.refresh(lost)
+
+    async def _cancel_unknown(self, runner: PodRunner, run_id: str, attempt: int) -> None:
+        with suppress(RunnerUnreachable):
+            self._lease.check()
+            await runner.client.stop(run_id, attempt, "interrupt")
+
+    async def _relist_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_RELIST_SECONDS)  # slow on purpose: watches tell almost everything
+            for namespace in self._settings.namespaces:
+                try:
+                    await self._relist(namespace)
+                except KubeError as error:
+                    logger.warning("the slow look at %s failed: %s", namespace, error)
+
+    async def _relist(self, namespace: str) -> None:
+        began = time.monotonic()
+        there = await self._client.list_names(names.runs_path(namespace))
+        for record in list(self._book.by_key.values()):
+            if record.namespace == namespace and record.seen_at < began and there.get(record.name) != record.uid:
+                logger.info("AgentRun %s was deleted while nobody listened", record.key)
+                self._observer.lose_run(record)
+        pods = await self._client.list(names.core_path(namespace, "pods"), {"labelSelector": names.SELECTOR})
+        uids = {key_of(pod): pod["metadata"]["uid"] for pod in pods}
+        for runner in list(self._memory.runners.values()):
+            if runner.namespace == namespace and runner.started_at < began and uids.get(runner.name) != runner.uid:
+                self._observer.lose_pod(runner.name)
+        for pod in pods:
+            self._observer.see_pod(pod)
+        agents = await self._client.list(names.agents_path(namespace))
+        known = {f"{agent['metadata']['namespace']}/{agent['metadata']['name']}" for agent in agents}
+        for agent in list(self._desk.agents.values()):
+            if agent.namespace == namespace and agent.key not in known:
+                self._observer.lose_agent(agent.body)
+        for body in agents:
+            self._observer.see_agent(body)
+
+
+def _is_ready(runner: PodRunner) -> bool:
+    conditions = (runner.pod.get("status") or {}).get("conditions") or ()
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)

@@ -1,0 +1,49 @@
+"""The file in which the API finds the runners: one JSON object, replaced as a whole whenever it changes."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from relayrun_operator.local.runner import LocalRunner
+
+
+class Listing:
+    """Writes `{"runners": [{"name", "url", "agent", "graphs", "ready"}], "desired", "problems"}`.
+
+    Draining runners are not listed; of problems, which may carry a traceback, the first line is. Without a path it
+    does nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._written: str | None = None
+
+    def write(self, runners: Iterable[LocalRunner], desired: int, problems: tuple[str, ...]) -> None:
+        """Write, if anything has changed."""
+        if self._path is None:
+            return
+        listed = [_entry(runner) for runner in runners if not runner.draining]
+        told = [problem.partition("\n")[0] for problem in problems]
+        text = json.dumps({"runners": listed, "desired": desired, "problems": told}, indent=1)
+        if text != self._written:
+            temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+            temporary.write_text(text)
+            temporary.replace(self._path)
+            self._written = text
+
+    def remove(self) -> None:
+        """Nobody is there any more."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        self._written = None
+
+
+def _entry(runner: LocalRunner) -> dict[str, object]:
+    return {
+        "name": runner.name,
+        "url": runner.client.url,
+        "agent": runner.agent,
+        "graphs": sorted(runner.graphs),
+        "ready": runner.ready,
+    }

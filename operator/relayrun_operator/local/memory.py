@@ -1,0 +1,284 @@
+"""What a world knows of runs: merged from rows, reports and answers, in whatever order they come.
+
+Nothing here decides. Attempts order what is known: who tells of a newer attempt is right, who tells of an older one
+is late.
+
+```
+  row ───────▶ see_row ────┐
+  report ────▶ see_report ─┼──▶ runs, runners ──▶ agenda: what has to be decided
+  answer ────▶ accepted … ─┘
+```
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from relayrun_core.states import CancelAction, RunStatus
+from relayrun_core.store.queue import RunHead
+from relayrun_operator.engine import AgentView, Hearing, Report, ReportState, RunView, Waiting, World
+from relayrun_operator.local.agenda import Agenda
+from relayrun_operator.local.runner import Runner
+from relayrun_operator.local.threads import ThreadLines
+
+_REMEMBERED_ENDS = 10_000
+
+R = TypeVar("R", bound=Runner)
+
+
+class Memory(Generic[R]):
+    """Runs and runners as last known. `clock` gives monotonic seconds."""
+
+    def __init__(self, agenda: Agenda, clock: Callable[[], float]) -> None:
+        self.agenda = agenda
+        self.runs: dict[str, RunView] = {}
+        self.runners: dict[str, R] = {}
+        self.ended: Counter[str] = Counter()
+        self._clock = clock
+        self._threads = ThreadLines()
+        self._recently_ended: OrderedDict[str, None] = OrderedDict()
+
+    def world(self, hearing: Hearing, wall: float, *agents: AgentView) -> World:
+        """All of it as the engine sees it."""
+        suspects, others = Counter[str](), Counter[str]()
+        for run_id in self.agenda.waiting:
+            run = self.runs[run_id]
+            (suspects if run.suspect else others)[run.agent] += 1
+        counts = {name: Waiting(suspects[name], others[name]) for name in {*suspects, *others}}
+        runners = {name: runner.view for name, runner in self.runners.items()}
+        return World(wall, hearing, {agent.name: agent for agent in agents}, runners, counts)
+
+    def touch_all(self) -> None:
+        """Decide about every run."""
+        self.agenda.touch(*self.runs)
+        self.agenda.make_room()
+
+    def touch_runner(self, name: str) -> None:
+        """Decide about whatever may be on this runner: it was lost, or found again."""
+        self.agenda.touch(*(run.run_id for run in self.runs.values() if run.runner == name))
+        if name in self.runners:
+            self.agenda.touch(*self.runners[name].reports)
+        self.agenda.make_room()
+
+    def ended_lately(self, run_id: str) -> bool:
+        """Whether this run is known to have ended, so that news of it are late."""
+        return run_id in self._recently_ended
+
+    def siblings(self, run_id: str) -> list[str]:
+        """The other unfinished runs of the same thread."""
+        run = self.runs.get(run_id)
+        return [other for other in self._threads.of(run.thread) if other != run_id] if run else []
+
+    # What the rows say
+
+    def see_row(self, head: RunHead) -> None:
+        """Merge a row, however old the read is."""
+        run_id = str(head.run_id)
+        known = self.runs.get(run_id)
+        if head.status.finished:
+            if known or self._highest_report(run_id):
+                self.end(run_id, head.status, head.attempt)
+        elif known is None:
+            if run_id not in self._recently_ended:
+                self._add(run_id, head)
+        elif head.attempt >= known.attempt:
+            self._replace(_from_row(known, head))
+        elif head.cancel is not None and known.cancel is None:
+            self._replace(replace(known, cancel=head.cancel))
+
+    def see_wish(self, run_id: str, *, cancel: CancelAction | None = None, deleted: bool = False) -> None:
+        """Somebody wants the run to end. It cannot be taken back."""
+        known = self.runs.get(run_id)
+        if known is not None:
+            self._replace(replace(known, cancel=known.cancel or cancel, deleted=known.deleted or deleted))
+
+    def see_missing_row(self, run_id: str) -> None:
+        """The row does not exist: nothing is left to do but to stop who still works on it."""
+        known = self.runs.get(run_id)
+        attempt = max(known.attempt if known else 0, self._highest_report(run_id)) + 1
+        self.end(run_id, RunStatus.CANCELLED, attempt)
+
+    def nobody_survived(self) -> None:
+        """We have just started, and runners end with us: whatever ran goes on elsewhere, and is not to blame."""
+        for run_id, run in self.runs.items():
+            if run.status is RunStatus.RUNNING:
+                self.runs[run_id] = replace(run, runner=None, holder=None, excused=True)
+
+    # What the runners say
+
+    def remove_runner(self, name: str, *, excused: bool) -> None:
+        """Its process is gone. `excused`: that was not the fault of what it executed."""
+        runner = self.runners.pop(name)
+        for run in [run for run in self.runs.values() if run.runner == name]:
+            pause = None if run.unanswered else run.not_before  # there is nobody to ask again
+            self.runs[run.run_id] = replace(run, excused=run.excused or excused, not_before=pause)
+            self.agenda.touch(run.run_id)
+        self.agenda.touch(*runner.reports)
+
+    def see_list(
+        self, runner: Runner, reports: Iterable[tuple[str, Report, str | None]], opened_at: float
+    ) -> list[str]:
+        """All that a runner has, as of when its stream was opened; what it does not name it does not have.
+
+        The runs of which nothing else is known are returned.
+        """
+        named, unknown = set(), []
+        self.touch_runner(runner.name)
+        for run_id, report, status in reports:
+            named.add(run_id)
+            if (report.state.holds or run_id in self.runs) and not self.see_report(runner, run_id, report, status):
+                unknown.append(run_id)
+        for run_id, report in list(runner.reports.items()):
+            later = report.state is ReportState.ASSIGNING or runner.accepted_at.get(run_id, 0.0) >= opened_at
+            if run_id not in named and not later:
+                runner.set_report(run_id, None, self._clock())
+        return unknown
+
+    def see_report(self, runner: Runner, run_id: str, report: Report, status: str | None) -> bool:
+        """What a runner says of one attempt. False: nothing is known of this run, read its row."""
+        known = self.runs.get(run_id)
+        before = runner.reports.get(run_id)
+        if before is not None and before.attempt > report.attempt:
+            return True
+        holding = report.state.holds
+        alone = (before is not None and before.alone) or (known is not None and known.suspect)
+        runner.full = False
+        runner.set_report(run_id, replace(report, alone=alone) if holding else None, self._clock())
+        if not holding:
+            self.agenda.make_room()
+        if known is None:
+            return not holding
+        if report.attempt < known.attempt:
+            self.agenda.touch(run_id)
+        elif report.state is ReportState.FINISHED:
+            self.end(run_id, RunStatus(status) if status else RunStatus.ERROR, report.attempt)
+        elif holding:
+            self._note(_held(known, runner, report))
+        else:
+            excused = known.excused or report.state is ReportState.DRAINED
+            given_back = replace(known, status=RunStatus.PENDING, holder=None, unanswered=False)
+            self._replace(replace(given_back, attempt=report.attempt, excused=excused))
+        return True
+
+    # What became of our own decisions
+
+    def assigned(self, run: RunView, runner: Runner, attempt: int, *, alone: bool) -> None:
+        """The attempt is being given to the runner."""
+        runner.set_report(run.run_id, Report(attempt, ReportState.ASSIGNING, alone), self._clock())
+        self.agenda.waiting.discard(run.run_id)
+        given = replace(run, attempt=attempt, runner=runner.name, holder=runner.holder, unanswered=True)
+        self.runs[run.run_id] = replace(given, not_before=None)
+
+    def accepted(self, run: RunView, runner: Runner, attempt: int, wall: float) -> None:
+        """The claim committed, at about `wall`."""
+        known = self.runs.get(run.run_id)
+        report = runner.reports.get(run.run_id)
+        if known is None or known.attempt != attempt or known.runner != runner.name:
+            return
+        if report is not None and report.state is ReportState.ASSIGNING:
+            runner.accepted_at[run.run_id] = self._clock()
+            runner.set_report(run.run_id, replace(report, state=ReportState.RUNNING), self._clock())
+        deadline = known.active_deadline or wall + known.active_seconds
+        started = replace(known, status=RunStatus.RUNNING, unanswered=False, excused=False)
+        self._note(replace(started, active_deadline=deadline))
+
+    def not_accepted(self, run: RunView, runner: Runner, attempt: int, /, **changes: Any) -> bool:
+        """The claim did not happen, or nobody knows: all as before, but for `changes`. False: news overtook it."""
+        report = runner.reports.get(run.run_id)
+        if report is not None and report.attempt == attempt and report.state is ReportState.ASSIGNING:
+            runner.set_report(run.run_id, None, self._clock())
+        known = self.runs.get(run.run_id)
+        if known is None or known.attempt != attempt or known.runner != runner.name or not known.unanswered:
+            return False
+        before = {"attempt": run.attempt, "runner": run.runner, "holder": run.holder, "unanswered": run.unanswered}
+        self._replace(replace(known, **before | changes))
+        return True
+
+    def end(self, run_id: str, status: RunStatus, attempt: int) -> None:
+        """The run has ended, for good, in this attempt; older ones that are still reported have to be stopped."""
+        self.agenda.drop(run_id)
+        if run_id not in self._recently_ended:
+            self.ended[status.value] += 1
+            self._recently_ended[run_id] = None
+            if len(self._recently_ended) > _REMEMBERED_ENDS:
+                self._recently_ended.popitem(last=False)
+        known = self.runs.get(run_id)
+        if known is not None and self._threads.leave(known.thread, known.order, run_id):
+            self._order_thread(known.thread)
+        reported = [runner for runner in self.runners.values() if run_id in runner.reports]
+        if any(runner.reports[run_id].attempt < attempt for runner in reported):
+            stub = known or RunView(run_id, agent="", graph="", thread="", order=0)
+            self.runs[run_id] = replace(stub, status=status, attempt=max(attempt, stub.attempt))
+            self.agenda.touch(run_id)
+            return
+        for runner in reported:
+            runner.set_report(run_id, None, self._clock())
+        self.runs.pop(run_id, None)
+        self.agenda.make_room()
+
+    def forget_ended(self, run_id: str) -> None:
+        """Forget a finished run, unless somebody may still work on it."""
+        if not self._highest_report(run_id):
+            self.runs.pop(run_id, None)
+
+    # Private
+
+    def _add(self, run_id: str, head: RunHead) -> None:
+        blank = RunView(run_id, head.agent, head.graph, str(head.thread_id), head.seq)
+        blank = replace(blank, active_seconds=head.active_deadline_seconds)
+        self._threads.join(blank.thread, blank.order, run_id)
+        self._replace(_from_row(blank, head))
+        self._order_thread(blank.thread)
+
+    def _replace(self, run: RunView) -> None:
+        if self.runs.get(run.run_id) != run:
+            self.runs[run.run_id] = run
+            self.agenda.waiting.discard(run.run_id)
+            self.agenda.touch(run.run_id)
+
+    def _note(self, run: RunView) -> None:
+        """The run executes, as was decided: only an accepted cancel asks for more."""
+        self.runs[run.run_id] = run
+        self.agenda.waiting.discard(run.run_id)
+        if run.cancel is not None:
+            self.agenda.touch(run.run_id)
+
+    def _order_thread(self, thread: str) -> None:
+        first: str | None = None
+        for run_id in self._threads.of(thread):
+            self._replace(replace(self.runs[run_id], queued_behind=first))
+            first = first or run_id
+
+    def _highest_report(self, run_id: str) -> int:
+        return max((r.reports[run_id].attempt for r in self.runners.values() if run_id in r.reports), default=0)
+
+
+def _from_row(known: RunView, head: RunHead) -> RunView:
+    running = head.status is RunStatus.RUNNING
+    return replace(
+        known,
+        status=head.status,
+        attempt=head.attempt,
+        runner=head.runner if running else known.runner,
+        holder=str(head.holder) if running else None,
+        unanswered=False,
+        cancel=known.cancel or head.cancel,
+        suspect=head.suspect,
+        not_before=head.not_before,
+        failed_attempts=head.failed_attempts,
+        active_deadline=head.active_deadline,
+        starting_deadline=head.starting_deadline,
+    )
+
+
+def _held(known: RunView, runner: Runner, report: Report) -> RunView:
+    return replace(
+        known,
+        status=RunStatus.RUNNING,
+        attempt=report.attempt,
+        runner=runner.name,
+        holder=runner.holder,
+        unanswered=False,
+        excused=False,
+    )

@@ -1,0 +1,209 @@
+"""The pool of runner processes: starts and drains them as the engine says, and knows when one has ended."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from relayrun_operator.engine import AgentView, Demand, decide_pool
+from relayrun_operator.local.client import RunnerClient
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.processes import RunnerProcess, free_port
+from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.local.settings import LocalWorldSettings
+from relayrun_operator.local.watch import watch_runner
+
+logger = logging.getLogger("relayrun.local")
+
+#: How a runner ends itself when a cancelled node did not stop: what it executed beside that is not to blame.
+EXIT_NODE_STUCK = 70
+
+_LONGEST_BACK_OFF_SECONDS = 30.0
+
+#: One runner too many (one that was given up for silence came back) stays for this long.
+_SURPLUS_SECONDS = 10.0
+
+#: In the environment of whoever starts us, and not for author code.
+_NOT_INHERITED = ("RELAYRUN_RUNNERS_FILE", "RELAYRUN_RUNNER_TOKEN", "RELAYRUN_PARENT_FD")
+
+
+class LocalPool:
+    """The runners of the one local agent. `wake` is called when the engine should look at the pool again."""
+
+    def __init__(
+        self,
+        settings: LocalWorldSettings,
+        database_url: str,
+        tasks: asyncio.TaskGroup,
+        memory: Memory[LocalRunner],
+        *,
+        hint: Callable[[str], None],
+        wake: Callable[[], None],
+    ) -> None:
+        count = 1 if settings.debugging else settings.runners
+        self.agent = AgentView(
+            settings.agent,
+            generation="0",
+            slots=settings.slots,
+            min_runners=count,
+            max_runners=count,
+            scale_down_delay_seconds=_SURPLUS_SECONDS,
+        )
+        #: Why the newest code does not run, a sentence each; empty when it does.
+        self.problems: tuple[str, ...] = ()
+        self.restarts = 0
+        self._settings = settings
+        self._database_url = database_url
+        self._tasks = tasks
+        self._memory = memory
+        self._hint = hint
+        self._wake = wake
+        self._build = settings.build
+        self._started = 0
+        self._failures = 0
+        self._start_again_at = 0.0
+        self._stopping = False
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest code."""
+        return int(self.agent.generation)
+
+    def renew(self, build: str) -> None:
+        """From now on, runners load the code as it is now."""
+        self.agent = replace(self.agent, generation=str(self.generation + 1))
+        self._build = build
+        self._failures, self._start_again_at, self.problems = 0, 0.0, ()
+        self._wake()
+
+    def adjust(self, lost: frozenset[str]) -> None:
+        """Start and drain what the engine wants started and drained."""
+        if self._stopping:
+            return
+        now = time.monotonic()
+        self._note_problems()
+        runs = self._memory.runs.values()
+        waiting = len(self._memory.agenda.waiting)
+        demand = Demand(len(runs) - waiting, waiting, sum(run.suspect for run in runs))
+        views = [runner.view for runner in self._memory.runners.values()]
+        decision = decide_pool(self.agent, views, lost, demand, now)
+        for name in decision.drain:
+            self._drain(self._memory.runners[name])
+        if now >= self._start_again_at:
+            for _ in range(decision.start):
+                self._start()
+
+    async def stop(self) -> None:
+        """End all runners: their runs are given back at their next step, and go on when the world does."""
+        self._stopping = True
+        runners = list(self._memory.runners.values())
+        for runner in runners:
+            if not runner.draining:
+                runner.process.terminate()
+        exits = [runner.process.exited for runner in runners if not runner.process.exited.done()]
+        if exits:
+            await asyncio.wait(exits, timeout=self._settings.stop_seconds)
+        for runner in runners:
+            runner.process.kill()
+
+    def _note_problems(self) -> None:
+        newest = [r for r in self._memory.runners.values() if r.generation == self.generation]
+        if any(runner.ready for runner in newest):
+            self.problems, self._failures = (), 0
+            return
+        for runner in newest:
+            if runner.troubles and (told := _not_ready(runner)) != self.problems:
+                self.problems = told
+                logger.error("%s", "\n".join(told))
+
+    def _start(self) -> None:
+        settings = self._settings
+        self._started += 1
+        name = f"{settings.agent}-{self.generation}-{self._started}"
+        port = free_port(settings.host)
+        process = RunnerProcess.start(
+            name, settings.command, self._environment(name, port), folder=settings.working_folder
+        )
+        now = time.monotonic()
+        runner = LocalRunner(
+            name=name,
+            agent=settings.agent,
+            generation=self.generation,
+            process=process,
+            client=RunnerClient(settings.host, port, settings.token),
+            slots=settings.slots,
+            started_at=now,
+            last_heard=now,
+            debugged=settings.debugging,
+        )
+        self._memory.runners[name] = runner
+        logger.debug("runner %s started, pid %s, %s", name, process.pid, runner.client.url)
+        self._tasks.create_task(self._live(runner), name=f"runner {name}")
+
+    async def _live(self, runner: LocalRunner) -> None:
+        watching = asyncio.create_task(watch_runner(runner, self._memory, self._hint, self._wake))
+        # In the very turn of the loop in which its death is known: whatever it executed waits for this.
+        runner.process.exited.add_done_callback(lambda exited: self._ended(runner, exited.result()))
+        try:
+            both: list[asyncio.Future[Any]] = [runner.process.exited, watching]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not runner.process.exited.done():
+                await watching  # it broke
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    def _ended(self, runner: LocalRunner, code: int) -> None:
+        runner.client.close()
+        self._memory.remove_runner(runner.name, excused=runner.draining or code == EXIT_NODE_STUCK)
+        if not runner.draining and not self._stopping:
+            self.restarts += 1
+            logger.warning("runner %s ended unasked: %s", runner.name, _describe_exit(code))
+            if not runner.ready and runner.generation == self.generation:
+                self._back_off(runner, code)
+        self._wake()
+
+    def _back_off(self, runner: LocalRunner, code: int) -> None:
+        self._failures += 1
+        seconds = min(_LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** (self._failures - 1))
+        self._start_again_at = time.monotonic() + seconds
+        asyncio.get_running_loop().call_later(seconds, self._wake)
+        words = runner.process.last_words
+        self.problems = (f"runner {runner.name} ended before it was ready, {_describe_exit(code)}:\n{words}",)
+
+    def _drain(self, runner: LocalRunner) -> None:
+        logger.debug("runner %s drains", runner.name)
+        runner.draining = True
+        runner.changed(time.monotonic())
+        runner.process.terminate()
+        asyncio.get_running_loop().call_later(self._settings.drain_seconds, runner.process.kill)
+
+    def _environment(self, name: str, port: int) -> dict[str, str]:
+        settings = self._settings
+        inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+        return inherited | {
+            **settings.environment,
+            "RELAYRUN_DATABASE_URL": self._database_url,
+            "RELAYRUN_TOKEN": settings.token,
+            "RELAYRUN_NAME": name,
+            "RELAYRUN_HOST": settings.host,
+            "RELAYRUN_PORT": str(port),
+            "RELAYRUN_SLOTS": str(settings.slots),
+            "RELAYRUN_CONFIG_PATH": str(settings.config_path),
+            "RELAYRUN_AGENT": settings.agent,
+            "RELAYRUN_BUILD": self._build,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def _not_ready(runner: LocalRunner) -> tuple[str, ...]:
+    return tuple(f"runner {runner.name} is not ready: {trouble}" for trouble in runner.troubles)
+
+
+def _describe_exit(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,127 @@
+"""The queue: unfinished rows, read when a notification hints at them, and slowly all the time for what hints missed."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from uuid import UUID
+
+import psycopg
+
+from relayrun_core.database import Database, is_transient
+from relayrun_core.listen import Listener
+from relayrun_core.store.notify import RUNS_CHANNEL
+from relayrun_core.store.queue import heads_of, unfinished_heads
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.runner import LocalRunner
+
+logger = logging.getLogger("relayrun.local")
+
+POLL_SECONDS = 1.5
+
+#: The end of a run is told by its runner and by the database at about the same time: with this much patience the
+#: row need not be read. A cancel can wait as long.
+_HELD_PATIENCE_SECONDS = 0.005
+
+_RETRY_SECONDS = 0.25
+
+
+class RowWatch:
+    """Keeps the memory of rows up to date."""
+
+    def __init__(self, database: Database, memory: Memory[LocalRunner], agent: str) -> None:
+        self._database = database
+        self._memory = memory
+        self._agent = agent
+        self._hints: set[str] = set()
+        self._all = False
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read rows until cancelled."""
+        async with AsyncExitStack() as stack:
+            stack.enter_context((await self._listener(stack)).subscribe_all(self._on_note))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read_hinted(), name="read hinted rows")
+                tasks.create_task(self._poll(), name="poll rows")
+
+    def hint(self, run_id: str) -> None:
+        """Read this run's row soon."""
+        self._hints.add(run_id)
+        self._wake.set()
+
+    async def read_all(self) -> None:
+        """Read every unfinished row now; the known runs that are not among them are looked up."""
+        known = {run_id for run_id, run in self._memory.runs.items() if not run.status.finished}
+        heads = await unfinished_heads(self._database)
+        for head in heads:
+            if head.agent == self._agent:
+                self._memory.see_row(head)
+        await self._read(known.difference(str(head.run_id) for head in heads))
+
+    async def _listener(self, stack: AsyncExitStack) -> Listener:
+        return await stack.enter_async_context(Listener.open(self._database.url, RUNS_CHANNEL))
+
+    def _on_note(self, run_id: str) -> None:
+        if not run_id:
+            self._all = True
+            self._wake.set()
+        elif self._memory.ended_lately(run_id):
+            return
+        elif self._is_held(run_id):
+            asyncio.get_running_loop().call_later(_HELD_PATIENCE_SECONDS, self._hint_unless_ended, run_id)
+        else:
+            self.hint(run_id)
+
+    def _is_held(self, run_id: str) -> bool:
+        run = self._memory.runs.get(run_id)
+        runner = self._memory.runners.get(run.runner or "") if run else None
+        return run is not None and runner is not None and runner.holds(run_id, run.attempt)
+
+    def _hint_unless_ended(self, run_id: str) -> None:
+        if not self._memory.ended_lately(run_id):
+            self.hint(run_id)
+
+    async def _read_hinted(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            hints, self._hints = self._hints, set()
+            everything, self._all = self._all, False
+            try:
+                await (self.read_all() if everything else self._read(hints))
+            except psycopg.Error as error:
+                _raise_unless_transient(error)
+                self._hints |= hints
+                self._all |= everything
+                await asyncio.sleep(_RETRY_SECONDS)  # the database is away
+                self._wake.set()
+
+    async def _read(self, run_ids: set[str]) -> None:
+        if not run_ids:
+            return
+        heads = await heads_of(self._database, [UUID(run_id) for run_id in run_ids])
+        for head in heads:
+            if head.agent == self._agent:
+                new = str(head.run_id) not in self._memory.runs
+                self._memory.see_row(head)
+                if new:
+                    # Its strategy may have cancelled those before it, of which there is no other news.
+                    self._hints.update(self._memory.siblings(str(head.run_id)))
+        if self._hints:
+            self._wake.set()
+        for run_id in run_ids.difference(str(head.run_id) for head in heads):
+            self._memory.see_missing_row(run_id)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self.read_all()
+            except psycopg.Error as error:
+                _raise_unless_transient(error)
+                logger.warning("the queue cannot be read, trying again: %s", error)
+
+
+def _raise_unless_transient(error: psycopg.Error) -> None:
+    if not is_transient(error):
+        raise error

@@ -1,0 +1,34 @@
+"""What the local world is told by whoever starts it (`relayrun dev`, tests)."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LocalWorldSettings:
+    """How many runners to keep, and how to start them. Durations are in seconds."""
+
+    config_path: Path
+    #: The runners' bearer token: whoever knows it may run anything.
+    token: str = field(repr=False)
+    #: Where the API finds the runners; None: nobody reads it.
+    runners_file: Path | None = None
+    agent: str = "default"
+    host: str = "127.0.0.1"
+    runners: int = 2
+    slots: int = 10
+    #: Names the code that the first runners load; `reload` may name another.
+    build: str = ""
+    #: Under a debugger a runner is silent while somebody reads: there is one, and silence never loses it.
+    debugging: bool = False
+    #: After a SIGTERM a runner gets this long before it is killed.
+    drain_seconds: float = 60.0
+    #: The same when the whole world stops.
+    stop_seconds: float = 10.0
+    #: `-P`: a file of the agent must not shadow what the runner itself imports.
+    command: tuple[str, ...] = (sys.executable, "-P", "-m", "relayrun_runner")
+    #: For the runners' environment, beside what the protocol needs.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    working_folder: Path | None = None

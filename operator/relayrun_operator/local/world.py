@@ -1,0 +1,140 @@
+"""The local world: observes rows and runner processes, asks the engine, carries out what it says.
+
+```
+  rows (NOTIFY, poll) ─┐                                      ┌─▶ PUT, DELETE to runners
+  watch streams ───────┼─▶ Memory ─wake─▶ engine.plan ─▶ Applier ─▶ finish from outside
+  ends of processes ───┘                └▶ engine.decide_pool ─▶ LocalPool: start, drain
+```
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from relayrun_core.database import Database
+from relayrun_operator.local.agenda import Agenda
+from relayrun_operator.local.apply import Applier
+from relayrun_operator.local.deciding import Decider
+from relayrun_operator.local.listing import Listing
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.pool import LocalPool
+from relayrun_operator.local.rows import RowWatch
+from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.local.settings import LocalWorldSettings
+
+#: After a death the runs go first: starting a process keeps both the loop and the processor busy.
+_POOL_LATER_SECONDS = 0.02
+
+
+class LocalWorld:
+    """The engine applied to processes of this machine. `run` it in a task; `reload` it when the code changed."""
+
+    def __init__(self, settings: LocalWorldSettings, database_url: str) -> None:
+        self._settings = settings
+        self._database_url = database_url
+        self._wake = asyncio.Event()
+        self._memory = Memory[LocalRunner](Agenda(self._wake.set), time.monotonic)
+        self._listing = Listing(settings.runners_file)
+        self._pool_changed = asyncio.Event()
+        self._adjusting: asyncio.TimerHandle | None = None
+        self._running = asyncio.Event()
+        self._pool: LocalPool
+        self._applier: Applier
+        self._decider: Decider
+
+    async def run(self) -> None:
+        """Keep runs going until cancelled; then the runners drain, and what they executed stays in the queue."""
+        async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(Database.open(self._database_url, role="world", max_size=4))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            rows = RowWatch(database, self._memory, self._settings.agent)
+            await rows.read_all()
+            self._memory.nobody_survived()
+            self._applier = Applier(tasks, database, self._memory, rows.hint)
+            self._pool = LocalPool(
+                self._settings, self._database_url, tasks, self._memory, hint=rows.hint, wake=self._on_pool
+            )
+            self._decider = Decider(self._memory, self._applier, self._pool, self._wake)
+            tasks.create_task(rows.run(), name="rows")
+            self._running.set()
+            self._pool.adjust(frozenset())
+            try:
+                await self._decider.run()
+            finally:
+                self._running.clear()
+                self._listing.remove()
+                await self._pool.stop()
+
+    async def ready(self) -> None:
+        """Return once a runner takes runs."""
+        while not any(runner.ready for runner in self._memory.runners.values()):
+            self._pool_changed.clear()
+            await self._pool_changed.wait()
+
+    async def reload(self, build: str | None = None) -> str | None:
+        """Start runners that load the code anew; the old ones drain as new ones become ready.
+
+        Returns None once one is ready, or why the new code does not run: then the old code goes on serving, and the
+        sentence stays in `problems` until the next reload, or until the new code became ready after all.
+        """
+        await self._running.wait()
+        self._pool.renew(build if build is not None else f"{self._settings.build}-{self._pool.generation + 1}")
+        generation = self._pool.generation
+        while True:
+            self._pool_changed.clear()
+            if generation != self._pool.generation or any(r.ready for r in self._of_generation(generation)):
+                return None
+            if self.problems:
+                return "\n".join(self.problems)
+            await self._pool_changed.wait()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the newest code does not run, each a sentence and maybe a traceback; empty when all is well."""
+        return self._pool.problems if self._running.is_set() else ()
+
+    def snapshot(self) -> dict[str, Any]:
+        """What goes on, in plain numbers."""
+        if not self._running.is_set():
+            return {}
+        runs = sum(not run.status.finished for run in self._memory.runs.values())
+        waiting = len(self._memory.agenda.waiting)
+        return {
+            "runs": {"unfinished": runs, "waiting_for_a_slot": waiting, "ended": dict(self._memory.ended)},
+            "runners": [_describe(runner) for runner in self._memory.runners.values()],
+            "decisions": {str(name): count for name, count in self._applier.counts.items()},
+            "runners_lost": self._decider.times_lost,
+            "restarts": self._pool.restarts,
+            "problems": list(self.problems),
+        }
+
+    def _of_generation(self, generation: int) -> list[LocalRunner]:
+        return [runner for runner in self._memory.runners.values() if runner.generation == generation]
+
+    def _on_pool(self) -> None:
+        """A runner started, became ready, told its troubles or ended."""
+        self._wake.set()
+        if self._adjusting is None and self._running.is_set():
+            self._adjusting = asyncio.get_running_loop().call_later(_POOL_LATER_SECONDS, self._adjust_pool)
+
+    def _adjust_pool(self) -> None:
+        self._adjusting = None
+        if self._running.is_set():
+            self._pool.adjust(self._decider.lost)
+            self._listing.write(self._memory.runners.values(), self._pool.agent.max_runners, self.problems)
+            self._pool_changed.set()
+
+
+def _describe(runner: LocalRunner) -> dict[str, Any]:
+    return {
+        "name": runner.name,
+        "pid": runner.process.pid,
+        "url": runner.client.url,
+        "generation": runner.generation,
+        "ready": runner.ready,
+        "draining": runner.draining,
+        "load": runner.view.load,
+        "slots": runner.slots,
+        "lag_ms": runner.lag_ms,
+    }

@@ -1,0 +1,123 @@
+"""The verbs that need no server: what they say, and with which exit code they end."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from relayrun_cli.main import app
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Runs a command line in a temporary folder; answers its exit code and all that it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["relayrun", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            app()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    return run
+
+
+def write_config(folder: Path, **keys: object) -> None:
+    (folder / "agent.py").write_text("graph = None\n")
+    (folder / "langgraph.json").write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, **keys}))
+
+
+def test_validate_accepts_a_good_file_without_importing_it(run, tmp_path: Path) -> None:
+    write_config(tmp_path)
+    (tmp_path / "agent.py").write_text("raise RuntimeError\n")
+    code, said = run("validate")
+    assert (code, "OK" in said, "agent" in said) == (0, True, True)
+
+
+def test_validate_names_the_nearest_key_to_an_unknown_one(run, tmp_path: Path) -> None:
+    write_config(tmp_path, dependancies=["."])
+    code, said = run("validate")
+    assert code == 0
+    assert "'dependencies'" in said
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"checkpointer": {"path": "./saver.py:make"}}, "checkpointer.path"),
+        ({"graphs": {"agent": "./missing.py:graph"}}, "missing.py does not exist"),
+        ({"graphs": {"agent": "./agent.ts:graph"}}, "JavaScript"),
+        ({"env": "no.env"}, "no.env"),
+        ({"dependencies": ["./nowhere"]}, "nowhere"),
+    ],
+)
+def test_validate_refuses_what_cannot_work_with_1(run, tmp_path: Path, keys: dict, message: str) -> None:
+    write_config(tmp_path, **keys)
+    code, said = run("validate")
+    assert code == 1
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["validate", "dev"])
+def test_a_missing_langgraph_json_ends_with_1_and_says_how_to_name_it(run, verb: str) -> None:
+    code, said = run(verb)
+    assert code == 1
+    assert "--config" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--wait-for-client",), ("--server-log-level", "loud"), ("--port", "0"), ("--runners", "0"), ("--no-such-flag",)],
+)
+def test_dev_refuses_flags_that_make_no_sense_with_2(run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    write_config(tmp_path)
+    assert run("dev", *arguments)[0] == 2
+
+
+def test_dev_without_debugpy_says_how_to_get_it(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, said = run("dev", "--debug-port", "5678")
+    assert code == 1
+    assert "pip install debugpy" in said
+
+
+def test_dev_has_the_flags_of_langgraph_dev(run) -> None:
+    _, said = run("dev", "--help")
+    flags = """--config -c --host --port --no-reload --n-jobs-per-worker --no-browser --debug-port --wait-for-client
+        --studio-url --allow-blocking --server-log-level --runners --data --cors-origin --debug"""
+    assert [flag for flag in flags.split() if f"{flag} " not in said] == []
+
+
+def test_reset_deletes_only_what_dev_made(run, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    code, said = run("reset", "--yes", "--data", "precious")
+    assert code == 2
+    assert "no data folder" in said
+    assert (tmp_path / "precious").exists()
+
+
+def test_reset_asks_first(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    (tmp_path / ".relayrun").mkdir()
+    (tmp_path / ".relayrun" / "lock").touch()
+    assert run("reset")[0] == 1
+    assert (tmp_path / ".relayrun").exists()
+    assert run("reset", "--yes")[0] == 0
+    assert not (tmp_path / ".relayrun").exists()
+
+
+@pytest.mark.parametrize("arguments", [("ps",), ("show", "thread"), ("cancel", "run")])
+def test_without_an_api_the_verbs_end_with_5(run, arguments: tuple[str, ...]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        code, said = run(arguments[0], "--url", f"http://127.0.0.1:{probe.getsockname()[1]}", *arguments[1:])
+    assert code == 5
+    assert "relayrun dev" in said

@@ -1,0 +1,24 @@
+"""Fixtures for all: `postgres` (the session's server) and `database_url` (a migrated database a test)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from relayrun_cli.postgres import EmbeddedPostgres
+from tests.support.postgres import fresh_database, session_server
+
+
+@pytest.fixture(scope="session")
+async def postgres() -> AsyncIterator[EmbeddedPostgres]:
+    """One embedded server for the whole session. Its fsync is off: a test that kills it starts its own."""
+    async with session_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The URL of a fresh database with the schema of this version, for our one role."""
+    async with fresh_database(postgres) as url:
+        yield url

@@ -1,0 +1,103 @@
+"""kill -9 of a runner in a fork from an older checkpoint, and in a run that began with a command."""
+
+import pytest
+
+from relayrun_core.runs import Run
+from relayrun_core.states import Reason
+from tests.support.crash import Crash, whole
+
+pytestmark = pytest.mark.crash
+
+CHECKPOINTS = """
+SELECT checkpoint_id, metadata ->> 'step' AS step FROM checkpoints
+WHERE thread_id = %s AND checkpoint_ns = '' ORDER BY checkpoint_id"""
+
+
+async def checkpoint_after(crash: Crash, run: Run, step: int) -> str:
+    rows = await crash.database.fetch_all(CHECKPOINTS, (str(run.thread_id),))
+    return next(row["checkpoint_id"] for row in rows if row["step"] == str(step))
+
+
+@pytest.mark.parametrize(
+    ("point", "nth", "begun"),
+    [
+        ("after-claim", 1, ["c", "d"]),
+        ("in-c", 1, ["c", "c", "d"]),
+        ("after-checkpoint", 1, ["c", "d"]),
+        ("after-checkpoint", 2, ["c", "d"]),
+        ("in-d", 1, ["c", "d", "d"]),
+        ("before-finish", 1, ["c", "d"]),
+    ],
+)
+async def test_a_fork_from_an_older_checkpoint_goes_on_from_its_own_last_step(
+    crash: Crash, point: str, nth: int, begun: list[str]
+) -> None:
+    first = await crash.accept("line")
+    assert (await crash.finish(first)).reason is Reason.SUCCEEDED
+    older = await checkpoint_after(crash, first, 2)  # a is step 1, b is step 2
+    run = await crash.accept("line", thread=first.thread_id, input=None, checkpoint_id=older)
+    crash.bomb(run, point, nth=nth)
+    ended = await crash.finish(run)
+    assert crash.went_off(run, point)
+    assert ended.reason is Reason.SUCCEEDED
+    assert crash.begun(run) == begun
+    assert (await crash.thread(run)).values == {"done": ["a", "b", "c", "d"]}
+    whole(await crash.journal(run), attempts=ended.attempt)
+
+
+@pytest.mark.parametrize(("point", "nth"), [("before-checkpoint", 1), ("after-checkpoint", 1), ("after-checkpoint", 3)])
+async def test_new_input_on_an_older_checkpoint_is_applied_once(crash: Crash, point: str, nth: int) -> None:
+    first = await crash.accept("line")
+    assert (await crash.finish(first)).reason is Reason.SUCCEEDED
+    older = await checkpoint_after(crash, first, 2)
+    run = await crash.accept("line", thread=first.thread_id, input={"done": ["new"]}, checkpoint_id=older)
+    crash.bomb(run, point, nth=nth)
+    ended = await crash.finish(run)
+    assert crash.went_off(run, point)
+    assert ended.reason is Reason.SUCCEEDED
+    assert (await crash.thread(run)).values == {"done": ["a", "b", "new", "a", "b", "c", "d"]}
+    crash.nothing_repeated(run)
+
+
+@pytest.mark.parametrize(
+    ("point", "nth"),
+    [
+        ("before-checkpoint", 1),
+        ("after-writes", 1),
+        ("after-writes", 2),
+        ("in-ask told", 1),
+        ("after-checkpoint", 1),
+        ("before-finish", 1),
+    ],
+)
+async def test_a_command_with_an_answer_and_an_update_applies_both_exactly_once(
+    crash: Crash, point: str, nth: int
+) -> None:
+    first = await crash.accept("tally", input={"total": 1})
+    assert (await crash.finish(first)).reason is Reason.WAITING_FOR_INPUT
+    command = {"resume": "yes", "update": {"total": 5}}
+    run = await crash.accept("tally", thread=first.thread_id, command=command)
+    crash.bomb(run, point, nth=nth)
+    ended = await crash.finish(run)
+    assert crash.went_off(run, point)
+    assert ended.reason is Reason.SUCCEEDED
+    assert (await crash.thread(run)).values == {"done": ["plan", "act"], "answers": ["ok? yes"], "total": 6}
+    crash.nothing_repeated(run)
+
+
+@pytest.mark.parametrize(
+    ("point", "nth"), [("after-writes", 1), ("before-checkpoint", 1), ("after-checkpoint", 1), ("in-act", 1)]
+)
+async def test_a_command_that_updates_and_jumps_applies_both_exactly_once(crash: Crash, point: str, nth: int) -> None:
+    first = await crash.accept("tally", input={"total": 1})
+    assert (await crash.finish(first)).reason is Reason.WAITING_FOR_INPUT
+    answered = await crash.accept("tally", thread=first.thread_id, command={"resume": "yes"})
+    assert (await crash.finish(answered)).reason is Reason.SUCCEEDED
+    run = await crash.accept("tally", thread=first.thread_id, command={"update": {"total": 5}, "goto": "act"})
+    crash.bomb(run, point, nth=nth)
+    ended = await crash.finish(run)
+    assert crash.went_off(run, point)
+    assert ended.reason is Reason.SUCCEEDED
+    values = (await crash.thread(run)).values
+    assert (values["total"], values["done"]) == (6, ["plan", "act", "act"])
+    crash.nothing_repeated(run)

@@ -1,0 +1,63 @@
+"""`make demo` as a person runs it: all of it, and cut short."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.processes import processes_that_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.slow, pytest.mark.crash]
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where the demo puts its files; passable for the user that Postgres runs as when we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="demo-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def start(temporary: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "examples.steps.demo"],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary), "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_the_demo_shows_a_run_that_survives_and_leaves_the_machine_clean(temporary):
+    demo = start(temporary)
+    told, _ = demo.communicate(timeout=110)
+    assert demo.returncode == 0, told
+    assert "kill -9" in told
+    assert "✗" not in told
+    assert list(temporary.iterdir()) == []
+    assert processes_that_name(temporary) == []
+
+
+@pytest.mark.parametrize("reached", ["survives kill -9", "in the middle of"])
+def test_a_demo_stopped_with_ctrl_c_leaves_the_machine_clean(temporary, reached):
+    demo = start(temporary)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if reached in line:
+            demo.send_signal(signal.SIGINT)
+            break
+    told, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, told
+    assert "Traceback" not in told
+    assert list(temporary.iterdir()) == []
+    assert processes_that_name(temporary) == []

@@ -1,0 +1,101 @@
+"""A runner that answers as its test says: a real server on a real socket that speaks the protocol, and runs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+from relayrun_operator.local.client import RunnerClient
+from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.runner import LocalRunner
+
+TOKEN = "a token of the tests"
+
+
+Answer = tuple[int, Any] | None
+SILENCE: Answer = (0, None)
+
+
+class ScriptedRunner:
+    """`answers` are given in their order, the last one for ever: None drops the connection, SILENCE says nothing."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = [(202, {})]
+        self.calls: list[tuple[str, str, dict[str, Any]]] = []
+        self.connections = 0
+        self.lines: asyncio.Queue[bytes] = asyncio.Queue()
+        self.port = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[ScriptedRunner]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def say(self, **line: Any) -> None:
+        """A line of the watch stream."""
+        self.lines.put_nowait(json.dumps(line).encode() + b"\n")
+
+    def break_stream(self) -> None:
+        self.lines.put_nowait(b"")
+
+    def as_runner(self, name: str = "r1", **fields: Any) -> LocalRunner:
+        """What the world remembers of it, ready to take runs."""
+        known = {"agent": "default", "generation": 0, "slots": 4, "started_at": 0.0, "last_heard": 1e12}
+        known |= {"holder": f"holder-{name}", "ready": True, "process": cast("RunnerProcess", None)}
+        return LocalRunner(name=name, client=RunnerClient("127.0.0.1", self.port, TOKEN), **known | fields)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+                assert f"Authorization: Bearer {TOKEN}" in head
+                method, target, _ = head.split(" ", 2)
+                length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+                body = json.loads(await reader.readexactly(length) or "{}")
+                if target.startswith("/runs?watch"):
+                    await self._stream(writer)
+                    return
+                if not await self._answer(writer, method, target, body):
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter, method: str, target: str, body: dict[str, Any]) -> bool:
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.calls.append((method, parts.path.removeprefix("/runs/"), body | query))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            return False
+        if answer is SILENCE:
+            await asyncio.Event().wait()
+        status, told = answer
+        content = json.dumps(told).encode()
+        writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+        await writer.drain()
+        return True
+
+    async def _stream(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while line := await self.lines.get():
+            for part in (line[:7], line[7:]):  # a line may come in pieces
+                writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                await writer.drain()

@@ -1,0 +1,309 @@
+"""What each answer of a runner means for its run: a scripted runner answers, the next decision is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+
+from relayrun_core.database import Database
+from relayrun_core.states import CancelAction, Reason, RunStatus
+from relayrun_core.store.queue import RunHead, heads_of
+from relayrun_core.store.runs import get_run
+from relayrun_operator.engine import (
+    AgentView,
+    Assign,
+    Decision,
+    Hearing,
+    Nothing,
+    Report,
+    ReportState,
+    TickClock,
+    Wait,
+    WaitReason,
+    decide,
+    plan,
+)
+from relayrun_operator.engine.decisions import Abandon, Cancel
+from relayrun_operator.engine.reasons import AssignReason
+from relayrun_operator.local.agenda import Agenda
+from relayrun_operator.local.apply import Applier
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.runner import LocalRunner
+from tests.operator.scripted import ScriptedRunner
+from tests.support.runs import accept
+from tests.support.waiting import until
+
+AGENT = AgentView("default", "0")
+
+
+@dataclass
+class Stage:
+    """A memory with scripted runners and one run, and what is decided about it."""
+
+    memory: Memory
+    applier: Applier
+    runner: LocalRunner
+    scripted: ScriptedRunner
+    run_id: str
+    hints: list[str] = field(default_factory=list)
+
+    @property
+    def run(self):
+        return self.memory.runs[self.run_id]
+
+    def decide(self, *, later_seconds: float = 0.0) -> Decision:
+        now = time.monotonic()
+        world = self.memory.world(Hearing(now, TickClock.start(now)), time.time() + later_seconds, AGENT)
+        return decide(self.run, world)
+
+    async def assign(self) -> None:
+        """Decide once, which has to be an assignment, and wait for its answer."""
+        decision = self.decide(later_seconds=60)
+        assert isinstance(decision, Assign)
+        calls = len(self.scripted.calls)
+        self.applier.assign(self.run, decision)
+        await until(lambda: len(self.scripted.calls) > calls)
+        await until(lambda: not self.is_assigning)
+
+    @property
+    def is_assigning(self) -> bool:
+        report = self.runner.reports.get(self.run_id)
+        return report is not None and report.state is ReportState.ASSIGNING
+
+
+def head(run_id: UUID | None = None, **fields) -> RunHead:
+    known = {
+        "seq": 1, "thread_id": uuid4(), "agent": "default", "graph": "steps", "status": RunStatus.PENDING,
+        "attempt": 0, "holder": None, "runner": None, "failed_attempts": 0, "suspect": False, "not_before": None,
+        "cancel": None, "active_deadline": None, "active_deadline_seconds": 60.0,
+        "starting_deadline": time.time() + 600,
+    }  # fmt: skip
+    return RunHead(run_id or uuid4(), **known | fields)
+
+
+@asynccontextmanager
+async def stage_with(database: Database, row: RunHead | None = None) -> AsyncIterator[Stage]:
+    memory = Memory(Agenda(lambda: None), time.monotonic)
+    row = row or head()
+    hints: list[str] = []
+    async with ScriptedRunner().serving() as scripted, asyncio.TaskGroup() as tasks:
+        applier = Applier(tasks, database, memory, hints.append)
+        runner = scripted.as_runner()
+        memory.runners["r1"] = runner
+        memory.see_row(row)
+        yield Stage(memory, applier, runner, scripted, str(row.run_id), hints)
+        runner.client.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database.open(database_url, role="world", max_size=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def stage(database: Database) -> AsyncIterator[Stage]:
+    async with stage_with(database) as built:
+        yield built
+
+
+async def test_202_means_that_it_runs_there(stage: Stage):
+    await stage.assign()
+    assert stage.scripted.calls == [
+        ("PUT", stage.run_id, {"attempt": 1, "graph": "steps", "excused": False, "alone": False})
+    ]
+    assert (stage.run.status, stage.run.runner, stage.run.holder) == (RunStatus.RUNNING, "r1", "holder-r1")
+    assert stage.run.active_deadline == pytest.approx(time.time() + 60, abs=5)
+    assert stage.decide() == Nothing()
+
+
+async def test_200_means_that_it_has_ended(stage: Stage):
+    stage.scripted.answers = [(200, {"finished": True, "outcome": {"status": "cancelled", "reason": "Cancelled"}})]
+    await stage.assign()
+    assert stage.run_id not in stage.memory.runs
+    assert stage.memory.ended == {"cancelled": 1}
+    assert stage.runner.reports == {}
+
+
+async def test_full_means_no_more_until_the_runner_says_something_new(stage: Stage):
+    stage.scripted.answers = [(409, {"reason": "Full"})]
+    await stage.assign()
+    decision = stage.decide()
+    assert isinstance(decision, Wait)
+    assert decision.reason is WaitReason.NO_CAPACITY
+    stage.memory.see_report(stage.runner, str(uuid4()), Report(1, ReportState.FINISHED), "success")
+    assert stage.decide() == Assign("r1", 1, AssignReason.RUNNING, "assigned to runner r1")
+
+
+async def test_draining_means_elsewhere(stage: Stage):
+    stage.scripted.answers = [(409, {"reason": "Draining"})]
+    await stage.assign()
+    stage.memory.runners["r2"] = stage.scripted.as_runner("r2")
+    assert stage.decide() == Assign("r2", 1, AssignReason.RUNNING, "assigned to runner r2")
+
+
+async def test_backing_off_means_later_and_alone_where_the_run_is_suspect(stage: Stage):
+    stage.scripted.answers = [(409, {"reason": "BackOff", "seconds": 2.0, "suspect": True, "attempt": 3})]
+    await stage.assign()
+    now = stage.decide()
+    assert isinstance(now, Wait)
+    assert now.reason is WaitReason.BACK_OFF
+    assert now.until == pytest.approx(time.time() + 2, abs=1)
+    later = stage.decide(later_seconds=3)
+    assert isinstance(later, Assign)
+    assert (later.attempt, later.alone) == (4, True)
+
+
+async def test_stale_means_that_the_row_knows_better(stage: Stage):
+    stage.scripted.answers = [(409, {"reason": "Stale", "attempt": 7})]
+    await stage.assign()
+    assert stage.hints == [stage.run_id]
+    assert isinstance(stage.decide(), Wait)
+    later = stage.decide(later_seconds=1)
+    assert isinstance(later, Assign)
+    assert later.attempt == 8
+
+
+async def test_thread_busy_by_a_run_we_do_not_know_means_that_both_rows_are_read(stage: Stage):
+    other = head(thread_id=UUID(stage.run.thread), seq=0)
+    stage.scripted.answers = [(409, {"reason": "ThreadBusy", "by": str(other.run_id)})]
+    await stage.assign()
+    assert stage.hints == [str(other.run_id), stage.run_id]
+    stage.memory.see_row(other)
+    decision = stage.decide(later_seconds=1)
+    assert isinstance(decision, Wait)
+    assert decision.reason is WaitReason.THREAD_BUSY
+    stage.memory.end(str(other.run_id), RunStatus.SUCCESS, 1)
+    assert isinstance(stage.decide(later_seconds=1), Assign)
+
+
+async def test_not_found_means_that_the_row_is_read(stage: Stage):
+    stage.scripted.answers = [(404, {"reason": "NotFound"})]
+    await stage.assign()
+    assert stage.hints == [stage.run_id]
+    stage.memory.see_missing_row(stage.run_id)
+    assert stage.memory.runs == {}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message"),
+    [
+        ({"reason": "Invalid", "message": "the thread is another owner's"}, "the thread is another owner's"),
+        ({"reason": "UnknownGraph", "graph": "steps"}, "UnknownGraph"),
+    ],
+)
+async def test_invalid_means_that_the_run_ends_with_the_runner_s_sentence(database: Database, refusal, message):
+    accepted = await accept(database)
+    [row] = await heads_of(database, [accepted.run_id])
+    async with stage_with(database, row) as stage:
+        stage.scripted.answers = [(409, refusal)]
+        await stage.assign()
+        await until(lambda: stage.memory.ended == {"error": 1})
+    run = await get_run(database, accepted.run_id)
+    assert run is not None
+    assert (run.reason, run.message) == (Reason.INVALID_RUN, message)
+
+
+UNCLEAR = [None, (503, {"reason": "DatabaseAway"}), (500, {"reason": "Error"})]
+
+
+@pytest.mark.parametrize("answer", UNCLEAR, ids=["dropped", "503", "500"])
+async def test_no_clear_answer_means_the_same_number_to_the_same_runner(stage: Stage, answer):
+    stage.scripted.answers = [answer, (202, {})]
+    stage.memory.runners["r0"] = ScriptedRunner().as_runner("r0")  # would be chosen first
+    stage.memory.runners["r0"].draining = True
+    await stage.assign()
+    stage.memory.runners["r0"].draining = False
+    assert isinstance(stage.decide(), Wait)
+    again = stage.decide(later_seconds=1)
+    assert again == Assign("r1", 1, AssignReason.RUNNING, "assigned to runner r1")
+    await stage.assign()
+    assert [call[2]["attempt"] for call in stage.scripted.calls] == [1, 1]
+    assert stage.run.status is RunStatus.RUNNING
+
+
+async def test_no_clear_answer_from_a_runner_that_is_gone_means_a_new_number_elsewhere_at_once(stage: Stage):
+    stage.scripted.answers = [None]
+    await stage.assign()
+    stage.memory.remove_runner("r1", excused=False)
+    stage.memory.runners["r2"] = stage.scripted.as_runner("r2")
+    decision = stage.decide()
+    assert isinstance(decision, Assign)
+    assert (decision.runner, decision.attempt) == ("r2", 2)
+
+
+async def test_after_many_unclear_answers_another_runner_gets_a_new_number(stage: Stage):
+    stage.scripted.answers = [None]
+    for _ in range(6):
+        await stage.assign()
+    stage.memory.runners["r0"] = stage.scripted.as_runner("r0")
+    decision = stage.decide(later_seconds=60)
+    assert isinstance(decision, Assign)
+    assert (decision.runner, decision.attempt) == ("r0", 2)
+
+
+async def test_news_that_overtake_an_answer_win(stage: Stage):
+    decision = stage.decide()
+    assert isinstance(decision, Assign)
+    stage.scripted.answers = [None]
+    stage.applier.assign(stage.run, decision)
+    stage.memory.see_report(stage.runner, stage.run_id, Report(1, ReportState.RUNNING), None)
+    await until(lambda: len(stage.scripted.calls) == 1)
+    await asyncio.sleep(0.05)
+    assert (stage.run.status, stage.run.unanswered) == (RunStatus.RUNNING, False)
+    assert stage.decide() == Nothing()
+
+
+async def test_a_cancel_is_sent_once_and_an_attempt_that_the_runner_does_not_have_is_forgotten(stage: Stage):
+    await stage.assign()
+    stage.memory.see_row(head(UUID(stage.run_id), attempt=0, cancel=CancelAction.ROLLBACK))
+    decision = stage.decide()
+    assert decision == Cancel("r1", 1, CancelAction.ROLLBACK)
+    stage.scripted.answers = [(404, {"reason": "NotFound"})]
+    stage.applier.cancel(stage.run, decision)
+    assert stage.decide() == Nothing()
+    await until(lambda: stage.run_id not in stage.runner.reports)
+    assert stage.scripted.calls[-1] == ("DELETE", stage.run_id, {"attempt": "1", "action": "rollback"})
+
+
+async def test_an_attempt_of_a_run_that_ended_is_abandoned_and_then_forgotten(stage: Stage):
+    await stage.assign()
+    stage.memory.end(stage.run_id, RunStatus.TIMEOUT, 2)
+    decision = stage.decide()
+    assert isinstance(decision, Abandon)
+    stage.applier.abandon(stage.run, decision)
+    await until(lambda: stage.run_id not in stage.runner.reports)
+    assert stage.decide() == Nothing()
+    stage.memory.forget_ended(stage.run_id)
+    assert stage.memory.runs == {}
+
+
+async def test_calls_share_a_connection(stage: Stage):
+    stage.scripted.answers = [(409, {"reason": "BackOff", "seconds": 0, "suspect": False, "attempt": 1})]
+    for _ in range(3):
+        await stage.assign()
+    assert stage.scripted.connections == 1
+
+
+async def test_a_thousand_runs_waiting_are_decided_in_no_time(stage: Stage):
+    for n in range(1000):
+        stage.memory.see_row(head(seq=n + 2))
+    taken = stage.memory.agenda.take(stage.memory.runs)
+    now = time.monotonic()
+    world = stage.memory.world(Hearing(now, TickClock.start(now)), time.time(), AGENT)
+    for run, decision in plan(taken.changed, world):
+        if isinstance(decision, Wait):
+            stage.memory.agenda.waiting.add(run.run_id)
+    stage.memory.agenda.make_room()
+    began = time.process_time()
+    for _ in range(20):
+        stage.memory.agenda.make_room()
+        taken = stage.memory.agenda.take(stage.memory.runs)
+        plan(taken.changed, world, taken.waiting)
+    assert (time.process_time() - began) / 20 < 0.02

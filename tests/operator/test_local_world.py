@@ -1,0 +1,257 @@
+"""The local world with real runner processes: what dies, and what goes on."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.states import CancelAction, Reason, RunStatus
+from relayrun_core.store.runs import request_cancel
+from tests.operator.worlds import Play, local_world
+from tests.support.postgres import fresh_database
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.crash
+
+
+@pytest.fixture(scope="module")
+async def play(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres) -> AsyncIterator[Play]:
+    """One world for the tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("world")
+    async with fresh_database(postgres) as url, local_world(folder, url, slots=2) as play:
+        yield play
+
+
+@pytest.fixture
+def mark() -> str:
+    """Tells this test's traces and gates from others'."""
+    return uuid4().hex[:8]
+
+
+async def test_runs_of_a_thread_go_one_after_the_other_in_their_order(play: Play, mark: str):
+    thread = uuid4()
+    names = [f"{mark}{n}" for n in range(5)]
+    runs = [await play.start_run(thread=thread, name=name) for name in names]
+    done = [await play.until_finished(run_id) for run_id in runs]
+    assert {run.status for run in done} == {RunStatus.SUCCESS}
+    ends = [run.finished_at for run in done]
+    assert ends == sorted(ends)
+    starts = [run.started_at for run in done]
+    assert all(start >= end for start, end in zip(starts[1:], ends[:-1], strict=True))
+
+
+async def test_more_runs_than_slots_wait_and_all_finish(play: Play, mark: str):
+    runs = [await play.start_run(name=f"{mark}{n}", gate=mark) for n in range(10)]
+    await until(lambda: play.world.snapshot()["runs"]["waiting_for_a_slot"] == 6)
+    assert sum(runner["load"] for runner in play.runners) == 4
+    play.open_gate(mark)
+    done = [await play.until_finished(run_id) for run_id in runs]
+    assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
+    assert play.world.snapshot()["runs"]["unfinished"] == 0
+
+
+async def test_a_running_run_is_cancelled_by_its_runner_and_a_queued_one_at_once(play: Play, mark: str):
+    thread = uuid4()
+    running = await play.start_run(thread=thread, name=mark, gate=mark)
+    queued = await play.start_run(thread=thread)
+    await play.until_traced(mark, "second")
+    await request_cancel(play.database, queued, CancelAction.INTERRUPT)
+    assert (await play.run(queued)).status is RunStatus.CANCELLED
+    await request_cancel(play.database, running, CancelAction.INTERRUPT)
+    assert (await play.until_finished(running, seconds=10)).reason is Reason.CANCELLED
+
+
+async def test_an_interrupting_run_cancels_the_one_before_it(play: Play, mark: str):
+    thread = uuid4()
+    running = await play.start_run(thread=thread, name=mark, gate=mark)
+    await play.until_traced(mark, "second")
+    waiting = await play.start_run(thread=thread)
+    newest = await play.start_run(thread=thread, gate="", spec={"multitask_strategy": "interrupt"})
+    assert (await play.until_finished(newest, seconds=10)).status is RunStatus.SUCCESS
+    assert (await play.run(running)).status is RunStatus.CANCELLED
+    assert (await play.run(waiting)).status is RunStatus.CANCELLED
+
+
+async def test_a_run_past_its_deadline_is_ended_from_outside_and_its_runner_stops_it(play: Play, mark: str):
+    abandoned = play.world.snapshot()["decisions"].get("abandon", 0)
+    run_id = await play.start_run(name=mark, gate=mark, spec={"active_deadline_seconds": 1})
+    run = await play.until_finished(run_id, seconds=10)
+    assert (run.status, run.reason) == (RunStatus.TIMEOUT, Reason.DEADLINE_EXCEEDED)
+    await until(lambda: sum(runner["load"] for runner in play.runners) == 0, seconds=10)
+    assert play.world.snapshot()["decisions"]["abandon"] == abandoned + 1
+
+
+async def test_a_run_of_a_graph_that_nobody_has_is_invalid(play: Play):
+    run = await play.until_finished(await play.start_run(graph="refund"), seconds=10)
+    assert (run.status, run.reason) == (RunStatus.ERROR, Reason.INVALID_RUN)
+    assert run.message == "agent default offers no graph refund; it offers: steps"
+
+
+async def test_runs_are_executed_and_the_api_is_told_where_the_runners_are(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url) as play:
+        run = await play.until_finished(await play.start_run())
+        assert (run.status, run.attempt) == (RunStatus.SUCCESS, 1)
+        await until((tmp_path / "runners.json").exists)
+        listed = json.loads((tmp_path / "runners.json").read_text())
+        assert listed["desired"] == 2
+        assert [entry["ready"] for entry in listed["runners"]] == [True, True]
+        assert {tuple(entry["graphs"]) for entry in listed["runners"]} == {("steps",)}
+        assert listed["problems"] == []
+    assert not (tmp_path / "runners.json").exists()
+
+
+async def test_a_killed_runner_s_run_goes_on_at_once_on_the_other_one(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url) as play:
+        run_id = await play.start_run(name="x", gate="gate")
+        await play.until_traced("x", "second")
+        before = await play.run(run_id)
+        play.signal(before.runner, signal.SIGKILL)
+        await play.until_traced("x", "second", times=2)
+        after = await play.run(run_id)
+        assert (after.attempt, after.failed_attempts) == (2, 0)
+        assert after.runner != before.runner
+        play.open_gate()
+        assert (await play.until_finished(run_id)).status is RunStatus.SUCCESS
+        assert len(play.traces("x", "first")) == 1
+        await play.until_ready(2)
+
+
+async def test_after_a_restart_of_everything_the_runs_go_on_and_no_attempt_is_held_against_them(
+    tmp_path: Path, database_url: str
+):
+    async with local_world(tmp_path, database_url, stop_seconds=0.0) as play:
+        run_id = await play.start_run(name="x", gate="gate")
+        await play.until_traced("x", "second")
+        await play.stop()
+        assert (await play.run(run_id)).status is RunStatus.RUNNING
+        await play.restart()
+        await play.until_traced("x", "second", times=2)
+        play.open_gate()
+        run = await play.until_finished(run_id)
+        assert (run.status, run.attempt, run.failed_attempts) == (RunStatus.SUCCESS, 2, 0)
+        assert len(play.traces("x", "first")) == 1
+
+
+async def test_a_stopped_world_gives_its_runs_back(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url, stop_seconds=10.0) as play:
+        run_id = await play.start_run(name="x", gate="gate")
+        await play.until_traced("x", "second")
+        stopping = asyncio.create_task(play.stop())
+        await asyncio.sleep(0.1)  # it is told to drain before its step ends
+        play.open_gate()
+        await stopping
+        run = await play.run(run_id)
+        assert run.status in (RunStatus.PENDING, RunStatus.SUCCESS)
+
+
+async def test_new_code_takes_over_when_it_is_ready_and_the_runs_go_on_in_it(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url) as play:
+        run_id = await play.start_run(name="x", gate="gate")
+        await play.until_traced("x", "second")
+        old = {runner["name"] for runner in play.runners}
+        play.rewrite('VERSION = "one"', 'VERSION = "two"')
+        assert await play.world.reload() is None
+        play.open_gate()
+        await until(lambda: not old & {runner["name"] for runner in play.runners}, seconds=20)
+        run = await play.until_finished(run_id)
+        assert run.status is RunStatus.SUCCESS
+        after = await play.until_finished(await play.start_run(name="y"))
+        assert after.runner not in old
+        await play.until_ready(2)
+
+
+async def test_broken_code_is_told_and_the_old_code_keeps_serving(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url) as play:
+        old = {runner["name"] for runner in play.ready_runners}
+        play.rewrite('VERSION = "one"', "VERSION = undefined_name")
+        problem = await play.world.reload()
+        assert problem is not None
+        assert "undefined_name" in problem
+        assert {runner["name"] for runner in play.ready_runners} == old
+        run = await play.until_finished(await play.start_run())
+        assert run.runner in old
+        await until(lambda: json.loads((tmp_path / "runners.json").read_text())["problems"] != [])
+        play.rewrite("VERSION = undefined_name", 'VERSION = "two"')
+        assert await play.world.reload() is None
+        await until(lambda: not old & {runner["name"] for runner in play.runners}, seconds=20)
+        assert play.world.problems == ()
+
+
+async def test_a_frozen_runner_is_given_up_and_what_it_still_does_afterwards_counts_for_nothing(
+    tmp_path: Path, database_url: str
+):
+    async with local_world(tmp_path, database_url, runners=3) as play:
+        run_id = await play.start_run(name="x", gate="gate")
+        await play.until_traced("x", "second")
+        frozen = (await play.run(run_id)).runner
+        play.signal(frozen, signal.SIGSTOP)
+        await play.until_traced("x", "second", times=2)
+        assert (await play.run(run_id)).attempt == 2
+        play.signal(frozen, signal.SIGCONT)
+        await until(lambda: load_of(play, frozen) == 0)
+        assert [runner["name"] for runner in play.runners].count(frozen) == 1
+        play.open_gate()
+        run = await play.until_finished(run_id)
+        assert (run.status, run.attempt) == (RunStatus.SUCCESS, 2)
+
+
+async def test_a_debugged_runner_is_never_given_up(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url, debugging=True) as play:
+        run_id = await play.start_run(name="x", gate="gate")
+        await play.until_traced("x", "second")
+        runner = (await play.run(run_id)).runner
+        play.signal(runner, signal.SIGSTOP)
+        await asyncio.sleep(12)  # longer than any other runner may be silent
+        play.signal(runner, signal.SIGCONT)
+        play.open_gate()
+        run = await play.until_finished(run_id)
+        assert (run.status, run.attempt) == (RunStatus.SUCCESS, 1)
+
+
+async def test_a_world_that_was_paused_gives_up_nobody(play: Play, mark: str):
+    run_id = await play.start_run(name=mark, gate=mark)
+    await play.until_traced(mark, "second")
+    time.sleep(13)  # noqa: ASYNC251 - nothing of ours runs meanwhile; the runners go on
+    await asyncio.sleep(2)  # several ticks
+    assert play.world.snapshot()["runners_lost"] == 0
+    play.open_gate(mark)
+    assert (await play.until_finished(run_id)).attempt == 1
+
+
+async def test_losing_every_connection_to_the_database_loses_no_run(play: Play, mark: str):
+    runs = [await play.start_run(name=f"{mark}{n}", gate=mark) for n in range(6)]
+    await play.until_traced(f"{mark}0", "second")
+    await play.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    play.open_gate(mark)
+    done = [await play.until_finished(run_id) for run_id in runs]
+    assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
+
+
+async def test_a_run_that_kills_its_process_fails_alone(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url, runners=2, slots=10) as play:
+        spec = {"backoff_limit": 1}
+        others = [await play.start_run(name=f"n{n}", gate="gate", spec=spec) for n in range(9)]
+        for n in range(9):
+            await play.until_traced(f"n{n}", "second")
+        poison = await play.start_run(name="p", poison=True, spec=spec)
+        await play.until_traced("p", "first")
+        play.open_gate("kill")
+        await play.until_traced("p", "first", times=2)
+        play.open_gate()
+        run = await play.until_finished(poison, seconds=60)
+        assert (run.status, run.reason) == (RunStatus.ERROR, Reason.BACKOFF_LIMIT_EXCEEDED)
+        done = [await play.until_finished(run_id) for run_id in others]
+        assert {run.status for run in done} == {RunStatus.SUCCESS}
+
+
+def load_of(play: Play, name: str | None) -> int:
+    return sum(runner["load"] for runner in play.runners if runner["name"] == name)

@@ -1,0 +1,76 @@
+"""When a runner is given up: only for what it did, never for what we missed."""
+
+import pytest
+
+from relayrun_operator.engine import Hearing, TickClock, lost_runners, wants_look
+from tests.operator.build import NOW, make_runner
+
+
+def run_ticks(clock: TickClock, *, seconds: float) -> TickClock:
+    """A clock that went on ticking twice a second."""
+    start = clock.ticked_at
+    for n in range(1, int(seconds * 2) + 1):
+        clock = clock.tick(start + n / 2)
+    return clock
+
+
+def hearing(clock: TickClock, looked_at: float = float("-inf")) -> Hearing:
+    return Hearing(clock.ticked_at, clock, looked_at)
+
+
+def test_a_runner_that_is_silent_for_ten_seconds_is_lost():
+    runners = [make_runner("r1"), make_runner("r2", last_heard=NOW + 99), make_runner("r3", last_heard=NOW + 99)]
+    almost = run_ticks(TickClock.start(NOW), seconds=9.5)
+    assert lost_runners(runners, hearing(almost)) == set()
+    assert lost_runners(runners, hearing(run_ticks(almost, seconds=1))) == {"r1"}
+
+
+def test_an_engine_that_was_paused_for_thirty_seconds_declares_nobody_lost():
+    runners = [make_runner(name) for name in ("r1", "r2", "r3")]
+    clock = run_ticks(TickClock.start(NOW), seconds=5)
+    resumed = clock.tick(NOW + 35)
+    assert lost_runners(runners, hearing(resumed, looked_at=NOW + 35)) == set()
+    later = run_ticks(resumed, seconds=9.5)
+    assert lost_runners(runners, hearing(later, looked_at=NOW + 99)) == set()
+
+
+def test_after_a_pause_real_silence_counts_again():
+    heard = make_runner("r2", last_heard=NOW + 46), make_runner("r3", last_heard=NOW + 46)
+    clock = run_ticks(TickClock.start(NOW).tick(NOW + 30), seconds=10.5)
+    assert lost_runners([make_runner("r1"), *heard], hearing(clock)) == {"r1"}
+
+
+@pytest.mark.parametrize(("late", "reset"), [(0.5, False), (2.4, False), (2.5, True), (30, True)])
+def test_a_tick_two_seconds_late_resets_all_clocks(late: float, reset: bool):
+    clock = TickClock.start(NOW).tick(NOW + late)
+    assert clock.silence_began(NOW - 1) == (NOW + late if reset else NOW)
+
+
+def test_most_streams_silent_at_once_needs_a_look_at_the_processes_first():
+    runners = [make_runner("r1"), make_runner("r2"), make_runner("r3", last_heard=NOW + 99)]
+    clock = run_ticks(TickClock.start(NOW), seconds=11)
+    for not_looked in (hearing(clock), hearing(clock, looked_at=NOW + 9)):
+        assert lost_runners(runners, not_looked) == set()
+        assert wants_look(runners, not_looked)
+    looked = hearing(clock, looked_at=NOW + 11)
+    assert lost_runners(runners, looked) == {"r1", "r2"}
+    assert not wants_look(runners, looked)
+
+
+def test_a_process_that_is_gone_is_lost_at_once_whatever_the_clock_says():
+    paused = TickClock.start(NOW).tick(NOW + 30)
+    assert lost_runners([make_runner("r1", gone=True), make_runner("r2")], hearing(paused)) == {"r1"}
+
+
+def test_a_debugged_runner_is_lost_only_when_its_process_is_gone():
+    clock = run_ticks(TickClock.start(NOW), seconds=60)
+    looked = hearing(clock, looked_at=NOW + 60)
+    assert lost_runners([make_runner(debugged=True)], looked) == set()
+    assert lost_runners([make_runner(debugged=True, gone=True)], looked) == {"r1"}
+
+
+def test_a_runner_that_is_still_starting_is_not_silent():
+    starting = [make_runner(name, holder=None, ready=False) for name in ("r1", "r2")]
+    clock = run_ticks(TickClock.start(NOW), seconds=60)
+    assert lost_runners(starting, hearing(clock)) == set()
+    assert not wants_look(starting, hearing(clock))

@@ -1,0 +1,199 @@
+"""Rows, reports and answers merge into one truth, in whatever order they arrive."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+from uuid import uuid4
+
+import pytest
+
+from relayrun_core.states import CancelAction, RunStatus
+from relayrun_operator.engine import AgentView, Assign, Hearing, Report, ReportState, TickClock, decide
+from relayrun_operator.engine.decisions import Abandon, Decision, Nothing
+from relayrun_operator.local.agenda import Agenda
+from relayrun_operator.local.client import RunnerClient
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.runner import LocalRunner
+from tests.operator.test_answers import head
+
+RUNNING, CANCELLING = ReportState.RUNNING, ReportState.CANCELLING
+FINISHED, DRAINED, ABANDONED = ReportState.FINISHED, ReportState.DRAINED, ReportState.ABANDONED
+HOLDER = uuid4()
+
+
+def make_memory(*names: str) -> Memory:
+    memory = Memory(Agenda(lambda: None), lambda: 100.0)
+    for name in names or ("r1",):
+        memory.runners[name] = LocalRunner(
+            name=name,
+            agent="default",
+            generation=0,
+            process=cast("RunnerProcess", None),
+            client=RunnerClient("127.0.0.1", 1, ""),
+            slots=4,
+            started_at=0.0,
+            last_heard=1e12,
+            holder=str(HOLDER) if name == "r1" else f"holder-{name}",
+            ready=True,
+        )
+    return memory
+
+
+def running(**fields):
+    return head(**{"status": RunStatus.RUNNING, "attempt": 1, "holder": HOLDER, "runner": "r1"} | fields)
+
+
+def decision_about(memory: Memory, run_id: object) -> Decision:
+    now = time.monotonic()
+    world = memory.world(Hearing(now, TickClock.start(now)), time.time(), AgentView("default", "0"))
+    return decide(memory.runs[str(run_id)], world)
+
+
+def take_changed(memory: Memory) -> set[str]:
+    return {run.run_id for run in memory.agenda.take(memory.runs).changed}
+
+
+def test_a_row_that_was_read_before_the_claim_changes_nothing_but_an_accepted_cancel():
+    memory, row = make_memory(), running()
+    memory.see_row(row)
+    memory.see_row(head(row.run_id, attempt=0))
+    assert memory.runs[str(row.run_id)].status is RunStatus.RUNNING
+    memory.see_row(head(row.run_id, attempt=0, cancel=CancelAction.INTERRUPT))
+    assert memory.runs[str(row.run_id)].cancel is CancelAction.INTERRUPT
+    memory.see_row(row)
+    assert memory.runs[str(row.run_id)].cancel is CancelAction.INTERRUPT
+
+
+def test_a_run_that_ended_stays_so_whatever_is_read_later():
+    memory, row = make_memory(), running()
+    memory.see_row(row)
+    memory.end(str(row.run_id), RunStatus.SUCCESS, 1)
+    memory.see_row(row)
+    assert memory.runs == {}
+    assert memory.ended == {"success": 1}
+
+
+def test_a_report_of_a_newer_attempt_is_adopted():
+    memory, row = make_memory(), head()
+    memory.see_row(row)
+    memory.see_report(memory.runners["r1"], str(row.run_id), Report(3, RUNNING), None)
+    run = memory.runs[str(row.run_id)]
+    assert (run.attempt, run.runner, run.holder, run.status) == (3, "r1", str(HOLDER), RunStatus.RUNNING)
+    assert decision_about(memory, row.run_id) == Nothing()
+
+
+@pytest.mark.parametrize(("state", "excused"), [(DRAINED, True), (ABANDONED, False)])
+def test_a_run_that_its_runner_gave_back_goes_elsewhere(state, excused):
+    memory, row = make_memory("r1", "r2"), running()
+    memory.see_row(row)
+    memory.runners["r1"].draining = True
+    memory.see_report(memory.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
+    memory.see_report(memory.runners["r1"], str(row.run_id), Report(1, state), None)
+    decision = decision_about(memory, row.run_id)
+    assert isinstance(decision, Assign)
+    assert (decision.runner, decision.attempt, decision.excused) == ("r2", 2, excused)
+
+
+def test_a_list_without_the_run_means_that_its_runner_does_not_have_it():
+    memory, row = make_memory(), running()
+    memory.see_row(row)
+    memory.see_report(memory.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
+    memory.agenda.take(memory.runs)
+    memory.see_list(memory.runners["r1"], [], opened_at=200.0)
+    assert take_changed(memory) == {str(row.run_id)}
+    assert isinstance(decision_about(memory, row.run_id), Assign)
+
+
+def test_a_list_that_was_made_before_a_claim_was_accepted_says_nothing_of_it():
+    memory, row = make_memory(), head()
+    memory.see_row(row)
+    run, runner = memory.runs[str(row.run_id)], memory.runners["r1"]
+    memory.assigned(run, runner, 1, alone=False)
+    memory.see_list(runner, [], opened_at=99.0)
+    assert decision_about(memory, row.run_id) == Nothing()
+    memory.accepted(run, runner, 1, time.time())
+    memory.see_list(runner, [], opened_at=99.0)
+    assert decision_about(memory, row.run_id) == Nothing()
+
+
+def test_a_run_that_only_a_runner_knows_is_looked_up_and_stopped_when_it_has_ended():
+    memory, row = make_memory(), running(status=RunStatus.TIMEOUT, attempt=2)
+    runner = memory.runners["r1"]
+    unknown = memory.see_list(runner, [(str(row.run_id), Report(1, RUNNING), None)], opened_at=0.0)
+    assert unknown == [str(row.run_id)]
+    memory.see_row(row)
+    assert isinstance(decision_about(memory, row.run_id), Abandon)
+
+
+def test_a_run_whose_row_is_gone_is_stopped():
+    memory, row = make_memory(), running()
+    memory.see_row(row)
+    memory.see_report(memory.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
+    memory.see_missing_row(str(row.run_id))
+    assert isinstance(decision_about(memory, row.run_id), Abandon)
+
+
+def test_ten_minutes_of_finished_runs_in_a_list_cost_nothing():
+    memory = make_memory()
+    old = [(str(uuid4()), Report(1, FINISHED), "success") for _ in range(1000)]
+    assert memory.see_list(memory.runners["r1"], old, opened_at=0.0) == []
+    assert memory.runners["r1"].reports == {}
+    assert memory.ended == {}
+
+
+def test_a_runner_s_end_touches_its_runs_alone_and_says_whether_they_are_to_blame():
+    memory, mine, other = make_memory("r1", "r2"), running(), running(runner="r2", holder=None)
+    memory.see_row(mine)
+    memory.see_row(other)
+    memory.agenda.take(memory.runs)
+    memory.remove_runner("r1", excused=True)
+    assert take_changed(memory) == {str(mine.run_id)}
+    assert memory.runs[str(mine.run_id)].excused
+    assert not memory.runs[str(other.run_id)].excused
+
+
+def test_a_zombie_s_report_beside_the_new_attempt_is_abandoned():
+    memory, row = make_memory("r1", "r2"), running()
+    memory.see_row(row)
+    memory.see_report(memory.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
+    memory.see_report(memory.runners["r2"], str(row.run_id), Report(2, RUNNING), None)
+    decision = decision_about(memory, row.run_id)
+    assert isinstance(decision, Abandon)
+    assert (decision.runner, decision.attempt) == ("r1", 1)
+
+
+def test_the_end_of_a_run_wakes_the_next_of_its_thread():
+    memory, thread = make_memory(), uuid4()
+    rows = [head(thread_id=thread, seq=seq) for seq in (3, 1, 2)]  # noticed in the wrong order
+    for row in rows:
+        memory.see_row(row)
+    third, first, second = (str(row.run_id) for row in rows)
+    assert [memory.runs[run_id].queued_behind for run_id in (first, second, third)] == [None, first, first]
+    memory.agenda.take(memory.runs)
+    memory.end(first, RunStatus.SUCCESS, 1)
+    assert take_changed(memory) == {second, third}
+    assert [memory.runs[run_id].queued_behind for run_id in (second, third)] == [None, second]
+
+
+def test_after_a_start_nobody_has_the_runs_and_nobody_is_to_blame():
+    memory, row = make_memory("r2"), running()
+    memory.see_row(row)
+    memory.nobody_survived()
+    memory.see_row(row)  # read again before the next claim
+    decision = decision_about(memory, row.run_id)
+    assert isinstance(decision, Assign)
+    assert (decision.attempt, decision.excused) == (2, True)
+
+
+def test_a_cancel_that_comes_while_the_claim_is_under_way_is_carried_out_when_it_has_committed():
+    memory, row = make_memory(), head()
+    memory.see_row(row)
+    run, runner = memory.runs[str(row.run_id)], memory.runners["r1"]
+    memory.assigned(run, runner, 1, alone=False)
+    memory.see_row(head(row.run_id, cancel=CancelAction.INTERRUPT))
+    memory.agenda.take(memory.runs)
+    assert decision_about(memory, row.run_id) == Nothing()
+    memory.accepted(run, runner, 1, time.time())
+    assert take_changed(memory) == {str(row.run_id)}

@@ -1,0 +1,117 @@
+"""Runner processes: their death is known at once, they die with us, and their output is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from relayrun_operator.local.processes import RunnerProcess
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.crash
+
+
+def start(code: str, output: io.StringIO | None = None, **environment: str) -> RunnerProcess:
+    command = [sys.executable, "-c", dedent(code)]
+    return RunnerProcess.start("r1", command, {**os.environ, **environment}, output=output or io.StringIO())
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_killed_process_is_known_to_be_dead_within_milliseconds():
+    process = start("import time; time.sleep(60)")
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    os.kill(process.pid, signal.SIGKILL)
+    assert await asyncio.wait_for(process.exited, 5) == -signal.SIGKILL
+    assert time.monotonic() - began < 0.25
+
+
+async def test_an_exit_code_and_the_last_words_are_kept_and_lines_are_prefixed():
+    output = io.StringIO()
+    process = start("import sys; print('hello'); print('no such graph', file=sys.stderr); sys.exit(3)", output)
+    assert await process.exited == 3
+    await until(lambda: output.getvalue().count("\n") == 2)
+    assert sorted(output.getvalue().splitlines()) == ["[r1] hello", "[r1] no such graph"]
+    assert "no such graph" in process.last_words
+
+
+async def test_a_last_line_without_an_end_is_passed_on_too():
+    output = io.StringIO()
+    process = start("import sys; sys.stdout.write('half a line')", output)
+    await process.exited
+    await until(lambda: output.getvalue() == "[r1] half a line\n")
+
+
+async def test_what_a_runner_started_dies_with_it(tmp_path: Path):
+    process = start(
+        f"""
+        import subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        open({str(tmp_path / "pid")!r}, "w").write(str(child.pid) + "\\n")
+        time.sleep(60)
+        """
+    )
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+    child = int((tmp_path / "pid").read_text())
+    os.kill(process.pid, signal.SIGKILL)
+    await process.exited
+    await until(lambda: not alive(child), seconds=5)
+
+
+async def test_a_terminated_process_may_end_in_its_own_way_and_a_killed_one_may_not():
+    polite = start("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(9)); print(1); time.sleep(60)")
+    await until(lambda: polite.last_words == "1")
+    polite.terminate()
+    assert await polite.exited == 9
+    stubborn = start("import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(60)")
+    await until(lambda: stubborn.last_words == "1")
+    stubborn.terminate()
+    stubborn.kill()
+    assert await stubborn.exited == -signal.SIGKILL
+    stubborn.kill()  # nothing to do, nobody else is hit
+
+
+async def test_a_runner_ends_when_we_are_killed(tmp_path: Path):
+    script = tmp_path / "supervisor.py"
+    script.write_text(
+        dedent(
+            f"""
+            import asyncio, os, sys
+            from relayrun_operator.local.processes import RunnerProcess
+
+            CHILD = "from relayrun_core.parent import exit_with_parent; exit_with_parent(); import time; "
+            CHILD += "print('up', flush=True); time.sleep(60)"
+
+            async def main():
+                child = RunnerProcess.start("r1", [sys.executable, "-c", CHILD], os.environ)
+                while child.last_words != "up":
+                    await asyncio.sleep(0.01)
+                open({str(tmp_path / "pid")!r}, "w").write(str(child.pid) + "\\n")
+                await child.exited
+
+            asyncio.run(main())
+            """
+        )
+    )
+    supervisor = await asyncio.create_subprocess_exec(sys.executable, str(script), stderr=subprocess.DEVNULL)
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+    child = int((tmp_path / "pid").read_text())
+    assert alive(child)
+    supervisor.kill()
+    await supervisor.wait()
+    await until(lambda: not alive(child), seconds=5)

@@ -1,0 +1,143 @@
+"""The watch stream and the calls beside it, against a real server that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from relayrun_operator.engine import ReportState
+from relayrun_operator.local.agenda import Agenda
+from relayrun_operator.local.client import RunnerClient
+from relayrun_operator.local.errors import RunnerUnreachable
+from relayrun_operator.local.memory import Memory
+from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.local.watch import watch_runner
+from relayrun_operator.local.wire import Wire
+from tests.operator.scripted import SILENCE, TOKEN, ScriptedRunner
+from tests.operator.test_answers import head
+from tests.support.waiting import until
+
+
+class Watched:
+    """A scripted runner that is being watched."""
+
+    def __init__(self, scripted: ScriptedRunner) -> None:
+        self.scripted = scripted
+        self.memory = Memory(Agenda(lambda: None), asyncio.get_running_loop().time)
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.hints: list[str] = []
+        process = cast("Any", SimpleNamespace(exited=self.exited))
+        self.runner: LocalRunner = scripted.as_runner(process=process, ready=False, holder=None)
+        self.memory.runners["r1"] = self.runner
+        self.task = asyncio.create_task(watch_runner(self.runner, self.memory, self.hints.append, lambda: None))
+
+    def introduce(self, *runs: dict[str, Any], **fields: Any) -> None:
+        known = {"type": "list", "holder": "h", "runner": "r1", "slots": 3, "draining": False, "graphs": ["steps"]}
+        self.scripted.say(**known | {"runs": list(runs)} | fields)
+
+
+@pytest.fixture
+async def watched() -> AsyncIterator[Watched]:
+    async with ScriptedRunner().serving() as scripted:
+        scripted.answers = [(200, {"ready": True})]
+        watched = Watched(scripted)
+        yield watched
+        watched.exited.set_result(0)
+        watched.task.cancel()
+        await asyncio.gather(watched.task, return_exceptions=True)
+        watched.runner.client.close()
+
+
+async def test_a_runner_is_ready_only_when_it_says_so_and_its_troubles_are_told():
+    async with ScriptedRunner().serving() as scripted:
+        starting = (503, {"reasons": [{"subject": "start", "message": "the graphs are being loaded"}]})
+        failing = (503, {"reasons": [{"subject": "graph x", "message": "it fails", "traceback": "Trace\nback"}]})
+        scripted.answers = [starting, failing]
+        watched = Watched(scripted)
+        await until(lambda: watched.runner.troubles == ("it fails\nTrace\nback",))
+        assert not watched.runner.ready
+        scripted.answers = [(200, {})]
+        watched.introduce()
+        await until(lambda: watched.runner.ready)
+        assert watched.runner.troubles == ()
+        assert (watched.runner.holder, watched.runner.slots) == ("h", 3)
+        assert watched.runner.graphs == {"steps"}
+        watched.exited.set_result(0)
+        watched.task.cancel()
+        watched.runner.client.close()
+
+
+async def test_what_the_stream_says_is_remembered_and_unknown_runs_are_looked_up(watched: Watched):
+    known, unknown = head(), str(uuid4())
+    watched.memory.see_row(known)
+    watched.introduce({"run_id": unknown, "attempt": 2, "state": "Running", "outcome": None})
+    await until(lambda: watched.hints == [unknown])
+    watched.scripted.say(type="run", run_id=str(known.run_id), attempt=1, state="Running", outcome=None)
+    await until(lambda: str(known.run_id) in watched.runner.reports)
+    assert watched.runner.reports[str(known.run_id)].state is ReportState.RUNNING
+    watched.scripted.say(
+        type="run", run_id=str(known.run_id), attempt=1, state="Finished", outcome={"status": "success"}
+    )
+    await until(lambda: str(known.run_id) not in watched.memory.runs)
+    assert watched.memory.ended == {"success": 1}
+
+
+async def test_a_heartbeat_tells_that_the_runner_drains(watched: Watched):
+    watched.introduce()
+    watched.scripted.say(type="heartbeat", lag_ms=3.5, draining=True)
+    await until(lambda: watched.runner.draining)
+    assert watched.runner.lag_ms == 3.5
+
+
+async def test_a_broken_stream_is_opened_again_and_the_list_is_believed(watched: Watched):
+    row = head()
+    watched.memory.see_row(row)
+    watched.introduce({"run_id": str(row.run_id), "attempt": 1, "state": "Running", "outcome": None})
+    await until(lambda: str(row.run_id) in watched.runner.reports)
+    watched.scripted.break_stream()
+    watched.introduce(holder="another process")
+    await until(lambda: watched.runner.holder == "another process")
+    assert watched.runner.reports == {}
+
+
+async def test_lines_of_a_kind_that_is_not_known_yet_are_passed_over(watched: Watched):
+    watched.scripted.say(type="weather", sunny=True)
+    watched.introduce()
+    await until(lambda: watched.runner.ready)
+
+
+async def test_a_call_to_nobody_fails_with_a_sentence_that_names_the_call():
+    async with ScriptedRunner().serving() as scripted:
+        port = scripted.port
+    client = RunnerClient("127.0.0.1", port, TOKEN)
+    with pytest.raises(RunnerUnreachable, match=f"PUT http://127.0.0.1:{port}/runs/x failed: ConnectionRefused"):
+        await client.assign("x", 1, "g", excused=False, alone=False)
+    assert await client.readiness() is None
+
+
+async def test_a_call_is_never_repeated_by_itself():
+    async with ScriptedRunner().serving() as scripted:
+        scripted.answers = [(202, {}), None, (202, {})]
+        client = RunnerClient("127.0.0.1", scripted.port, TOKEN)
+        await client.assign("x", 1, "g", excused=False, alone=False)
+        with pytest.raises(RunnerUnreachable):
+            await client.assign("y", 1, "g", excused=False, alone=False)
+        await client.assign("z", 1, "g", excused=False, alone=False)
+        assert [call[1] for call in scripted.calls] == ["x", "y", "z"]
+        client.close()
+
+
+async def test_a_call_that_is_not_answered_ends_in_time():
+    async with asyncio.timeout(5), ScriptedRunner().serving() as scripted:
+        scripted.answers = [SILENCE]
+        wire = Wire("127.0.0.1", scripted.port, TOKEN)
+        with pytest.raises(RunnerUnreachable, match="TimeoutError"):
+            await wire.call("GET", "/healthz", seconds=0.1)
+        async with wire.stream("/runs?watch=1", silence_seconds=0.1) as lines:
+            with pytest.raises(RunnerUnreachable, match="TimeoutError"):
+                await anext(lines)

@@ -1,0 +1,201 @@
+"""A Kubernetes cluster as the cluster tests see it: kubectl, Relayrun's kinds, and nodes that are kind's containers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Object = dict[str, Any]
+
+API_VERSION = "relayrun.dev/v1alpha1"
+NAMESPACE = "relayrun"
+
+
+class CommandError(Exception):
+    """A command that failed; the message is what it said."""
+
+
+def command(*line: str, stdin: str | None = None, seconds: float = 120, cwd: Path | None = None) -> str:
+    """What the command says on standard output; CommandError with all it said when it fails."""
+    ended = subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=seconds, check=False, cwd=cwd)
+    if ended.returncode:
+        raise CommandError(f"{' '.join(line)[:200]}: {ended.stderr.strip()}{ended.stdout.strip()}")
+    return ended.stdout
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """The first true answer of `condition`; AssertionError naming `what` when there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        answer: Any = None
+        try:
+            answer = condition()
+        except CommandError as error:
+            answer, what = None, f"{what} ({error})" if "(" not in what else what
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
+
+
+@dataclass
+class Cluster:
+    """One cluster with one namespace in use."""
+
+    name: str
+    kubeconfig: Path
+    api_url: str = ""
+    agent_image: str = ""
+    namespace: str = NAMESPACE
+    made: list[str] = field(default_factory=list)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
+        return command(
+            *("kubectl", "--kubeconfig", str(self.kubeconfig), "-n", self.namespace, *arguments),
+            stdin=stdin,
+            seconds=seconds,
+        )
+
+    def helm(self, *arguments: str, seconds: float = 420) -> str:
+        return command("helm", "--kubeconfig", str(self.kubeconfig), *arguments, seconds=seconds)
+
+    def get(self, kind: str, name: str) -> Object:
+        found: Object = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    def find(self, kind: str, name: str) -> Object | None:
+        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def all(self, kind: str, *arguments: str) -> list[Object]:
+        items: list[Object] = json.loads(self.kubectl("get", kind, "-o", "json", *arguments))["items"]
+        return items
+
+    def create(self, *objects: Object) -> None:
+        self.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def apply(self, *objects: Object) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    # --- runs
+
+    def run(self, graph: str, agent: str = "all", **spec: Any) -> str:
+        """Creates an AgentRun and returns its name."""
+        made = agent_run(graph, agent, **spec)
+        self.create(made)
+        name: str = made["metadata"]["name"]
+        return name
+
+    def finished(self, name: str, seconds: float = 60) -> Object:
+        """The AgentRun once it is Finished."""
+        try:
+            self.kubectl(
+                "wait", "--for=condition=Finished", f"ar/{name}", f"--timeout={seconds}s", seconds=seconds + 10
+            )
+        except CommandError as error:
+            raise AssertionError(f"{error}\n{json.dumps(self.get('ar', name).get('status'), indent=1)}") from error
+        return self.get("ar", name)
+
+    def running(self, name: str, seconds: float = 60) -> Object:
+        """The AgentRun once a runner executes it."""
+        found: Object = wait_until(
+            lambda: (run := self.get("ar", name)).get("status", {}).get("phase") == "Running" and run,
+            f"AgentRun {name} runs",
+            seconds,
+        )
+        return found
+
+    # --- pods and nodes
+
+    def agent(self, name: str, image: str | None = None, *, ready: bool = True, **spec: Any) -> Object:
+        """Applies an Agent of the tests' image, and waits until it is ready."""
+        metadata = {"name": name, "namespace": self.namespace}
+        self.apply(
+            {
+                "apiVersion": API_VERSION,
+                "kind": "Agent",
+                "metadata": metadata,
+                "spec": {"image": image or self.agent_image, **spec},
+            }
+        )
+        if ready:
+            self.agent_ready(name)
+        return self.get("agent", name)
+
+    def agent_ready(self, name: str, seconds: float = 120) -> None:
+        try:
+            self.kubectl(
+                "wait", "--for=condition=Ready", f"agent/{name}", f"--timeout={seconds}s", seconds=seconds + 10
+            )
+        except CommandError as error:
+            raise AssertionError(f"{error}\n{json.dumps(self.get('agent', name).get('status'), indent=1)}") from error
+
+    @contextmanager
+    def an_agent(self, image: str | None = None, *, ready: bool = True, **spec: Any) -> Iterator[str]:
+        """An Agent for one test; its pods are gone afterwards."""
+        name = f"own-{uuid.uuid4().hex[:6]}"
+        self.agent(name, image, ready=ready, **spec)
+        try:
+            yield name
+        finally:
+            self.kubectl("delete", "ar", "--field-selector", f"spec.agentRef.name={name}", "--wait=false")
+            self.kubectl("delete", "agent", name, "--wait=false")
+            self.kubectl("delete", "pods", "-l", f"relayrun.dev/agent={name}", "--force", "--grace-period=0")
+
+    def runners(self, agent: str) -> list[Object]:
+        return self.all("pods", "-l", f"relayrun.dev/agent={agent}")
+
+    def pods(self, part: str) -> list[Object]:
+        """The pods of a part of the chart that are not on their way out."""
+        found = self.all("pods", "-l", f"app.kubernetes.io/component={part},app.kubernetes.io/instance=relayrun")
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def parts_ready(self, *parts: str, seconds: float = 120) -> None:
+        for part in parts or ("operator", "api"):
+            self.kubectl(
+                "rollout", "status", f"deployment/relayrun-{part}", f"--timeout={seconds}s", seconds=seconds + 10
+            )
+
+    def leader(self) -> str:
+        """The pod of the operator that leads."""
+        holder: str = self.get("lease", "relayrun-operator")["spec"]["holderIdentity"]
+        pods = [pod["metadata"]["name"] for pod in self.pods("operator")]
+        return next(pod for pod in pods if pod in holder)
+
+    def signal(self, pod: str, signal: str, module: str) -> None:
+        """Sends a signal to a pod's process from outside of its container, where kill -9 works on process 1 too."""
+        node = self.get("pod", pod)["spec"]["nodeName"]
+        found = (
+            f'for p in /proc/[0-9]*; do if tr "\\0" "\\n" <$p/environ 2>/dev/null | grep -qx HOSTNAME={pod} &&'
+            f' tr "\\0" " " <$p/cmdline | grep -q {module}; then kill -{signal} ${{p#/proc/}} && echo sent; fi; done'
+        )
+        assert "sent" in command("docker", "exec", node, "sh", "-c", found), f"{pod} has no process of {module}"
+
+
+def agent_run(graph: str | None, agent: str = "all", *, name: str | None = None, **spec: Any) -> Object:
+    """An AgentRun; `spec` in camelCase."""
+    named = {"graph": graph} if graph else {}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AgentRun",
+        "metadata": {"name": name or f"{graph or 'run'}-{uuid.uuid4().hex[:8]}"},
+        "spec": {"agentRef": {"name": agent}, **named, **({} if "command" in spec else {"input": {}}), **spec},
+    }
+
+
+def condition(thing: Object, kind: str) -> Object:
+    """One condition of an object's status; an empty one where there is none."""
+    conditions: list[Object] = thing.get("status", {}).get("conditions", [])
+    return next((found for found in conditions if found["type"] == kind), {})
+
+
+def outcome(run: Object) -> tuple[str, str]:
+    """Phase and reason."""
+    return run["status"]["phase"], run["status"]["reason"]

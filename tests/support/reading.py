@@ -1,0 +1,100 @@
+"""A client that reads a run's events over HTTP, and comes back with its last event's id whenever it is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+
+@dataclass(frozen=True)
+class Told:
+    """One server-sent event."""
+
+    id: str
+    event: str
+    data: Any
+
+
+@dataclass
+class Reader:
+    """Reads one run's journal from the API, reconnecting until its `end`."""
+
+    url: str
+    thread: str
+    run: str
+    told: list[Told] = field(default_factory=list)
+    connections: int = 0
+
+    async def read(self) -> list[Told]:
+        """Read to the end."""
+        async with client_of(self.url) as client:
+            while not self.told or self.told[-1].event != "end":
+                try:
+                    await self._connect(client)
+                except httpx.TransportError:
+                    await asyncio.sleep(0.05)  # as browsers do
+        return self.told
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps whose updates were told, in order."""
+        updates = [told.data for told in self.told if told.event.partition("|")[0] == "updates"]
+        return [step for update in updates for step in update if not step.startswith("__")]
+
+    @property
+    def attempts(self) -> list[int]:
+        """The attempts whose beginnings were told."""
+        return [told.data["attempt"] for told in self.told if told.event == "metadata"]
+
+    async def _connect(self, client: httpx.AsyncClient) -> None:
+        headers = {"Last-Event-ID": self.told[-1].id if self.told else "-"}
+        path = f"/threads/{self.thread}/runs/{self.run}/stream"
+        self.connections += 1
+        async with client.stream("GET", path, headers=headers) as response:
+            if response.status_code >= 500:
+                await asyncio.sleep(0.05)  # the API lives, its database does not
+                return
+            response.raise_for_status()
+            async for told in events(response):
+                self.told.append(told)
+
+    def whole(self) -> None:
+        """Every event once, in order, without a gap: numbers that follow each other within each attempt."""
+        numbers = [int(told.id.partition("-")[2]) for told in self.told]
+        assert numbers == sorted(set(numbers)), "repeated, or out of order"
+        for one, other in zip(numbers, numbers[1:], strict=False):
+            assert other == one + 1 or other == (other >> 32 << 32 | 1), f"a gap between {one} and {other}"
+        assert [told.event for told in self.told].count("end") == 1
+
+
+def client_of(url: str) -> httpx.AsyncClient:
+    """A client of the API; it loads no certificates, which takes longer than most runs."""
+    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=httpx.Timeout(20, connect=5))
+
+
+async def begin(url: str, graph: str, **run: Any) -> Reader:
+    """Start a run on a thread of its own; what is returned can read it."""
+    async with client_of(url) as client:
+        thread = (await client.post("/threads", json={})).json()["thread_id"]
+        body = {"assistant_id": graph, "input": {}, "stream_mode": ["updates"], **run}
+        answer = await client.post(f"/threads/{thread}/runs", json=body)
+        assert answer.is_success, (answer.status_code, answer.text)
+        return Reader(url, thread, answer.json()["run_id"])
+
+
+async def events(response: httpx.Response) -> AsyncIterator[Told]:
+    """The events of a stream; an unfinished one, cut off in the middle, is none."""
+    fields: dict[str, str] = {}
+    async for line in response.aiter_lines():
+        if line:
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+        else:
+            if "data" in fields:
+                yield Told(fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"]))
+            fields = {}

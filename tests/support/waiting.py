@@ -1,0 +1,20 @@
+"""Waiting for a condition, with a limit: what tests do instead of sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    """Return as soon as `condition` holds; TimeoutError if it does not within the time."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the world outside sets no events
+            await asyncio.sleep(0.02)
+
+
+async def until_it_is(question: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
+    """The same for a question that has to be awaited."""
+    async with asyncio.timeout(seconds):
+        while not await question():
+            await asyncio.sleep(0.02)
