@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from relayrun_cli.commands import cancel, dev, ps, reset, show, validate
+from relayrun_cli.commands import build, cancel, dev, ps, reset, show, validate
 from relayrun_cli.errors import CliError
 
 cli = typer.Typer(
@@ -17,7 +17,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (dev, validate, ps, show, cancel, reset):
+for module in (dev, validate, build, ps, show, cancel, reset):
     module.register(cli)
 
 

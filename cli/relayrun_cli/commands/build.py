@@ -1,0 +1,88 @@
+"""`relayrun dockerfile` and `relayrun build`: an agent's image from its langgraph.json."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from relayrun_cli.errors import CliError
+from relayrun_cli.images import IGNORED, AgentImage, agent_image
+
+_CONFIG = typer.Option("--config", "-c", help="The agent's langgraph.json.")
+_BASE = typer.Option("--base-image", help="The runner's image; default: relayrun-runner of this version.")
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    cli.command("build", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(build)
+    cli.command("dockerfile")(dockerfile)
+
+
+def build(
+    context: typer.Context,
+    tag: Annotated[str, typer.Option("--tag", "-t", help="The image's name, as in docker build.")],
+    config: Annotated[Path, _CONFIG] = Path("langgraph.json"),
+    base_image: Annotated[str | None, _BASE] = None,
+    pull: Annotated[bool, typer.Option(help="Ask the registry for a newer base image first.")] = False,
+) -> None:
+    """Make an agent's image from a langgraph.json. What is not an option of ours goes to docker build.
+
+    Ends with docker's own exit code.
+    """
+    image, folder = _read(config, base_image)
+    client = _docker()
+    with tempfile.TemporaryDirectory(prefix="relayrun-build-") as made:
+        file = Path(made) / "Dockerfile"
+        file.write_text(image.dockerfile)
+        own = folder / ".dockerignore"
+        ignored = own.read_text().splitlines() if own.is_file() else []
+        file.with_name("Dockerfile.dockerignore").write_text("\n".join([*ignored, *IGNORED]) + "\n")
+        line = [client, "build", "-f", str(file), "-t", tag, *(["--pull"] if pull else []), *context.args, str(folder)]
+        ended = subprocess.run(line, env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=False)
+    raise typer.Exit(ended.returncode)
+
+
+def dockerfile(
+    save_path: Annotated[Path | None, typer.Argument(help="Where to write it; default: to standard output.")] = None,
+    config: Annotated[Path, _CONFIG] = Path("langgraph.json"),
+    base_image: Annotated[str | None, _BASE] = None,
+) -> None:
+    """Write the Dockerfile that `build` would use. Its build context is the langgraph.json's folder."""
+    image, _ = _read(config, base_image)
+    if save_path is None:
+        typer.echo(image.dockerfile, nl=False)
+    else:
+        save_path.write_text(image.dockerfile)
+
+
+def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
+    from relayrun_runner.config import load_config
+    from relayrun_runner.errors import ConfigError
+
+    try:
+        read = load_config(config)
+    except ConfigError as error:
+        raise CliError(str(error)) from error
+    image = agent_image(read, base_image, f"relayrun-runner:{version('relayrun-runner')}")
+    console = Console(stderr=True, highlight=False)
+    for warning in (*read.warnings, *image.warnings):
+        console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
+    return image, read.folder
+
+
+def _docker() -> str:
+    client = shutil.which("docker")
+    if client is None:
+        raise CliError("there is no docker on the PATH: install it, or use `relayrun dockerfile` with another builder.")
+    # Debian's client has BuildKit built in; another one on the PATH may have neither it nor buildx.
+    buildx = subprocess.run([client, "buildx", "version"], capture_output=True, check=False)
+    return client if buildx.returncode == 0 or not Path("/usr/bin/docker").exists() else "/usr/bin/docker"

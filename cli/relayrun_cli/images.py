@@ -1,0 +1,114 @@
+"""The Dockerfile of an agent's image, from its langgraph.json. Pure: no Docker, no files written.
+
+The image is the runner's with the agent's folder in /app, its dependencies installed beside the runner's own.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relayrun_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from relayrun_runner.config import Config
+
+#: The Python of the runner's image.
+PYTHON_VERSION = "3.13"
+#: What never goes into an image, beside what the folder's own .dockerignore names.
+IGNORED = (".git", ".venv", ".relayrun", ".langgraph_api", "**/__pycache__", "**/.mypy_cache", "**/.pytest_cache")
+
+_WITHOUT_MEANING = {
+    "api_version": "the runner's image decides the version",
+    "image_distro": "the runner's image decides the distribution",
+    "keep_pkg_tools": "pip stays in the image",
+    "source": "name local folders in dependencies",
+}
+_PIP = "pip --python /opt/relayrun/bin/python install --no-cache-dir --root-user-action=ignore"
+_UV = "uv pip install --python /opt/relayrun/bin/python --no-cache"
+
+
+@dataclass(frozen=True)
+class AgentImage:
+    """A Dockerfile, and what a person should know about it."""
+
+    dockerfile: str
+    warnings: list[str] = field(default_factory=list)
+
+
+def agent_image(config: Config, base_image: str | None, default_base: str) -> AgentImage:
+    """The Dockerfile for a build whose context is the config's folder. Raises CliError where there can be none."""
+    build = config.build
+    warnings = [f"{key} has no effect: {why}" for key, why in _WITHOUT_MEANING.items() if key in build]
+    base = base_image or _base(build, default_base, warnings)
+    lines = [f"FROM {base}", "USER root"]
+    if pip_config := build.get("pip_config_file"):
+        lines += [f"COPY {_quoted(pip_config)} /etc/relayrun/pip.conf", "ENV PIP_CONFIG_FILE=/etc/relayrun/pip.conf"]
+    lines += list(build.get("dockerfile_lines") or [])
+    lines += _installs(config, _installer(build))
+    lines += ["COPY --chown=10001:10001 . /app"]
+    lines += [f"RUN {_installer(build)} {folder}" for folder in _packages(config)]
+    if config.file.name != "langgraph.json":
+        lines.append(f"ENV RELAYRUN_CONFIG_PATH=/app/{config.file.name}")
+    lines += ["WORKDIR /app", "USER 10001:10001"]
+    if isinstance(config.env, str):
+        warnings.append(f"{config.env} goes into the image; in a cluster, keep secrets in the Agent's envFrom instead")
+    return AgentImage("\n".join(lines) + "\n", warnings)
+
+
+def _base(build: dict[str, Any], default: str, warnings: list[str]) -> str:
+    named = build.get("base_image")
+    if named and not str(named).startswith("langchain/"):
+        return str(named)
+    if named:
+        warnings.append(f"base_image {named} is not used: it has no runner; {default} is")
+    wanted = build.get("python_version")
+    if wanted and str(wanted) != PYTHON_VERSION:
+        raise CliError(
+            f"python_version is {wanted} and {default} has Python {PYTHON_VERSION}: build a runner image with"
+            f" --build-arg PYTHON_IMAGE=python:{wanted}-slim and name it with --base-image, or change python_version."
+        )
+    return default
+
+
+def _installer(build: dict[str, Any]) -> str:
+    return _UV if build.get("pip_installer") == "uv" else _PIP
+
+
+def _installs(config: Config, installer: str) -> list[str]:
+    """What is not the author's own code comes first: a new line of theirs does not install it again."""
+    mounts, wanted = [], []
+    for number, entry in enumerate(config.dependencies):
+        folder = _local(config, entry)
+        if folder is None:
+            wanted.append(_quoted(entry))
+        elif (file := folder / "requirements.txt").is_file():
+            target = f"/tmp/requirements-{number}.txt"  # noqa: S108 - in the image
+            source = file.relative_to(config.folder).as_posix()
+            mounts.append(f"--mount=type=bind,source={source},target={target}")
+            wanted.append(f"-r {target}")
+    return [" ".join(["RUN", *mounts, installer, *wanted])] if wanted else []
+
+
+def _packages(config: Config) -> list[str]:
+    """Local dependencies that are packages; other folders are found on the path when the runner starts."""
+    folders = [folder for entry in config.dependencies if (folder := _local(config, entry)) is not None]
+    found = [folder for folder in folders if any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))]
+    return [f"/app/{folder.relative_to(config.folder).as_posix()}" for folder in found]
+
+
+def _local(config: Config, entry: str) -> Path | None:
+    folder = (config.folder / entry).resolve()
+    if not entry.startswith(".") and not folder.is_dir():
+        return None
+    if not folder.is_relative_to(config.folder):
+        raise CliError(
+            f"dependencies: {entry!r} is outside of {config.folder}: move it below, or publish it as a package."
+        )
+    return folder
+
+
+def _quoted(text: Any) -> str:
+    return shlex.quote(str(text))
