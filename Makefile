@@ -13,18 +13,18 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup demo test check format bench clean crds images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready  ## Get uv if there is none, and everything the other targets need
 
 demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
 	@$(RUN) examples.steps.demo $(ARGS)
 
-test: setup  ## Run all tests (ARGS="-k name" for some); the cluster layer too, once there is one
-	@$(RUN) pytest $(ARGS)
+test: setup  ## Run all tests (ARGS="-k name" for some); the cluster layer too, where Docker and kind are
+	@$(RUN) pytest --ignore=tests/cluster $(ARGS)
 	@$(MAKE) cluster-layer
 
 check: setup  ## Check format, lint, types and import contracts, without changing anything
@@ -32,6 +32,8 @@ check: setup  ## Check format, lint, types and import contracts, without changin
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@.venv/bin/lint-imports
+	@if command -v helm >/dev/null; then $(UV) run --no-sync --quiet --with kubernetes-validate==1.37.0 python -m tests.charts.check; \
+	else echo "SKIPPED: the chart's lint and schemas: there is no helm on the PATH."; fi
 
 format: setup  ## Format, and fix what can be fixed
 	@$(RUN) ruff format .
@@ -44,13 +46,31 @@ clean:  ## Remove all that make, the tests and local runs have made here
 	rm -rf .venv .uv .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+crds: setup  ## Write the CRDs anew from the models, for kubectl and for the chart
+	@$(RUN) relayrun_operator.kube.crds crds charts/relayrun/files/crds
+
+images:  ## Build the images (TAG=dev)
+	@scripts/cluster.sh images
+
+cluster: images  ## A kind cluster with Relayrun and a sample agent (CLUSTER=relayrun; again at any time)
+	@scripts/cluster.sh up
+
+cluster-demo: cluster setup  ## On the cluster: apply a run, delete its pod by force, watch the run go on
+	@$(RUN) examples.steps.cluster_demo $(ARGS)
+
+cluster-down:  ## Remove the kind cluster
+	@scripts/cluster.sh down
+
 .PHONY: cluster-layer
-cluster-layer:
-	@echo
-	@echo "********************************************************************************"
-	@echo "* SKIPPED: the cluster layer. There is none yet: it comes with a later change. *"
-	@echo "********************************************************************************"
-	@if [[ "$${REQUIRE_CLUSTER:-}" == 1 ]]; then echo "REQUIRE_CLUSTER=1: a skipped layer is a failure." >&2; exit 1; fi
+cluster-layer: setup
+	@missing=; for tool in docker kind kubectl helm; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
+	if [[ -z "$$missing" ]] && ! docker info >/dev/null 2>&1; then missing=" Docker, which does not answer"; fi; \
+	if [[ -z "$$missing" || -n "$${CLUSTER_KUBECONFIG:-}" ]]; then exec $(RUN) pytest -s --durations=15 tests/cluster $(ARGS); fi; \
+	echo; \
+	echo "********************************************************************************"; \
+	echo "* SKIPPED: the cluster layer. It needs:$$missing"; \
+	echo "********************************************************************************"; \
+	if [[ "$${REQUIRE_CLUSTER:-}" == 1 ]]; then echo "REQUIRE_CLUSTER=1: a skipped layer is a failure." >&2; exit 1; fi
 
 .venv/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml) | $(UV)
 	@$(UV) sync --frozen --quiet

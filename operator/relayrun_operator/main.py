@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from relayrun_core.logs import configure_logging
 from relayrun_operator.kube.operator import Operator
@@ -19,25 +20,33 @@ def main() -> None:
     configure_logging(settings.log_level, settings.log_format)
     for noisy in ("kopf", "asyncio", "aiohttp", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    code = asyncio.run(_run(settings))
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(code)  # crash-only: nothing that still runs here has anything to save
+    asyncio.run(_run(settings))
 
 
-async def _run(settings: OperatorSettings) -> int:
+async def _run(settings: OperatorSettings) -> NoReturn:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    operator = Operator(settings)
+
+    def claim_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.set)
+
+    claim_signals()
+    operator = Operator(settings, claim_signals)
     work = asyncio.create_task(operator.run(), name="operator")
     stop = asyncio.create_task(told.wait(), name="signals")
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not work.done():
         logger.info("told to stop")
         await operator.release()
-        return 0
+        _end(0)
     error = work.exception()
     logger.critical("the operator ends, its replacement starts anew: %s", error, exc_info=error)
-    return 1
+    _end(1)
+
+
+def _end(code: int) -> NoReturn:
+    """End at once: nothing that still runs here has anything to save, and it must not renew the Lease again."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)

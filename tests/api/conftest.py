@@ -101,6 +101,6 @@ async def shared(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
 async def eventually(condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
     """What `condition` answers as soon as that is true; TimeoutError if it is not within the time."""
     async with asyncio.timeout(seconds):
-        while not (answer := await condition()):  # noqa: ASYNC110 - the world outside sets no events
+        while not (answer := await condition()):
             await asyncio.sleep(0.01)
     return answer

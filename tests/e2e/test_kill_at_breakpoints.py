@@ -18,7 +18,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("graph", "spec"), WAYS.values(), ids=WAYS)
-# The third checkpoint is the one it pauses at: the input's, a's, b's, counted from the input's own.
+# It pauses at its fourth checkpoint: two are the input's, then come a's and b's.
 @pytest.mark.parametrize(("point", "nth"), [("after-checkpoint", 4), ("before-finish", 1)])
 async def test_a_run_killed_at_a_breakpoint_waits_there_and_goes_on_when_told(
     crash: Crash, graph: str, spec: dict[str, Any], point: str, nth: int

@@ -107,3 +107,15 @@ async def test_a_run_goes_on_after_one_kill_in_each_of_its_steps(crash: Crash) -
     journal = await crash.journal(run)
     assert told(journal) == dict.fromkeys(ALL, 1)
     whole(journal, attempts=5)
+
+
+@pytest.mark.parametrize("durability", ["async", "exit"])
+async def test_a_run_that_saves_less_often_repeats_more_and_ends_the_same(crash: Crash, durability: str) -> None:
+    run = await crash.accept("line", durability=durability)
+    await crash.kill_in(run, "c")
+    ended = await crash.finish(run)
+    assert ended.reason is Reason.SUCCEEDED
+    assert crash.begun(run)[-2:] == ["c", "d"]
+    crash.nothing_repeated(run)
+    assert (await crash.thread(run)).values == {"done": ALL}
+    whole(await crash.journal(run), attempts=ended.attempt)

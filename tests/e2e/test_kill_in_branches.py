@@ -35,8 +35,7 @@ async def test_a_finished_branch_is_not_repeated_and_told_once_when_the_other_is
 async def test_a_branch_that_was_saved_just_before_the_kill_is_told_exactly_once(crash: Crash) -> None:
     run = await crash.accept("fan", stream_modes=["updates"])
     crash.hold(run, "right")
-    # The first writes are those of `start`, the second those of `left`; its update may or may not be told by then.
-    crash.bomb(run, "after-writes", nth=3)
+    crash.bomb(run, "saved-left")  # which may or may not be told by then
     runner = await crash.start(run)
     await until(lambda: not runner.alive)
     crash.let_go(run, "right")

@@ -1,5 +1,6 @@
 """Runners that were frozen and come back: another attempt has their run, and they can write nothing."""
 
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 from uuid import UUID
 
@@ -7,9 +8,8 @@ import pytest
 
 from relayrun_core.runs import Run
 from relayrun_core.states import Reason
-from signal import SIGCONT, SIGSTOP
 from tests.support.crash import Crash, whole
-from tests.support.waiting import until
+from tests.support.waiting import until, until_it_is
 
 pytestmark = pytest.mark.crash
 
@@ -22,6 +22,10 @@ TABLES = {
     "run_events": "SELECT * FROM run_events WHERE run_id = %(run)s",
     "run_attempts": "SELECT * FROM run_attempts WHERE run_id = %(run)s",
 }
+
+LOCKS = """
+SELECT count(*) AS held FROM pg_locks JOIN pg_database d ON d.oid = database
+WHERE locktype = 'advisory' AND granted AND datname = current_database()"""
 
 
 async def everything(crash: Crash, run: Run) -> dict[str, set[str]]:
@@ -91,6 +95,31 @@ async def test_a_runner_frozen_between_fence_and_commit_neither_blocks_its_succe
     whole(await crash.journal(run), attempts=ended.attempt)
 
 
+async def test_a_runner_frozen_while_its_write_waits_in_the_server_does_not_block_its_successor(crash: Crash) -> None:
+    run = await crash.accept("line")
+    crash.hold(run, "b")
+    zombie = await crash.start(run)
+    await crash.until_in(run, "b")
+    async with crash.database.connection() as conn, conn.transaction():
+        await conn.execute("LOCK TABLE checkpoint_writes IN SHARE MODE")
+        crash.let_go(run, "b")
+
+        async def writes() -> bool:
+            return await locks(crash) > 0
+
+        await until_it_is(writes)
+        zombie.signal(SIGSTOP)
+        successor = await crash.start(run, attempt=2)
+    ended = await crash.finish(run, successor)
+    assert (ended.reason, ended.attempt) == (Reason.SUCCEEDED, 2)
+    before = await everything(crash, run)
+    zombie.signal(SIGCONT)
+    await zombie.reported(run.run_id, 1, "Abandoned")
+    assert await everything(crash, run) == before
+    assert crash.begun(run) == ["a", "b", "b", "c", "d"]
+    whole(await crash.journal(run), attempts=2)
+
+
 async def test_a_zombie_takes_the_next_run_once_it_is_awake(crash: Crash) -> None:
     run = await crash.accept("line")
     crash.bomb(run, "between-fence-and-commit", nth=2, signal="SIGSTOP")
@@ -105,6 +134,5 @@ async def test_a_zombie_takes_the_next_run_once_it_is_awake(crash: Crash) -> Non
 
 
 async def locks(crash: Crash) -> int:
-    query = "SELECT count(*) AS held FROM pg_locks WHERE locktype = 'advisory' AND granted"
-    row: dict[str, Any] | None = await crash.database.fetch_one(query)
+    row: dict[str, Any] | None = await crash.database.fetch_one(LOCKS)
     return int(row["held"]) if row else 0

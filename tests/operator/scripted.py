@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from relayrun_operator.local.client import RunnerClient
 from relayrun_operator.local.processes import RunnerProcess
 from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.client import RunnerClient
 
 TOKEN = "a token of the tests"
 

@@ -31,10 +31,10 @@ from relayrun_operator.engine import (
 )
 from relayrun_operator.engine.decisions import Abandon, Cancel
 from relayrun_operator.engine.reasons import AssignReason
-from relayrun_operator.local.agenda import Agenda
 from relayrun_operator.local.apply import Applier
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.memory import Memory
 from tests.operator.scripted import ScriptedRunner
 from tests.support.runs import accept
 from tests.support.waiting import until

@@ -217,7 +217,7 @@ async def test_a_debugged_runner_is_never_given_up(tmp_path: Path, database_url:
 async def test_a_world_that_was_paused_gives_up_nobody(play: Play, mark: str):
     run_id = await play.start_run(name=mark, gate=mark)
     await play.until_traced(mark, "second")
-    time.sleep(13)  # noqa: ASYNC251 - nothing of ours runs meanwhile; the runners go on
+    time.sleep(13)  # nothing of ours runs meanwhile; the runners go on
     await asyncio.sleep(2)  # several ticks
     assert play.world.snapshot()["runners_lost"] == 0
     play.open_gate(mark)
@@ -236,6 +236,7 @@ async def test_losing_every_connection_to_the_database_loses_no_run(play: Play, 
     assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
 
 
+@pytest.mark.timeout(300)  # five starts of a runner, one after the other, on a busy machine
 async def test_a_run_that_kills_its_process_fails_alone(tmp_path: Path, database_url: str):
     async with local_world(tmp_path, database_url, runners=2, slots=10) as play:
         spec = {"backoff_limit": 1}
@@ -247,7 +248,7 @@ async def test_a_run_that_kills_its_process_fails_alone(tmp_path: Path, database
         play.open_gate("kill")
         await play.until_traced("p", "first", times=2)
         play.open_gate()
-        run = await play.until_finished(poison, seconds=60)
+        run = await play.until_finished(poison, seconds=200)
         assert (run.status, run.reason) == (RunStatus.ERROR, Reason.BACKOFF_LIMIT_EXCEEDED)
         done = [await play.until_finished(run_id) for run_id in others]
         assert {run.status for run in done} == {RunStatus.SUCCESS}

@@ -11,11 +11,11 @@ import pytest
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView, Assign, Hearing, Report, ReportState, TickClock, decide
 from relayrun_operator.engine.decisions import Abandon, Decision, Nothing
-from relayrun_operator.local.agenda import Agenda
-from relayrun_operator.local.client import RunnerClient
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.processes import RunnerProcess
 from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.world.memory import Memory
 from tests.operator.test_answers import head
 
 RUNNING, CANCELLING = ReportState.RUNNING, ReportState.CANCELLING

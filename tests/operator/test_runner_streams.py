@@ -11,13 +11,13 @@ from uuid import uuid4
 import pytest
 
 from relayrun_operator.engine import ReportState
-from relayrun_operator.local.agenda import Agenda
-from relayrun_operator.local.client import RunnerClient
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.watch import watch_runner
-from relayrun_operator.local.wire import Wire
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.memory import Memory
+from relayrun_operator.world.wire import Wire
 from tests.operator.scripted import SILENCE, TOKEN, ScriptedRunner
 from tests.operator.test_answers import head
 from tests.support.waiting import until

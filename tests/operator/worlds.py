@@ -105,7 +105,7 @@ class Play:
 
     async def until_traced(self, name: str, step: str, times: int = 1) -> list[int]:
         """The process ids of those who began this step."""
-        await until(lambda: len(self.traces(name, step)) >= times)
+        await until(lambda: len(self.traces(name, step)) >= times, seconds=60)
         return self.traces(name, step)
 
     def traces(self, name: str, step: str) -> list[int]:

@@ -92,7 +92,7 @@ class RunnerProcess:
 
     async def wait_exit(self, *, seconds: float = 20.0) -> int:
         async with asyncio.timeout(seconds):
-            while (code := self.process.poll()) is None:  # noqa: ASYNC110 - another process sets no event
+            while (code := self.process.poll()) is None:
                 await asyncio.sleep(0.02)
             return code
 
@@ -155,7 +155,7 @@ async def runner_process(
         env["RELAYRUN_PARENT_FD"] = str(child_end)
     with log_file.open("wb") as log:
         command = [sys.executable, "-P", "-m", "relayrun_runner"]
-        process = subprocess.Popen(  # noqa: ASYNC220
+        process = subprocess.Popen(
             command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=[child_end]
         )
     os.close(child_end)

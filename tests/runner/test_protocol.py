@@ -135,7 +135,7 @@ async def test_a_newer_attempt_on_the_same_runner_takes_over_from_the_older(
     await shared_runner.put(run_id, 1)
     told = "SELECT count(*) AS n FROM run_events WHERE run_id = %s AND event = 'values'"
     async with asyncio.timeout(10):
-        while (await shared_database.fetch_one(told, (run_id,)) or {})["n"] < 2:  # noqa: ASYNC110
+        while (await shared_database.fetch_one(told, (run_id,)) or {})["n"] < 2:
             await asyncio.sleep(0.02)
 
     async def becomes(wanted: dict[int, str]) -> None:

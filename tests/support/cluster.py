@@ -103,6 +103,11 @@ class Cluster:
             raise AssertionError(f"{error}\n{json.dumps(self.get('ar', name).get('status'), indent=1)}") from error
         return self.get("ar", name)
 
+    def status(self, name: str) -> Object:
+        """The AgentRun's status; empty before its first."""
+        status: Object = self.get("ar", name).get("status", {})
+        return status
+
     def running(self, name: str, seconds: float = 60) -> Object:
         """The AgentRun once a runner executes it."""
         found: Object = wait_until(
@@ -177,6 +182,11 @@ class Cluster:
             f' tr "\\0" " " <$p/cmdline | grep -q {module}; then kill -{signal} ${{p#/proc/}} && echo sent; fi; done'
         )
         assert "sent" in command("docker", "exec", node, "sh", "-c", found), f"{pod} has no process of {module}"
+
+
+def unique(name: str) -> str:
+    """A name that no test has used, also on a cluster that was kept."""
+    return f"{name}-{uuid.uuid4().hex[:8]}"
 
 
 def agent_run(graph: str | None, agent: str = "all", *, name: str | None = None, **spec: Any) -> Object:

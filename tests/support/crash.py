@@ -24,7 +24,6 @@ from tests.support.waiting import until
 from tests.support.witness import Note, nothing_repeated, read_notes, steps_begun
 
 _PLACINGS = 8
-_ENDS = ("Finished", "Drained", "Abandoned")
 
 
 class Crash:
@@ -76,8 +75,7 @@ class Crash:
             if runner is None:
                 runner = await self.take()
                 attempt = await self._place(run, runner, attempt + 1)
-            key, here = (str(run.run_id), attempt), runner
-            await until(lambda: not here.alive or here.reports.get(key) in _ENDS)
+            await runner.until_done_with(run.run_id, attempt)
             now = await self.read(run)
             if now.status.finished:
                 return now

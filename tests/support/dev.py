@@ -21,7 +21,7 @@ from tests.support.postgres import scratch_folder
 from tests.support.runner import AGENTS, free_port
 from tests.support.waiting import until, until_it_is
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 _STOP_SECONDS = 30
 
 
@@ -58,7 +58,7 @@ class Dev:
         await until(self._is_ready, seconds=_START_SECONDS)
 
     def kill(self) -> None:
-        """kill -9 of dev alone: what it started has to notice by itself."""
+        """Kill -9 of dev alone: what it started has to notice by itself."""
         self.process.kill()
         self.process.wait(_STOP_SECONDS)
 

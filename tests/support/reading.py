@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Reader:
         """Every event once, in order, without a gap: numbers that follow each other within each attempt."""
         numbers = [int(told.id.partition("-")[2]) for told in self.told]
         assert numbers == sorted(set(numbers)), "repeated, or out of order"
-        for one, other in zip(numbers, numbers[1:], strict=False):
+        for one, other in itertools.pairwise(numbers):
             assert other == one + 1 or other == (other >> 32 << 32 | 1), f"a gap between {one} and {other}"
         assert [told.event for told in self.told].count("end") == 1
 

@@ -24,6 +24,7 @@ from tests.support.waiting import until
 TOKEN = "for-tests"
 AGENTS = Path(__file__).resolve().parent.parent / "data" / "agents"
 _END_SECONDS = 10
+_ENDS = ("Finished", "Drained", "Abandoned")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Runner:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
+        """Kill -9, and wait until it is gone."""
         self._process.kill()
         self._process.wait(_END_SECONDS)
 
@@ -136,6 +137,11 @@ class Runner:
         key = (str(run_id), attempt)
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(lambda: self.reports.get(key) == state)
+
+    async def until_done_with(self, run_id: UUID, attempt: int) -> None:
+        """Wait until the attempt has ended here in some way, or the process has."""
+        key = (str(run_id), attempt)
+        await until(lambda: not self.alive or self.reports.get(key) in _ENDS)
 
     async def _until_ready(self) -> None:
         async with asyncio.timeout(60):

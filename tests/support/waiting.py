@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
     """Return as soon as `condition` holds; TimeoutError if it does not within the time."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the world outside sets no events
+        while not condition():
             await asyncio.sleep(0.02)
 
 

@@ -47,9 +47,9 @@ async def healthz() -> Response:
 @router.get("/readyz")
 async def readyz(services: Given) -> Response:
     """Whether requests can be served."""
-    if await services.status.database_answers():
+    if (why := await services.status.why_unready()) is None:
         return Json({"status": "ok"})
-    problem = Problem(503, "database_away", "The database does not answer: try again in a moment.")
+    problem = Problem(503, "database_away", why)
     return Response(Json(problem.body()).body, 503, {"Retry-After": "1"}, "application/problem+json")
 
 

@@ -1,5 +1,6 @@
 """Graphs and their default assistants, as runners have registered them. Kept for a few seconds."""
 
+import asyncio
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class GraphCatalog:
         self._default_graph = default_graph
         self._assistants: dict[str, Assistant] = {}
         self._read_at = -_FRESH_SECONDS
+        self._reading = asyncio.Lock()
 
     async def all(self) -> list[Assistant]:
         """Every graph's default assistant, each once."""
@@ -84,11 +86,13 @@ class GraphCatalog:
         return f"use one of {', '.join(names)}."
 
     async def _refresh(self, older_than_seconds: float) -> None:
-        now = time.monotonic()
-        if now - self._read_at < older_than_seconds:
-            return
-        self._read_at = now
-        self._assistants = _by_every_name(await list_graphs(self._database))
+        # One reads, and whoever comes meanwhile waits: before the first reading nothing is known of any graph.
+        async with self._reading:
+            now = time.monotonic()
+            if now - self._read_at < older_than_seconds:
+                return
+            self._assistants = _by_every_name(await list_graphs(self._database))
+            self._read_at = now
 
 
 def _by_every_name(rows: list[GraphRow]) -> dict[str, Assistant]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from relayrun_api.services.runners import Runners
 from relayrun_core.database import Database
+from relayrun_core.errors import SchemaTooOld
+from relayrun_core.migrate import require_schema
 from relayrun_core.store.load import AgentLoad, load_by_agent, vector_version
 
 _LIMIT_SECONDS = 2.0
@@ -85,6 +87,7 @@ class StatusService:
         self._runners = runners
         self._version = version
         self._local = local
+        self._schema_seen = False
 
     async def status(self) -> Status:
         """Every part's state, in at most a few seconds."""
@@ -99,6 +102,18 @@ class StatusService:
             "runners": self._runners_check(),
         }
         return Status(checks, load, self._version)
+
+    async def why_unready(self) -> str | None:
+        """Why requests cannot be served, as a sentence; None when they can."""
+        if not await self.database_answers():
+            return "The database does not answer: try again in a moment."
+        if not self._schema_seen:
+            try:
+                await require_schema(self._database.url)
+            except SchemaTooOld as error:
+                return f"{error}."
+            self._schema_seen = True
+        return None
 
     async def database_answers(self) -> bool:
         """Whether the database answers within two seconds."""

@@ -34,7 +34,12 @@ def owned(agent: dict[str, Any], account: dict[str, Any]) -> dict[str, Any]:
     return {**agent, "metadata": {**agent["metadata"], "ownerReferences": [owner]}}
 
 
-def apply(server: httpx.Client, agent: dict[str, Any], patience_seconds: float = _PATIENCE_SECONDS) -> httpx.Response:
+def apply(
+    server: httpx.Client,
+    agent: dict[str, Any],
+    patience_seconds: float = _PATIENCE_SECONDS,
+    again_seconds: float = _AGAIN_SECONDS,
+) -> httpx.Response:
     """Server-side apply; while the kind is not served yet, again and again. The last answer is returned."""
     give_up_at = time.monotonic() + patience_seconds
     while True:
@@ -46,7 +51,7 @@ def apply(server: httpx.Client, agent: dict[str, Any], patience_seconds: float =
         )
         if answer.status_code != httpx.codes.NOT_FOUND or time.monotonic() > give_up_at:
             return answer
-        time.sleep(_AGAIN_SECONDS)  # back-off between two tries
+        time.sleep(again_seconds)  # back-off between two tries
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.kube.writer import StatusWriter
-from relayrun_operator.local.memory import Memory
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 

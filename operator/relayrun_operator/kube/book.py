@@ -121,7 +121,9 @@ class RunBook:
         self._metrics.run_ended(record.agent, reason.status.value)
         unusual = reason not in (Reason.SUCCEEDED, Reason.WAITING_FOR_INPUT, Reason.CANCELLED)
         self._events.post(about_run(record), reason.value, message, unusual=unusual)
-        if not record.gone:
+        if record.gone:
+            self.forget(record)
+        else:
             self._writer.touch(RunTarget(record), at_once=True)
 
     def refuse(self, record: RunRecord, message: str) -> None:

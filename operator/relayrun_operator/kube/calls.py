@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
 from typing import Any
 
 from relayrun_core.states import RunStatus
@@ -10,15 +10,16 @@ from relayrun_operator.engine import Assign, Finish, RunView
 from relayrun_operator.kube import names
 from relayrun_operator.kube.book import RunBook
 from relayrun_operator.kube.client import KubeClient
-from relayrun_operator.kube.errors import KubeError
+from relayrun_operator.kube.errors import KubeError, NotLeading
 from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.manifests import run_owner
+from relayrun_operator.kube.reasons import NOT_IN_DATABASE
 from relayrun_operator.kube.records import AgentRecord, RunRecord, creation_of
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.local.calls import LATER_SECONDS, RunnerCalls
-from relayrun_operator.local.client import Accepted, AlreadyFinished, Answer, Refused
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.memory import Memory
+from relayrun_operator.world.calls import LATER_SECONDS, RunnerCalls
+from relayrun_operator.world.client import Accepted, AlreadyFinished, Answer, Refused
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -30,14 +31,13 @@ class KubeCalls(RunnerCalls[PodRunner]):
         self,
         tasks: asyncio.TaskGroup,
         memory: Memory[PodRunner],
-        hint: Callable[[str], None],
         *,
         client: KubeClient,
         lease: Lease,
         book: RunBook,
         agents: dict[str, AgentRecord],
     ) -> None:
-        super().__init__(tasks, memory, hint)
+        super().__init__(tasks, memory, lambda _: None)  # there are no rows to read
         self._client = client
         self._lease = lease
         self._book = book
@@ -55,7 +55,7 @@ class KubeCalls(RunnerCalls[PodRunner]):
         if agent.spec.isolation == "Pod" and not await self._own(runner, record):
             return Refused("Full", {})
         create = creation_of(record, record.spec, agent.spec) if record.inline else None
-        self._lease.check()
+        self._check()
         answer = await runner.client.assign(
             run.run_id,
             decision.attempt,
@@ -66,7 +66,9 @@ class KubeCalls(RunnerCalls[PodRunner]):
         )
         self._learn(run, runner, decision.attempt, answer)
         if isinstance(answer, Refused) and answer.reason == "ThreadBusy":
-            await self._make_way(run, record, runner, str(answer.detail.get("by")))
+            await self._end_there_too(runner, str(answer.detail.get("by")))
+        if isinstance(answer, Refused) and answer.reason == "NotFound":
+            return Refused("Invalid", {"message": NOT_IN_DATABASE.format(run=run.run_id)})
         return answer
 
     def _learn(self, run: RunView, runner: PodRunner, attempt: int, answer: Answer) -> None:
@@ -75,19 +77,25 @@ class KubeCalls(RunnerCalls[PodRunner]):
                 self._book.runs(run.run_id, runner.name, attempt, detail)
             case AlreadyFinished(detail=detail):
                 self._book.ended(run.run_id, int(detail.get("attempt") or attempt), detail)
-            case Refused(reason="Invalid" | "UnknownGraph"):
-                pass  # becomes a Finish
             case Refused():
-                pass  # decided about again
+                pass  # decided about again, or finished as invalid
 
-    async def _make_way(self, run: RunView, record: RunRecord, runner: PodRunner, other: str) -> None:
-        """The database has another run of the thread first: one that we know to be over ends there, too."""
+    async def _end_there_too(self, runner: PodRunner, other: str) -> None:
+        """The database has another run of the thread first, whose AgentRun says that it has ended."""
         reason = self._book.finished_reason(other)
         if reason is not None:
-            self._lease.check()
             await runner.client.finish(other, reason.value, "its AgentRun had ended before")
-        elif record.spec is not None and record.spec.multitask_strategy in ("Interrupt", "Rollback"):
-            self._hint(run.run_id)
+
+    def _behind(self, run: RunView, other: str) -> dict[str, Any]:
+        """The order of a thread's runs is the database's: ours follows it."""
+        known = self._memory.put_behind(run.run_id, other)
+        return {"not_before": time.time() + (0.0 if known else LATER_SECONDS)}
+
+    def _check(self) -> None:
+        try:
+            self._lease.check()
+        except NotLeading as error:
+            raise RunnerUnreachable(f"no runner is told anything now: {error}") from error
 
     async def _own(self, runner: PodRunner, record: RunRecord) -> bool:
         """With `Pod` isolation the pod goes with its AgentRun; a pod that has changed meanwhile is not for us."""
@@ -115,7 +123,7 @@ class KubeCalls(RunnerCalls[PodRunner]):
         detail: dict[str, Any] | None = None
         if runner is not None:
             try:
-                self._lease.check()
+                self._check()
                 detail = await runner.client.finish(run.run_id, decision.reason.value, decision.message)
             except RunnerUnreachable as error:
                 logger.info("%s", error, extra={"run": run.run_id})
@@ -126,8 +134,6 @@ class KubeCalls(RunnerCalls[PodRunner]):
         attempt = int(ended.get("attempt") or run.attempt)
         self._book.ended(run.run_id, run.attempt, ended)
         self._memory.end(run.run_id, status, max(attempt, run.attempt + 1))
-        if record is not None and record.gone:
-            self._book.forget(record)
 
     def _any_runner(self, agent: str) -> PodRunner | None:
         able = [r for r in self._memory.runners.values() if r.agent == agent and r.holder is not None and not r.gone]

@@ -29,7 +29,7 @@ from relayrun_operator.kube.calls import KubeCalls
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.local.memory import Memory
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 

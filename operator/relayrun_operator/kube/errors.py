@@ -28,5 +28,8 @@ class KubeError(RelayrunError):
         return self.status in (400, 403, 422)
 
 
-class NotLeading(RelayrunError):
+class NotLeading(KubeError):
     """This replica's Lease has run out: it must not tell runners or objects anything."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "NotLeading", "this replica's Lease has run out")

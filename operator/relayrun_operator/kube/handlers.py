@@ -1,5 +1,7 @@
 """kopf: its watches, with reconnects, and handlers of a few lines. No finalizers, no annotations, nothing written."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import kopf
@@ -16,17 +18,20 @@ _SILENCE_SECONDS = 75.0
 _CONNECT_SECONDS = 5.0
 
 
-async def watch(observer: Observer, namespaces: list[str]) -> None:
-    """Tell the observer of every change, until cancelled."""
+async def watch(observer: Observer, namespaces: list[str], claim_signals: Callable[[], None]) -> None:
+    """Tell the observer of every change, until cancelled. kopf takes SIGTERM for itself, which is claimed back."""
+    others = asyncio.all_tasks()
     registry = kopf.OperatorRegistry()
     _register(registry, observer)
-    await kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=_settings(),
         namespaces=namespaces,
         standalone=True,
         identity=cast("Any", names.MANAGER),  # else it looks for the user's name, which a bare uid has not
     )
+    claim_signals()
+    await kopf.run_tasks(tasks, ignored=others)
 
 
 def _register(registry: kopf.OperatorRegistry, observer: Observer) -> None:

@@ -41,6 +41,7 @@ class Lease:
         self._object: dict[str, Any] = {}
         self._moved_at = float("-inf")
         self._held_until = float("-inf")
+        self._released = False
 
     @property
     def held(self) -> bool:
@@ -50,25 +51,32 @@ class Lease:
     def check(self) -> None:
         """Raise NotLeading unless this replica leads: call it before anything that a leader alone may do."""
         if not self.held:
-            raise NotLeading("this replica's Lease has run out")
+            raise NotLeading
 
     async def acquire(self) -> None:
         """Return once this replica leads."""
-        while not await self._try():
+        while True:
+            if await self._try():
+                break
             await asyncio.sleep(_LOOK_SECONDS)  # between two looks at somebody else's Lease
         logger.info("this replica leads: %s", self._identity)
 
     async def keep(self, lost: Callable[[], None]) -> None:
-        """Renew until cancelled; `lost` is called when that did not succeed in time, or another replica leads."""
-        while self.held:
+        """Renew until cancelled; `lost` is called when that did not succeed in time, or another replica leads.
+
+        After a pause of this process the Lease has run out; if nobody took it meanwhile, it is simply renewed.
+        """
+        while True:
             await asyncio.sleep(_RENEW_SECONDS)  # the Lease's own rhythm
-            await self._try()
-        lost()
+            if not await self._try():
+                lost()
+                return
 
     async def release(self) -> None:
         """Let a standby take over at once."""
         if not self.held:
             return
+        self._released = True
         self._held_until = float("-inf")
         try:
             await self._write({**self._object["spec"], "holderIdentity": ""})
@@ -77,6 +85,8 @@ class Lease:
 
     async def _try(self) -> bool:
         """Look, and take or renew if that is allowed; whether this replica leads now."""
+        if self._released:
+            return False
         asked_at = time.monotonic()
         try:
             await self._look()

@@ -110,7 +110,7 @@ def _template(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Obj
         "spec": {
             "automountServiceAccountToken": bool(_given(spec.pod_template, "serviceAccountName")),
             "enableServiceLinks": False,
-            "restartPolicy": "Never" if spec.isolation == "Pod" else "Always",
+            "restartPolicy": "Always",
             "terminationGracePeriodSeconds": _GRACE_SECONDS,
             "securityContext": {
                 "runAsNonRoot": True,
@@ -152,11 +152,12 @@ def _container(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Ob
         {"name": "RELAYRUN_SLOTS", "value": str(spec.slots)},
         _from_secret("RELAYRUN_TOKEN", token_secret, names.TOKEN_KEY),
     ]
-    given = [variable.model_dump() for variable in spec.env]
+    taken = {variable["name"] for variable in ours}
+    given = [variable.model_dump() for variable in spec.env if variable.name not in taken]
     return {
         "name": names.CONTAINER,
         "image": spec.image,
-        "env": merge(given, ours, "env"),
+        "env": [*given, *ours],
         "envFrom": list(spec.env_from),
         "ports": [{"name": names.PORT_NAME, "containerPort": names.PORT}],
         "resources": {"requests": dict(_REQUESTS)},

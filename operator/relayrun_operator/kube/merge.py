@@ -1,4 +1,4 @@
-"""Strategic merge, as far as pod templates need it: maps are merged, lists by the key that names their entries. Pure."""
+"""Strategic merge, as far as pod templates need it: maps are merged, lists by what names their entries. Pure."""
 
 from typing import Any
 

@@ -10,13 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from relayrun_core.kinds import AgentRunSpec
+from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agents import AgentDesk
 from relayrun_operator.kube.book import RunBook, saw
+from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
 from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, key_of, owner_run
-from relayrun_operator.local.client import RunnerClient
-from relayrun_operator.local.memory import Memory
+from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -174,7 +177,23 @@ class Observer:
             agent = self._desk.agents.get(record.agent)
             head = head_of(record, record.spec, agent.spec if agent else None, order)
             self._memory.see_row(head)
+            self._apply_strategy(record, record.spec)
         return record
+
+    def _apply_strategy(self, record: RunRecord, spec: AgentRunSpec) -> None:
+        """What becomes of a run from kubectl and of those before it; the API's own were accepted by the database."""
+        run = self._memory.runs.get(record.run_id)
+        if not record.inline or record.facts.attempts or run is None or spec.multitask_strategy == "Enqueue":
+            return
+        older = [self._memory.runs[other] for other in self._memory.siblings(record.run_id)]
+        older = [other for other in older if other.order < run.order]
+        if spec.multitask_strategy == "Reject":
+            if older:
+                self._memory.end(record.run_id, Reason.INVALID_RUN.status, 0)
+                self._book.refuse(record, REJECTED)
+            return
+        for other in older:
+            self._memory.see_wish(other.run_id, cancel=CancelAction(spec.multitask_strategy.lower()))
 
     def _new_runner(self, body: Body) -> PodRunner:
         metadata = body["metadata"]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import NotLeading
@@ -22,8 +23,9 @@ _SILENT_SECONDS = 200.0
 class Operator:
     """A replica of the operator."""
 
-    def __init__(self, settings: OperatorSettings) -> None:
+    def __init__(self, settings: OperatorSettings, claim_signals: Callable[[], None]) -> None:
         self._settings = settings
+        self._claim_signals = claim_signals
         self._metrics = OperatorMetrics()
         self._world: KubeWorld | None = None
         self._lease: Lease | None = None
@@ -42,7 +44,7 @@ class Operator:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(lease.keep(_give_up), name="lease")
                 token = await ensure_token(client, settings.runner_token_secret, settings.namespaces)
-                self._world = KubeWorld(settings, client, lease, self._metrics, token)
+                self._world = KubeWorld(settings, client, lease, self._metrics, token, self._claim_signals)
                 tasks.create_task(self._world.run(), name="world")
 
     async def release(self) -> None:
@@ -56,4 +58,4 @@ class Operator:
 
 
 def _give_up() -> None:
-    raise NotLeading("this replica's Lease has run out: another one leads, or the API server was away for too long")
+    raise NotLeading

@@ -16,7 +16,7 @@ from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.manifests import runner_pod, runner_service
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.local.memory import Memory
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 

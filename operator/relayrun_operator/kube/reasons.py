@@ -44,7 +44,9 @@ ENDED = {
     Reason.CANCELLED: "the run was cancelled",
 }
 
-RUNNERS_READY = "{ready} of {wanted} runners are ready"
+RUNNERS_READY = "runners ready: {ready}, wanted: {wanted}"
+NOT_IN_DATABASE = "run {run} is not in the database: only the API makes AgentRuns with a runId"
+REJECTED = "the thread has an unfinished run, and multitaskStrategy is Reject"
 NO_RUNNERS_WANTED = "no runner is wanted now: the first run starts one"
-PROGRESSING = "{ready} of {wanted} runners are ready, the others start"
+PROGRESSING = "runners ready: {ready}, wanted: {wanted}; the others start"
 SUSPENDED = "suspended: nothing new is assigned"

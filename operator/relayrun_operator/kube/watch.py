@@ -6,15 +6,16 @@
 """
 
 import asyncio
+import errno
 import logging
 import time
 from typing import Any, Protocol
 
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.local.client import Readiness
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.memory import Memory
-from relayrun_operator.local.watch import hear
+from relayrun_operator.world.client import Readiness
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.hearing import hear
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -48,7 +49,8 @@ async def _wait_until_ready(runner: PodRunner, listener: Listener) -> None:
     pause = _READY_POLL_SECONDS
     while True:
         readiness = await runner.client.readiness()
-        if readiness is not None and readiness.ready:
+        # A runner that drains is never ready again, and may still execute runs that a new leader has to adopt.
+        if readiness is not None and (readiness.ready or runner.draining):
             return
         _note_troubles(runner, readiness, listener)
         await asyncio.sleep(pause)  # there is nothing to wait for but its answer
@@ -75,10 +77,11 @@ async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], liste
             logger.debug("%s", error)
             # Nobody listens there any more, although the node answers: the process has died. Twice, because a
             # listener's queue may be full for a moment.
-            refused += isinstance(error.__cause__, ConnectionRefusedError)
+            refused += getattr(error.__cause__, "errno", None) == errno.ECONNREFUSED
         tries += 1
         await asyncio.sleep(_RECONNECT_SECONDS[min(tries, len(_RECONNECT_SECONDS)) - 1])  # the back-off itself
-    logger.warning("runner %s does not listen any more: its process has ended", runner.name)
+    level = logging.INFO if runner.draining else logging.WARNING
+    logger.log(level, "runner %s does not listen any more: its process has ended", runner.name)
     lose_process(runner, memory)
     listener.on_runner(runner)
 

@@ -11,10 +11,10 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from relayrun_core.states import CancelAction
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agents import AgentDesk
 from relayrun_operator.kube.book import RunBook
@@ -32,10 +32,10 @@ from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.runner import PodRunner, has_ended, key_of
 from relayrun_operator.kube.watch import watch_pod
 from relayrun_operator.kube.writer import StatusWriter
-from relayrun_operator.local.agenda import Agenda
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.settings import OperatorSettings
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -53,13 +53,20 @@ class KubeWorld:
     """Everything a leader does. `run` it in a task."""
 
     def __init__(
-        self, settings: OperatorSettings, client: KubeClient, lease: Lease, metrics: OperatorMetrics, token: str
+        self,
+        settings: OperatorSettings,
+        client: KubeClient,
+        lease: Lease,
+        metrics: OperatorMetrics,
+        token: str,
+        claim_signals: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._client = client
         self._lease = lease
         self._metrics = metrics
         self._token = token
+        self._claim_signals = claim_signals
         self._wake = asyncio.Event()
         self._memory = Memory[PodRunner](Agenda(self._wake.set), time.monotonic)
         self._streams: dict[str, asyncio.Task[None]] = {}
@@ -85,7 +92,9 @@ class KubeWorld:
             await self._list_all()
             await self._hear_runners()
             self._settled = True
-            self._tasks.create_task(watch(self._observer, self._settings.namespaces), name="watches")
+            self._tasks.create_task(
+                watch(self._observer, self._settings.namespaces, self._claim_signals), name="watches"
+            )
             self._tasks.create_task(self._relist_forever(), name="relist")
             self._tasks.create_task(
                 clean_forever(self._client, self._lease, self._book, self._desk.agents), name="cleaning"
@@ -98,19 +107,17 @@ class KubeWorld:
         run_id, attempt, state = entry["run_id"], int(entry["attempt"]), entry["state"]
         if state == "Finished":
             self._book.ended(run_id, attempt, entry, runner.name)
-            record = self._book.by_run.get(run_id)
-            if record is not None and record.gone:
-                self._book.forget(record)
         elif state in ("Running", "Cancelling"):
             self._book.runs(run_id, runner.name, attempt, entry)
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
-        """A runner executes a run that has no AgentRun: it was deleted while nobody led. It is cancelled."""
-        if run_id in self._book.by_run or self._memory.ended_lately(run_id):
+        """A runner executes a run whose AgentRun is gone, or says that it ended, while nobody led: it is cancelled."""
+        record = self._book.by_run.get(run_id)
+        if record is not None and not record.finished:
             return
         report = runner.reports.get(run_id)
         if report is not None and report.state.holds:
-            logger.info("run %s has no AgentRun any more: it is cancelled", run_id)
+            logger.info("run %s has no unfinished AgentRun any more: it is cancelled", run_id)
             self._tasks.create_task(self._cancel_unknown(runner, run_id, report.attempt), name=f"cancel {run_id}")
 
     def on_runner(self, runner: PodRunner) -> None:
@@ -149,7 +156,6 @@ class KubeWorld:
         calls = KubeCalls(
             tasks,
             self._memory,
-            self._hint,
             client=client,
             lease=lease,
             book=self._book,
@@ -190,7 +196,7 @@ class KubeWorld:
         """Ask the runners first: what they execute is adopted, and not given out again."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
-                while any(runner.holder is None and _is_ready(runner) for runner in self._memory.runners.values()):
+                while any(runner.holder is None and _may_execute(runner) for runner in self._memory.runners.values()):
                     self._heard.clear()
                     await self._heard.wait()
 
@@ -211,22 +217,6 @@ class KubeWorld:
         self._wake.set()
         self._adjust_soon()
 
-    def _hint(self, run_id: str) -> None:
-        """An answer contradicted what is known: with a strategy that makes way, the others of the thread end."""
-        record = self._book.by_run.get(run_id)
-        if record is None or record.spec is None:
-            return
-        action = {"Interrupt": "interrupt", "Rollback": "rollback"}.get(record.spec.multitask_strategy)
-        if action is not None and record.inline:
-            self._make_way(run_id, action)
-
-    def _make_way(self, run_id: str, action: str) -> None:
-        run = self._memory.runs.get(run_id)
-        for other in self._memory.siblings(run_id):
-            view = self._memory.runs.get(other)
-            if run is not None and view is not None and view.order < run.order:
-                self._memory.see_wish(other, cancel=CancelAction(action))
-
     def _adjust_soon(self) -> None:
         if self._adjusting is None and self._settled:
             self._adjusting = asyncio.get_running_loop().call_later(_POOL_LATER_SECONDS, self._adjust_now)
@@ -241,7 +231,7 @@ class KubeWorld:
             self._desk.refresh(lost)
 
     async def _cancel_unknown(self, runner: PodRunner, run_id: str, attempt: int) -> None:
-        with suppress(RunnerUnreachable):
+        with suppress(RunnerUnreachable, KubeError):
             self._lease.check()
             await runner.client.stop(run_id, attempt, "interrupt")
 
@@ -277,6 +267,8 @@ class KubeWorld:
             self._observer.see_agent(body)
 
 
-def _is_ready(runner: PodRunner) -> bool:
+def _may_execute(runner: PodRunner) -> bool:
+    if runner.draining:
+        return bool(runner.ip)
     conditions = (runner.pod.get("status") or {}).get("conditions") or ()
     return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)

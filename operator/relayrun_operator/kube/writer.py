@@ -81,8 +81,9 @@ class StatusWriter:
             # Only now: whatever changed while this waited for room goes with it.
             self._again.pop(target.path, None)
             wanted = target.wanted()
-            if wanted is not None and self._lease.held:
-                failed = not await self._patch(target, *wanted)
+            if wanted is not None:
+                # A Lease that was late for a moment may be held again: what was not written then is written later.
+                failed = not (self._lease.held and await self._patch(target, *wanted))
         self._under_way.discard(target.path)
         again = self._again.pop(target.path, None)
         if again is not None or failed:

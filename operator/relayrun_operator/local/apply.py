@@ -15,9 +15,9 @@ from relayrun_core.errors import RunFinished, RunNotFound
 from relayrun_core.runs import Outcome
 from relayrun_core.store.finish import finish_from_outside
 from relayrun_operator.engine import Finish, RunView
-from relayrun_operator.local.calls import LATER_SECONDS, RunnerCalls
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.calls import LATER_SECONDS, RunnerCalls
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.local")
 

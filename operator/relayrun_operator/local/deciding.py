@@ -24,9 +24,9 @@ from relayrun_operator.engine import (
 from relayrun_operator.engine.clock import TICK_SECONDS
 from relayrun_operator.engine.reasons import WaitReason
 from relayrun_operator.local.apply import Applier
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.pool import LocalPool
 from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.local")
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from relayrun_operator.engine import AgentView, Demand, decide_pool
-from relayrun_operator.local.client import RunnerClient
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.processes import RunnerProcess, free_port
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_operator.local.watch import watch_runner
+from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.local")
 

@@ -11,8 +11,8 @@ from relayrun_core.database import Database, is_transient
 from relayrun_core.listen import Listener
 from relayrun_core.store.notify import RUNS_CHANNEL
 from relayrun_core.store.queue import heads_of, unfinished_heads
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.local")
 

@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.memory import Memory, R
-from relayrun_operator.local.runner import LocalRunner, Runner, parse_report
+from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.hearing import hear
+from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.local")
 
@@ -57,50 +57,3 @@ async def _wait_until_ready(runner: LocalRunner, pool_changed: Callable[[], None
             runner.troubles = troubles
             pool_changed()
         await asyncio.sleep(_READY_POLL_SECONDS)  # there is nothing to wait for but its answer
-
-
-def hear(
-    line: dict[str, Any],
-    opened_at: float,
-    runner: Runner,
-    memory: Memory[R],
-    hint: Callable[[str], None],
-    pool_changed: Callable[[], None],
-) -> None:
-    """Merge one line of a runner's stream, which was opened at `opened_at` (monotonic)."""
-    runner.last_heard = time.monotonic()
-    match line.get("type"):
-        case "run":
-            run_id, report, status = parse_report(line)
-            if not memory.see_report(runner, run_id, report, status):
-                hint(run_id)
-        case "heartbeat":
-            _hear_heartbeat(line, runner, memory)
-        case "list":
-            _introduce(line, runner)
-            for run_id in memory.see_list(runner, map(parse_report, line["runs"]), opened_at):
-                hint(run_id)
-            pool_changed()
-        case unknown:
-            logger.debug("runner %s says %r, which means nothing here", runner.name, unknown)
-
-
-def _introduce(line: dict[str, Any], runner: Runner) -> None:
-    runner.holder = str(line["holder"])
-    runner.slots = int(line["slots"])
-    runner.graphs = frozenset(line.get("graphs", ()))
-    runner.draining = runner.draining or bool(line.get("draining"))
-    runner.lag_ms = float(line.get("lag_ms") or 0.0)
-    runner.troubles = ()
-    runner.ready = True
-    runner.full = False
-    runner.changed(runner.last_heard)
-
-
-def _hear_heartbeat(line: dict[str, Any], runner: Runner, memory: Memory[R]) -> None:
-    runner.lag_ms = float(line.get("lag_ms") or 0.0)
-    draining = runner.draining or bool(line.get("draining"))
-    if draining != runner.draining or runner.full:
-        runner.draining, runner.full = draining, False
-        runner.changed(runner.last_heard)
-    memory.agenda.make_room()

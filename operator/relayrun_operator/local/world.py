@@ -13,15 +13,15 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from relayrun_core.database import Database
-from relayrun_operator.local.agenda import Agenda
 from relayrun_operator.local.apply import Applier
 from relayrun_operator.local.deciding import Decider
 from relayrun_operator.local.listing import Listing
-from relayrun_operator.local.memory import Memory
 from relayrun_operator.local.pool import LocalPool
 from relayrun_operator.local.rows import RowWatch
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.memory import Memory
 
 #: After a death the runs go first: starting a process keeps both the loop and the processor busy.
 _POOL_LATER_SECONDS = 0.02

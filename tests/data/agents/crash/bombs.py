@@ -1,7 +1,8 @@
 """Bombs inside of the runner, laid by an agent: its code is loaded where the runner's own code runs.
 
-`before-claim after-claim before-checkpoint after-checkpoint after-inner-checkpoint after-writes between-fence-and-commit
-before-finish after-finish`, and `broken-finish`, at which the runner's own code raises. What was saved is noted as well: `tried`, `saved` (a task's writes), `checkpoint`.
+The points are before-claim, after-claim, before-checkpoint, after-checkpoint, after-inner-checkpoint, after-writes,
+saved-<step>, between-fence-and-commit, before-finish and after-finish; at broken-finish the runner's own code raises.
+What was saved is noted as well: `tried`, `saved` (a task's writes), `checkpoint`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from witness import STEPS, armed, note, strike
 
 from relayrun_core.database import Database
 from relayrun_core.store import claim as claims
 from relayrun_runner import execution
 from relayrun_runner.checkpoints import FencedSaver
 from relayrun_runner.rows import WRITE
-from witness import armed, note, strike
 
 _claim, _finish = claims.claim, execution.finish
 _put, _put_writes, _execute = FencedSaver.aput, FencedSaver.aput_writes, AsyncConnection.execute
@@ -61,6 +62,7 @@ async def _bombed_put_writes(
     await _put_writes(self, config, writes, task_id, *more, **named)
     if not _UNFINISHED & {channel for channel, _ in writes}:
         note("saved", self.thread_id, run, attempt=self.attempt, task=task_id)
+    strike(f"saved-{STEPS.get(task_id)}", run)
     strike("after-writes", run)
 
 

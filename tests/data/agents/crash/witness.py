@@ -19,6 +19,8 @@ from langchain_core.runnables import RunnableConfig
 
 _FOLDER = Path(os.environ["CRASH_FOLDER"])
 _passed: Counter[tuple[str, str]] = Counter()
+#: The step of each task that began in this process.
+STEPS: dict[str, str] = {}
 
 
 def note(what: str, thread: str, run: str, **more: Any) -> None:
@@ -66,6 +68,7 @@ def armed(point: str, run: str) -> bool:
 
 def _begin(name: str, config: RunnableConfig) -> None:
     configurable = config["configurable"]
+    STEPS[task_of(config)] = name
     note("begin", configurable["thread_id"], configurable["run_id"], step=name, task=task_of(config))
 
 

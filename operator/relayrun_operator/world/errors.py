@@ -1,4 +1,4 @@
-"""What the local world raises."""
+"""What every world raises."""
 
 from relayrun_core.errors import RelayrunError
 

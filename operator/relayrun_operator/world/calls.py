@@ -17,11 +17,11 @@ from typing import Any, Generic
 
 from relayrun_core.states import Reason, RunStatus
 from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Report, ReportState, RunView
-from relayrun_operator.local.client import Accepted, AlreadyFinished, Answer, Refused
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.memory import Memory, R
+from relayrun_operator.world.client import Accepted, AlreadyFinished, Answer, Refused
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.memory import Memory, R
 
-logger = logging.getLogger("relayrun.local")
+logger = logging.getLogger("relayrun.world")
 
 _AT_ONCE = 64
 
@@ -137,15 +137,18 @@ class RunnerCalls(ABC, Generic[R]):
                 changes = {"attempt": max(run.attempt, int(detail["attempt"])), "holder": None}
                 changes |= self._look_again(run.run_id)
             case "ThreadBusy":
-                if str(detail["by"]) not in self._memory.runs:
-                    self._hint(str(detail["by"]))
-                changes = self._look_again(run.run_id)
+                changes = self._behind(run, str(detail["by"]))
             case "NotFound":
                 changes = self._look_again(run.run_id)
             case reason:
                 self._invalid(run, runner, attempt, str(detail.get("message") or reason))
                 return
         self._memory.not_accepted(run, runner, attempt, **changes)
+
+    def _behind(self, run: RunView, other: str) -> dict[str, Any]:
+        if other not in self._memory.runs:
+            self._hint(other)
+        return self._look_again(run.run_id)
 
     def _look_again(self, run_id: str) -> dict[str, Any]:
         """The row knows better: read it, and decide then."""

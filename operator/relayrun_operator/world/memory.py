@@ -18,9 +18,9 @@ from typing import Any, Generic, TypeVar
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.queue import RunHead
 from relayrun_operator.engine import AgentView, Hearing, Report, ReportState, RunView, Waiting, World
-from relayrun_operator.local.agenda import Agenda
-from relayrun_operator.local.runner import Runner
-from relayrun_operator.local.threads import ThreadLines
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.runner import Runner
+from relayrun_operator.world.threads import ThreadLines
 
 _REMEMBERED_ENDS = 10_000
 
@@ -92,6 +92,18 @@ class Memory(Generic[R]):
         known = self.runs.get(run_id)
         if known is not None:
             self._replace(replace(known, cancel=known.cancel or cancel, deleted=known.deleted or deleted))
+
+    def put_behind(self, run_id: str, other: str) -> bool:
+        """`other`, of the same thread, was accepted before. False: it is not known here."""
+        run, first = self.runs.get(run_id), self.runs.get(other)
+        if run is None or first is None or run.thread != first.thread:
+            return False
+        if run.order < first.order:
+            self._threads.leave(run.thread, run.order, run_id)
+            self.runs[run_id] = replace(run, order=first.order + 1)
+            self._threads.join(run.thread, first.order + 1, run_id)
+            self._order_thread(run.thread)
+        return True
 
     def see_missing_row(self, run_id: str) -> None:
         """The row does not exist: nothing is left to do but to stop who still works on it."""

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from relayrun_operator.local.errors import RunnerUnreachable
-from relayrun_operator.local.wire import Wire, WireAnswer
+from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.wire import Wire, WireAnswer
 
 #: A claim may have to end the sessions of a frozen process, a few times 250 ms each.
 _CALL_SECONDS = 10.0

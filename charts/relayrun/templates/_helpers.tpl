@@ -1,0 +1,179 @@
+{{- define "relayrun.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "relayrun.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "relayrun.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "relayrun.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "relayrun.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: {{ include "relayrun.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* metadata of an object: (dict "root" . "name" "…" "part" "api" "annotations" {} "labels" {} "namespace" "…") */}}
+{{- define "relayrun.metadata" -}}
+{{- $annotations := merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) -}}
+name: {{ .name }}
+{{- if not .clusterScoped }}
+namespace: {{ .namespace | default .root.Release.Namespace }}
+{{- end }}
+labels:
+  {{- include "relayrun.labels" .root | nindent 2 }}
+  {{- with .part }}
+  app.kubernetes.io/component: {{ . }}
+  {{- end }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* (dict "root" . "part" "api") */}}
+{{- define "relayrun.selector" -}}
+app.kubernetes.io/name: {{ include "relayrun.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .part }}
+{{- end -}}
+
+{{/* An image's full name: (dict "root" . "image" .Values.api.image) */}}
+{{- define "relayrun.image" -}}
+{{- $repository := .image.repository -}}
+{{- $first := splitList "/" $repository | first -}}
+{{- $named := and (contains "/" $repository) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
+{{- if and .root.Values.global.imageRegistry (not $named) -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .root.Values.global.imageRegistry) $repository -}}
+{{- end -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default .root.Chart.AppVersion .image.tag | toString) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "relayrun.serviceAccount" -}}
+{{- default (printf "%s-%s" (include "relayrun.fullname" .root) .part) (index .root.Values .part).serviceAccount.name -}}
+{{- end -}}
+
+{{- define "relayrun.tokenSecret" -}}
+{{- default (printf "%s-runner-token" (include "relayrun.fullname" .)) .Values.runnerToken.existingSecret -}}
+{{- end -}}
+
+{{- define "relayrun.watchNamespaces" -}}
+{{- join "," (default (list .Release.Namespace) .Values.watchNamespaces) -}}
+{{- end -}}
+
+{{- define "relayrun.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "relayrun.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* Where pods go: (dict "root" . "part" "api" "values" .Values.api) */}}
+{{- define "relayrun.scheduling" -}}
+{{- with .root.Values.global.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.spread" -}}
+topologySpreadConstraints:
+{{- if .values.topologySpreadConstraints }}
+  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+{{- else }}
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "relayrun.selector" (dict "root" .root "part" .part) | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/* Environment that operator, API and migrations share. */}}
+{{- define "relayrun.environment" -}}
+{{- with .root.Values.proxy }}
+{{- if or .httpProxy .httpsProxy }}
+{{- if .httpProxy }}
+- {name: HTTP_PROXY, value: {{ .httpProxy | quote }}}
+- {name: http_proxy, value: {{ .httpProxy | quote }}}
+{{- end }}
+{{- if .httpsProxy }}
+- {name: HTTPS_PROXY, value: {{ .httpsProxy | quote }}}
+- {name: https_proxy, value: {{ .httpsProxy | quote }}}
+{{- end }}
+{{- $no := prepend (without (list .noProxy) "") "localhost,127.0.0.1,.svc,.cluster.local,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16" | join "," }}
+- {name: NO_PROXY, value: {{ $no | quote }}}
+- {name: no_proxy, value: {{ $no | quote }}}
+{{- end }}
+{{- end }}
+{{- if .root.Values.caBundle.configMap }}
+- {name: SSL_CERT_FILE, value: /etc/relayrun/ca/ca.crt}
+- {name: REQUESTS_CA_BUNDLE, value: /etc/relayrun/ca/ca.crt}
+{{- end }}
+{{- with .values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if .root.Values.caBundle.configMap }}
+- {name: ca, mountPath: /etc/relayrun/ca, readOnly: true}
+{{- end }}
+{{- with .values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.volumes" -}}
+- {name: tmp, emptyDir: {}}
+{{- with .root.Values.caBundle }}
+{{- if .configMap }}
+- name: ca
+  configMap: {name: {{ .configMap }}, items: [{key: {{ .key }}, path: ca.crt}]}
+{{- end }}
+{{- end }}
+{{- with .values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.databaseEnvironment" -}}
+- name: RELAYRUN_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ .secretName | default .root.Values.database.secretName }}, key: {{ .root.Values.database.secretKey }}}}
+{{- end -}}

@@ -1,0 +1,93 @@
+"""What a world remembers of one runner; everything in it can be asked again."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from relayrun_operator.engine import Report, ReportState, RunnerView
+from relayrun_operator.world.client import RunnerClient
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """A runner and what it told. Times are seconds of the monotonic clock."""
+
+    name: str
+    agent: str
+    #: Which code and settings it was started with.
+    generation: int | str
+    client: RunnerClient
+    slots: int
+    started_at: float
+    last_heard: float
+    debugged: bool = False
+    #: Its process or pod is known to be gone.
+    gone: bool = False
+    #: With `Pod` isolation: the run it belongs to.
+    owner: str | None = None
+    holder: str | None = None
+    ready: bool = False
+    draining: bool = False
+    #: It refused a run although we saw room: believed until it says something new.
+    full: bool = False
+    graphs: frozenset[str] = frozenset()
+    lag_ms: float = 0.0
+    idle_since: float | None = None
+    #: Why it is not ready, in its own words.
+    troubles: tuple[str, ...] = ()
+    reports: dict[str, Report] = field(default_factory=dict)
+    #: When each claim was accepted: a list that was made before says nothing of it.
+    accepted_at: dict[str, float] = field(default_factory=dict)
+    _view: RunnerView | None = None
+
+    @property
+    def view(self) -> RunnerView:
+        """The runner as the engine sees it."""
+        if self._view is None:
+            self._view = RunnerView(
+                name=self.name,
+                agent=self.agent,
+                generation=str(self.generation),
+                holder=self.holder,
+                slots=0 if self.full else self.slots,
+                last_heard=self.last_heard,
+                ready=self.ready,
+                draining=self.draining,
+                gone=self.gone,
+                debugged=self.debugged,
+                owner=self.owner,
+                idle_since=self.idle_since,
+                graphs=self.graphs,
+                runs=dict(self.reports),
+            )
+        elif self._view.last_heard != self.last_heard:
+            self._view = replace(self._view, last_heard=self.last_heard)
+        return self._view
+
+    def changed(self, now: float) -> None:
+        """Call after any change but that of `last_heard`."""
+        self._view = None
+        if any(report.state.holds for report in self.reports.values()):
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = now
+
+    def set_report(self, run_id: str, report: Report | None, now: float) -> None:
+        """Replace, or with None forget, what is known of a run on this runner."""
+        if report is None or not report.state.holds:
+            self.accepted_at.pop(run_id, None)
+        if report is None:
+            self.reports.pop(run_id, None)
+        else:
+            self.reports[run_id] = report
+        self.changed(now)
+
+    def holds(self, run_id: str, attempt: int) -> bool:
+        """Whether the attempt is on this runner, as far as known."""
+        report = self.reports.get(run_id)
+        return report is not None and report.attempt == attempt and report.state.holds
+
+
+def parse_report(line: dict[str, Any]) -> tuple[str, Report, str | None]:
+    """The run's id, the report, and the status of a finished run, from a line of the watch stream."""
+    outcome = line.get("outcome") or {}
+    return line["run_id"], Report(int(line["attempt"]), ReportState(line["state"])), outcome.get("status")

@@ -1,0 +1,96 @@
+"""Calls to one runner and its stream of lines, over kept connections.
+
+aiohttp and not httpx: each run costs a call and two lines of the stream, of which httpx made the largest part of the
+world's own work.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from relayrun_operator.world.errors import RunnerUnreachable
+
+_CONNECT_SECONDS = 2.0
+_KEPT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WireAnswer:
+    """A status and a body."""
+
+    status: int
+    body: bytes
+
+
+class Wire:
+    """Connections to one runner. Belongs to the loop of its first call."""
+
+    def __init__(self, host: str, port: int, token: str) -> None:
+        self.url = f"http://{host}:{port}"
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._opened: aiohttp.ClientSession | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float) -> WireAnswer:
+        """One call. RunnerUnreachable: it may have been carried out, or not."""
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
+        with _failures_named(f"{method} {self.url}{target}"):
+            async with self._session().request(method, self.url + target, data=body, timeout=timeout) as answer:
+                return WireAnswer(answer.status, await answer.read())
+
+    @asynccontextmanager
+    async def stream(self, target: str, *, silence_seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an endless answer. RunnerUnreachable when it cannot be opened, breaks, or falls silent."""
+        place = f"GET {self.url}{target}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
+        with _failures_named(place):
+            answer = await self._session().get(self.url + target, timeout=timeout)
+        try:
+            if answer.status != 200:
+                raise RunnerUnreachable(f"{place} failed: status {answer.status}")
+            yield _lines(place, answer.content)
+        finally:
+            answer.close()
+
+    async def connect(self) -> None:
+        """Make ready for the first call, so that a run need not wait for that."""
+        self._session()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._opened is not None:
+            self._closing = asyncio.get_running_loop().create_task(self._opened.close())
+            self._opened = None
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                headers=self._headers,
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._opened
+
+
+@contextmanager
+def _failures_named(call: str) -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise RunnerUnreachable(f"{call} failed: {error!r}") from error
+
+
+async def _lines(call: str, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    # A list of thousands of runs is one line, longer than what `readline` allows.
+    rest = b""
+    while True:
+        with _failures_named(call):
+            chunk = await content.readany()
+        if not chunk:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line

@@ -1,0 +1,1 @@
+"""The Helm chart: lint, schemas, and what its switches do."""

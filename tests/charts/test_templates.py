@@ -1,0 +1,109 @@
+"""What the chart's switches do, as `helm template` renders it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHART = Path(__file__).parents[2] / "charts" / "relayrun"
+EVERYTHING = CHART / "ci" / "everything.yaml"
+
+pytestmark = pytest.mark.skipif(shutil.which("helm") is None, reason="there is no helm on the PATH")
+
+Object = dict[str, Any]
+
+
+def render(*arguments: str) -> str:
+    line = ["helm", "template", "relayrun", str(CHART), "-n", "relayrun", "--kube-version", "1.34", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
+
+def objects(*arguments: str) -> dict[str, Object]:
+    """Everything that is rendered, as kind/name."""
+    rendered = [thing for thing in yaml.safe_load_all(render(*arguments)) if thing]
+    return {f"{thing['kind']}/{thing['metadata']['name']}": thing for thing in rendered}
+
+
+def job(named: dict[str, Object], part: str) -> str:
+    return next(name for name in named if name.startswith(f"Job/relayrun-{part}"))
+
+
+def test_nothing_is_random_or_looked_up() -> None:
+    assert render("-f", str(EVERYTHING)) == render("-f", str(EVERYTHING))
+    sources = "".join(file.read_text() for file in (CHART / "templates").glob("*"))
+    assert "rand" not in sources
+    assert "lookup" not in sources
+
+
+def test_the_migrations_job_is_another_one_for_another_image_or_other_values() -> None:
+    names = {
+        job(objects(*changed), "migrations")
+        for changed in (
+            [],
+            ["--set=migrations.image.tag=2"],
+            ["--set=database.secretKey=url"],
+            ["--set=migrations.backoffLimit=3"],
+        )
+    }
+    assert len(names) == 4
+    assert job(objects("--set=api.replicas=5"), "migrations") in names, "what it does not use does not run it again"
+
+
+def test_an_autoscaled_api_has_no_replicas_of_its_own() -> None:
+    assert objects()["Deployment/relayrun-api"]["spec"]["replicas"] == 2
+    scaled = objects("--set=api.autoscaling.enabled=true")
+    assert "replicas" not in scaled["Deployment/relayrun-api"]["spec"]
+    assert "HorizontalPodAutoscaler/relayrun-api" in scaled
+
+
+def test_crds_are_kept_only_when_asked() -> None:
+    crd = "CustomResourceDefinition/agentruns.relayrun.dev"
+    assert objects()[crd]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert "helm.sh/resource-policy" not in objects("--set=crds.keep=false")[crd]["metadata"].get("annotations", {})
+    assert crd not in objects("--set=crds.enabled=false")
+
+
+def test_a_registry_goes_before_every_image_that_names_none() -> None:
+    text = render("-f", str(EVERYTHING))
+    images = {line.strip().removeprefix("image: ") for line in text.splitlines() if line.strip().startswith("image: ")}
+    assert images
+    assert {image.split("/")[0] for image in images} == {"registry.example"}
+    assert "other.example/steps:1" in text
+
+
+def test_the_charts_crds_are_those_of_the_repository() -> None:
+    for file in (CHART.parents[1] / "crds").glob("*.yaml"):
+        assert (CHART / "files" / "crds" / file.name).read_text() == file.read_text()
+
+
+def test_the_operator_reads_only_its_own_secret() -> None:
+    rules = objects()["Role/relayrun-operator"]["rules"]
+    secrets = [rule for rule in rules if "secrets" in rule["resources"]]
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in secrets] == [
+        (["create"], None),
+        (["get"], ["relayrun-runner-token"]),
+    ]
+
+
+def test_every_pod_is_restricted() -> None:
+    pods = [
+        thing["spec"]["template"]["spec"]
+        for thing in objects("-f", str(EVERYTHING)).values()
+        if "template" in thing.get("spec", {})
+    ]
+    assert len(pods) >= 5
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"], "a quota refuses pods without requests"

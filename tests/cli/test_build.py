@@ -1,0 +1,73 @@
+"""The Dockerfile that a langgraph.json becomes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relayrun_cli.errors import CliError
+from relayrun_cli.images import agent_image
+from relayrun_runner.config import load_config
+
+BASE = "relayrun-runner:1"
+
+
+def image_of(folder: Path, **keys: Any) -> Any:
+    (folder / "langgraph.json").write_text(json.dumps({"graphs": {"a": "./a.py:graph"}, **keys}))
+    return agent_image(load_config(folder / "langgraph.json"), None, BASE)
+
+
+def test_a_folder_without_requirements_is_copied(tmp_path: Path) -> None:
+    assert image_of(tmp_path, dependencies=["."]).dockerfile.splitlines() == [
+        f"FROM {BASE}",
+        "USER root",
+        "COPY --chown=10001:10001 . /app",
+        "WORKDIR /app",
+        "USER 10001:10001",
+    ]
+
+
+def test_dependencies_are_installed_before_the_code_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("httpx\n")
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "pyproject.toml").write_text("[project]\n")
+    lines = image_of(tmp_path, dependencies=[".", "./library", "langchain-openai>=1,<2"]).dockerfile.splitlines()
+    assert lines[2] == (
+        "RUN --mount=type=bind,source=requirements.txt,target=/tmp/requirements-0.txt"
+        " pip --python /opt/relayrun/bin/python install --no-cache-dir --root-user-action=ignore"
+        " -r /tmp/requirements-0.txt 'langchain-openai>=1,<2'"
+    )
+    assert lines[3].startswith("COPY")
+    assert lines[4].endswith(" /app/library")
+
+
+def test_the_authors_lines_come_before_the_installation(tmp_path: Path) -> None:
+    keys = {"dockerfile_lines": ["RUN apt-get update"], "pip_config_file": "pip.conf", "pip_installer": "uv"}
+    lines = image_of(tmp_path, dependencies=["httpx"], **keys).dockerfile.splitlines()
+    assert lines[2:6] == [
+        "COPY pip.conf /etc/relayrun/pip.conf",
+        "ENV PIP_CONFIG_FILE=/etc/relayrun/pip.conf",
+        "RUN apt-get update",
+        "RUN uv pip install --python /opt/relayrun/bin/python --no-cache httpx",
+    ]
+
+
+def test_another_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"PYTHON_IMAGE=python:3\.12-slim"):
+        image_of(tmp_path, python_version="3.12")
+
+
+def test_a_folder_outside_is_refused(tmp_path: Path) -> None:
+    inside = tmp_path / "agent"
+    inside.mkdir()
+    with pytest.raises(CliError, match="is outside of"):
+        image_of(inside, dependencies=["../other"])
+
+
+def test_a_langgraph_base_image_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    image = image_of(tmp_path, base_image="langchain/langgraph-server:3.13", source={"kind": "uv"}, env=".env")
+    assert image.dockerfile.startswith(f"FROM {BASE}\n")
+    assert [warning.split(" ")[0] for warning in image.warnings] == ["source", "base_image", ".env"]

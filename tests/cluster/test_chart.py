@@ -1,0 +1,55 @@
+"""The chart itself: its own test, an upgrade, and what an uninstall leaves."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cluster.conftest import HERE, ROOT
+from tests.support.cluster import Cluster, outcome, wait_until
+
+CHART = str(ROOT / "charts" / "relayrun")
+
+
+def test_helm_test_passes(cluster: Cluster) -> None:
+    assert "Succeeded" in cluster.helm("test", "relayrun", "-n", cluster.namespace)
+
+
+def test_an_upgrade_interrupts_no_run(cluster: Cluster) -> None:
+    name = cluster.run("slow", input={"count": 40, "step_seconds": 0.5})
+    cluster.running(name)
+    jobs = {job["metadata"]["name"] for job in cluster.all("jobs")}
+    cluster.helm(
+        *("upgrade", "relayrun", CHART, "-n", cluster.namespace, "--values", str(HERE / "values.yaml"), *cluster.made),
+        *("--set=operator.podAnnotations.round=two", "--set=api.podAnnotations.round=two"),
+        *("--set=migrations.podAnnotations.round=two", "--wait", "--timeout", "4m"),
+    )
+    assert {job["metadata"]["name"] for job in cluster.all("jobs")} != jobs, "other values are another Job"
+    run = cluster.finished(name, 90)
+    assert outcome(run) == ("Succeeded", "Succeeded")
+    assert run["status"]["attempts"] == 1
+
+
+def test_an_uninstall_leaves_nothing_but_data(cluster: Cluster) -> None:
+    there = Cluster(cluster.name, cluster.kubeconfig, namespace="gone")
+    there.kubectl("create", "namespace", "gone")
+    there.helm(
+        *("install", "gone", CHART, "-n", "gone", "--set=crds.enabled=false,postgres.enabled=true,operator.replicas=1"),
+        *("--set=api.replicas=1,sampleAgent.enabled=true", *cluster.made),
+        *("--set=sampleAgent.image.repository=relayrun-test-agent,sampleAgent.image.tag=1", "--wait", "--timeout=4m"),
+    )
+    wait_until(lambda: there.find("agent", "steps"), "the sample Agent", 90)
+    there.agent_ready("steps")
+    there.helm("uninstall", "gone", "-n", "gone", "--wait")
+    wait_until(lambda: not there.all("agents") and not there.all("pods"), "the sample Agent goes with the release", 90)
+    kinds = "deploy,sts,svc,job,cm,sa,role,rolebinding,netpol,pdb,lease,secret,pvc"
+    left = {f"{thing['kind']}/{thing['metadata']['name']}" for thing in there.all(kinds)}
+    left -= {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+    assert left <= {
+        "PersistentVolumeClaim/data-gone-relayrun-postgres-0",
+        "Secret/relayrun-postgres",  # opens the data
+        "Secret/gone-relayrun-runner-token",  # made by the operator, not by the release
+        "Lease/relayrun-operator",
+    }
+    roles = json.loads(there.kubectl("get", "clusterrole,clusterrolebinding", "-o", "json"))["items"]
+    assert not [role for role in roles if role["metadata"]["name"].startswith("gone")]
+    there.kubectl("delete", "namespace", "gone", "--wait=false")

@@ -1,0 +1,82 @@
+"""AgentRuns as records, what a runner is sent of them, and when finished ones leave."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from relayrun_core.ids import inline_run_id, thread_uuid
+from relayrun_core.kinds import AgentSpec
+from relayrun_core.runs import RunSpec
+from relayrun_core.states import RunStatus
+from relayrun_operator.kube.cleaning import expired
+from relayrun_operator.kube.records import RunRecord, creation_of, head_of, parse_run
+
+AGENT = AgentSpec.model_validate({"image": "x", "runDefaults": {"activeDeadlineSeconds": 60, "durability": "Exit"}})
+DONE = {"type": "Finished", "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": "x"}
+
+
+def record(name: str = "r", *, status: dict[str, Any] | None = None, **spec: Any) -> RunRecord:
+    metadata = {
+        "name": name,
+        "namespace": "team",
+        "uid": f"uid-{name}",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "resourceVersion": "7",
+    }
+    body = {"metadata": metadata, "spec": {"agentRef": {"name": "support"}, **spec}, "status": status or {}}
+    return parse_run(body)
+
+
+def finished(name: str, minute: int, ttl: int | None = None) -> RunRecord:
+    status = {"conditions": [DONE], "completionTime": f"2026-01-01T00:{minute:02}:00Z"}
+    return record(name, status=status, ttlSecondsAfterFinished=ttl)
+
+
+def test_a_run_from_kubectl_gets_its_ids_from_its_object() -> None:
+    run = record(thread="refund", owner="ann", input={})
+    assert run.inline
+    assert run.run_id == str(inline_run_id("uid-r"))
+    assert run.facts.thread_id == str(thread_uuid("ann", "refund"))
+    assert record("a").facts.thread_id != record("b").facts.thread_id
+
+
+def test_a_run_of_the_api_carries_its_own_ids() -> None:
+    run_id = "019a0000-0000-7000-8000-000000000001"
+    run = record(runId=run_id, thread="019a0000-0000-7000-8000-000000000002")
+    assert (run.inline, run.run_id) == (False, run_id)
+    assert run.facts.thread_id == "019a0000-0000-7000-8000-000000000002"
+
+
+def test_what_a_run_leaves_out_is_the_agents() -> None:
+    run = record(input={"a": 1}, interruptBefore=["*"])
+    assert run.spec is not None
+    sent = creation_of(run, run.spec, AGENT)
+    spec = RunSpec.model_validate(sent["spec"])
+    assert (spec.active_deadline_seconds, spec.durability, spec.backoff_limit) == (60, "exit", 2)
+    assert (spec.input, spec.interrupt_before, spec.interrupt_after) == ({"a": 1}, "*", None)
+    head = head_of(run, run.spec, AGENT, 5)
+    assert (head.status, head.active_deadline_seconds, head.active_deadline) == (RunStatus.PENDING, 60.0, None)
+
+
+def test_a_spec_that_nobody_understands_is_an_error() -> None:
+    with pytest.raises(ValidationError):
+        record(inputs={})
+
+
+def test_a_finished_run_keeps_no_payload() -> None:
+    run = finished("r", 1)
+    assert run.finished
+    assert run.spec is None
+
+
+def test_runs_leave_after_their_ttl() -> None:
+    run = finished("r", 1, ttl=30)
+    assert expired([run], {}, run.completed_at + 29) == []
+    assert expired([run], {}, run.completed_at + 30) == [run]
+
+
+def test_the_oldest_leave_when_the_history_is_too_long() -> None:
+    runs = [finished(f"r{minute}", minute) for minute in (3, 1, 2)] + [finished("ttl", 0, ttl=10**9), record("open")]
+    leaving = expired(runs, {"team/support": 1}, 0.0)
+    assert [run.name for run in leaving] == ["r1", "r2"]

@@ -1,0 +1,125 @@
+"""Status as people read it: derived from what is known, with times that move only when something flips."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from relayrun_core.kinds import AgentRunStatus, AgentStatus
+from relayrun_core.states import Reason
+from relayrun_operator.kube.agentstatus import PoolFacts, agent_status, readiness
+from relayrun_operator.kube.conditions import timestamp
+from relayrun_operator.kube.status import Ending, Facts, facts_of, is_finished, run_status
+
+RUN, THREAD = "019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-000000000002"
+NOW = 1_800_000_000.0
+QUEUED = Facts(RUN, THREAD, 1, assigned=False, assigned_reason="NoCapacity", assigned_message="all is taken")
+RUNNING = replace(
+    QUEUED,
+    assigned=True,
+    assigned_reason="Running",
+    assigned_message="on s-0",
+    runner="s-0",
+    attempts=1,
+    started_at=NOW,
+)
+
+
+def ended(reason: Reason, **more: Any) -> Facts:
+    return replace(RUNNING, ending=Ending(reason, "so it ended", NOW + 5, **more))
+
+
+def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {entry["type"]: (entry["status"], entry["reason"]) for entry in status["conditions"]}
+
+
+@pytest.mark.parametrize(
+    ("facts", "phase", "reason", "expected"),
+    [
+        (Facts(RUN, THREAD), "Queued", None, {}),
+        (QUEUED, "Queued", "NoCapacity", {"Assigned": ("False", "NoCapacity")}),
+        (RUNNING, "Running", "Running", {"Assigned": ("True", "Running")}),
+        (ended(Reason.SUCCEEDED), "Succeeded", "Succeeded", {"Complete": ("True", "Succeeded")}),
+        (
+            ended(Reason.WAITING_FOR_INPUT),
+            "WaitingForInput",
+            "WaitingForInput",
+            {"Complete": ("True", "WaitingForInput")},
+        ),
+        (ended(Reason.GRAPH_ERROR), "Failed", "GraphError", {"Failed": ("True", "GraphError")}),
+        (ended(Reason.DEADLINE_EXCEEDED), "Failed", "DeadlineExceeded", {"Failed": ("True", "DeadlineExceeded")}),
+        (ended(Reason.CANCELLED), "Cancelled", "Cancelled", {"Failed": ("True", "Cancelled")}),
+    ],
+)
+def test_phase_reason_and_conditions(
+    facts: Facts, phase: str, reason: str | None, expected: dict[str, tuple[str, str]]
+) -> None:
+    status = run_status(facts, {}, NOW)
+    assert (status["phase"], status.get("reason")) == (phase, reason)
+    found = conditions(status)
+    if facts.ending is not None:
+        assert found.pop("Assigned") == ("True", "Running")
+        assert found.pop("Finished") == ("True", facts.ending.reason.value)
+    assert found == expected
+    assert is_finished(status) == (facts.ending is not None)
+    AgentRunStatus.model_validate(status)
+
+
+def test_a_condition_keeps_its_time_until_it_flips() -> None:
+    first = run_status(QUEUED, {}, NOW)
+    again = run_status(replace(QUEUED, assigned_reason="ThreadBusy"), first, NOW + 60)
+    assert again["conditions"][0]["reason"] == "ThreadBusy"
+    assert again["conditions"][0]["lastTransitionTime"] == timestamp(NOW)
+    running = run_status(replace(RUNNING, started_at=NOW + 90), again, NOW + 90)
+    assert running["conditions"][0]["lastTransitionTime"] == timestamp(NOW + 90)
+
+
+def test_messages_have_the_length_that_the_schema_allows() -> None:
+    status = run_status(replace(QUEUED, assigned_message="x" * 5000), {}, NOW)
+    assert len(status["message"]) == 1024
+
+
+def test_the_next_operator_reads_what_the_last_one_wrote() -> None:
+    assert facts_of(run_status(RUNNING, {}, NOW), RUN, THREAD, 1) == RUNNING
+
+
+def test_output_is_shown_where_there_is_some() -> None:
+    assert run_status(ended(Reason.SUCCEEDED, output={"a": 1}), {}, NOW)["output"] == {"a": 1}
+    assert "output" not in run_status(ended(Reason.SUCCEEDED), {}, NOW)
+
+
+def pod(*, waiting: dict[str, str] | None = None, restarts: int = 0, ended: str = "", unschedulable: str = "") -> Any:
+    status: dict[str, Any] = {"name": "runner", "ready": False, "restartCount": restarts, "state": {"waiting": waiting}}
+    if ended:
+        status["lastState"] = {"terminated": {"exitCode": 1, "message": ended}}
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
+    return {"status": {"containerStatuses": [status], "conditions": [scheduled] if unschedulable else []}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds", "reason", "words"),
+    [
+        ({"ready": 2}, True, "RunnersReady", "ready: 2"),
+        ({"wanted": 0}, True, "RunnersReady", "the first run starts one"),
+        ({}, False, "Progressing", "the others start"),
+        ({"refusal": "exceeded quota: pods"}, False, "PodForbidden", "exceeded quota: pods"),
+        (
+            {"pods": [pod(waiting={"reason": "ErrImagePull", "message": "no such host"})]},
+            False,
+            "ImagePullFailed",
+            "host",
+        ),
+        ({"pods": [pod(restarts=3, ended="a\nboom")]}, False, "CrashLooping", "3 times, exit code 1: boom"),
+        ({"pods": [pod(restarts=1, ended="boom")]}, False, "Progressing", "the others start"),
+        ({"pods": [pod(unschedulable="0/1 nodes")]}, False, "Unschedulable", "0/1 nodes"),
+        ({"troubles": ["graph a: boom\nTraceback"]}, False, "GraphLoadFailed", "graph a: boom"),
+        ({"ready": 1, "refusal": "quota"}, True, "RunnersReady", "PodForbidden: quota"),
+        ({"ready": 2, "suspended": True}, True, "RunnersReady", "suspended"),
+    ],
+)
+def test_an_agents_readiness(changes: dict[str, Any], holds: bool, reason: str, words: str) -> None:
+    facts = replace(PoolFacts(generation=1, wanted=2), **changes)
+    ready, why, message = readiness(facts)
+    assert (ready, why.value) == (holds, reason)
+    assert words in message
+    AgentStatus.model_validate(agent_status(facts, {}, NOW))
