@@ -35,7 +35,7 @@ check: setup  ## Check format, lint, types and import contracts, without changin
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@.venv/bin/lint-imports
-	@if command -v helm >/dev/null; then $(UV) run --no-sync --quiet --with kubernetes-validate==1.37.0 python -m tests.charts.check; \
+	@if command -v helm >/dev/null; then $(RUN) tests.charts.check; \
 	else echo "SKIPPED: the chart's lint and schemas: there is no helm on the PATH."; fi
 
 format: setup  ## Format, and fix what can be fixed

@@ -206,10 +206,11 @@ class Assigner:
                 assert_never(never)
 
     async def _ended(self, run: Run, *, inline: bool) -> Answer:
+        detail = str((run.error or {}).get("message") or "") if inline else ""
         outcome: dict[str, Any] = {
             "status": run.status.value,
             "reason": run.reason and run.reason.value,
-            "message": run.message or "",
+            "message": ": ".join(filter(None, (run.message, detail))),
         }
         if inline and run.status is RunStatus.SUCCESS:
             thread = await get_thread(self._database, run.thread_id)

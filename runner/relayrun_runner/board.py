@@ -194,6 +194,7 @@ class RunBoard:
             reason=reason.value if reason else None,
             message=outcome.message or "",
             output=outcome.values if isinstance(outcome, Outcome) else None,
+            detail=str((outcome.error or {}).get("message") or ""),
         )
 
     def drained(self, run_id: UUID, attempt: int) -> None:
@@ -245,12 +246,16 @@ class RunBoard:
         reason: str | None = None,
         message: str = "",
         output: bytes | None = None,
+        detail: str = "",
     ) -> None:
         with self._lock:
             entry = self._active.get((run_id, attempt))
             if entry is None:
                 return  # told twice
             told = output if entry.inline and output is not None and len(output) <= LARGEST_OUTPUT_BYTES else None
+            if entry.inline and detail:
+                # Who may read its AgentRun has read its input there, too; otherwise no user's text goes to etcd.
+                message = f"{message}: {detail}"
             ended = replace(entry, state=state, status=status, reason=reason, message=message, output=told)
             self._put(replace(ended, ended=self._clock()))
             self._forget_old()

@@ -23,7 +23,8 @@ from tests.support.cluster import NAMESPACE, Cluster, CommandError, command, wai
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-KIND_CLUSTER = "relayrun-test"
+# Two sessions on one machine must not take each other's; one that is kept has a name to find it by.
+KIND_CLUSTER = "relayrun-test" if os.environ.get("KEEP_CLUSTER") else f"relayrun-test-{os.getpid()}"
 PARTS = ("operator", "api", "runner")
 _LONGEST_TEST_SECONDS = 300
 
@@ -70,11 +71,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def _kind_cluster(folder: Path, *, keep: bool) -> Cluster:
     kubeconfig = folder / "kubeconfig"
-    there = KIND_CLUSTER in command("kind", "get", "clusters").split()
-    if there and not keep:
-        command("kind", "delete", "cluster", "--name", KIND_CLUSTER)
-        there = False
-    if not there:
+    if not (keep and KIND_CLUSTER in command("kind", "get", "clusters").split()):
         _note("making a cluster of three nodes")
         config = folder / "kind.yaml"
         config.write_text((HERE / "kind.yaml").read_text().replace("API_PORT", str(_free_port())))
