@@ -72,6 +72,8 @@ class Wire:
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+            # Who repeats a claim, and when, is for the engine to decide; aiohttp's own test client turns it off so.
+            self._opened._retry_connection = False
         return self._opened
 
 
