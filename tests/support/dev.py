@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.support.runner import AGENTS, free_port
 from tests.support.waiting import until, until_it_is
 
 _START_SECONDS = 120
+# Waits for the end of its standard input. A session of tests that was killed has said nothing before.
+_GUARD = 'read -r stopped || { pid=$(cat "$0"); kill -INT "$pid"; kill -CONT "$pid"; }'
 _STOP_SECONDS = 30
 
 
@@ -55,6 +57,7 @@ class Dev:
                 self._command(), env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
+        (self.folder / "dev.pid").write_text(str(self._process.pid))
         await until(self._is_ready, seconds=_START_SECONDS)
 
     def kill(self) -> None:
@@ -123,16 +126,28 @@ async def relayrun_dev(**options: Any) -> AsyncIterator[Dev]:
     """A started dev in a folder of its own; at the end nothing of it is left."""
     async with scratch_folder("dev") as folder:
         dev = Dev(folder, **options)
-        try:
-            await dev.start()
-            yield dev
-        except BaseException:
-            print(dev.log.read_text()[-6000:])
-            raise
-        finally:
-            await dev.stop()
+        with _guarded(folder / "dev.pid"):
+            try:
+                await dev.start()
+                yield dev
+            except BaseException:
+                print(dev.log.read_text()[-6000:])
+                raise
+            finally:
+                await dev.stop()
         left = [process for process in psutil.process_iter() if str(folder) in " ".join(_command_of(process))]
         assert not left, f"left running: {left}"
+
+
+@contextmanager
+def _guarded(pid_file: Path) -> Iterator[None]:
+    """Have the process that the file names stopped should ours be killed."""
+    command = ["sh", "-c", _GUARD, str(pid_file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.communicate(b"stopped\n")
 
 
 def _name_of(runner: psutil.Process) -> str:
