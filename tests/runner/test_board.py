@@ -35,8 +35,9 @@ def make_run(*, attempt: int = 1, suspect: bool = False) -> Run:
     return Run(
         run_id=uuid4(), seq=1, thread_id=uuid4(), number=1, owner=None, agent="a", graph="g", assistant_id=None,
         status=RunStatus.RUNNING, reason=None, message=None, spec=RunSpec(), attempt=attempt, holder=None, runner=None,
-        base=None, progress=0, failed_attempts=0, suspect=suspect, not_before=None, cancel_requested_at=None, cancel_action=None,
-        error=None, checkpoint_id=None, created_at=NOW, updated_at=NOW, started_at=None, finished_at=None,
+        base=None, progress=0, failed_attempts=0, suspect=suspect, not_before=None, cancel_requested_at=None,
+        cancel_action=None, error=None, checkpoint_id=None,
+        created_at=NOW, updated_at=NOW, started_at=None, finished_at=None,
     )  # fmt: skip
 
 
