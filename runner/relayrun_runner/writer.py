@@ -67,6 +67,7 @@ class RunWriter:
         self._batches: list[Batch] = []
         self._recent: deque[tuple[float, Event]] = deque()
         self._connections = -1
+        self._connections_used = -1
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self._idle = asyncio.Event()
@@ -198,25 +199,23 @@ class RunWriter:
                 batch.succeed()
 
     async def _commit(self, batches: list[Batch], events: list[Event]) -> None:
-        connections = self._database.connections_made
-        # A new connection may mean that Postgres crashed, and lost what readers already saw: tell it again.
-        again = [event for _, event in self._recent] if connections != self._connections else []
         try:
             if batches:
-                await self._commit_fenced([s for batch in batches for s in batch.statements], [*again, *events])
+                await self._commit_fenced([s for batch in batches for s in batch.statements], events)
             elif events:
                 async with self._database.connection() as conn:
-                    await append(conn, self._run.run_id, self._run.attempt, [*again, *events])
+                    await append(conn, self._run.run_id, self._run.attempt, [*self._told_again(), *events])
         except Exception as error:
             if is_stale(error):
                 raise StaleAttempt(f"attempt {self._run.attempt} does not hold run {self._run.run_id}") from error
             raise
-        self._connections = connections
+        self._connections = self._connections_used
 
     async def _commit_fenced(self, statements: list[Statement], events: list[Event]) -> None:
         if are_known(statements):
             async with self._database.connection() as conn:
-                await conn.execute(WRITE.encode(), columns(self._run, statements, events))
+                told = [*self._told_again(), *events]
+                await conn.execute(WRITE.encode(), columns(self._run, statements, told))
         else:
             await self._commit_as_they_are(statements, events)
         if events:
@@ -226,10 +225,20 @@ class RunWriter:
     async def _commit_as_they_are(self, statements: list[Statement], events: list[Event]) -> None:
         # In autocommit what a pipeline sends until its end is one transaction; a failing fence rolls all of it back.
         async with self._database.pipeline() as (conn, _), conn.cursor(binary=True) as cursor:
+            told = [*self._told_again(), *events]
             await cursor.execute(FENCE_PROGRESS, (self._run.run_id, self._run.attempt))
             for statement in statements:
                 await statement.send(cursor)
-            await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, events))
+            await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, told))
+
+    def _told_again(self) -> list[Event]:
+        """What readers may have seen and Postgres lost: a new connection may mean that it crashed.
+
+        Asked with a connection in hand. Asked before, the very one that was waited for would be the first new one, and
+        new events would come before the lost ones, which readers then miss.
+        """
+        self._connections_used = self._database.connections_made
+        return [event for _, event in self._recent] if self._connections_used != self._connections else []
 
     def _take_events(self) -> list[Event]:
         taken: list[Event] = []

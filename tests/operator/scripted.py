@@ -65,7 +65,8 @@ class ScriptedRunner:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode():
                 assert f"Authorization: Bearer {TOKEN}" in head
                 method, target, _ = head.split(" ", 2)
-                length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+                _, _, rest = head.lower().partition("content-length:")
+                length = int(rest.split("\r\n")[0] or 0)
                 body = json.loads(await reader.readexactly(length) or "{}")
                 if target.startswith("/runs?watch"):
                     await self._stream(writer)

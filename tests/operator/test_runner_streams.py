@@ -69,6 +69,7 @@ async def test_a_runner_is_ready_only_when_it_says_so_and_its_troubles_are_told(
         assert watched.runner.graphs == {"steps"}
         watched.exited.set_result(0)
         watched.task.cancel()
+        await asyncio.gather(watched.task, return_exceptions=True)
         watched.runner.client.close()
 
 
@@ -118,6 +119,7 @@ async def test_a_call_to_nobody_fails_with_a_sentence_that_names_the_call():
     with pytest.raises(RunnerUnreachable, match=f"PUT http://127.0.0.1:{port}/runs/x failed: ConnectionRefused"):
         await client.assign("x", 1, "g", excused=False, alone=False)
     assert await client.readiness() is None
+    client.close()
 
 
 async def test_a_call_is_never_repeated_by_itself():
@@ -141,3 +143,4 @@ async def test_a_call_that_is_not_answered_ends_in_time():
         async with wire.stream("/runs?watch=1", silence_seconds=0.1) as lines:
             with pytest.raises(RunnerUnreachable, match="TimeoutError"):
                 await anext(lines)
+        wire.close()

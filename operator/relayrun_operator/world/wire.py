@@ -5,7 +5,7 @@ world's own work.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -60,10 +60,13 @@ class Wire:
         self._session()
 
     def close(self) -> None:
-        """Let go of the connections."""
-        if self._opened is not None:
-            self._closing = asyncio.get_running_loop().create_task(self._opened.close())
-            self._opened = None
+        """Let go of the connections, at once."""
+        session, self._opened = self._opened, None
+        if session is None or session.connector is None:
+            return
+        closing = session.connector.close()  # closes; what it returns only waits for transports to have gone
+        session.detach()
+        self._closing = asyncio.get_running_loop().create_task(_await(closing))
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
@@ -77,12 +80,17 @@ class Wire:
         return self._opened
 
 
+async def _await(closing: Awaitable[None]) -> None:
+    await closing
+
+
 @contextmanager
 def _failures_named(call: str) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise RunnerUnreachable(f"{call} failed: {error!r}") from error
+        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        raise RunnerUnreachable(f"{call} failed: {cause!r}") from error
 
 
 async def _lines(call: str, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
