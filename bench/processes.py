@@ -11,8 +11,9 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 import httpx
 import psutil
@@ -51,23 +52,25 @@ def work_folder(name: str, source: Path) -> Iterator[Path]:
 def started(name: str, command: Sequence[str], folder: Path, url: str) -> Iterator[int]:
     """The server's pid, once it answers `/ok`. Raises `ServerStartError` when it does not."""
     log = folder / LOG_NAME
-    with log.open("wb") as output:
-        # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the server in order.
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = None
     try:
+        with log.open("wb") as output, _held_back():
+            # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the server in order.
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         _wait_until_it_answers(name, process, url, log)
         yield process.pid
     finally:
-        with _undisturbed():
-            _stop(process, folder)
+        if process is not None:
+            with _undisturbed():
+                _stop(process, folder)
 
 
 def processes_that_name(folder: Path) -> list[psutil.Process]:
@@ -129,17 +132,31 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
+def _held_back() -> Iterator[None]:
+    """A Ctrl-C comes at the end: in the middle of `Popen`, the process would be there and nobody would know it."""
+    came: list[int] = []
+    with _handled_by(lambda number, _frame: came.append(number)):
+        yield
+    for number in came[:1]:
+        signal.raise_signal(number)
+
+
+def _undisturbed() -> contextlib.AbstractContextManager[None]:
     """Another Ctrl-C must not cut the cleaning up short; it takes half a minute at most."""
+    return _handled_by(signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+        for number, before in kept.items():
+            signal.signal(number, before)
 
 
 def end_of(log: Path) -> str:
