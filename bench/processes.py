@@ -126,9 +126,10 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
     # The processes of a killed server end when they see that it is gone: give them the moment that takes.
     _, alive = psutil.wait_procs(processes_that_name(folder), timeout=ORPHAN_SECONDS)
     for left in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
             print(f"left running by the server, killed: {left.pid} {' '.join(left.cmdline()[:4])}")
             left.kill()
+            left.wait(ORPHAN_SECONDS)
 
 
 @contextlib.contextmanager

@@ -57,7 +57,8 @@ def test_a_demo_stopped_with_ctrl_c_leaves_the_machine_clean(temporary, reached)
             demo.send_signal(signal.SIGINT)
             break
     told, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 130, told
+    # A shell says 130 for both; Python takes the second when Ctrl-C comes in the middle of an `exec` of a library.
+    assert demo.returncode in (130, -signal.SIGINT), told
     assert "Traceback" not in told
     assert list(temporary.iterdir()) == []
     assert processes_that_name(temporary) == []
