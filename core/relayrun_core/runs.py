@@ -53,6 +53,15 @@ class RunSpec(BaseModel):
 
 
 @dataclass(frozen=True)
+class ObjectRef:
+    """An AgentRun in a cluster."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class NewRun:
     """What `create_run` needs."""
 
@@ -68,6 +77,8 @@ class NewRun:
     if_not_exists: Literal["create", "reject"] = "create"
     #: New input on a thread that waits at an interrupt is refused instead of abandoning the question.
     require_not_interrupted: bool = False
+    #: The AgentRun it came with, for a run by kubectl.
+    object: ObjectRef | None = None
 
 
 @dataclass(frozen=True)

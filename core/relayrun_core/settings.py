@@ -45,6 +45,10 @@ class ApiSettings(CoreSettings):
     host: str = "127.0.0.1"
     port: int = 8000
     world: Literal["local", "kubernetes"] = "local"
+    #: In a cluster: its own namespace, where the operator's Lease is.
+    namespace: str = "default"
+    #: In a cluster: the namespaces of the Agents, separated by commas; empty: its own.
+    watch_namespaces: str = ""
     #: Local mode: where the world lists its runners.
     runners_file: Path | None = None
     runner_token: SecretStr = SecretStr("")
@@ -53,3 +57,9 @@ class ApiSettings(CoreSettings):
     cors_allow_localhost: bool = False
     auth: Literal["none"] = "none"
     default_graph: str | None = None
+
+    @property
+    def agent_namespaces(self) -> list[str]:
+        """Where Agents are looked for, in this order."""
+        given = [name.strip() for name in self.watch_namespaces.split(",") if name.strip()]
+        return list(dict.fromkeys(given)) or [self.namespace]

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relayrun_core.database import is_transient
 from relayrun_core.errors import ThreadBusyError, ThreadNotFound
-from relayrun_core.runs import NewRun, Outcome, RunSpec
+from relayrun_core.runs import NewRun, ObjectRef, Outcome, RunSpec
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.assign import Assigner, Wish
 from relayrun_runner.board import RunBoard
@@ -70,6 +70,7 @@ class NewBody(BaseModel):
     owner: str | None = None
     agent: str
     spec: RunSpec
+    object: ObjectRef | None = None
 
 
 class FinishBody(BaseModel):
@@ -105,6 +106,7 @@ class PutBody(BaseModel):
                 spec=new.spec,
                 owner=new.owner,
                 thread_name=new.thread_name,
+                object=new.object,
             )
         return Wish(self.attempt, excused=self.excused, alone=self.alone, graph=self.graph, create=create)
 

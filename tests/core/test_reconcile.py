@@ -34,6 +34,8 @@ async def run(database: Database) -> Run:
         ({"attempt": 1}, REBUILT, True, Repair.CREATE_OBJECT),
         ({}, THERE, True, Repair.NOTHING),
         ({}, ENDED_THERE, True, Repair.COPY_OUTCOME),
+        ({"attempt": 1, "cancel_requested_at": datetime(2100, 1, 1, tzinfo=UTC)}, THERE, True, Repair.CANCEL_OBJECT),
+        ({"attempt": 1, "cancel_requested_at": datetime(2100, 1, 1, tzinfo=UTC)}, ENDED_THERE, True, Repair.COPY_OUTCOME),
         ({"status": RunStatus.SUCCESS}, GONE, True, Repair.NOTHING),
         ({}, None, False, Repair.NOTHING),
     ],

@@ -94,8 +94,8 @@ class RunCreate(LangGraphBody):
         return self.checkpoint_id or (named if isinstance(named, str) else None)
 
     @property
-    def chosen_durability(self) -> Durability:
-        """`sync` unless asked otherwise; `checkpoint_during: false` is the older word for `exit`."""
+    def chosen_durability(self) -> Durability | None:
+        """None: the agent's. `checkpoint_during: false` is the older word for `exit`."""
         if self.durability is not None:
             return self.durability
-        return "exit" if self.checkpoint_during is False else "sync"
+        return "exit" if self.checkpoint_during is False else None

@@ -11,12 +11,12 @@ from starlette.requests import Request
 
 from relayrun_api import __version__
 from relayrun_api.metrics import Metrics
-from relayrun_api.services.dispatch import Dispatcher, LocalDispatcher
 from relayrun_api.services.graphs import GraphCatalog
-from relayrun_api.services.runners import Runners, RunnersFile
+from relayrun_api.services.runners import Runners
 from relayrun_api.services.runs import RunService
 from relayrun_api.services.states import StateService
 from relayrun_api.services.status import StatusService
+from relayrun_api.services.world import open_world
 from relayrun_api.stream.hub import EventHub
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
@@ -49,19 +49,19 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
         httpx.AsyncClient(timeout=_RUNNER_TIMEOUT) as client,
         EventHub.open(database) as hub,
+        open_world(settings, database) as world,
     ):
         catalog = GraphCatalog(database, settings.default_graph)
-        runners = Runners(RunnersFile(settings.runners_file), client, settings.runner_token)
-        dispatcher: Dispatcher = LocalDispatcher()
+        runners = Runners(world.runners, client, settings.runner_token)
         yield Services(
             settings=settings,
             database=database,
             hub=hub,
             catalog=catalog,
             runners=runners,
-            runs=RunService(database, hub, dispatcher),
+            runs=RunService(database, hub, world.dispatcher),
             states=StateService(runners, catalog),
-            status=StatusService(database, runners, __version__, local=settings.world == "local"),
+            status=StatusService(database, runners, __version__, world.checks),
             metrics=metrics,
         )
 

@@ -1,13 +1,19 @@
 """How an accepted run reaches the part that places it. The rows are the truth; dispatching only makes it quick."""
 
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
+
+from relayrun_core.runs import NewRun
 
 
 class Dispatcher(Protocol):
     """Tells the world about a run that is in the database already; the reconciler repeats what a crash cut short."""
 
-    async def created(self, run_id: UUID) -> None:
+    async def defaults(self, agent: str) -> dict[str, Any]:
+        """What the agent gives to runs that say nothing themselves, as fields of a RunSpec."""
+        ...
+
+    async def created(self, run: NewRun) -> None:
         """A run was accepted."""
         ...
 
@@ -19,7 +25,11 @@ class Dispatcher(Protocol):
 class LocalDispatcher:
     """Local mode: the world listens to the database, and core has notified it."""
 
-    async def created(self, run_id: UUID) -> None:
+    async def defaults(self, agent: str) -> dict[str, Any]:  # noqa: ARG002 - the protocol's
+        """Local agents have none of their own."""
+        return {}
+
+    async def created(self, run: NewRun) -> None:
         """Nothing more to do."""
 
     async def cancel_requested(self, run_id: UUID) -> None:

@@ -1,11 +1,11 @@
 """Runners, asked for what needs the compiled graph: a thread's state and history."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import orjson
@@ -30,12 +30,24 @@ class RunnerEntry:
 
 
 @dataclass(frozen=True)
-class RunnerList:
-    """What the world says about its runners; `problems` are sentences for `/status`."""
+class Pools:
+    """How many runners there are; `problems` are sentences for `/status`."""
 
-    runners: tuple[RunnerEntry, ...] = ()
-    desired: int | None = None
+    ready: int
+    desired: int
     problems: tuple[str, ...] = field(default=())
+
+
+class RunnerSource(Protocol):
+    """Where a world lists its runners."""
+
+    async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
+        """The ready runners that have the agent's graph."""
+        ...
+
+    def pools(self) -> Pools:
+        """All runners, counted."""
+        ...
 
 
 class RunnersFile:
@@ -44,37 +56,64 @@ class RunnersFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._stamp: tuple[int, int] | None = None
-        self._list = RunnerList()
+        self._runners: tuple[RunnerEntry, ...] = ()
+        self._desired: int | None = None
+        self._problems: tuple[str, ...] = ()
 
-    def read(self) -> RunnerList:
-        """The list as it is now; empty while there is no file."""
+    async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
+        """The ready runners that have the agent's graph."""
+        self._read()
+        return [r for r in self._runners if r.ready and r.agent == agent and graph in r.graphs]
+
+    def pools(self) -> Pools:
+        """All runners, counted; none while there is no file."""
+        self._read()
+        ready = sum(runner.ready for runner in self._runners)
+        return Pools(ready, len(self._runners) if self._desired is None else self._desired, self._problems)
+
+    def _read(self) -> None:
         if self._path is None:
-            return self._list
+            return
         try:
             stat = self._path.stat()
             stamp = (stat.st_mtime_ns, stat.st_ino)
             if stamp != self._stamp:
-                self._list = _parse(self._path.read_bytes())
+                self._parse(self._path.read_bytes())
                 self._stamp = stamp
         except FileNotFoundError:
-            self._list, self._stamp = RunnerList(), None
+            self._runners, self._desired, self._problems, self._stamp = (), None, (), None
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("cannot read the list of runners %s: %s", self._path, error)
-        return self._list
+
+    def _parse(self, content: bytes) -> None:
+        parsed = orjson.loads(content)
+        listed = parsed if isinstance(parsed, dict) else {"runners": parsed}
+        self._runners = tuple(
+            RunnerEntry(
+                name=entry["name"],
+                url=entry["url"].rstrip("/"),
+                agent=entry["agent"],
+                graphs=tuple(entry.get("graphs") or ()),
+                ready=bool(entry.get("ready", True)),
+            )
+            for entry in listed["runners"]
+        )
+        self._desired = listed.get("desired")
+        self._problems = tuple(map(str, listed.get("problems") or ()))
 
 
 class Runners:
     """Asks a runner that has a graph."""
 
-    def __init__(self, source: RunnersFile, client: httpx.AsyncClient, token: SecretStr) -> None:
+    def __init__(self, source: RunnerSource, client: httpx.AsyncClient, token: SecretStr) -> None:
         self._source = source
         self._client = client
         self._headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         self._turn = count()
 
-    def list(self) -> RunnerList:
-        """The runners as their world lists them."""
-        return self._source.read()
+    def pools(self) -> Pools:
+        """The runners, counted."""
+        return self._source.pools()
 
     async def ask(
         self,
@@ -90,7 +129,7 @@ class Runners:
 
         Raises RunnersAway when none is up, and what the runner refuses as our own errors.
         """
-        able = [r for r in self.list().runners if r.ready and r.agent == agent and graph in r.graphs]
+        able = await self._source.able(agent, graph)
         first = next(self._turn)
         for turn in range(len(able)):
             runner = able[(first + turn) % len(able)]
@@ -126,19 +165,3 @@ def _detail_of(response: httpx.Response) -> str:
     if not isinstance(body, dict):
         return str(body)
     return str(body.get("detail") or body.get("message") or body.get("reason") or "no reason given")
-
-
-def _parse(content: bytes) -> RunnerList:
-    parsed = orjson.loads(content)
-    listed = parsed if isinstance(parsed, dict) else {"runners": parsed}
-    runners = tuple(
-        RunnerEntry(
-            name=entry["name"],
-            url=entry["url"].rstrip("/"),
-            agent=entry["agent"],
-            graphs=tuple(entry.get("graphs") or ()),
-            ready=bool(entry.get("ready", True)),
-        )
-        for entry in listed["runners"]
-    )
-    return RunnerList(runners, listed.get("desired"), tuple(map(str, listed.get("problems") or ())))

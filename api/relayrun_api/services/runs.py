@@ -52,12 +52,14 @@ class RunService:
         thread_id = uuid4() if thread is None else thread.thread_id
         subscription = self._hub.subscribe(run_id)
         graph = request.assistant.graph
+        defaults = await self._dispatcher.defaults(graph.agent)
+        unsaid = {name: value for name, value in defaults.items() if name not in request.spec.model_fields_set}
         new = NewRun(
             run_id=run_id,
             thread_id=thread_id,
             agent=graph.agent,
             graph=graph.graph,
-            spec=request.spec,
+            spec=request.spec.model_copy(update=unsaid),
             owner=principal.owner,
             thread_name=thread.name if thread else None,
             thread_metadata=assistant_metadata(request.assistant),
@@ -70,7 +72,7 @@ class RunService:
         except BaseException:
             subscription.close()
             raise
-        await self._dispatcher.created(run_id)
+        await self._dispatcher.created(new)
         return StartedRun(run_id, thread_id, subscription)
 
     async def visible(self, principal: Principal, run_id: UUID, thread: ThreadRef | None = None) -> Run:

@@ -13,7 +13,9 @@ from relayrun_core.runs import RunSpec
 
 def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[str]) -> RunSpec:
     """The spec of a run that a LangGraph client asks for."""
+    durability: dict[str, Any] = {"durability": body.chosen_durability} if body.chosen_durability else {}
     return RunSpec(
+        **durability,
         input=body.input,
         command=body.command.model_dump(exclude_unset=True) if body.command else None,
         config=body.config or {},
@@ -24,7 +26,6 @@ def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[st
         interrupt_before=body.interrupt_before,
         interrupt_after=body.interrupt_after,
         checkpoint_id=body.from_checkpoint,
-        durability=body.chosen_durability,
         multitask_strategy=body.multitask_strategy,
     )
 

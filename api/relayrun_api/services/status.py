@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ from relayrun_api.services.runners import Runners
 from relayrun_core.database import Database
 from relayrun_core.errors import SchemaTooOld
 from relayrun_core.migrate import require_schema
+from relayrun_core.store.dispatch import refusals
 from relayrun_core.store.load import AgentLoad, load_by_agent, vector_version
 
 _LIMIT_SECONDS = 2.0
@@ -44,6 +46,8 @@ class Status:
     checks: dict[str, Check]
     load: list[AgentLoad]
     version: str
+    #: Why runs that wait have no AgentRun, in the API server's own words.
+    refusal: str | None = None
 
     @property
     def overall(self) -> Health:
@@ -76,32 +80,38 @@ class Status:
         """Why the queue does not move, if that is plain."""
         if queued and self.checks["runners"].status is Health.DOWN:
             return "no runner is ready"
-        return None
+        return self.refusal
+
+
+ClusterChecks = Callable[[], Awaitable[dict[str, Check]]]
+
+
+async def no_cluster() -> dict[str, Check]:
+    """The checks of local mode."""
+    return {"kubernetes": Check(Health.DISABLED), "operator": Check(Health.DISABLED)}
 
 
 class StatusService:
     """Looks at every part."""
 
-    def __init__(self, database: Database, runners: Runners, version: str, *, local: bool) -> None:
+    def __init__(self, database: Database, runners: Runners, version: str, cluster: ClusterChecks) -> None:
         self._database = database
         self._runners = runners
         self._version = version
-        self._local = local
+        self._cluster = cluster
         self._schema_seen = False
 
     async def status(self) -> Status:
         """Every part's state, in at most a few seconds."""
-        database, vectors, load = await self._database_checks()
-        cluster = Check(Health.DISABLED) if self._local else Check(Health.DOWN, {"reason": "not observed"})
+        (database, vectors, load, refusal), cluster = await asyncio.gather(self._database_checks(), self._cluster())
         checks = {
             "database": database,
             "vector_store": vectors,
             "llm": Check(Health.DISABLED, {"reason": "no runner has reported an endpoint"}),
-            "kubernetes": cluster,
-            "operator": cluster,
+            **cluster,
             "runners": self._runners_check(),
         }
-        return Status(checks, load, self._version)
+        return Status(checks, load, self._version, refusal)
 
     async def why_unready(self) -> str | None:
         """Why requests cannot be served, as a sentence; None when they can."""
@@ -124,11 +134,11 @@ class StatusService:
             return False
         return True
 
-    async def _database_checks(self) -> tuple[Check, Check, list[AgentLoad]]:
+    async def _database_checks(self) -> tuple[Check, Check, list[AgentLoad], str | None]:
         began = time.perf_counter()
         if not await self.database_answers():
             down = Check(Health.DOWN, {"reason": "the database does not answer within 2 s"})
-            return down, Check(Health.DOWN, {"reason": "the database is down"}), []
+            return down, Check(Health.DOWN, {"reason": "the database is down"}), [], None
         latency = round((time.perf_counter() - began) * 1000, 1)
         version = await vector_version(self._database)
         vectors = (
@@ -136,18 +146,21 @@ class StatusService:
             if version
             else Check(Health.DISABLED, {"reason": "pgvector is not installed in this database"})
         )
-        return Check(Health.OK, {"latency_ms": latency}), vectors, await load_by_agent(self._database)
+        ok = Check(Health.OK, {"latency_ms": latency})
+        return ok, vectors, await load_by_agent(self._database), await self._refusal()
+
+    async def _refusal(self) -> str | None:
+        runs, message = await refusals(self._database)
+        return f"Kubernetes refuses the AgentRuns of {runs} runs: {message}" if runs else None
 
     def _runners_check(self) -> Check:
-        listed = self._runners.list()
-        ready = sum(runner.ready for runner in listed.runners)
-        desired = listed.desired if listed.desired is not None else len(listed.runners)
-        more: dict[str, Any] = {"ready": ready, "desired": desired}
-        if listed.problems:
-            more["reason"] = "; ".join(listed.problems)
-        if ready == 0:
+        pools = self._runners.pools()
+        more: dict[str, Any] = {"ready": pools.ready, "desired": pools.desired}
+        if pools.problems:
+            more["reason"] = "; ".join(pools.problems)
+        if pools.ready == 0:
             return Check(Health.DOWN, {**more, "reason": more.get("reason", "no runner is ready")})
-        return Check(Health.DEGRADED if listed.problems or ready < desired else Health.OK, more)
+        return Check(Health.DEGRADED if pools.problems or pools.ready < pools.desired else Health.OK, more)
 
 
 def utc_now() -> datetime:

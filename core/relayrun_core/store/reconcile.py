@@ -33,6 +33,7 @@ class Repair(Enum):
     CREATE_OBJECT = "create its AgentRun"
     FINISH_CANCELLED = "finish it as cancelled"
     COPY_OUTCOME = "copy how its AgentRun ended"
+    CANCEL_OBJECT = "tell its AgentRun of the cancel again"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def decide(run: Run, seen: ObjectView | None, *, dispatched: bool, now: datetime
     if seen is None:
         return Repair.NOTHING
     if seen.exists:
-        return Repair.COPY_OUTCOME if seen.finished_by_operator else Repair.NOTHING
+        if seen.finished_by_operator:
+            return Repair.COPY_OUTCOME
+        return Repair.NOTHING if run.cancel_requested_at is None else Repair.CANCEL_OBJECT
     if seen.cluster_changed:
         return Repair.CREATE_OBJECT
     return Repair.FINISH_CANCELLED if dispatched or run.attempt > 0 else Repair.CREATE_OBJECT

@@ -21,8 +21,8 @@ from relayrun_core.store.notify import NOTIFY, RUNS_CHANNEL, notify
 from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
 _CREATE = """
-SELECT relayrun_create_run_v1(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
-                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s) AS answer"""
+SELECT relayrun_create_run_v2(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
+                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s) AS answer"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
@@ -64,6 +64,7 @@ async def create_run(database: Database, new: NewRun) -> None:
         "spec": orjson.dumps(new.spec.model_dump(mode="json", exclude_defaults=False)).decode(),
         "create": new.if_not_exists == "create",
         "not_interrupted": new.require_not_interrupted,
+        "object": orjson.dumps(new.object).decode() if new.object else None,
     }
 
     async def create() -> dict[str, Any] | None:

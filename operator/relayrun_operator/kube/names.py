@@ -1,6 +1,8 @@
 """Names, labels, annotations and paths: one home for each, because other parts and people read them."""
 
 from relayrun_core.kinds import GROUP, VERSION
+from relayrun_core.kinds.names import LEASE as _LEASE
+from relayrun_core.kinds.names import RUNNER_PORT, runner_service
 
 #: On every pod and Service of an Agent.
 AGENT_LABEL = f"{GROUP}/agent"
@@ -17,16 +19,12 @@ SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 
 CONTAINER = "runner"
 PORT_NAME = "runner"
-PORT = 8123
-LEASE = "relayrun-operator"
+PORT = RUNNER_PORT
+LEASE = _LEASE
+service_name = runner_service
 TOKEN_KEY = "token"  # noqa: S105 - the name of a key, not a secret
 
 SELECTOR = f"{MANAGED_LABEL}={MANAGER},{RUNNER_LABEL}={RUNNER_COMPONENT}"
-
-
-def service_name(agent: str) -> str:
-    """The headless Service behind which the API finds an Agent's runners."""
-    return f"{agent}-runners"
 
 
 def pod_name(agent: str, template: str, ordinal: int) -> str:

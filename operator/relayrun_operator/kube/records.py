@@ -140,6 +140,7 @@ def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> Obje
         "agent": spec.agent_ref.name,
         "graph": spec.graph,
         "spec": run.model_dump(mode="json"),
+        "object": {"namespace": record.namespace, "name": record.name, "uid": record.uid},
     }
 
 

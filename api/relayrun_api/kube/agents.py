@@ -1,0 +1,113 @@
+"""The Agents of the installation, as the API server told a moment ago."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from relayrun_api.kube.client import Kube, KubeRefused, Object
+
+logger = logging.getLogger("relayrun.api.agents")
+
+_REFRESH_SECONDS = 5.0
+# A name nobody has seen may be new; asking for it again and again must not become load.
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class AgentEntry:
+    """An Agent. `why_not` is its own sentence while it is not Ready; `defaults` are fields of a RunSpec."""
+
+    name: str
+    namespace: str
+    ready: int
+    desired: int
+    why_not: str | None
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+class AgentDirectory:
+    """Knows where each Agent is; `run()` must be running meanwhile. Without an answer it keeps what it knew."""
+
+    def __init__(self, kube: Kube, namespaces: list[str]) -> None:
+        self._kube = kube
+        self._namespaces = namespaces
+        self._agents: dict[str, AgentEntry] = {}
+        self._looked_at = -_REFRESH_SECONDS
+        self._looking = asyncio.Lock()
+        #: Sentences for `/status`.
+        self.problems: tuple[str, ...] = ()
+        #: Why the API server did not answer the last time, if it did not.
+        self.away: str | None = None
+
+    async def run(self) -> None:
+        """Look every few seconds, until cancelled."""
+        while True:
+            await self._look(_REFRESH_SECONDS / 2)
+            await asyncio.sleep(_REFRESH_SECONDS)
+
+    @property
+    def all(self) -> list[AgentEntry]:
+        """Every Agent, by name."""
+        return [self._agents[name] for name in sorted(self._agents)]
+
+    async def find(self, name: str) -> AgentEntry | None:
+        """The Agent of that name, or None."""
+        if name not in self._agents:
+            await self._look(_LOOK_AGAIN_SECONDS)
+        return self._agents.get(name)
+
+    async def namespace_of(self, name: str) -> str:
+        """Where the Agent is; for one that is nowhere, where it is looked for first."""
+        found = await self.find(name)
+        return found.namespace if found else self._namespaces[0]
+
+    async def _look(self, older_than_seconds: float) -> None:
+        async with self._looking:
+            if time.monotonic() - self._looked_at < older_than_seconds:
+                return
+            try:
+                answers = await asyncio.gather(*(self._kube.agents(namespace) for namespace in self._namespaces))
+            except KubeRefused as refused:
+                if self.away is None:
+                    logger.warning("cannot list Agents: %s", refused)
+                self.away = str(refused)
+            else:
+                self._take([_entry(body) for found in answers for body in found])
+                self.away = None
+            self._looked_at = time.monotonic()
+
+    def _take(self, entries: list[AgentEntry]) -> None:
+        agents: dict[str, AgentEntry] = {}
+        problems = []
+        for entry in entries:
+            first = agents.setdefault(entry.name, entry)
+            if first is not entry:
+                problems.append(
+                    f"agent {entry.name} is in {first.namespace} and in {entry.namespace}: runs go to the former"
+                )
+        self._agents, self.problems = agents, tuple(problems)
+
+
+def _entry(body: Object) -> AgentEntry:
+    spec, status = body["spec"], body.get("status") or {}
+    ready = next((c for c in status.get("conditions") or [] if c["type"] == "Ready"), None)
+    why_not = None if ready is None or ready["status"] == "True" else ready.get("message") or ready.get("reason")
+    return AgentEntry(
+        body["metadata"]["name"],
+        body["metadata"]["namespace"],
+        int(status.get("readyReplicas") or 0),
+        int(status.get("replicas") or 0),
+        why_not,
+        _defaults(spec.get("runDefaults") or {}),
+    )
+
+
+def _defaults(given: Object) -> dict[str, Any]:
+    named = {
+        "active_deadline_seconds": given.get("activeDeadlineSeconds"),
+        "backoff_limit": given.get("backoffLimit"),
+        "durability": given["durability"].lower() if given.get("durability") else None,
+    }
+    return {name: value for name, value in named.items() if value is not None}

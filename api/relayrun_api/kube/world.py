@@ -1,0 +1,32 @@
+"""Everything an API process does in a cluster, running."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from relayrun_api.kube.agents import AgentDirectory
+from relayrun_api.kube.checks import cluster_checks
+from relayrun_api.kube.client import Kube
+from relayrun_api.kube.dispatch import KubeDispatcher
+from relayrun_api.kube.reconciler import Reconciler
+from relayrun_api.kube.runners import ServiceRunners
+from relayrun_api.services.status import ClusterChecks
+from relayrun_core.database import Database
+from relayrun_core.settings import ApiSettings
+
+
+@asynccontextmanager
+async def open_cluster(
+    settings: ApiSettings, database: Database
+) -> AsyncIterator[tuple[KubeDispatcher, ServiceRunners, ClusterChecks]]:
+    """Dispatcher, runners and checks; the reconciler runs meanwhile."""
+    async with Kube.open() as kube:
+        agents = AgentDirectory(kube, settings.agent_namespaces)
+        async with KubeDispatcher.open(kube, agents, database) as dispatcher:
+            reconciler = Reconciler(database, kube, agents, dispatcher)
+            background = asyncio.gather(agents.run(), reconciler.run())
+            try:
+                yield dispatcher, ServiceRunners(agents), cluster_checks(kube, agents, settings.namespace)
+            finally:
+                background.cancel()
+                await asyncio.gather(background, return_exceptions=True)
