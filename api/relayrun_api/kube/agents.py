@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,7 @@ class AgentDirectory:
         self._agents: dict[str, AgentEntry] = {}
         self._looked_at = -_REFRESH_SECONDS
         self._looking = asyncio.Lock()
+        self._answered = False
         #: Sentences for `/status`.
         self.problems: tuple[str, ...] = ()
         #: Why the API server did not answer the last time, if it did not.
@@ -51,6 +53,10 @@ class AgentDirectory:
     def all(self) -> list[AgentEntry]:
         """Every Agent, by name."""
         return [self._agents[name] for name in sorted(self._agents)]
+
+    def names(self) -> Collection[str] | None:
+        """The names of all Agents; None before the first answer."""
+        return self._agents.keys() if self._answered else None
 
     async def find(self, name: str) -> AgentEntry | None:
         """The Agent of that name, or None."""
@@ -87,7 +93,7 @@ class AgentDirectory:
                 problems.append(
                     f"agent {entry.name} is in {first.namespace} and in {entry.namespace}: runs go to the former"
                 )
-        self._agents, self.problems = agents, tuple(problems)
+        self._agents, self.problems, self._answered = agents, tuple(problems), True
 
 
 def _entry(body: Object) -> AgentEntry:

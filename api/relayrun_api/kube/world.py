@@ -1,7 +1,7 @@
 """Everything an API process does in a cluster, running."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from relayrun_api.kube.agents import AgentDirectory
@@ -18,15 +18,16 @@ from relayrun_core.settings import ApiSettings
 @asynccontextmanager
 async def open_cluster(
     settings: ApiSettings, database: Database
-) -> AsyncIterator[tuple[KubeDispatcher, ServiceRunners, ClusterChecks]]:
-    """Dispatcher, runners and checks; the reconciler runs meanwhile."""
+) -> AsyncIterator[tuple[KubeDispatcher, ServiceRunners, ClusterChecks, Callable[[], Collection[str] | None]]]:
+    """Dispatcher, runners, checks and the Agents' names; the reconciler runs meanwhile."""
     async with Kube.open() as kube:
         agents = AgentDirectory(kube, settings.agent_namespaces)
         async with KubeDispatcher.open(kube, agents, database) as dispatcher:
             reconciler = Reconciler(database, kube, agents, dispatcher)
             background = asyncio.gather(agents.run(), reconciler.run())
             try:
-                yield dispatcher, ServiceRunners(agents), cluster_checks(kube, agents, settings.namespace)
+                checks = cluster_checks(kube, agents, settings.namespace)
+                yield dispatcher, ServiceRunners(agents), checks, agents.names
             finally:
                 background.cancel()
                 await asyncio.gather(background, return_exceptions=True)

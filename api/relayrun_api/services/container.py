@@ -51,7 +51,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
-        catalog = GraphCatalog(database, settings.default_graph)
+        catalog = GraphCatalog(database, settings.default_graph, agents=world.agents)
         runners = Runners(world.runners, client, settings.runner_token)
         yield Services(
             settings=settings,

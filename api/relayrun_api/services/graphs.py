@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -39,8 +40,16 @@ class Assistant:
 class GraphCatalog:
     """Looks assistants up by id or by graph name."""
 
-    def __init__(self, database: Database, default_graph: str | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        default_graph: str | None = None,
+        *,
+        agents: Callable[[], Collection[str] | None] = lambda: None,
+    ) -> None:
+        """`agents`: those there are, where graphs of others are not offered any more; None: not known."""
         self._database = database
+        self._agents = agents
         self._default_graph = default_graph
         self._assistants: dict[str, Assistant] = {}
         self._read_at = -_FRESH_SECONDS
@@ -91,7 +100,8 @@ class GraphCatalog:
             now = time.monotonic()
             if now - self._read_at < older_than_seconds:
                 return
-            self._assistants = _by_every_name(await list_graphs(self._database))
+            rows, agents = await list_graphs(self._database), self._agents()
+            self._assistants = _by_every_name([row for row in rows if agents is None or row.agent in agents])
             self._read_at = now
 
 

@@ -1,6 +1,6 @@
 """The world an API process is in: how its runs reach a runner, and what can be seen of that."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,13 +18,15 @@ class World:
     dispatcher: Dispatcher
     runners: RunnerSource
     checks: ClusterChecks
+    agents: Callable[[], Collection[str] | None]
+    """The names of the agents there are; None: not known."""
 
 
 @asynccontextmanager
 async def open_world(settings: ApiSettings, database: Database) -> AsyncIterator[World]:
     """The world that the settings name."""
     if settings.world == "local":
-        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster)
+        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster, lambda: None)
         return
     # Only there is the Kubernetes client installed.
     from relayrun_api.kube.world import open_cluster

@@ -14,7 +14,7 @@ _FIRST_LOOK_SECONDS = 2.0
 #: A cancel that was accepted is looked after this often, until the run has ended.
 _CANCEL_LOOK_SECONDS = 2.0
 #: A run whose AgentRun was there is looked at this often.
-_LOOK_SECONDS = 30.0
+_LOOK_SECONDS = 15.0
 #: A refused creation is tried again after 1, 2, 4 … seconds, at most this.
 _BACK_OFF_SECONDS = 60.0
 

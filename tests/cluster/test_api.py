@@ -1,0 +1,195 @@
+"""The API in the cluster: what a frontend sees of AgentRuns, and what becomes of them behind its back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.cluster import Cluster, Object, wait_until
+
+LONG = {"count": 600, "step_seconds": 0.1}
+
+
+@pytest.fixture
+def http(cluster: Cluster) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=cluster.api_url, timeout=60) as client:
+        yield client
+
+
+def start(http: httpx.Client, graph: str = "all/slow", **body: Any) -> tuple[str, str]:
+    """The path and the AgentRun's name of a run on a thread of its own."""
+    thread = http.post("/threads", json={}).raise_for_status().json()["thread_id"]
+    return start_on(http, thread, graph, **body)
+
+
+def start_on(http: httpx.Client, thread: str, graph: str = "all/slow", **body: Any) -> tuple[str, str]:
+    asked = {"assistant_id": graph, "input": {}, **body}
+    run_id = http.post(f"/threads/{thread}/runs", json=asked).raise_for_status().json()["run_id"]
+    return f"/threads/{thread}/runs/{run_id}", f"run-{run_id}"
+
+
+def status_of(http: httpx.Client, path: str) -> str:
+    status: str = http.get(path).raise_for_status().json()["status"]
+    return status
+
+
+def becomes(http: httpx.Client, path: str, status: str, seconds: float = 30) -> None:
+    wait_until(lambda: status_of(http, path) == status, f"{path} is {status}", seconds)
+
+
+def test_a_chat_needs_no_more_than_one_request(cluster: Cluster, http: httpx.Client) -> None:
+    body = {"assistant_id": "all/quick", "input": {}, "stream_mode": ["updates"]}
+    with http.stream("POST", "/runs/stream", json=body) as answer:
+        events = [line.removeprefix("event: ") for line in answer.iter_lines() if line.startswith("event: ")]
+    assert events == ["metadata", "updates", "updates", "updates", "end"]
+
+
+def test_cancelling_deletes_the_agentrun_and_ends_the_run(cluster: Cluster, http: httpx.Client) -> None:
+    path, name = start(http, input=LONG)
+    cluster.running(name)
+    http.post(f"{path}/cancel").raise_for_status()
+    becomes(http, path, "interrupted")
+    assert cluster.find("ar", name) is None
+
+
+def test_deleting_the_agentrun_with_kubectl_cancels_the_run(cluster: Cluster, http: httpx.Client) -> None:
+    path, name = start(http, input=LONG)
+    cluster.running(name)
+    second, waiting = start_on(http, path.split("/")[2], input=LONG)
+    wait_until(lambda: cluster.find("ar", waiting), "the second run's AgentRun")
+    cluster.kubectl("delete", "ar", waiting)  # it was never assigned: only its row can say so
+    becomes(http, second, "interrupted")
+    cluster.kubectl("delete", "ar", name)
+    becomes(http, path, "interrupted")
+
+
+def test_a_newer_run_displaces_an_older_one(cluster: Cluster, http: httpx.Client) -> None:
+    path, name = start(http, input=LONG)
+    cluster.running(name)
+    newer, _ = start_on(http, path.split("/")[2], "all/quick", multitask_strategy="interrupt")
+    becomes(http, newer, "success")
+    becomes(http, path, "interrupted")
+
+
+def test_a_stream_goes_on_when_its_runner_and_its_api_pod_die(cluster: Cluster, http: httpx.Client) -> None:
+    path, name = start(http, input={"count": 40, "step_seconds": 0.25}, stream_mode=["updates"])
+    events: list[tuple[str, Any]] = []
+    runner = cluster.running(name)["status"]["runnerName"]
+    for part in range(20):
+        for number, data in _events(http, path, events[-1][0] if events else "-"):
+            events.append((number, data))
+            if part == 0 and len(events) == 8:
+                cluster.kubectl("delete", "pod", runner, "--force", "--grace-period=0")
+                for pod in cluster.pods("api"):
+                    cluster.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+        if status_of_soon(http, path) == "success":
+            break
+    steps = [data["work"]["done"] for _, data in events if "work" in data]
+    assert steps == [[str(n)] for n in range(40)], "nothing is missing, and nothing is told twice"
+    assert len({number for number, _ in events}) == len(events)
+    cluster.parts_ready("api")
+
+
+def test_a_quota_delays_a_run_and_status_says_why(cluster: Cluster, http: httpx.Client) -> None:
+    quota: Object = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-runs"},
+        "spec": {"hard": {"count/agentruns.relayrun.dev": "0"}},
+    }
+    cluster.create(quota)
+    try:
+        wait_until(lambda: "hard" in cluster.get("quota", "no-runs").get("status", {}), "the quota counts")
+        path, name = start(http, "all/quick")
+
+        def refused() -> bool:
+            return "exceeded quota" in (http.get("/status").json()["queue"]["blocked"] or "")
+
+        wait_until(refused, "/status says that a quota is in the way", 30)
+        assert status_of(http, path) == "pending"
+        assert cluster.find("ar", name) is None
+    finally:
+        cluster.kubectl("delete", "quota", "no-runs")
+    becomes(http, path, "success", 60)
+    assert http.get("/status").json()["queue"]["blocked"] is None
+
+
+def test_status_sees_the_whole_installation(cluster: Cluster, http: httpx.Client) -> None:
+    def fine() -> Object | None:
+        body: Object = http.get("/status").json()
+        parts = ("database", "kubernetes", "operator", "runners")
+        return body if all(body["checks"][part]["status"] == "ok" for part in parts) else None
+
+    body = wait_until(fine, "all parts are well", 60)
+    assert body["checks"]["runners"]["ready"] >= 2
+    assert "lease renewed" in body["checks"]["operator"]["reason"]
+
+
+def test_agentruns_that_a_rebuilt_cluster_lost_are_made_again(cluster: Cluster, http: httpx.Client) -> None:
+    with suspended(cluster), stopped_operator(cluster):
+        path, name = start(http, "all/quick")
+        wait_until(lambda: cluster.find("ar", name), "the run's AgentRun")
+        definition = cluster.get("crd", "agentruns.relayrun.dev")
+        cluster.kubectl("delete", "crd", "agentruns.relayrun.dev", "--timeout=60s")
+        kept = {key: definition["metadata"][key] for key in ("name", "labels", "annotations")}
+        cluster.create({**definition, "metadata": kept, "status": None})
+        cluster.kubectl("wait", "--for=condition=Established", "crd/agentruns.relayrun.dev", "--timeout=60s")
+        wait_until(lambda: cluster.find("ar", name), "the run's AgentRun is made again", 60)
+    becomes(http, path, "success", 60)
+
+
+@contextmanager
+def suspended(cluster: Cluster) -> Iterator[None]:
+    """Nothing is assigned meanwhile."""
+    patch = '{"spec":{"suspend":%s}}'
+    cluster.kubectl("patch", "agent", "all", "--type=merge", "-p", patch % "true")
+    try:
+        yield
+    finally:
+        cluster.kubectl("patch", "agent", "all", "--type=merge", "-p", patch % "false")
+
+
+@contextmanager
+def stopped_operator(cluster: Cluster) -> Iterator[None]:
+    """Nobody sees what becomes of AgentRuns meanwhile."""
+    replicas = cluster.get("deploy", "relayrun-operator")["spec"]["replicas"]
+    cluster.kubectl("scale", "deploy/relayrun-operator", "--replicas=0")
+    try:
+        wait_until(lambda: not cluster.pods("operator"), "the operator stops")
+        yield
+    finally:
+        cluster.kubectl("scale", "deploy/relayrun-operator", f"--replicas={replicas}")
+        cluster.parts_ready("operator")
+
+
+def _events(http: httpx.Client, path: str, since: str) -> Iterator[tuple[str, Any]]:
+    """A stream's events after `since`, up to its end or to the loss of its connection."""
+    number, headers = "", {"Last-Event-ID": since}
+    try:
+        with http.stream("GET", f"{path}/stream", headers=headers) as answer:
+            for line in answer.raise_for_status().iter_lines():
+                if line.startswith("id: "):
+                    number = line.removeprefix("id: ")
+                elif line.startswith("data: ") and number:
+                    yield number, json.loads(line.removeprefix("data: "))
+                    number = ""
+    except httpx.HTTPError:
+        return
+
+
+def status_of_soon(http: httpx.Client, path: str) -> str:
+    """The run's status from whichever replica answers first."""
+
+    def ask() -> str | None:
+        try:
+            return status_of(http, path)
+        except httpx.HTTPError:
+            return None
+
+    told: str = wait_until(ask, "a replica answers", 60)
+    return told
