@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from rich.console import Console
 
 from bench import kills, parts, report, runs
+from bench.cluster import KindCluster
 from bench.processes import ServerStartError
 from bench.samples import Results, Throughput
 from bench.servers import BENCH_FOLDER, Server, langgraph_dev, relayrun_dev
@@ -46,6 +47,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--url", help="measure this server, which must offer the graphs of bench/graphs, and start none"
     )
+    parser.add_argument("--kind", metavar="CLUSTER", help="measure the release in this kind cluster of `make cluster`")
+    parser.add_argument("--namespace", default="relayrun", help="where in the cluster the release is (relayrun)")
     parser.add_argument("--only", choices=("relayrun", "langgraph"), help="start and measure only this one")
     parser.add_argument("--rounds", type=int, default=3, help="rounds in which the servers take turns (3)")
     parser.add_argument("--seconds", type=float, default=6.0, help="most seconds of one round of one server (6)")
@@ -58,6 +61,9 @@ def _arguments() -> argparse.Namespace:
 def _servers(options: argparse.Namespace, stack: ExitStack, console: Console) -> list[Server]:
     if options.url:
         return [Server(options.url, options.url)]
+    if options.kind:
+        console.print(f"an Agent for the bench in kind cluster {options.kind} …", style="dim")
+        return [stack.enter_context(KindCluster(options.kind, options.namespace).serving(options.runners))]
     starts: dict[str, Callable[[], contextlib.AbstractContextManager[Server]]] = {
         "relayrun": lambda: relayrun_dev(options.runners),
         "langgraph": langgraph_dev,
@@ -73,7 +79,7 @@ def _servers(options: argparse.Namespace, stack: ExitStack, console: Console) ->
 async def _measure(servers: list[Server], options: argparse.Namespace, console: Console) -> list[Results]:
     results = {server.name: Results(server.name, server.version) for server in servers}
     for server in servers:
-        if server.data is not None:
+        if server.data is not None or server.cluster is not None:
             await kills.pool_is_ready(server, options.runners)
     for clients in CLIENTS:
         for server in servers:
@@ -85,7 +91,7 @@ async def _measure(servers: list[Server], options: argparse.Namespace, console: 
                 await _round(server, clients, options, results[server.name], used)
     for server in servers:
         results[server.name].idle_mb = parts.memory_mb(server)
-        if options.kills and server.data is not None:
+        if options.kills and (server.data is not None or server.cluster is not None):
             console.print(f"{options.kills} kills of a runner, {server.name} …", style="dim")
             results[server.name].kills = await kills.measure_kills(server, options.kills, options.runners)
     return list(results.values())

@@ -20,6 +20,8 @@ import psutil
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import StreamPart
 
+from bench.cluster import process_in_pod
+from bench.parts import processes
 from bench.processes import LOG_NAME, end_of
 from bench.runs import RunFailedError, sdk_client
 from bench.samples import KillSample
@@ -49,6 +51,9 @@ async def measure_kills(server: Server, kills: int, runners: int) -> list[KillSa
 
 async def pool_is_ready(server: Server, runners: int) -> None:
     """Waits until so many runners are ready. RunFailedError, with the end of the server's log, after a minute."""
+    if server.cluster is not None:
+        await asyncio.to_thread(server.cluster.pool_is_ready, runners)
+        return
     assert server.data is not None, "only of a server that we started"
     try:
         async with asyncio.timeout(POOL_LIMIT_SECONDS):
@@ -78,6 +83,8 @@ class _Watched:
     next_event: float | None = None
     next_step: float | None = None
     pid: int = 0
+    host: str = ""
+    killed_host: str = ""
 
     def see(self, part: StreamPart, now: float) -> None:
         if part.event == "error":
@@ -88,7 +95,7 @@ class _Watched:
                 self.next_event = self.next_event or now
         if part.event == "updates" and "tick" in part.data:
             self.steps.append(part.data["tick"]["done"])
-            self.pid = part.data["tick"]["pid"]
+            self.pid, self.host = part.data["tick"]["pid"], part.data["tick"]["host"]
             if self.attempts > 1:
                 self.next_step = self.next_step or now
 
@@ -120,20 +127,24 @@ async def _one_kill(client: LangGraphClient, server: Server) -> KillSample:
             if len(seen.steps) == kill_after:
                 kill_after = -1
                 group.create_task(_kill(seen, server))
+    if server.cluster is not None:
+        await asyncio.to_thread(server.cluster.replace, seen.killed_host)
     return seen.sample()
 
 
 async def _kill(seen: _Watched, server: Server) -> None:
+    pid = seen.pid if server.cluster is None else process_in_pod(processes(server), seen.host)
+    seen.killed_host = seen.host
     # Anywhere inside a step, not always just after the event that we saw.
     await asyncio.sleep(random.uniform(0, STEP_MS / 1000))
-    refuse_foreign(seen.pid, server)
+    refuse_foreign(pid, server)
     seen.killed = time.perf_counter()
-    os.kill(seen.pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
 
 
 def refuse_foreign(pid: int, server: Server) -> None:
     """RunFailedError unless the pid is a runner below the server that we started."""
     process = psutil.Process(pid)
-    ours = any(parent.pid == server.pid for parent in process.parents())
+    ours = any(parent.pid in (server.pid, *server.also) for parent in process.parents())
     if not ours or "relayrun_runner" not in " ".join(process.cmdline()):
         raise RunFailedError(f"pid {pid} is no runner of the server under measurement: not killed")

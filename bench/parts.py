@@ -12,6 +12,7 @@ from bench.servers import Server
 
 ALL = "the whole server"
 CLIENT = "the client (this bench)"
+_PARTS = (("relayrun_api", "api"), ("relayrun_runner", "runners"), ("relayrun_operator", "operator"))
 
 
 def cpu_seconds(server: Server) -> dict[str, float]:
@@ -48,7 +49,7 @@ def memory_mb(server: Server) -> dict[str, float]:
 def processes(server: Server) -> list[psutil.Process]:
     """All living processes of a server that this bench started."""
     found = {}
-    for root in [] if server.pid is None else [server.pid, *_postmasters(server.data)]:
+    for root in [*([] if server.pid is None else [server.pid]), *server.also, *_postmasters(server.data)]:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(root)
             for one in [process, *process.children(recursive=True)]:
@@ -61,9 +62,11 @@ def _part(process: psutil.Process, server: Server) -> str:
         command = " ".join(process.cmdline())
         if process.name().startswith("postgres"):
             return "postgres"
-        for module, part in (("relayrun_api", "api"), ("relayrun_runner", "runners")):
+        for module, part in _PARTS:
             if module in command:
                 return part
+        if server.cluster is not None:
+            return "kubernetes"
     return "world" if server.name == "relayrun dev" else "server"
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bench.processes import ServerStartError, free_port, local_url, started, work_folder
 from relayrun_cli.postgres import remove_data
@@ -24,15 +25,30 @@ LANGGRAPH_CLI = "langgraph-cli[inmem]==0.4.40"
 SLOTS = 10
 
 
+class Cluster(Protocol):
+    """What the bench asks of a cluster."""
+
+    def pool_is_ready(self, runners: int) -> None:
+        """Wait until so many runners are ready."""
+
+    def replace(self, pod: str) -> None:
+        """Have a new pod made for one whose process was killed."""
+
+
 @dataclass(frozen=True)
 class Server:
-    """A server to measure. `pid` and `data` are known only of one that we started."""
+    """A server to measure. `pid` and `data` are known only of one that we started, `cluster` only of a release in one.
+
+    `also`: further roots of its processes.
+    """
 
     name: str
     url: str
     version: str = ""
     pid: int | None = None
     data: Path | None = None
+    also: tuple[int, ...] = ()
+    cluster: Cluster | None = None
 
 
 @contextlib.contextmanager

@@ -13,17 +13,18 @@ from langgraph.graph import END, START, StateGraph
 
 
 class State(TypedDict, total=False):
-    """How many ticks are done, of how many, each lasting `step_ms`, and the process of the last one."""
+    """How many ticks are done, of how many, each lasting `step_ms`, and process and host of the last one."""
 
     done: int
     steps: int
     step_ms: float
     pid: int
+    host: str
 
 
 async def tick(state: State) -> State:
     await asyncio.sleep(state.get("step_ms", 50.0) / 1000)
-    return {"done": state.get("done", 0) + 1, "pid": os.getpid()}
+    return {"done": state.get("done", 0) + 1, "pid": os.getpid(), "host": os.environ.get("HOSTNAME", "")}
 
 
 def another_or_end(state: State) -> str:
