@@ -8,6 +8,7 @@ PYTHON ?= python3
 UV_PIN := uv==0.13.9
 UV := $(or $(shell command -v uv),$(CURDIR)/.uv/bin/uv)
 RUN := .venv/bin/python -m
+WORKERS ?= 2
 
 export UV
 export UV_PYTHON_DOWNLOADS := never
@@ -23,11 +24,11 @@ setup: .venv/.ready  ## Get uv if there is none, and everything the other target
 demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
 	@$(RUN) examples.steps.demo $(ARGS)
 
-test: setup  ## Run all tests (ARGS="-k name" for some); with REQUIRE_CLUSTER=1 the cluster layer too
-	@$(RUN) pytest --ignore=tests/cluster $(ARGS)
-	@if [[ "$${REQUIRE_CLUSTER:-}" == 1 ]]; then $(MAKE) cluster-layer; else echo; \
+test: setup  ## Run all tests (ARGS="-k name" for some), on a cluster too where Docker and kind are there
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile --ignore=tests/cluster $(ARGS)
+	@if [[ "$${REQUIRE_CLUSTER:-}" == 1 || -z "$(call missing_for_cluster)" ]]; then $(MAKE) cluster-layer; else echo; \
 	echo "********************************************************************************"; \
-	echo "* SKIPPED: the cluster layer, which is not complete: REQUIRE_CLUSTER=1 runs it *"; \
+	echo "* SKIPPED: the tests on a cluster. They need$(call missing_for_cluster)"; \
 	echo "********************************************************************************"; fi
 
 check: setup  ## Check format, lint, types and import contracts, without changing anything
@@ -66,10 +67,15 @@ cluster-down:  ## Remove the kind cluster
 
 .PHONY: cluster-layer
 cluster-layer: setup
-	@missing=; for tool in docker kind kubectl helm; do command -v $$tool >/dev/null || missing+=" $$tool"; done; \
-	if [[ -z "$$missing" ]] && ! docker info >/dev/null 2>&1; then missing=" Docker, which does not answer"; fi; \
-	if [[ -n "$$missing" && -z "$${CLUSTER_KUBECONFIG:-}" ]]; then echo "the cluster layer needs:$$missing" >&2; exit 1; fi; \
-	exec $(RUN) pytest -s --durations=15 tests/cluster $(ARGS)
+	@missing="$(call missing_for_cluster)"; if [[ -n "$$missing" && -z "$${CLUSTER_KUBECONFIG:-}" ]]; then \
+	echo "The tests on a cluster need$$missing" >&2; exit 1; fi
+	@$(RUN) pytest -s --durations=15 tests/cluster $(ARGS) || { code=$$?; [[ $$code == 5 && "$(if $(ARGS),some)" ]] || exit $$code; }
+
+# What is not there of docker, kind, kubectl and helm, each with a blank before it; and whether Docker answers.
+define missing_for_cluster
+$(shell for tool in docker kind kubectl helm; do command -v $$tool >/dev/null || printf ' %s' $$tool; done; \
+  if command -v docker >/dev/null && ! docker info >/dev/null 2>&1; then printf ' a Docker that answers'; fi)
+endef
 
 .venv/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml) | $(UV)
 	@$(UV) sync --frozen --quiet
