@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,22 +78,36 @@ def test_a_newer_run_displaces_an_older_one(cluster: Cluster, http: httpx.Client
     becomes(http, path, "interrupted")
 
 
-def test_a_stream_goes_on_when_its_runner_and_its_api_pod_die(cluster: Cluster, http: httpx.Client) -> None:
-    path, name = start(http, input={"count": 40, "step_seconds": 0.25}, stream_mode=["updates"])
-    events: list[tuple[str, Any]] = []
-    runner = cluster.running(name)["status"]["runnerName"]
-    for part in range(20):
-        for number, data in _events(http, path, events[-1][0] if events else "-"):
-            events.append((number, data))
-            if part == 0 and len(events) == 8:
-                cluster.kubectl("delete", "pod", runner, "--force", "--grace-period=0")
-                for pod in cluster.pods("api"):
-                    cluster.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-        if status_of_soon(http, path) == "success":
-            break
-    steps = [data["work"]["done"] for _, data in events if "work" in data]
-    assert steps == [[str(n)] for n in range(40)], "nothing is missing, and nothing is told twice"
-    assert len({number for number, _ in events}) == len(events)
+def test_twenty_streams_go_on_when_a_runner_and_every_api_pod_die(cluster: Cluster, http: httpx.Client) -> None:
+    clients, steps = 20, 24
+    begun = threading.Barrier(clients + 1)
+
+    def read_all() -> list[tuple[str, Any]]:
+        with httpx.Client(base_url=cluster.api_url, timeout=60) as own:
+            path, _ = start(own, input={"count": steps, "step_seconds": 0.4}, stream_mode=["updates"])
+            events: list[tuple[str, Any]] = []
+            for since in iter(lambda: events[-1][0] if events else "-", None):
+                for number, data in _events(own, path, since):
+                    events.append((number, data))
+                    if len(events) == 5:
+                        begun.wait(60)
+                if _status_of_soon(own, path) == "success":
+                    return events
+            raise AssertionError("unreachable")
+
+    with ThreadPoolExecutor(clients) as pool:
+        reading = [pool.submit(read_all) for _ in range(clients)]
+        begun.wait(60)
+        runner = cluster.all("ar", "--field-selector", "status.phase=Running")[0]["status"]["runnerName"]
+        doomed = [runner, *(pod["metadata"]["name"] for pod in cluster.pods("api"))]
+        cluster.kubectl("delete", "pod", *doomed, "--force", "--grace-period=0")
+        told = [future.result(120) for future in reading]
+    for events in told:
+        done = [data["work"]["done"] for _, data in events if "work" in data]
+        assert done == [[str(n)] for n in range(steps)], "nothing is missing, and nothing is told twice"
+        assert len({number for number, _ in events}) == len(events)
+    attempts = [data["attempt"] for events in told for _, data in events if "attempt" in data]
+    assert max(attempts) > 1, "no run was on the runner that died: this tests nothing"
     cluster.parts_ready("api")
 
 
@@ -182,7 +198,7 @@ def _events(http: httpx.Client, path: str, since: str) -> Iterator[tuple[str, An
         return
 
 
-def status_of_soon(http: httpx.Client, path: str) -> str:
+def _status_of_soon(http: httpx.Client, path: str) -> str:
     """The run's status from whichever replica answers first."""
 
     def ask() -> str | None:
