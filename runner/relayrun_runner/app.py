@@ -21,7 +21,15 @@ from relayrun_core.runs import NewRun, ObjectRef, Outcome, RunSpec
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.assign import Assigner, Wish
 from relayrun_runner.board import RunBoard
-from relayrun_runner.errors import DatabaseAway, GraphLoadError, InvalidState, LoopBusy, NotReady, UnknownGraph
+from relayrun_runner.errors import (
+    CheckpointOrder,
+    DatabaseAway,
+    GraphLoadError,
+    InvalidState,
+    LoopBusy,
+    NotReady,
+    UnknownGraph,
+)
 from relayrun_runner.gate import Gate
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.readiness import Readiness
@@ -39,6 +47,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     ThreadNotFound: (404, "ThreadNotFound"),
     ThreadBusyError: (409, "ThreadBusy"),
     InvalidState: (400, "Invalid"),
+    CheckpointOrder: (409, "Invalid"),
     GraphLoadError: (503, "NotReady"),
     NotReady: (503, "NotReady"),
     LoopBusy: (504, "LoopBusy"),

@@ -24,6 +24,7 @@ from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_runner.answers import recorded_answers
 from relayrun_runner.batches import StatementRecorder
+from relayrun_runner.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.errors import ForeignThread
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.writer import RunWriter
@@ -65,6 +66,17 @@ class FencedSaver(AsyncPostgresSaver):
         self._head: CheckpointTuple | None = None
         # A thread that had no checkpoint at the claim has none until this attempt writes one.
         self._blank = run.attempt == 1 and run.base is not None and run.base.get("high_water") is None
+        # Nobody has written to the thread since the first claim of a run noted this.
+        self._newest = run.base.get("high_water") if run.attempt == 1 and run.base is not None else None
+
+    async def begin(self) -> float:
+        """Call this before the graph: from now on ids are made that sort after all that the thread has.
+
+        Returned is by how many seconds they run ahead of this machine's clock.
+        """
+        if self.attempt > 1:
+            self._newest = await self._retried(self._read_newest, "reading the newest checkpoint's id")
+        return make_ids_after(self._newest)
 
     async def aput(
         self,
@@ -75,6 +87,7 @@ class FencedSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save a checkpoint behind the fence, together with the events of its step."""
         self._check(config)
+        require_after(checkpoint["id"], self._newest)
         self._blank = False
         await self._barrier()
         saved = await super().aput(config, checkpoint, metadata, new_versions)
@@ -159,6 +172,10 @@ class FencedSaver(AsyncPostgresSaver):
 
         row = await self._retried(read, "reading what a command began from")
         return saved > (row["count"] if row else 0)
+
+    async def _read_newest(self) -> str | None:
+        row = await self._database.fetch_one(NEWEST_ID, (self.thread_id,))
+        return row["newest"] if row else None
 
     @asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:

@@ -43,6 +43,10 @@ class ForeignThread(RunnerError):
     """A graph reached for the checkpoints of another thread than its run's."""
 
 
+class CheckpointOrder(RunnerError):
+    """A checkpoint would sort before its thread's newest one: nobody would ever go on from it."""
+
+
 class DatabaseAway(RunnerError):
     """The database stayed away until the run's deadline. Not a failure of the graph: the run is not ended by it."""
 

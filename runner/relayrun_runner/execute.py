@@ -10,7 +10,6 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from langgraph.store.base import BaseStore
@@ -105,7 +104,6 @@ class Executor:
 
 
 def _deadline(run: Run) -> float:
-    """When the run must have ended, in the loop's time."""
-    started = run.started_at or datetime.now(UTC)
-    left = started + timedelta(seconds=run.spec.active_deadline_seconds) - datetime.now(UTC)
-    return asyncio.get_running_loop().time() + max(0.0, left.total_seconds())
+    """When the run must have ended, in the loop's time. The claim wrote `updated_at`: both times are the database's."""
+    elapsed = (run.updated_at - (run.started_at or run.updated_at)).total_seconds()
+    return asyncio.get_running_loop().time() + max(0.0, run.spec.active_deadline_seconds - elapsed)

@@ -96,7 +96,7 @@ class Execution:
         try:
             outcome = await self._until_outcome()
             if outcome is None:
-                await self._retried(lambda: release(self._services.database, run_id, attempt), "giving the run back")
+                await self._release()
                 self._services.board.drained(run_id, attempt)
                 logger.info("run drained, it goes on elsewhere", extra=self._log)
                 return
@@ -113,6 +113,7 @@ class Execution:
         """Finish the run as cancelled while its node still runs; the process ends behind this."""
         if self._action is not None:
             with suppress(StaleAttempt):
+                self._rest = await self._writer.close()
                 await self._finish(Outcome(Reason.CANCELLED, "the run was cancelled; its node ignored that"))
 
     async def _until_outcome(self) -> Outcome | None:
@@ -126,10 +127,7 @@ class Execution:
             if writing.done() and not work.done():
                 writing.result()  # raises: the writer ends only by failing
             outcome = await work
-            if outcome is None:
-                await self._writer.flushed()
-            else:
-                self._rest = await self._writer.close()
+            self._rest = await self._writer.close()
             return outcome
         finally:
             for task in (work, writing):
@@ -156,6 +154,7 @@ class Execution:
 
     async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
         try:
+            self._services.board.metrics.ids_ahead_seconds.set(await self._saver.begin())
             call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
             if isinstance(call, Call):
                 await self._stream(graph, config, call)
@@ -212,6 +211,10 @@ class Execution:
     async def _finish(self, outcome: Outcome) -> None:
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
         await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest), "finishing the run")
+
+    async def _release(self) -> None:
+        run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
+        await self._retried(lambda: release(database, run_id, attempt, self._rest), "giving the run back")
 
     async def _retried(self, call: Any, what: str) -> None:
         # What was computed is worth more than the deadline: the engine decides about that one.

@@ -21,6 +21,9 @@ class RunnerMetrics:
         self.run_duration_seconds = self._histogram("run_duration_seconds", "From a run's creation to its end.")
         self.journal_lag_seconds = self._gauge("journal_lag_seconds", "Age of the oldest event not yet written.")
         self.loop_lag_seconds = self._gauge("loop_lag_seconds", "How late the graphs' event loop answers.")
+        self.ids_ahead_seconds = self._gauge(
+            "checkpoint_ids_ahead_seconds", "How far checkpoint ids run ahead of the clock, because a thread's did."
+        )
         self.active_runs = self._gauge("active_runs", "Runs that occupy a slot.")
         self.slots = self._gauge("slots", "Room for runs.")
 

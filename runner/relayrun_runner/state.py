@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.base import BaseStore
@@ -20,6 +21,7 @@ from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError, ThreadNotFound
 from relayrun_core.store.threads import get_thread, idle_thread, set_thread_state
 from relayrun_runner.answers import recorded_answers
+from relayrun_runner.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.errors import InvalidState
 from relayrun_runner.factories import Access
 from relayrun_runner.graphs import Graph, GraphRegistry
@@ -119,6 +121,7 @@ class ThreadStates:
             idle_thread(self._database, thread_id) as (conn, _),
         ):
             saver = EditSaver(conn, str(thread_id), self._registry.serializer)
+            await saver.begin()
             graph = loaded.copy({"checkpointer": saver, "store": self._store or loaded.store})
             config = await _edit(graph, update.config(thread_id, graph_id=name), update)
             await _note_state(graph, saver, conn, thread_id)
@@ -153,6 +156,26 @@ class EditSaver(AsyncPostgresSaver):
     def __init__(self, conn: Any, thread_id: str, serde: SerializerProtocol | None) -> None:
         super().__init__(conn, serde=serde)
         self._thread_id = thread_id
+        self._newest: str | None = None
+
+    async def begin(self) -> None:
+        """Call this before the edit: its checkpoint sorts after all that the thread has."""
+        async with self._cursor() as cursor:
+            await cursor.execute(NEWEST_ID, (self._thread_id,))
+            row = await cursor.fetchone()
+        self._newest = row["newest"] if row else None
+        make_ids_after(self._newest)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save the edit's checkpoint."""
+        require_after(checkpoint["id"], self._newest)
+        return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def recorded_answers(self, task_id: str) -> int:
         """How many answers to its questions the task has recorded."""

@@ -27,6 +27,7 @@ from relayrun_core.store.notify import EVENTS_CHANNEL
 from relayrun_runner.batches import Batch, Statement
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.recent import RecentEvents
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.rows import WRITE, are_known, columns
 
@@ -40,9 +41,6 @@ _LINGER_SECONDS = 0.002
 _EVENT_BYTES = 1 << 20
 # Beyond this the graph waits for the journal.
 _WAITING_BYTES = 8 << 20
-# A crash of Postgres loses at most the last `wal_writer_delay`s of asynchronous commits: 3 s is 15 of them.
-_RECENT_SECONDS = 3.0
-
 
 Hint = Callable[[str, UUID], None]
 
@@ -65,9 +63,7 @@ class RunWriter:
         self._event_bytes = 0
         self._oldest: float | None = None
         self._batches: list[Batch] = []
-        self._recent: deque[tuple[float, Event]] = deque()
-        self._connections = -1
-        self._connections_used = -1
+        self._recent = RecentEvents(database)
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self._idle = asyncio.Event()
@@ -119,11 +115,14 @@ class RunWriter:
         self._raise_failure()
 
     async def close(self) -> list[Event]:
-        """Stop after the commit that is under way; the events that nobody has written yet are returned."""
+        """Stop after the commit that is under way; returned are the events that the run's next commit has to carry.
+
+        They are those that nobody has written yet, behind those that readers saw and a crash of Postgres may forget.
+        """
         self._closing = True
         await self._idle.wait()
         self._raise_failure()
-        return list(self._events)
+        return [*self._recent.all(), *self._events]
 
     async def run(self) -> None:
         """Write what comes, until cancelled."""
@@ -204,17 +203,17 @@ class RunWriter:
                 await self._commit_fenced([s for batch in batches for s in batch.statements], events)
             elif events:
                 async with self._database.connection() as conn:
-                    await append(conn, self._run.run_id, self._run.attempt, [*self._told_again(), *events])
+                    await append(conn, self._run.run_id, self._run.attempt, [*self._recent.to_tell_again(), *events])
         except Exception as error:
             if is_stale(error):
                 raise StaleAttempt(f"attempt {self._run.attempt} does not hold run {self._run.run_id}") from error
             raise
-        self._connections = self._connections_used
+        self._recent.committed(events, durable=bool(batches))
 
     async def _commit_fenced(self, statements: list[Statement], events: list[Event]) -> None:
         if are_known(statements):
             async with self._database.connection() as conn:
-                told = [*self._told_again(), *events]
+                told = [*self._recent.to_tell_again(), *events]
                 await conn.execute(WRITE.encode(), columns(self._run, statements, told))
         else:
             await self._commit_as_they_are(statements, events)
@@ -225,20 +224,11 @@ class RunWriter:
     async def _commit_as_they_are(self, statements: list[Statement], events: list[Event]) -> None:
         # In autocommit what a pipeline sends until its end is one transaction; a failing fence rolls all of it back.
         async with self._database.pipeline() as (conn, _), conn.cursor(binary=True) as cursor:
-            told = [*self._told_again(), *events]
+            told = [*self._recent.to_tell_again(), *events]
             await cursor.execute(FENCE_PROGRESS, (self._run.run_id, self._run.attempt))
             for statement in statements:
                 await statement.send(cursor)
             await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, told))
-
-    def _told_again(self) -> list[Event]:
-        """What readers may have seen and Postgres lost: a new connection may mean that it crashed.
-
-        Asked with a connection in hand. Asked before, the very one that was waited for would be the first new one, and
-        new events would come before the lost ones, which readers then miss.
-        """
-        self._connections_used = self._database.connections_made
-        return [event for _, event in self._recent] if self._connections_used != self._connections else []
 
     def _take_events(self) -> list[Event]:
         taken: list[Event] = []
@@ -257,9 +247,6 @@ class RunWriter:
         for event in events:
             self._events.popleft()
             self._event_bytes -= len(event.data)
-            self._recent.append((now, event))
-        while self._recent and now - self._recent[0][0] > _RECENT_SECONDS:
-            self._recent.popleft()
         async with self._told:
             self._told.notify_all()
 

@@ -74,7 +74,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def api(cluster: ApiServer, database_url: str) -> AsyncIterator[Api]:
-    settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE)
+    settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
     async with opened(settings) as running:
         yield running
 
@@ -229,6 +229,14 @@ async def test_a_persons_run_ends_with_its_agentrun(there: There) -> None:
     there.api.runs["mine"]["metadata"]["uid"] = "of another one by the same name"
     await there.look()
     assert (await reread(there.database, run.run_id)).status is RunStatus.CANCELLED
+
+
+async def test_a_persons_run_that_never_began_ends_with_its_agentrun_too(there: There) -> None:
+    new = NewRun(new_run_id(), uuid4(), "default", "steps", RunSpec(input={}), object=ObjectRef(NAMESPACE, "x", "uid"))
+    await create_run(there.database, new)
+    await there.look()
+    assert there.api.created == [], "a deleted run does not come back"
+    assert (await reread(there.database, new.run_id)).status is RunStatus.CANCELLED
 
 
 async def test_a_persons_run_goes_on_in_a_rebuilt_cluster(there: There) -> None:

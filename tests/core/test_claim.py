@@ -12,6 +12,7 @@ from relayrun_core.fence import FENCE_PROGRESS, is_stale
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
 from relayrun_core.store.claim import BackOff, Claim, Claimed, Finished, Stale, ThreadBusy, claim, release
+from relayrun_core.store.dispatch import due
 from relayrun_core.store.finish import finish, finish_from_outside
 from relayrun_core.store.journal import END, Event, append, first_seq, read_events
 from relayrun_core.store.runs import request_cancel
@@ -158,6 +159,28 @@ async def test_an_attempt_is_not_held_against_a_run_that(database: Database, why
             assert await release(database, run.run_id, 1)
     again = await claimed(database, run, attempt=2, excused=why == "excused")
     assert (again.failed_attempts, again.attempt) == (0, 2)
+
+
+async def test_a_run_is_given_back_behind_its_last_events(database: Database) -> None:
+    run = await claimed(database, await accept(database))
+    seq = first_seq(1)
+    seen, unseen = Event(seq, "metadata", b"{}"), Event(seq + 1, "updates", b"{}")
+    async with database.connection() as conn:
+        await append(conn, run.run_id, 1, [seen])
+    assert await release(database, run.run_id, 1, [seen, unseen])
+    assert await read_events(database, run.run_id, -1) == [seen, unseen]
+    late = Event(seq + 2, "updates", b"{}")
+    assert not await release(database, run.run_id, 1, [late]), "told twice, or by a stale attempt"
+    assert await read_events(database, run.run_id, -1) == [seen, unseen]
+
+
+async def test_the_reconciler_looks_at_a_run_as_soon_as_it_was_given_back(database: Database) -> None:
+    run = await claimed(database, await accept(database))
+    await database.execute("UPDATE runs SET created_at = created_at - interval '1 minute'")
+    assert [entry.run.run_id for entry in await due(database, 10)] == [run.run_id]
+    assert await due(database, 10) == []
+    assert await release(database, run.run_id, 1)
+    assert [entry.run.run_id for entry in await due(database, 10)] == [run.run_id]
 
 
 async def test_a_run_that_died_in_company_is_a_suspect_and_placed_alone(database: Database) -> None:

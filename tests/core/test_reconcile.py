@@ -35,7 +35,12 @@ async def run(database: Database) -> Run:
         ({}, THERE, True, Repair.NOTHING),
         ({}, ENDED_THERE, True, Repair.COPY_OUTCOME),
         ({"attempt": 1, "cancel_requested_at": datetime(2100, 1, 1, tzinfo=UTC)}, THERE, True, Repair.CANCEL_OBJECT),
-        ({"attempt": 1, "cancel_requested_at": datetime(2100, 1, 1, tzinfo=UTC)}, ENDED_THERE, True, Repair.COPY_OUTCOME),
+        (
+            {"attempt": 1, "cancel_requested_at": datetime(2100, 1, 1, tzinfo=UTC)},
+            ENDED_THERE,
+            True,
+            Repair.COPY_OUTCOME,
+        ),
         ({"status": RunStatus.SUCCESS}, GONE, True, Repair.NOTHING),
         ({}, None, False, Repair.NOTHING),
     ],

@@ -11,11 +11,17 @@ import pytest
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.migrate import migrate
+from relayrun_core.store.finish import finish
+from relayrun_core.store.journal import END, read_events
+from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.retry import until_deadline
 from relayrun_runner.schema import setup
+from relayrun_runner.writer import RunWriter
 from tests.runner.agents import entered
 from tests.runner.processes import runner_process
 from tests.runner.runs import accepted
-from tests.support.postgres import scratch_folder
+from tests.support.postgres import scratch_folder, wal_writer
+from tests.support.runs import DONE, accept, claimed
 from tests.support.waiting import until
 
 
@@ -47,3 +53,39 @@ async def test_a_killed_postmaster_costs_a_running_run_nothing_and_a_put_only_ti
             await runner.wait_state(pending, "Finished")
             await server.stop()
             await watching
+
+
+@pytest.mark.crash
+async def test_what_readers_saw_survives_a_postmaster_killed_between_the_last_events_and_the_finish() -> None:
+    async with scratch_folder("outage") as folder, EmbeddedPostgres(folder / ".relayrun") as server:
+        await migrate(server.url)
+        await setup(server.url)
+        async with Database.open(server.url, role="runner") as database:
+            run = await claimed(database, await accept(database))
+            deadline = asyncio.get_running_loop().time() + 60
+            writer = RunWriter(database, run, deadline, RunnerMetrics("default"), lambda *_: None)
+            writing = asyncio.create_task(writer.run())
+            flusher = wal_writer(server.pid)
+            flusher.suspend()  # what it flushes can not be lost, and it might be quicker than this test
+            await writer.emit("custom", b'{"word":1}')
+            await writer.flushed()
+            await writer.emit("custom", b'{"word":2}')
+            await writer.flushed()
+            seen = await read_events(database, run.run_id, -1)
+
+            postmaster = psutil.Process(server.pid)
+            postmaster.kill()
+            flusher.kill()
+            postmaster.wait(5)
+            watching = asyncio.create_task(server.watch())
+            left = await until_deadline(lambda: read_events(database, run.run_id, -1), deadline, "reading")
+            assert (len(seen), len(left)) == (2, 0), "nothing was lost: this tests nothing"
+
+            await finish(database, run.run_id, run.attempt, DONE, await writer.close())
+            *told, last = await read_events(database, run.run_id, -1)
+            assert told == seen
+            assert (last.event, last.seq) == (END, seen[-1].seq + 1)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        await server.stop()
+        await watching

@@ -12,6 +12,10 @@ from relayrun_core.store.threads import create_thread, get_thread
 from tests.runner.processes import RunnerProcess
 from tests.runner.runs import accepted
 
+_MOVE = """
+UPDATE checkpoints SET checkpoint_id = %(ahead)s, checkpoint = jsonb_set(checkpoint, '{id}', to_jsonb(%(ahead)s::text))
+WHERE thread_id = %(thread)s AND checkpoint_id = %(head)s"""
+
 
 async def _ran(runner: RunnerProcess, database: Database, graph: str, **spec: Any) -> UUID:
     """A thread after one run of a graph."""
@@ -154,6 +158,21 @@ async def test_an_edit_waits_for_no_run_but_is_refused_while_one_is_unfinished(
     gate.touch()
     await shared_runner.wait_state(run_id, "Finished")
     assert (await shared_runner.client.post(url, json=body)).status_code == 200
+
+
+async def test_an_edit_counts_although_the_thread_was_last_written_by_a_clock_that_is_ahead(
+    shared_runner: RunnerProcess, shared_database: Database
+) -> None:
+    thread_id = await _ran(shared_runner, shared_database, "steps", input={})
+    head = (await _state(shared_runner, thread_id))["checkpoint_id"]
+    # Its first eight digits count units of 27 seconds.
+    ahead = f"{int(head[:8], 16) + 100:08x}{head[8:]}"
+    moved = {"thread": str(thread_id), "head": head, "ahead": ahead}
+    assert await shared_database.execute(_MOVE, moved) == 1
+    edited = await shared_runner.client.post(f"/threads/{thread_id}/state", json={"values": {"did": ["edited"]}})
+    assert edited.status_code == 200, edited.text
+    assert edited.json()["checkpoint_id"] > ahead
+    assert (await _state(shared_runner, thread_id))["values"]["did"][-1] == "edited"
 
 
 async def test_a_refused_edit_changes_nothing(shared_runner: RunnerProcess, shared_database: Database) -> None:

@@ -14,9 +14,10 @@ from tests.support.runner import Runner, RunnerSetup
 class RunnerPool:
     """Keeps `spare` runners ready. All end with it."""
 
-    def __init__(self, setup: RunnerSetup, spare: int = 2) -> None:
+    def __init__(self, setup: RunnerSetup, spare: int = 2, name: str = "runner") -> None:
         self.setup = setup
         self._spare = spare
+        self._name = name
         self._numbers = count(1)
         self._starting: list[asyncio.Task[Runner]] = []
         self._stack = AsyncExitStack()
@@ -52,4 +53,4 @@ class RunnerPool:
             self._starting.append(asyncio.create_task(self._start()))
 
     async def _start(self) -> Runner:
-        return await self._stack.enter_async_context(Runner(self.setup, f"runner-{next(self._numbers)}"))
+        return await self._stack.enter_async_context(Runner(self.setup, f"{self._name}-{next(self._numbers)}"))

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -59,6 +60,11 @@ async def fresh_database(server: EmbeddedPostgres, template: str = TEMPLATE) -> 
         yield server.url_of(name)
     finally:
         await _administer(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def wal_writer(postmaster: int) -> psutil.Process:
+    """The process of a server that makes asynchronous commits durable."""
+    return next(child for child in psutil.Process(postmaster).children() if "walwriter" in " ".join(child.cmdline()))
 
 
 async def _create(server: EmbeddedPostgres, name: str, template: str) -> None:

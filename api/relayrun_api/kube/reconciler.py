@@ -69,7 +69,8 @@ class Reconciler:
 
     async def _look(self, entry: Dispatch) -> None:
         run, now = entry.run, datetime.now(UTC)
-        dispatched = entry.dispatched_at is not None
+        # A run that came with an AgentRun had one from its first moment.
+        dispatched = entry.dispatched_at is not None or entry.object is not None
         if decide(run, None, dispatched=dispatched, now=now, grace=_GRACE) is Repair.FINISH_CANCELLED:
             await self._finish(entry, _CANCELLED)  # also while the API server is away
             return

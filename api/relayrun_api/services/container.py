@@ -23,6 +23,7 @@ from relayrun_core.settings import ApiSettings
 
 # Long enough for a burst, short enough to say that the database is away while the client still waits.
 _CONNECTION_WAIT_SECONDS = 3.0
+# Runners are asked directly: a proxy of the environment would see their token.
 _RUNNER_TIMEOUT = httpx.Timeout(30.0, connect=1.0)
 
 
@@ -47,7 +48,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
     url = settings.database_url.get_secret_value()
     async with (
         Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
-        httpx.AsyncClient(timeout=_RUNNER_TIMEOUT) as client,
+        httpx.AsyncClient(timeout=_RUNNER_TIMEOUT, trust_env=False) as client,
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):

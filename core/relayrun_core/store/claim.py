@@ -1,11 +1,16 @@
 """Claim and release: which attempt holds a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.fence import is_stale
 from relayrun_core.runs import Run
+from relayrun_core.store.journal import Event, append
 from relayrun_core.store.notify import notify
 from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
@@ -14,6 +19,8 @@ SELECT answer, detail FROM relayrun_claim_v1(
     %(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s)"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _RELEASE = "SELECT relayrun_release_v1(%s, %s) AS released"
+# A runner's SIGTERM may come from the deletion of the run's AgentRun, which only the reconciler can tell from a drain.
+_LOOK_SOON = "UPDATE runs SET look_after = NULL WHERE run_id = %s AND status = 'pending'"
 
 
 @dataclass(frozen=True)
@@ -114,13 +121,26 @@ async def claim(database: Database, wish: Claim) -> Answer:
             return NotFound()
 
 
-async def release(database: Database, run_id: UUID, attempt: int) -> bool:
-    """Give a run back that a draining runner stopped between two steps; False when the attempt did not hold it."""
+async def release(database: Database, run_id: UUID, attempt: int, events: Sequence[Event] = ()) -> bool:
+    """Give a run back that a draining runner stopped between two steps, behind its last `events`.
+
+    False when the attempt did not hold it.
+    """
 
     async def release_once() -> dict[str, Any] | None:
-        return await database.fetch_one(_RELEASE, (run_id, attempt))
+        async with database.connection() as conn:
+            if events:
+                await append(conn, run_id, attempt, events)
+            row = await (await conn.execute(_RELEASE.encode(), (run_id, attempt))).fetchone()
+            await conn.execute(_LOOK_SOON.encode(), (run_id,))
+            return row
 
-    row = await breaking_frozen_holders(database, run_id, release_once)
+    try:
+        row = await breaking_frozen_holders(database, run_id, lambda: database.twice(release_once))
+    except psycopg.Error as error:
+        if not is_stale(error):
+            raise
+        row = None
     await notify(database, run_id)
     return bool(row and row["released"])
 

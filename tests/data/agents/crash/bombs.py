@@ -2,11 +2,14 @@
 
 The points are before-claim, after-claim, before-checkpoint, after-checkpoint, after-inner-checkpoint, after-writes,
 saved-<step>, between-fence-and-commit, before-finish and after-finish; at broken-finish the runner's own code raises.
-What was saved is noted as well: `tried`, `saved` (a task's writes), `checkpoint`.
+What was saved is noted as well: `tried`, `saved` (a task's writes), `checkpoint`. CRASH_CLOCK_AHEAD is by how many
+seconds the process's clock is wrong.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -22,6 +25,9 @@ from relayrun_runner.rows import WRITE
 
 _claim, _finish = claims.claim, execution.finish
 _put, _put_writes, _execute = FencedSaver.aput, FencedSaver.aput_writes, AsyncConnection.execute
+_time_ns = time.time_ns
+
+_AHEAD_NS = int(os.environ.get("CRASH_CLOCK_AHEAD", "0")) * 1_000_000_000
 
 # What a task writes when it is not done: it will begin again.
 _UNFINISHED = {"__interrupt__", "__resume__", "__error__"}
@@ -82,3 +88,5 @@ execution.finish = _bombed_finish
 FencedSaver.aput = _bombed_put
 FencedSaver.aput_writes = _bombed_put_writes
 AsyncConnection.execute = _bombed_execute
+if _AHEAD_NS:
+    time.time_ns = lambda: _time_ns() + _AHEAD_NS
