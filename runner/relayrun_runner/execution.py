@@ -8,7 +8,6 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained
-from langgraph.pregel import Pregel
 from langgraph.runtime import RunControl
 from langgraph.store.base import BaseStore
 
@@ -22,18 +21,17 @@ from relayrun_core.store.journal import Event
 from relayrun_runner.board import RunBoard
 from relayrun_runner.checkpoints import FencedSaver
 from relayrun_runner.errors import DatabaseAway
-from relayrun_runner.events import ToldBefore, event_name, graph_modes, is_cached
+from relayrun_runner.events import ToldBefore, is_cached
 from relayrun_runner.goingon import Call, next_call
 from relayrun_runner.graphs import GraphRegistry
 from relayrun_runner.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.serialize import dumps
+from relayrun_runner.telling import EVENTS_MODE, Graph, Teller, chunks
 from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
 from relayrun_runner.writer import Hint, RunWriter
 
 logger = logging.getLogger("relayrun.runner")
-
-Graph = Pregel[Any, Any, Any, Any]
 
 # A subgraph's chunk reaches us within three turns of the loop (measured, for subgraphs in subgraphs too), and its next
 # checkpoint does not wait for that by itself.
@@ -183,25 +181,23 @@ class Execution:
             configurable["checkpoint_id"] = call.checkpoint_id
         options: dict[str, Any] = {
             "context": spec.context,
-            "stream_mode": graph_modes(spec.stream_modes),
             "interrupt_before": spec.interrupt_before,
             "interrupt_after": spec.interrupt_after,
             "durability": spec.durability,
             "control": self._control,
-            "subgraphs": spec.stream_subgraphs,
         }
         where: RunnableConfig = {**config, "configurable": configurable}
-        async for chunk in graph.astream(call.input, where, **options):
-            namespace, mode, data = chunk if spec.stream_subgraphs else ((), *chunk)
+        teller = Teller(spec)
+        async for chunk in chunks(graph, call.input, where, spec, **options):
             async with self._telling:
-                name = event_name(mode, namespace)
-                if is_cached(mode, data) and await self._told.contains(name, data):
-                    continue
-                await self._writer.emit(name, dumps(data))
+                for name, data in teller.tell(chunk):
+                    if is_cached(chunk[1], data) and await self._told.contains(name, data):
+                        continue
+                    await self._writer.emit(name, dumps(data))
 
     async def _told_so_far(self) -> None:
         """Wait until we have what the graph has told so far; the writer commits it with the checkpoint."""
-        if not self.claimed.spec.stream_subgraphs:
+        if not (self.claimed.spec.stream_subgraphs or EVENTS_MODE in self.claimed.spec.stream_modes):
             return
         for _ in range(_TURNS_TO_TELL):
             await asyncio.sleep(0)
@@ -237,6 +233,7 @@ class Execution:
                 for key, value in spec.config.items()
                 if key in ("tags", "recursion_limit", "max_concurrency")
             },
+            "run_name": run.graph,
             "configurable": {**given, **identity, "thread_id": str(run.thread_id)},
             "metadata": {**(spec.config.get("metadata") or {}), **spec.metadata, **identity},
         }

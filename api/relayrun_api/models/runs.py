@@ -19,7 +19,7 @@ StreamMode = Literal[
     "tools",
     "lifecycle",
 ]
-_LATER = frozenset(("messages", "events", "tools", "lifecycle"))
+_LATER = frozenset(("tools", "lifecycle"))
 Nodes = list[str] | Literal["*"]
 
 

@@ -7,17 +7,30 @@ from relayrun_core.ids import event_id
 from relayrun_core.store.follow import Page
 
 #: What a run can be asked to stream.
-STREAM_MODES = ("values", "updates", "messages-tuple", "custom", "debug", "tasks", "checkpoints")
+STREAM_MODES = (
+    "values",
+    "updates",
+    "messages-tuple",
+    "messages",
+    "custom",
+    "debug",
+    "tasks",
+    "checkpoints",
+    "events",
+)
 
 _ALWAYS = frozenset(("metadata", "error", "end"))
-_EVENT_OF_MODE = {"messages-tuple": "messages"}
+_EVENTS_OF_MODE = {
+    "messages-tuple": {"messages"},
+    "messages": {"messages/metadata", "messages/partial", "messages/complete"},
+}
 
 
 class EventFilter:
     """Lets through the events of some stream modes; of all that were journaled, when `modes` is None."""
 
     def __init__(self, modes: Sequence[str] | None) -> None:
-        self._events = None if modes is None else {_EVENT_OF_MODE.get(mode, mode) for mode in modes} | _ALWAYS
+        self._events = None if modes is None else _ALWAYS.union(*(_EVENTS_OF_MODE.get(mode, {mode}) for mode in modes))
 
     def __call__(self, event: str) -> bool:
         """Whether the event of this name goes through."""
