@@ -12,13 +12,13 @@ from contextlib import ExitStack
 
 from rich.console import Console
 
-from bench import kills, parts, report, runs
+from bench import kills, parts, report, runs, tokens
 from bench.cluster import KindCluster
 from bench.processes import ServerStartError
 from bench.samples import Results, Throughput
 from bench.servers import BENCH_FOLDER, Server, langgraph_dev, relayrun_dev
 
-CLIENTS = (1, 20)
+CLIENTS = (1, 20, 100)
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
         return 130
     report.print_table(results, where, console)
     report.write(results, where, BENCH_FOLDER)
-    console.print(f"every sample: {BENCH_FOLDER / 'results.json'}, this table: {BENCH_FOLDER / 'results.md'}")
+    console.print(f"every sample, this table, a picture: {BENCH_FOLDER}/results.json, results.md, results.png")
     return _failures(results, console)
 
 
@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds in which the servers take turns (3)")
     parser.add_argument("--seconds", type=float, default=6.0, help="most seconds of one round of one server (6)")
     parser.add_argument("--runs", type=int, default=200, help="most runs of one round of one server (200)")
+    parser.add_argument("--answers", type=int, default=30, help="answers of a hundred tokens (30)")
     parser.add_argument("--kills", type=int, default=20, help="kills of a runner; 0 for none (20)")
     parser.add_argument("--runners", type=int, default=2, help="runners of relayrun dev, so one is spare (2)")
     return parser.parse_args()
@@ -89,6 +90,9 @@ async def _measure(servers: list[Server], options: argparse.Namespace, console: 
             for server in servers:
                 console.print(f"{report.clients_words(clients)}, round {number + 1}, {server.name} …", style="dim")
                 await _round(server, clients, options, results[server.name], used)
+    for server in servers:
+        console.print(f"{options.answers} streamed answers, {server.name} …", style="dim")
+        results[server.name].tokens = await tokens.measure_tokens(server.url, options.answers)
     for server in servers:
         results[server.name].idle_mb = parts.memory_mb(server)
         if options.kills and (server.data is not None or server.cluster is not None):

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.parts import ALL, CLIENT
+from bench.plot import draw
 from bench.samples import KillSample, Results, column, p50, p99, summary
 
 Row = tuple[str, Callable[[Results], str]]
@@ -26,6 +27,9 @@ def rows(all_results: list[Results]) -> list[tuple[str, list[str]]]:
     listed: list[Row] = []
     for clients in client_counts:
         listed += _run_rows(clients)
+    if any(results.tokens for results in all_results):
+        listed.append(("create → first token, 1 client (p50 / p99)", _token_times("first_token_ms")))
+        listed.append(("create → the answer's end, 100 tokens 2 ms apart (p50 / p99)", _token_times("end_ms")))
     if any(results.kills for results in all_results):
         listed += _kill_rows()
     for clients in client_counts:
@@ -57,11 +61,12 @@ def markdown(all_results: list[Results], where: str) -> str:
 
 
 def write(all_results: list[Results], where: str, folder: Path) -> None:
-    """results.json (every sample) and results.md in the folder."""
+    """results.json (every sample), results.md and results.png in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     told = {"machine": where, "servers": [results.as_json() for results in all_results]}
     (folder / "results.json").write_text(json.dumps(told, indent=1))
     (folder / "results.md").write_text(markdown(all_results, where))
+    draw(all_results, where, folder / "results.png")
 
 
 def machine() -> str:
@@ -96,6 +101,10 @@ def _kill_rows() -> list[Row]:
 
 def _run_times(clients: int, name: str) -> Callable[[Results], str]:
     return lambda results: _pair(column(results.by_clients[clients].samples, name))
+
+
+def _token_times(name: str) -> Callable[[Results], str]:
+    return lambda results: _pair(column(results.tokens, name))
 
 
 def _kill_times(name: str) -> Callable[[Results], str]:

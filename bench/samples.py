@@ -27,6 +27,14 @@ class KillSample:
     attempts: int
 
 
+@dataclass(frozen=True)
+class TokenSample:
+    """One streamed answer, in ms since the call that asked for it: its first token, its end."""
+
+    first_token_ms: float
+    end_ms: float
+
+
 @dataclass
 class Throughput:
     """Runs that ended while so many clients asked for one after the other."""
@@ -55,6 +63,7 @@ class Results:
     server: str
     version: str
     by_clients: dict[int, Throughput] = field(default_factory=dict)
+    tokens: list[TokenSample] = field(default_factory=list)
     kills: list[KillSample] = field(default_factory=list)
     cpu_ms_per_run: dict[int, dict[str, float]] = field(default_factory=dict)
     idle_mb: dict[str, float] = field(default_factory=dict)
@@ -92,6 +101,6 @@ def summary(throughput: Throughput) -> dict[str, float]:
     return told
 
 
-def column(samples: Sequence[RunSample] | Sequence[KillSample], name: str) -> list[float]:
+def column(samples: Sequence[RunSample] | Sequence[KillSample] | Sequence[TokenSample], name: str) -> list[float]:
     """One field of all samples."""
     return [getattr(sample, name) for sample in samples]

@@ -60,10 +60,8 @@ def load_embedding(config: Config, name: str) -> Any:
         raise StoreUnavailable(
             f"{config.file}: store.index.embed: {name!r} needs LangChain: install langchain and the provider's package"
         )
-    from langchain.embeddings import init_embeddings  # type: ignore[import-not-found]
-
     try:
-        return init_embeddings(name)
+        return importlib.import_module("langchain.embeddings").init_embeddings(name)
     except (ImportError, ValueError) as error:
         raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {error}") from error
 
