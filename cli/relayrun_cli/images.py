@@ -25,6 +25,7 @@ _WITHOUT_MEANING = {
     "image_distro": "the runner's image decides the distribution",
     "keep_pkg_tools": "pip stays in the image",
     "source": "name local folders in dependencies",
+    "_INTERNAL_docker_tag": "it names an image of LangGraph's",
 }
 _PIP = "pip --python /opt/relayrun/bin/python install --no-cache-dir --root-user-action=ignore"
 _UV = "uv pip install --python /opt/relayrun/bin/python --no-cache"

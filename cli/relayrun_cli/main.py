@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from relayrun_cli.commands import build, cancel, dev, ps, reset, show, validate
+from relayrun_cli.commands import build, cancel, dev, keys, logs, ps, reset, retry, run, show, threads, validate
 from relayrun_cli.errors import CliError
 
 cli = typer.Typer(
@@ -17,12 +18,16 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (dev, validate, build, ps, show, cancel, reset):
+for module in (dev, validate, build, run, ps, show, logs, cancel, retry, threads, keys, reset):
     module.register(cli)
 
 
 def app() -> None:
     """The console script. Our own errors are one message and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An agent's text may have characters that the terminal's encoding has not.
+            stream.reconfigure(errors="replace")
     try:
         cli()
     except CliError as error:

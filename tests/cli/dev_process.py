@@ -64,15 +64,14 @@ graph = builder.compile()
 
 
 class Project:
-    """A folder with the agent above."""
+    """A folder with an agent, the one above by default; `graphs` are the names of its graphs in the code."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, code: str = AGENT, graphs: Sequence[str] = ("graph",)) -> None:
         self.folder = folder
         self.code = folder / "agent.py"
-        self.code.write_text(AGENT)
-        (folder / "langgraph.json").write_text(
-            json.dumps({"dependencies": ["."], "graphs": {"agent": "./agent.py:graph"}})
-        )
+        self.code.write_text(code)
+        named = {"agent" if graph == "graph" else graph: f"./agent.py:{graph}" for graph in graphs}
+        (folder / "langgraph.json").write_text(json.dumps({"dependencies": ["."], "graphs": named}))
 
     @property
     def data(self) -> Path:
@@ -160,14 +159,18 @@ class Dev:
 
 @asynccontextmanager
 async def running_dev(
-    project: Project, *, port: int | None = None, environment: Mapping[str, str] | None = None
+    project: Project,
+    *,
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[Dev]:
     """A `relayrun dev` with one runner that has shown its banner; killed at the end, Postgres excepted."""
     port = port or choose_port("127.0.0.1", None, 18000 + os.getpid() % 2000)
     log = project.folder / "dev.log"
     log.touch()
     begins = log.stat().st_size
-    process = start(project, ["--port", str(port), "--runners", "1"], log, environment)
+    process = start(project, ["--port", str(port), "--runners", "1", *arguments], log, environment)
     dev = Dev(project, port, process, log, begins)
     try:
         await dev.wait_for("no authentication")

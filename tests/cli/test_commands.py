@@ -114,10 +114,30 @@ def test_reset_asks_first(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not (tmp_path / ".relayrun").exists()
 
 
-@pytest.mark.parametrize("arguments", [("ps",), ("show", "thread"), ("cancel", "run")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ps",),
+        ("show", "thread"),
+        ("cancel", "run"),
+        ("run", "graph"),
+        ("run", "graph", "--wait"),
+        ("logs", "run"),
+        ("logs", "-f", "run"),
+        ("retry", "run"),
+        ("threads",),
+        ("threads", "show", "thread"),
+        ("threads", "delete", "thread"),
+    ],
+)
 def test_without_an_api_the_verbs_end_with_5(run, arguments: tuple[str, ...]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        code, said = run(arguments[0], "--url", f"http://127.0.0.1:{probe.getsockname()[1]}", *arguments[1:])
+        code, said = run(*arguments, "--url", f"http://127.0.0.1:{probe.getsockname()[1]}")
     assert code == 5
     assert "relayrun dev" in said
+
+
+def test_an_address_that_is_none_ends_with_2(run) -> None:
+    code, said = run("ps", "--url", "localhost")
+    assert (code, "http://127.0.0.1:8000" in said) == (2, True)

@@ -6,40 +6,39 @@ from typing import Annotated, Any
 
 import typer
 
-from relayrun_cli.api import DEFAULT_URL, Url, call
+from relayrun_cli.api import Api, AsJson, examples, with_api
+from relayrun_cli.output import age, print_columns, print_json, stderr
+from relayrun_cli.runs import UNFINISHED, status_of
 
-UNFINISHED = ("pending", "running")
+_EACH_THREADS_LATEST = 5
+_HEADER = ["RUN", "THREAD", "GRAPH", "STATUS", "ATTEMPT", "RUNNER", "AGE"]
 
 
 def register(cli: typer.Typer) -> None:
     """Add the verb to the command line."""
-    cli.command("ps")(ps)
+    cli.command("ps", epilog=examples("relayrun ps", "relayrun ps --all --json"))(with_api(ps))
 
 
 def ps(
-    url: Url = DEFAULT_URL,
+    api: Api,
     all_runs: Annotated[bool, typer.Option("--all", "-a", help="Finished runs too.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Of how many threads, last used first.")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """List the runs that wait or execute, with --all the latest of each thread."""
     wanted: dict[str, Any] = {"limit": limit}
     if not all_runs:
         wanted["status"] = "busy"
-    rows = [["RUN", "THREAD", "GRAPH", "STATUS", "ATTEMPT", "RUNNER"]]
-    for thread in call(url, "POST", "/threads/search", wanted):
-        runs = call(url, "GET", f"/threads/{thread['thread_id']}/runs?limit={5 if all_runs else 100}")
-        rows += [_row(thread, run) for run in runs if all_runs or run["status"] in UNFINISHED]
-    if len(rows) > 1:
-        _print_columns(rows)
+    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for thread in api.call("POST", "/threads/search", wanted):
+        runs = api.call("GET", f"/threads/{thread['thread_id']}/runs?limit={_EACH_THREADS_LATEST if all_runs else 100}")
+        found += [(thread, run) for run in runs if all_runs or run["status"] in UNFINISHED]
+    if as_json:
+        print_json([run for _, run in found], as_json=True)
+    elif found:
+        print_columns(_HEADER, [_row(thread, run) for thread, run in found])
     else:
-        typer.echo("No runs." if all_runs else "No run waits or executes; --all shows finished ones too.", err=True)
-
-
-def _print_columns(rows: list[list[str]]) -> None:
-    # Never cropped to the terminal's width: ids are there to be copied, and to be piped.
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        stderr().print("No runs." if all_runs else "No run waits or executes; --all shows finished ones too.")
 
 
 def _row(thread: dict[str, Any], run: dict[str, Any]) -> list[str]:
@@ -47,8 +46,9 @@ def _row(thread: dict[str, Any], run: dict[str, Any]) -> list[str]:
         run["run_id"],
         thread.get("name") or thread["thread_id"],
         run.get("graph"),
-        run["status"],
+        status_of(run),
         run.get("attempt"),
-        run.get("runner") or "",
+        run.get("runner") or "-",
+        age(run.get("created_at")),
     ]
     return [str(cell) for cell in cells]

@@ -60,6 +60,5 @@ def runner_command(options: DevOptions) -> tuple[str, ...]:
     if options.debug_port is None:
         return (sys.executable, "-P", "-m", "relayrun_runner")
     # Without frozen modules a debugger may miss breakpoints, and says so at length.
-    debugger = (sys.executable, "-P", "-Xfrozen_modules=off", "-m", "debugpy", "--listen", str(options.debug_port))
-    waiting = ("--wait-for-client",) if options.wait_for_client else ()
-    return (*debugger, *waiting, "-m", "relayrun_runner")
+    debugger = (sys.executable, "-P", "-Xfrozen_modules=off", "-m", "relayrun_cli.dev.debugging")
+    return (*debugger, str(options.debug_port), *(("--wait-for-client",) if options.wait_for_client else ()))
