@@ -58,6 +58,8 @@ up() {
     --namespace "$namespace" --create-namespace --wait --timeout 5m \
     --set postgres.enabled=true \
     --set sampleAgent.enabled=true \
+    --set api.auth=none \
+    --set api.rateLimit.runs=0 \
     --set sampleAgent.image.tag="$(content_tag example-steps)" \
     --set operator.image.tag="$(content_tag operator)" \
     --set api.image.tag="$(content_tag api)" \

@@ -1,9 +1,11 @@
 """`python -m relayrun_api`: serves the API with settings from the environment."""
 
 import socket
+import sys
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from relayrun_api.app import begin_shutdown, create_app
 from relayrun_core.logs import configure_logging
@@ -29,7 +31,7 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Serve until a signal comes or the parent dies."""
     exit_with_parent()
-    settings = ApiSettings()
+    settings = _settings()
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     config = uvicorn.Config(
@@ -43,6 +45,15 @@ def main() -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     Server(config, app).run()
+
+
+def _settings() -> ApiSettings:
+    try:
+        return ApiSettings()
+    except ValidationError as error:
+        # Its own text would repeat what was set, secrets included.
+        sentences = [f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()]
+        sys.exit("\n".join(f"relayrun_api cannot start: {sentence}." for sentence in sentences))
 
 
 if __name__ == "__main__":

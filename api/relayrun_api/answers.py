@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,11 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 def dumps(content: Any) -> bytes:
     """JSON of `content`; datetimes as ISO 8601 with an offset, UUIDs as text."""
-    return orjson.dumps(content, default=str, option=_OPTIONS)
+    try:
+        return orjson.dumps(content, default=str, option=_OPTIONS)
+    except TypeError:
+        # Integers beyond 64 bits, which jsonb also makes of 1e308: orjson has no word for them.
+        return json.dumps(content, default=_as_text, separators=(",", ":")).encode()
 
 
 def loads(text: bytes) -> Any:
@@ -27,6 +32,10 @@ def loads(text: bytes) -> Any:
     except orjson.JSONDecodeError:
         lenient = json.loads(text, parse_constant=lambda _: None)
         return orjson.loads(json.dumps(lenient, ensure_ascii=False).encode(errors="replace"))
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 class Json(Response):

@@ -8,16 +8,19 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
 from relayrun_api.answers import Json, on_error
-from relayrun_api.auth import NoAuth
+from relayrun_api.auth import open_authenticator
 from relayrun_api.cors import cors_options
 from relayrun_api.errors import ApiError
 from relayrun_api.metrics import Metrics
 from relayrun_api.middleware import LastNet, RequestId
+from relayrun_api.openapi import DocumentedApi
 from relayrun_api.routes import assistants, chat, runs, stateless, system, thread_states, threads
 from relayrun_api.services.container import open_services
+from relayrun_api.services.tidying import tidying
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 
@@ -30,11 +33,17 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, metrics) as services:
+        async with (
+            open_services(settings, metrics) as services,
+            open_authenticator(settings, services.database) as authenticator,
+            tidying(services.database, settings.rate_limit_window),
+        ):
             app.state.services = services
+            app.state.authenticator = authenticator
             yield
 
-    app = FastAPI(
+    app = DocumentedApi(
+        settings,
         title="Relayrun",
         version=__version__,
         description=_DESCRIPTION,
@@ -44,9 +53,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
             Middleware(RequestId),
             Middleware(CORSMiddleware, **cors_options(settings)),
             Middleware(LastNet, metrics=metrics),
+            # Whom proxies name, which decides who is counted; nobody is believed unless the settings say so.
+            Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies),
         ],
     )
-    app.state.authenticator = NoAuth()
     for kind in (ApiError, RelayrunError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_error)
     for module in (runs, stateless, chat, threads, thread_states, assistants, system):

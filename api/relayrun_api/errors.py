@@ -8,14 +8,18 @@ __all__ = [
     "AssistantNotFound",
     "BodyTooLarge",
     "Conflict",
+    "IdempotencyKeyReused",
     "Invalid",
+    "IssuerAway",
     "NotFound",
+    "RateLimited",
     "RunNotFound",
     "RunnerRefused",
     "RunnersAway",
     "ThreadBusy",
     "ThreadInterrupted",
     "ThreadNotFound",
+    "Unauthenticated",
     "UnsupportedMediaType",
 ]
 
@@ -31,6 +35,19 @@ class ApiError(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.extra = extra
+
+
+class Unauthenticated(ApiError):
+    """The caller does not say who it is, or cannot prove it; `error` says why, in the words of RFC 6750."""
+
+    status = 401
+    code = "unauthenticated"
+
+    def __init__(self, detail: str, *, error: str | None = None) -> None:
+        challenge = 'Bearer realm="relayrun"'
+        if error is not None:
+            challenge += f', error="invalid_token", error_description="{error}"'
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
 class NotFound(ApiError):
@@ -84,6 +101,19 @@ class Invalid(ApiError):
     code = "invalid_request"
 
 
+class IdempotencyKeyReused(Invalid):
+    """An idempotency key that stands for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class RateLimited(ApiError):
+    """The caller has started as many runs as it may."""
+
+    status = 429
+    code = "rate_limited"
+
+
 class BodyTooLarge(ApiError):
     """The body is larger than the limit."""
 
@@ -96,6 +126,16 @@ class UnsupportedMediaType(ApiError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class IssuerAway(ApiError):
+    """The token issuer's keys are not known yet and it does not answer."""
+
+    status = 503
+    code = "issuer_away"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "5"})
 
 
 class RunnersAway(ApiError):

@@ -9,7 +9,7 @@ from relayrun_core.sql import migrations
 # Any constant will do; it must only differ from the keys of runs, which are hashes.
 MIGRATION_LOCK = 5_200_417
 
-_VERSION = "SELECT coalesce(max(version), 0) FROM relayrun_migrations"
+_APPLIED = "SELECT version FROM relayrun_migrations"
 
 
 async def migrate(url: str) -> int:
@@ -20,30 +20,31 @@ async def migrate(url: str) -> int:
             "CREATE TABLE IF NOT EXISTS relayrun_migrations"
             " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        version = await schema_version(conn)
+        applied = await applied_migrations(conn)
         for number, statements in migrations():
-            if number <= version:
+            # Each by itself, not all above the newest: numbers may have gaps, which are filled later.
+            if number in applied:
                 continue
             async with conn.transaction():
                 await conn.execute(statements.encode())
                 await conn.execute("INSERT INTO relayrun_migrations (version) VALUES (%s)", (number,))
-            version = number
-        return version
+            applied.add(number)
+        return max(applied)
 
 
-async def schema_version(conn: psycopg.AsyncConnection[tuple[int, ...]]) -> int:
-    """The newest applied migration; 0 on an empty database."""
+async def applied_migrations(conn: psycopg.AsyncConnection[tuple[int, ...]]) -> set[int]:
+    """The numbers of the applied migrations; none on an empty database."""
     try:
-        row = await (await conn.execute(_VERSION)).fetchone()
+        rows = await (await conn.execute(_APPLIED)).fetchall()
     except psycopg.errors.UndefinedTable:
-        return 0
-    return row[0] if row else 0
+        return set()
+    return {row[0] for row in rows}
 
 
 async def require_schema(url: str) -> None:
     """Raise SchemaTooOld when the database lacks a migration that this version needs."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True, row_factory=tuple_row) as conn:
-        version = await schema_version(conn)
-    wanted = migrations()[-1][0]
-    if version < wanted:
-        raise SchemaTooOld(f"the database has schema {version} and needs {wanted}: run the migrations first")
+        applied = await applied_migrations(conn)
+    if missing := [number for number, _ in migrations() if number not in applied]:
+        version = max(applied, default=0)
+        raise SchemaTooOld(f"the database has schema {version} and lacks {missing[0]}: run the migrations first")

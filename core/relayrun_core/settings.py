@@ -1,10 +1,29 @@
 """Settings of every part, from the environment (`RELAYRUN_*`)."""
 
+from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+AuthKind = Literal["none", "jwt", "api-key"]
+
+# RFC 7518 section 3.2: a key as long as the hash. A shorter one can be guessed from any token.
+_SHORTEST_SECRET_BYTES = 32
+_DEFAULT_RUNS = 100
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+#: A list that is written with commas in the environment.
+CommaSeparated = (NoDecode, BeforeValidator(_split))
 
 
 class CoreSettings(BaseSettings):
@@ -39,12 +58,90 @@ class RunnerSettings(CoreSettings):
     allow_blocking: bool = False
 
 
-class ApiSettings(CoreSettings):
+class AccessSettings(CoreSettings):
+    """Who may call the API, and how much."""
+
+    world: Literal["local", "kubernetes"] = "local"
+    #: Has to be said: nobody shall let everybody in by forgetting it.
+    auth: Annotated[list[AuthKind], *CommaSeparated] = []
+    #: Either the secret of HS256 tokens or where the issuer publishes its public keys.
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_issuer: str | None = None
+    #: A token must be for one of these.
+    jwt_audience: Annotated[list[str], *CommaSeparated] = []
+    #: How far the clocks of issuer and API may differ.
+    jwt_leeway_seconds: float = Field(default=30, ge=0, le=600)
+    #: Whose token has this value in this claim (or among the claim's values) is an admin. Dots lead into objects.
+    jwt_admin_claim: str | None = None
+    jwt_admin_value: str | None = None
+    #: Accepted run starts a user in the window; 0: no limit. None said: 100, in local mode no limit.
+    rate_limit: int | None = Field(default=None, ge=0)
+    rate_limit_window_seconds: int = Field(default=3600, ge=1, le=31 * 86400)
+    #: Addresses and networks of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: Annotated[list[str], *CommaSeparated] = []
+
+    @property
+    def auth_kinds(self) -> frozenset[AuthKind]:
+        """How callers may prove who they are."""
+        return frozenset(self.auth)
+
+    @property
+    def runs_per_window(self) -> int:
+        """The rate limit; 0: none."""
+        if self.rate_limit is None:
+            return 0 if self.world == "local" else _DEFAULT_RUNS
+        return self.rate_limit
+
+    @property
+    def rate_limit_window(self) -> timedelta:
+        """The rate limit's window."""
+        return timedelta(seconds=self.rate_limit_window_seconds)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: list[str]) -> list[str]:
+        # Never `*`: then every caller could write its address itself.
+        return [str(ip_network(entry)) for entry in value]
+
+    @model_validator(mode="after")
+    def _auth_is_said(self) -> Self:
+        if not self.auth:
+            raise ValueError("RELAYRUN_AUTH is not set: say jwt, api-key, jwt,api-key, or none to let everybody in")
+        if "none" in self.auth and len(self.auth) > 1:
+            raise ValueError("RELAYRUN_AUTH=none stands alone: with it nobody is asked for a token")
+        if "jwt" in self.auth:
+            _check_jwt(self)
+        return self
+
+
+def _check_jwt(settings: AccessSettings) -> None:
+    if bool(settings.jwt_secret) == bool(settings.jwt_jwks_url):
+        raise ValueError("RELAYRUN_AUTH=jwt needs either RELAYRUN_JWT_SECRET or RELAYRUN_JWT_JWKS_URL")
+    if settings.jwt_secret and len(settings.jwt_secret.get_secret_value().encode()) < _SHORTEST_SECRET_BYTES:
+        raise ValueError(f"RELAYRUN_JWT_SECRET must have at least {_SHORTEST_SECRET_BYTES} bytes: openssl rand -hex 32")
+    if settings.jwt_jwks_url:
+        if not _is_safe(settings.jwt_jwks_url):
+            raise ValueError("RELAYRUN_JWT_JWKS_URL must be https: whoever changes the keys on the way is anybody")
+        if not settings.jwt_issuer or not settings.jwt_audience:
+            # An issuer signs tokens for other programs too, with the same keys.
+            raise ValueError("RELAYRUN_JWT_JWKS_URL needs RELAYRUN_JWT_ISSUER and RELAYRUN_JWT_AUDIENCE")
+    if bool(settings.jwt_admin_claim) != bool(settings.jwt_admin_value):
+        raise ValueError("RELAYRUN_JWT_ADMIN_CLAIM and RELAYRUN_JWT_ADMIN_VALUE go together")
+
+
+def _is_safe(url: str) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    inside = host in ("localhost", "127.0.0.1", "::1") or host.endswith((".svc", ".svc.cluster.local"))
+    return (parts.scheme == "https" and bool(host)) or (parts.scheme == "http" and inside)
+
+
+class ApiSettings(AccessSettings):
     """Settings of an API process."""
 
     host: str = "127.0.0.1"
     port: int = 8000
-    world: Literal["local", "kubernetes"] = "local"
     #: In a cluster: its own namespace, where the operator's Lease is.
     namespace: str = "default"
     #: In a cluster: the namespaces of the Agents, separated by commas; empty: its own.
@@ -55,7 +152,6 @@ class ApiSettings(CoreSettings):
     cors_origins: list[str] = ["http://localhost:3000"]
     #: Local mode: any origin on this machine may call.
     cors_allow_localhost: bool = False
-    auth: Literal["none"] = "none"
     default_graph: str | None = None
 
     @property

@@ -48,7 +48,9 @@ async def serving(settings: ApiSettings) -> AsyncIterator[tuple[FastAPI, Server,
     app = create_app(settings)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=3
+        )
         server = Server(config, app)
         task = asyncio.create_task(server.serve(sockets=[listening]))
         try:
@@ -67,7 +69,9 @@ def open_streams(api: Api) -> float:
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> ApiSettings:
-    return ApiSettings(database_url=database_url, runners_file=tmp_path / "runners.json", cors_allow_localhost=True)
+    return ApiSettings(
+        database_url=database_url, auth="none", runners_file=tmp_path / "runners.json", cors_allow_localhost=True
+    )
 
 
 @asynccontextmanager
@@ -94,8 +98,10 @@ async def api(settings: ApiSettings) -> AsyncIterator[Api]:
 @pytest.fixture(scope="module")
 async def shared(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
     """An API for the many tests that leave nothing behind that another could trip over."""
-    async with fresh_database(postgres) as url, opened(ApiSettings(database_url=url, cors_allow_localhost=True)) as api:
-        yield api
+    async with fresh_database(postgres) as url:
+        settings = ApiSettings(database_url=url, auth="none", cors_allow_localhost=True)
+        async with opened(settings) as api:
+            yield api
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:

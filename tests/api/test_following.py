@@ -151,6 +151,7 @@ async def api_process(database_url: str, port: int) -> AsyncIterator[tuple[async
     environment = {
         **os.environ,
         "RELAYRUN_DATABASE_URL": database_url,
+        "RELAYRUN_AUTH": "none",
         "RELAYRUN_PORT": str(port),
         "RELAYRUN_PARENT_FD": str(read_end),
     }

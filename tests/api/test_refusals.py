@@ -129,6 +129,51 @@ async def test_each_refusal_is_a_problem(shared: Api, method: str, path: str, st
     check_problem(await shared.http.request(method, path), status, code)
 
 
+async def test_numbers_beyond_64_bits_come_back(shared: Api) -> None:
+    content = b'{"thread_id": "large", "metadata": {"whole": 123456789012345678901234567890, "real": 1e308}}'
+    made = await shared.http.post("/threads", content=content, headers=JSON)
+    assert made.status_code == 200
+    found = (await shared.http.get("/threads/large")).json()
+    assert found["metadata"] == {"whole": pytest.approx(123456789012345678901234567890), "real": pytest.approx(1e308)}
+    assert (found["thread_id"], found["created_at"][10]) == (made.json()["thread_id"], "T")
+
+
+@pytest.mark.parametrize("sent", ["1-99999999999999999999", "1--2", "x", "1-", "9" * 127, "1-1.x", "\u00e9"])
+async def test_an_event_id_that_is_none_is_422_and_disturbs_no_other_stream(shared: Api, sent: str) -> None:
+    run = (await shared.http.post("/runs", json={"assistant_id": "steps"})).json()
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"
+    response = await shared.http.get(path, headers={"Last-Event-ID": sent.encode("latin-1")})
+    check_problem(response, 422, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"assistant_id": "x" * 257},
+        {"checkpoint_id": "x" * 257},
+        {"interrupt_before": ["x" * 257]},
+        {"interrupt_after": ["x"] * 1001},
+        {"stream_mode": ["values"] * 101},
+        {"config": []},
+        {"config": {"configurable": [1]}},
+        {"config": {"tags": 5}},
+        {"config": {"recursion_limit": 0}},
+        {"config": {"metadata": "x"}},
+    ],
+)
+async def test_a_run_that_could_only_fail_in_its_runner_is_422(shared: Api, wrong: dict[str, Any]) -> None:
+    response = await shared.http.post("/runs", json={"assistant_id": "steps", "input": {}, **wrong})
+    problem = check_problem(response, 422, "invalid_request")
+    assert problem["errors"][0]["pointer"].startswith(f"#/{next(iter(wrong))}")
+
+
+async def test_a_runs_config_is_passed_on_as_it_was_given(shared: Api) -> None:
+    config = {"tags": ["a"], "configurable": {"x": None, "deep": {"y": [1]}}, "recursion_limit": 7, "other": 1}
+    body = {"assistant_id": "steps", "config": {**config, "max_concurrency": None}}
+    run = (await shared.http.post("/runs", json=body)).json()
+    assert run["kwargs"]["config"] == config
+
+
 @pytest.mark.parametrize("field", ["webhook", "after_seconds"])
 async def test_what_is_not_offered_yet_is_refused_and_not_ignored(shared: Api, field: str) -> None:
     body = {"assistant_id": "steps", "input": {}, field: "https://example.com" if field == "webhook" else 5}

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from relayrun_core.settings import ApiSettings
+
 CHART = Path(__file__).parents[2] / "charts" / "relayrun"
+DEFAULT = CHART / "ci" / "default.yaml"
 EVERYTHING = CHART / "ci" / "everything.yaml"
 
 pytestmark = pytest.mark.skipif(shutil.which("helm") is None, reason="there is no helm on the PATH")
@@ -18,9 +21,15 @@ pytestmark = pytest.mark.skipif(shutil.which("helm") is None, reason="there is n
 Object = dict[str, Any]
 
 
-def render(*arguments: str) -> str:
+def template(*arguments: str) -> subprocess.CompletedProcess[str]:
     line = ["helm", "template", "relayrun", str(CHART), "-n", "relayrun", "--kube-version", "1.34", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def render(*arguments: str) -> str:
+    rendered = template("--values", str(DEFAULT), *arguments)
+    assert rendered.returncode == 0, rendered.stderr
+    return rendered.stdout
 
 
 def objects(*arguments: str) -> dict[str, Object]:
@@ -107,3 +116,57 @@ def test_every_pod_is_restricted() -> None:
                 "capabilities": {"drop": ["ALL"]},
             }
             assert container["resources"]["requests"], "a quota refuses pods without requests"
+
+
+def api_environment(*arguments: str) -> dict[str, Any]:
+    """The API's settings of access, as `helm template` renders them."""
+    (container,) = objects(*arguments)["Deployment/relayrun-api"]["spec"]["template"]["spec"]["containers"]
+    named = {entry["name"].removeprefix("RELAYRUN_"): entry for entry in container["env"]}
+    return {
+        name: entry.get("value") or entry["valueFrom"]["secretKeyRef"]
+        for name, entry in named.items()
+        if name.startswith(("AUTH", "JWT", "RATE", "TRUSTED"))
+    }
+
+
+def test_access_becomes_the_apis_settings() -> None:
+    assert api_environment() == {"AUTH": "none", "RATE_LIMIT": "100", "RATE_LIMIT_WINDOW_SECONDS": "3600"}
+    assert api_environment("-f", str(EVERYTHING)) == {
+        "AUTH": "jwt,api-key",
+        "JWT_JWKS_URL": "https://issuer.example.com/.well-known/jwks.json",
+        "JWT_ISSUER": "https://issuer.example.com/",
+        "JWT_AUDIENCE": "relayrun,chat",
+        "JWT_ADMIN_CLAIM": "realm_access.roles",
+        "JWT_ADMIN_VALUE": "relayrun-admin",
+        "JWT_LEEWAY_SECONDS": "30",
+        "RATE_LIMIT": "1000000",
+        "RATE_LIMIT_WINDOW_SECONDS": "60",
+        "TRUSTED_PROXIES": "10.0.0.0/8,fd00::/8",
+    }
+    secret = api_environment("-f", str(CHART / "ci" / "secret.yaml"))
+    assert secret["JWT_SECRET"] == {"name": "tokens", "key": "hs256"}
+
+
+@pytest.mark.parametrize("file", ["default.yaml", "everything.yaml", "secret.yaml"])
+def test_the_api_accepts_the_settings_that_the_chart_gives_it(file: str) -> None:
+    given = api_environment("-f", str(CHART / "ci" / file))
+    values = {name.lower(): value if isinstance(value, str) else "x" * 32 for name, value in given.items()}
+    assert ApiSettings(**values, world="kubernetes").auth == values["auth"].split(",")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Say who may call the API"),
+        (["api.auth=jwt"], "Give api.jwt.jwksUrl"),
+        (["api.auth=jwt", "api.jwt.jwksUrl=https://a.example/keys"], "needs api.jwt.issuer and api.jwt.audience"),
+        (["api.auth=jwt", "api.jwt.jwksUrl=https://a.example/keys", "api.jwt.existingSecret=a"], "Leave one out"),
+        (["api.auth=jwt", "api.jwt.existingSecret=a", "api.jwt.adminClaim=roles"], "go together"),
+        (["api.auth=everybody"], "api"),
+        (["api.auth=none", "api.jwt.secret=in-plain"], "secret"),
+    ],
+)
+def test_access_that_is_not_said_or_cannot_work_fails_with_a_sentence(arguments: list[str], sentence: str) -> None:
+    failed = template(*(f"--set={argument}" for argument in arguments))
+    assert failed.returncode != 0
+    assert sentence in failed.stderr

@@ -1,4 +1,6 @@
-"""`relayrun dev` as a real process on the agent `crash`: started, killed in part or as a whole, started again."""
+"""`relayrun dev` as a real process, by default on the agent `crash`: started, killed in part or as a whole, started
+again.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,15 @@ _STOP_SECONDS = 30
 class Dev:
     """One `relayrun dev`. Its folder outlives its process."""
 
-    def __init__(self, folder: Path, *, runners: int = 2, slots: int = 10) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        runners: int = 2,
+        slots: int = 10,
+        config: Path = AGENTS / "crash" / "langgraph.json",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.crash_folder = folder / "crash"
         self.crash_folder.mkdir(exist_ok=True)
@@ -38,6 +48,8 @@ class Dev:
         self.data = folder / ".relayrun"
         self._runners = runners
         self._slots = slots
+        self._config = config
+        self._more = dict(environment or {})
         self._port = free_port()
         self._process: psutil.Popen | None = None
 
@@ -108,17 +120,16 @@ class Dev:
         return list(self.listed_runners().values()).count(True) == self._runners
 
     def _command(self) -> list[str]:
-        config = AGENTS / "crash" / "langgraph.json"
         return [
-            *(sys.executable, "-m", "relayrun_cli", "dev", "--config", str(config), "--port", str(self._port)),
+            *(sys.executable, "-m", "relayrun_cli", "dev", "--config", str(self._config), "--port", str(self._port)),
             *("--no-reload", "--no-browser", "--data", str(self.data), "--runners", str(self._runners)),
             *("--n-jobs-per-worker", str(self._slots)),
         ]
 
     def _environment(self) -> dict[str, str]:
-        dropped = ("RELAYRUN_", "LANGSMITH_", "LANGCHAIN_", "DATABASE_URL")
+        dropped = ("RELAYRUN_", "LANGSMITH_", "LANGCHAIN_", "DATABASE_URL", "OPENAI_", "CHAT_MODEL")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-        return kept | {"CRASH_FOLDER": str(self.crash_folder), "NO_COLOR": "1"}
+        return kept | {"CRASH_FOLDER": str(self.crash_folder), "NO_COLOR": "1"} | self._more
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Bodies that start or cancel runs, as the LangGraph SDKs send them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -20,7 +20,9 @@ StreamMode = Literal[
     "lifecycle",
 ]
 _LATER = frozenset(("tools", "lifecycle"))
-Nodes = list[str] | Literal["*"]
+_LONGEST_NAME = 256
+Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
+Nodes = Annotated[list[Name], Field(max_length=1000)] | Literal["*"]
 
 
 class LangGraphBody(BaseModel):
@@ -37,21 +39,38 @@ class Command(LangGraphBody):
     goto: Any = None
 
 
+class RunConfig(LangGraphBody):
+    """LangGraph's configuration of a run, as far as a wrong one would only fail in a runner; the rest is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    tags: list[Name] | None = None
+    metadata: dict[str, Any] | None = None
+    configurable: dict[str, Any] | None = None
+    recursion_limit: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_concurrency: int | None = Field(default=None, ge=1, le=1_000_000)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, as a plain dictionary."""
+        return {name: value for name, value in self if value is not None}
+
+
 class RunCreate(LangGraphBody):
     """A run on a thread."""
 
-    assistant_id: str = Field(max_length=256)
+    assistant_id: Name
     input: Any = None
     command: Command | None = None
-    config: dict[str, Any] | None = None
+    config: RunConfig | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
-    stream_mode: list[StreamMode] = Field(default=["values"], min_length=1)
+    stream_mode: list[StreamMode] = Field(default=["values"], min_length=1, max_length=100)
     stream_subgraphs: bool = False
     interrupt_before: Nodes | None = None
     interrupt_after: Nodes | None = None
     checkpoint: dict[str, Any] | None = None
-    checkpoint_id: str | None = None
+    checkpoint_id: Name | None = None
     checkpoint_during: bool | None = None
     durability: Durability | None = None
     multitask_strategy: MultitaskStrategy = "enqueue"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from relayrun_api.models.runs import LangGraphBody
+from relayrun_api.models.runs import LangGraphBody, Name
 from relayrun_core.states import ThreadStatus
 
 MAX_NAME = 256
@@ -45,7 +45,7 @@ class ThreadSearch(LangGraphBody):
     ids: list[str] | None = Field(default=None, max_length=1000)
     status: ThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, lt=2**63)
     select: list[ThreadField] | None = None
 
 
@@ -60,9 +60,9 @@ class StateUpdate(LangGraphBody):
     """An edit of a thread's state."""
 
     values: Any = None
-    as_node: str | None = None
+    as_node: Name | None = None
     checkpoint: dict[str, Any] | None = None
-    checkpoint_id: str | None = None
+    checkpoint_id: Name | None = None
 
 
 class HistoryQuery(LangGraphBody):

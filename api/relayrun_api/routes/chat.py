@@ -12,31 +12,30 @@ from relayrun_api.auth import Caller, Principal
 from relayrun_api.errors import ThreadInterrupted
 from relayrun_api.models.chat import ChatBody
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, since_of
+from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
 from relayrun_api.services.conversation import invoke_answer, page_of_messages
 from relayrun_api.services.runs import StartedRun, StartRun
 from relayrun_api.services.specs import spec_of_chat
-from relayrun_api.services.threads import find_thread, refer
+from relayrun_api.services.threads import find_thread, refer, visible_thread
 from relayrun_api.stream.chat import CHAT_MODES, ChatTranslator
 from relayrun_api.stream.chat_frames import PREFACE, ChatFrames
 from relayrun_api.stream.follow import follow
-from relayrun_api.stream.hub import Subscription
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, position_after
 from relayrun_core import errors as core
-from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
 from relayrun_core.store.follow import read_page
+from relayrun_core.store.starting import Terms
 from relayrun_core.store.threads import get_thread
 
 router = new_router("chat")
 
 
 @router.post("/chat")
-async def chat(body: ChatBody, services: Given, caller: Caller) -> Response:
+async def chat(body: ChatBody, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Send a message and stream the answer."""
-    started = await _start(services, caller, body, CHAT_MODES)
-    return _chat_stream(services, started.subscription, started.thread_id, body.thread_id)
+    return _chat_stream(services, await _start(services, caller, body, CHAT_MODES, terms), body.thread_id)
 
 
 @router.get("/chat/{run_id}")
@@ -55,31 +54,30 @@ async def replay(
         return Response(status_code=204)
     thread = await get_thread(services.database, run.thread_id)
     called = (thread.name if thread else None) or str(run.thread_id)
-    return _chat_stream(services, services.runs.subscribe(run), run.thread_id, called, run, after)
+    return _chat_stream(services, services.runs.join(run), called, after)
 
 
 @router.post("/invoke")
-async def invoke(body: ChatBody, services: Given, caller: Caller) -> Response:
+async def invoke(body: ChatBody, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Send a message and wait for the answer."""
-    started = await _start(services, caller, body, ("values",))
+    started = await _start(services, caller, body, ("values",), terms)
     run_id = str(started.run_id)
     return run_ending(
         services,
-        started.subscription,
-        started.thread_id,
+        started,
         follow_at=None,
         render=lambda ending: invoke_answer(ending, run_id, body.thread_id),
     )
 
 
 @router.post("/run-task", status_code=202)
-async def run_task(body: ChatBody, services: Given, caller: Caller) -> Response:
+async def run_task(body: ChatBody, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Send a message and do not wait."""
-    started = await _start(services, caller, body, CHAT_MODES)
+    started = await _start(services, caller, body, CHAT_MODES, terms)
     started.subscription.close()
     answer = {"status": "accepted", "thread_id": body.thread_id, "run_id": started.run_id}
     headers = {**run_headers(started.thread_id, started.run_id), "Location": f"/chat/{started.run_id}"}
-    return Json(answer, 202, headers)
+    return Json(answer, 202, {**headers, **started.headers})
 
 
 @router.get("/history/{thread_id}")
@@ -91,7 +89,9 @@ async def history(
     before: Annotated[str | None, Query(max_length=256)] = None,
 ) -> Response:
     """List a conversation's messages."""
-    found = await find_thread(services.database, caller, thread)
+    # A name never used is an empty conversation; an id is not found, as everywhere, also when it is somebody else's.
+    find = visible_thread if thread.name is None else find_thread
+    found = await find(services.database, caller, thread)
     values = await services.states.values(found) if found else None
     return Json({"thread_id": thread.sent, **page_of_messages(values, limit, before)})
 
@@ -107,7 +107,9 @@ async def cancel(
     return Json(answer, 202, run_headers(run.thread_id, run.run_id))
 
 
-async def _start(services: Services, principal: Principal, body: ChatBody, modes: tuple[str, ...]) -> StartedRun:
+async def _start(
+    services: Services, principal: Principal, body: ChatBody, modes: tuple[str, ...], terms: Terms
+) -> StartedRun:
     named = body.assistant_id
     assistant = await (services.catalog.to_run(named) if named else services.catalog.default())
     thread = refer(principal, body.thread_id)
@@ -120,7 +122,7 @@ async def _start(services: Services, principal: Principal, body: ChatBody, modes
         require_not_interrupted=not answers,
     )
     try:
-        return await services.runs.start(principal, request)
+        return await services.runs.start(principal, request, terms)
     except core.ThreadInterrupted as error:
         waiting = await find_thread(services.database, principal, thread)
         interrupts = [{"id": entry.id, "value": entry.value} for entry in waiting.interrupts] if waiting else []
@@ -128,25 +130,19 @@ async def _start(services: Services, principal: Principal, body: ChatBody, modes
         raise ThreadInterrupted(detail, interrupts=interrupts) from error
 
 
-def _chat_stream(
-    services: Services,
-    subscription: Subscription,
-    thread_id: UUID,
-    called: str,
-    run: Run | None = None,
-    after: Position = START,
-) -> Response:
+def _chat_stream(services: Services, started: StartedRun, called: str, after: Position = START) -> Response:
     async def chunks() -> AsyncGenerator[bytes]:
         yield PREFACE
-        translator = ChatTranslator(str(subscription.run_id), called)
+        translator = ChatTranslator(str(started.run_id), called)
         frames = ChatFrames(translator, after)
         with services.metrics.sse_connections.track_inprogress():
-            async for page in follow(services.database, subscription, since=since_of(run)):
+            async for page in follow(services.database, started.subscription, since=since_of(started.run)):
                 yield (page and frames.page(page)) or HEARTBEAT
 
     headers = {
         **HEADERS,
-        **run_headers(thread_id, subscription.run_id),
-        "Location": f"/chat/{subscription.run_id}",
+        **run_headers(started.thread_id, started.run_id),
+        "Location": f"/chat/{started.run_id}",
+        **started.headers,
     }
     return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers)

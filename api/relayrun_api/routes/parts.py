@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Header, Path
 from starlette.responses import Response
 
 from relayrun_api.answers import Json, run_headers
-from relayrun_api.auth import Caller
+from relayrun_api.auth import Caller, GuardedRoute
 from relayrun_api.bodies import JsonRoute
 from relayrun_api.services.container import Services
 from relayrun_api.services.ending import Ending, ending_chunks
+from relayrun_api.services.runs import StartedRun
 from relayrun_api.services.threads import ThreadRef, refer
 from relayrun_api.stream.follow import Since, follow
-from relayrun_api.stream.hub import Subscription
 from relayrun_api.stream.langgraph import EventFilter, frames
 from relayrun_api.stream.response import OnDisconnect, Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position
@@ -27,9 +27,10 @@ Whether = Literal["cancel", "continue"]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
 
 
-def new_router(tag: str) -> APIRouter:
-    """A router whose routes read bodies our way."""
-    return APIRouter(tags=[tag], route_class=JsonRoute, default_response_class=Json)
+def new_router(tag: str, *, open_to_all: bool = False) -> APIRouter:
+    """A router whose routes read bodies our way, for callers who say who they are unless it is open to all."""
+    route_class = JsonRoute if open_to_all else GuardedRoute
+    return APIRouter(tags=[tag], route_class=route_class, default_response_class=Json)
 
 
 async def _thread_ref(
@@ -43,24 +44,23 @@ ThreadAt = Annotated[ThreadRef, Depends(_thread_ref)]
 
 def run_stream(
     services: Services,
-    subscription: Subscription,
-    thread_id: UUID,
-    run: Run | None = None,
+    started: StartedRun,
     *,
     modes: list[str] | None = None,
     after: Position = START,
     on_disconnect: Whether = "continue",
 ) -> Response:
-    """A run's events as the LangGraph routes stream them. `run` None: it was accepted just now."""
+    """A run's events as the LangGraph routes stream them."""
+    subscription = started.subscription
 
     async def chunks() -> AsyncGenerator[bytes]:
         wanted = EventFilter(modes)
         with services.metrics.sse_connections.track_inprogress():
-            async for page in follow(services.database, subscription, after.seq, since_of(run)):
+            async for page in follow(services.database, subscription, after.seq, since_of(started.run)):
                 yield (page and frames(page, wanted)) or HEARTBEAT
 
-    headers = {**HEADERS, **run_headers(thread_id, subscription.run_id, "stream")}
-    leave = _canceller(services, subscription.run_id) if on_disconnect == "cancel" else None
+    headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, "stream"), **started.headers}
+    leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
     return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, on_disconnect=leave)
 
 
@@ -73,10 +73,8 @@ def since_of(run: Run | None) -> Since:
 
 def run_ending(
     services: Services,
-    subscription: Subscription,
-    thread_id: UUID,
+    started: StartedRun,
     *,
-    since: Since = Since.JUST_ACCEPTED,
     follow_at: str | None = "join",
     render: Callable[[Ending], bytes] = Ending.for_langgraph,
     on_disconnect: Whether = "continue",
@@ -84,9 +82,9 @@ def run_ending(
     """How a run ended, once it has; white space until then. `follow_at`: where the same is answered to a client that
     lost its connection.
     """
-    chunks = ending_chunks(services.database, subscription, render, since)
-    leave = _canceller(services, subscription.run_id) if on_disconnect == "cancel" else None
-    headers = run_headers(thread_id, subscription.run_id, follow_at)
+    chunks = ending_chunks(services.database, started.subscription, render, since_of(started.run))
+    leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
+    headers = {**run_headers(started.thread_id, started.run_id, follow_at), **started.headers}
     return Streamed(chunks, media_type="application/json", headers=headers, on_disconnect=leave)
 
 

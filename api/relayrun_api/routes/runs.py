@@ -10,16 +10,17 @@ from relayrun_api.answers import Json, run_headers
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.errors import Conflict, RunNotFound
 from relayrun_api.models.runs import RunCreate
-from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, run_stream, since_of
+from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, run_stream
+from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
 from relayrun_api.services.runs import StartedRun, StartRun
 from relayrun_api.services.specs import spec_of_run
 from relayrun_api.services.threads import ThreadRef, visible_thread
 from relayrun_api.services.views import our_statuses, run_view
-from relayrun_api.stream.follow import Since
 from relayrun_api.stream.sse import position_after
 from relayrun_core.states import CancelAction
 from relayrun_core.store.runs import delete_run, get_run, list_runs
+from relayrun_core.store.starting import Terms
 
 router = new_router("runs")
 
@@ -27,13 +28,19 @@ AgentServerStatus = Literal["pending", "running", "error", "success", "timeout",
 
 
 async def start_run(
-    services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None, *, waits: bool = False
+    services: Services,
+    principal: Principal,
+    body: RunCreate,
+    thread: ThreadRef | None,
+    terms: Terms,
+    *,
+    waits: bool = False,
 ) -> StartedRun:
     """Accept a run that a LangGraph client asks for. One that is waited for needs its values alone."""
     assistant = await services.catalog.to_run(body.assistant_id)
     spec = spec_of_run(body, assistant, ["values"] if waits else body.stream_mode)
     request = StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists)
-    return await services.runs.start(principal, request)
+    return await services.runs.start(principal, request, terms)
 
 
 async def answer_created(services: Services, started: StartedRun) -> Response:
@@ -42,27 +49,27 @@ async def answer_created(services: Services, started: StartedRun) -> Response:
     run = await get_run(services.database, started.run_id)
     if run is None:
         raise RunNotFound(f"Run {started.run_id} was accepted and then deleted: start another.")
-    return Json(run_view(run), headers=run_headers(run.thread_id, run.run_id))
+    return Json(run_view(run), headers={**run_headers(run.thread_id, run.run_id), **started.headers})
 
 
 @router.post("/threads/{thread_id}/runs")
-async def create(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller) -> Response:
+async def create(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
-    return await answer_created(services, await start_run(services, caller, body, thread))
+    return await answer_created(services, await start_run(services, caller, body, thread, terms))
 
 
 @router.post("/threads/{thread_id}/runs/stream")
-async def stream(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller) -> Response:
+async def stream(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and stream its events."""
-    started = await start_run(services, caller, body, thread)
-    return run_stream(services, started.subscription, started.thread_id, on_disconnect=body.on_disconnect)
+    started = await start_run(services, caller, body, thread, terms)
+    return run_stream(services, started, on_disconnect=body.on_disconnect)
 
 
 @router.post("/threads/{thread_id}/runs/wait")
-async def wait(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller) -> Response:
+async def wait(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and wait for its final values."""
-    started = await start_run(services, caller, body, thread, waits=True)
-    return run_ending(services, started.subscription, started.thread_id, on_disconnect=body.on_disconnect)
+    started = await start_run(services, caller, body, thread, terms, waits=True)
+    return run_ending(services, started, on_disconnect=body.on_disconnect)
 
 
 @router.get("/threads/{thread_id}/runs")
@@ -93,13 +100,7 @@ async def join(
 ) -> Response:
     """Wait for a run's final values."""
     run = await services.runs.visible(caller, run_id, thread)
-    return run_ending(
-        services,
-        services.runs.subscribe(run),
-        run.thread_id,
-        since=since_of(run),
-        on_disconnect="cancel" if cancel_on_disconnect else "continue",
-    )
+    return run_ending(services, services.runs.join(run), on_disconnect="cancel" if cancel_on_disconnect else "continue")
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/stream")
@@ -116,9 +117,7 @@ async def join_stream(
     run = await services.runs.visible(caller, run_id, thread)
     return run_stream(
         services,
-        services.runs.subscribe(run),
-        run.thread_id,
-        run,
+        services.runs.join(run),
         modes=[mode for mode in stream_mode or () if mode] or None,
         after=position_after(last_event_id, run.number),
         on_disconnect="cancel" if cancel_on_disconnect else "continue",
@@ -138,9 +137,7 @@ async def cancel(
     run = await services.runs.visible(caller, run_id, thread)
     await services.runs.cancel(run, action)
     if wait:
-        return run_ending(
-            services, services.runs.subscribe(run), run.thread_id, since=Since.UNKNOWN, render=lambda _: b"null"
-        )
+        return run_ending(services, services.runs.join(run), render=lambda _: b"null")
     return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))
 
 

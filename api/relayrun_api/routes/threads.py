@@ -11,10 +11,10 @@ from relayrun_api.auth import Caller
 from relayrun_api.models.threads import ThreadCreate, ThreadPatch, ThreadSearch
 from relayrun_api.routes.parts import ThreadAt, new_router
 from relayrun_api.services.container import Given
-from relayrun_api.services.threads import refer, visible_thread
+from relayrun_api.services.threads import make_thread, refer, visible_thread
 from relayrun_api.services.views import thread_view
 from relayrun_core.ids import thread_uuid
-from relayrun_core.store.threads import create_thread, delete_thread, patch_thread_metadata, search_threads
+from relayrun_core.store.threads import delete_thread, patch_thread_metadata, search_threads
 
 router = new_router("threads")
 
@@ -23,15 +23,8 @@ router = new_router("threads")
 async def create(body: ThreadCreate, services: Given, caller: Caller) -> Response:
     """Create a thread."""
     ref = refer(caller, body.thread_id or str(uuid4()))
-    thread = await create_thread(
-        services.database,
-        ref.thread_id,
-        owner=caller.owner,
-        name=ref.name,
-        metadata=body.metadata,
-        if_exists=body.if_exists,
-    )
-    return Json(thread_view(thread))
+    made = await make_thread(services.database, caller, ref, metadata=body.metadata, if_exists=body.if_exists)
+    return Json(thread_view(made))
 
 
 @router.post("/threads/search")

@@ -18,7 +18,7 @@ def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[st
         **durability,
         input=body.input,
         command=body.command.model_dump(exclude_unset=True) if body.command else None,
-        config=body.config or {},
+        config=body.config.given if body.config else {},
         context=body.context,
         metadata={"created_by": "system", **assistant_metadata(assistant), **(body.metadata or {})},
         stream_modes=list(dict.fromkeys(stream_modes)),

@@ -34,9 +34,10 @@ class Check:
     status: Health
     more: dict[str, Any] = field(default_factory=dict)
 
-    def body(self) -> dict[str, Any]:
-        """The check as JSON."""
-        return {"status": self.status.value, **self.more}
+    def body(self, *, in_detail: bool) -> dict[str, Any]:
+        """The check as JSON; the reason, which names hosts and repeats messages, only in detail."""
+        more = {name: value for name, value in self.more.items() if in_detail or name != "reason"}
+        return {"status": self.status.value, **more}
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Status:
         worst = {check.status for check in self.checks.values()} & {Health.DEGRADED, Health.DOWN}
         return Health.DEGRADED if worst else Health.OK
 
-    def body(self, now: datetime) -> dict[str, Any]:
-        """The answer of `/status`."""
+    def body(self, now: datetime, *, in_detail: bool) -> dict[str, Any]:
+        """The answer of `/status`, to admins in detail."""
         ages = [entry.oldest_queued_seconds for entry in self.load if entry.oldest_queued_seconds is not None]
         active = {entry.agent: entry.running for entry in self.load if entry.running}
         queued = sum(entry.queued for entry in self.load)
@@ -66,13 +67,13 @@ class Status:
             "status": self.overall.value,
             "version": self.version,
             "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "checks": {name: check.body() for name, check in self.checks.items()},
+            "checks": {name: check.body(in_detail=in_detail) for name, check in self.checks.items()},
             "active_threads": sum(active.values()),
             "active_threads_by_agent": active,
             "queue": {
                 "length": queued,
                 "oldest_seconds": round(max(ages), 1) if ages else None,
-                "blocked": self._blocked(queued),
+                "blocked": self._blocked(queued) if in_detail else None,
             },
         }
 

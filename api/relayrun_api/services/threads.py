@@ -1,15 +1,17 @@
 """Threads as a caller sees them: by UUID or by the caller's own name, and only those that exist for it."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
 from relayrun_api.auth import Principal
 from relayrun_api.errors import Invalid, ThreadNotFound
 from relayrun_api.models.threads import MAX_NAME
+from relayrun_core import errors as core
 from relayrun_core.database import Database
 from relayrun_core.ids import thread_uuid
 from relayrun_core.store.rows import Thread
-from relayrun_core.store.threads import get_thread
+from relayrun_core.store.threads import create_thread, get_thread
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,26 @@ def refer(principal: Principal, text: str) -> ThreadRef:
         raise Invalid(f"A thread's name has 1 to {MAX_NAME} characters: send a shorter one, or a UUID.")
     thread_id = thread_uuid(principal.owner, text)
     return ThreadRef(thread_id, text, None if _is_uuid(text) else text)
+
+
+async def make_thread(
+    database: Database,
+    principal: Principal,
+    ref: ThreadRef,
+    *,
+    metadata: dict[str, Any] | None,
+    if_exists: Literal["raise", "do_nothing"],
+) -> Thread:
+    """A new thread of the caller's. Raises core's ThreadExists, and its ThreadNotFound for somebody else's."""
+    new: dict[str, Any] = {"name": ref.name, "metadata": metadata, "if_exists": if_exists}
+    try:
+        return await create_thread(database, ref.thread_id, owner=principal.owner, **new)
+    except core.ThreadNotFound:
+        existing = await find_thread(database, principal, ref)
+        if existing is None:
+            raise
+        # An admin sees everybody's: for it the thread is one that exists.
+        return await create_thread(database, ref.thread_id, owner=existing.owner, **new)
 
 
 async def visible_thread(database: Database, principal: Principal, ref: ThreadRef) -> Thread:

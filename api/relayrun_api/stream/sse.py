@@ -25,6 +25,10 @@ class Position(NamedTuple):
 START = Position()
 
 
+# A bigint: one position beyond it would spoil the question that is asked for all readers at once.
+_LARGEST_SEQ = 2**63 - 1
+
+
 def frame(event: str, data: bytes, identity: str | None = None) -> bytes:
     """One event. `data` is JSON on one line."""
     head = f"event: {event}\nid: {identity}\ndata: " if identity else f"event: {event}\ndata: "
@@ -49,10 +53,16 @@ def position_after(text: str | None, number: int) -> Position:
         of_run, seq = parse_event_id(whole)
         parts = int(part) if part else 0
     except ValueError as error:
-        raise Invalid(f"{text!r} is not an event id: send the `id` of the last event, or `-` for all.") from error
+        raise _no_event_id(text) from error
+    if not -1 <= seq <= _LARGEST_SEQ:
+        raise _no_event_id(text)
     if of_run < number:
         return START
     if of_run > number:
         raise Invalid(f"Event {text!r} belongs to a later run: send an id of this run, or `-` for all.")
     # A part's whole event is not behind the reader yet.
     return Position(seq - 1, parts) if parts else Position(seq)
+
+
+def _no_event_id(text: str) -> Invalid:
+    return Invalid(f"{text!r} is not an event id: send the `id` of the last event, or `-` for all.")

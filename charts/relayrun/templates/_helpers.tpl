@@ -100,7 +100,7 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- with .values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .values.tolerations }}
+{{- with concat (default list .tolerations) .values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .values.affinity }}
@@ -119,6 +119,8 @@ topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: kubernetes.io/hostname
     whenUnsatisfiable: ScheduleAnyway
+    # Only pods of the same revision count: else those that an update replaces push the new ones onto one node.
+    matchLabelKeys: [pod-template-hash]
     labelSelector:
       matchLabels: {{- include "relayrun.selector" (dict "root" .root "part" .part) | nindent 8 }}
 {{- end }}

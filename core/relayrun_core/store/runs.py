@@ -52,7 +52,22 @@ async def create_run(database: Database, new: NewRun) -> None:
 
     Raises ThreadNotFound, ThreadBusyError (strategy reject), ThreadInterrupted or ResumeConflict.
     """
-    params = {
+    params = run_params(new)
+
+    async def create() -> dict[str, Any] | None:
+        async with database.connection() as conn:
+            row = await (await conn.execute(_CREATE.encode(), params)).fetchone()
+            # A transaction of its own: the hint must not be part of the commit that makes the run durable.
+            await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+            return row
+
+    row = await database.twice(create)
+    raise_refusal(row["answer"] if row else "ThreadNotFound", new)
+
+
+def run_params(new: NewRun) -> dict[str, Any]:
+    """The parameters that every way of accepting a run has."""
+    return {
         "run": new.run_id,
         "thread": new.thread_id,
         "owner": new.owner,
@@ -67,15 +82,9 @@ async def create_run(database: Database, new: NewRun) -> None:
         "object": orjson.dumps(new.object).decode() if new.object else None,
     }
 
-    async def create() -> dict[str, Any] | None:
-        async with database.connection() as conn:
-            row = await (await conn.execute(_CREATE.encode(), params)).fetchone()
-            # A transaction of its own: the hint must not be part of the commit that makes the run durable.
-            await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
-            return row
 
-    row = await database.twice(create)
-    answer = row["answer"] if row else "ThreadNotFound"
+def raise_refusal(answer: str, new: NewRun) -> None:
+    """Raise what the database's `answer` to a new run means; nothing for Created."""
     if answer != "Created":
         kind, sentence = _REFUSALS[answer]
         raise kind(sentence.format(thread=new.thread_name or new.thread_id))

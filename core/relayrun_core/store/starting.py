@@ -1,0 +1,123 @@
+"""Runs that callers start: at most so many for each of them, and each once for its idempotency key.
+
+All of it is one statement, so that replicas share the count and a crash leaves either everything or nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from relayrun_core.database import Database
+from relayrun_core.runs import NewRun
+from relayrun_core.store.notify import NOTIFY, RUNS_CHANNEL
+from relayrun_core.store.runs import create_run, raise_refusal, run_params
+
+#: For so long a key stands for its first request.
+KEY_LIFETIME = timedelta(hours=24)
+# More than the lifetime, so that a key which a start looks at is not removed beneath it.
+_KEYS_KEPT = timedelta(hours=25)
+
+_START = """
+SELECT answer, run, remaining, seconds
+FROM relayrun_start_run_v1(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
+                           %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
+                           %(subject)s, %(limit)s, %(window)s, %(key_owner)s, %(key)s, %(fingerprint)s)"""
+_FORGET_STARTS = "DELETE FROM run_starts WHERE started_at < now() - %s"
+_FORGET_KEYS = "DELETE FROM idempotency_keys WHERE created_at < now() - %s"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `runs` accepted starts in any `window` for `subject`."""
+
+    subject: str
+    runs: int
+    window: timedelta
+
+
+@dataclass(frozen=True)
+class OnceKey:
+    """What makes a start happen once: the `key` that `owner` sent, and a hash of the request it stands for."""
+
+    owner: str
+    key: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a start is held against."""
+
+    limit: Limit | None = None
+    once: OnceKey | None = None
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What is left of a limit, and the seconds until there will be more."""
+
+    remaining: int
+    seconds: float
+
+
+class Answer(StrEnum):
+    """What became of a start. A replay is the run that the same request started before."""
+
+    CREATED = "Created"
+    REPLAYED = "Replayed"
+    KEY_REUSED = "KeyReused"
+    RATE_LIMITED = "RateLimited"
+
+
+_OURS = frozenset(Answer)
+
+
+@dataclass(frozen=True)
+class Start:
+    """The answer, the run it is about, and the allowance where there is a limit."""
+
+    answer: Answer
+    run_id: UUID
+    allowance: Allowance | None = None
+
+
+async def start_run(database: Database, new: NewRun, terms: Terms) -> Start:
+    """Accept a run as `create_run` does, which also says what this raises; under these terms."""
+    if terms.limit is None and terms.once is None:
+        await create_run(database, new)
+        return Start(Answer.CREATED, new.run_id)
+    params = run_params(new) | _term_params(terms)
+
+    async def start() -> dict[str, Any] | None:
+        async with database.connection() as conn:
+            row = await (await conn.execute(_START.encode(), params)).fetchone()
+            if row and row["answer"] == Answer.CREATED:
+                await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+            return row
+
+    row = await database.twice(start)
+    assert row is not None
+    if row["answer"] not in _OURS:
+        raise_refusal(row["answer"], new)
+    allowance = None if terms.limit is None else Allowance(row["remaining"], row["seconds"])
+    return Start(Answer(row["answer"]), row["run"], allowance)
+
+
+async def forget_old_starts(database: Database, window: timedelta) -> None:
+    """Remove what no limit of this window and no key's lifetime needs any more."""
+    await database.execute(_FORGET_STARTS, (window,))
+    await database.execute(_FORGET_KEYS, (_KEYS_KEPT,))
+
+
+def _term_params(terms: Terms) -> dict[str, Any]:
+    limit, once = terms.limit, terms.once
+    return {
+        "subject": limit.subject if limit else None,
+        "limit": limit.runs if limit else None,
+        "window": limit.window if limit else None,
+        "key_owner": once.owner if once else None,
+        "key": once.key if once else None,
+        "fingerprint": once.fingerprint if once else None,
+    }

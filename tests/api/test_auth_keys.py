@@ -1,0 +1,114 @@
+"""API keys: as `langgraph-sdk` sends them and as a bearer's; revoked, expired, and never kept in plain."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from langgraph_sdk import get_client
+from langgraph_sdk.errors import AuthenticationError
+
+from relayrun_api.auth.keys import REMEMBERED_SECONDS, KeyRing
+from relayrun_api.errors import Unauthenticated
+from relayrun_core.settings import ApiSettings
+from relayrun_core.store.keys import PREFIX, create_key, list_keys, revoke_key
+from tests.api.access import HS256, as_user, bearer, token
+from tests.api.conftest import Api, opened
+from tests.api.test_refusals import check_problem
+
+
+@pytest.fixture
+def settings(settings: ApiSettings) -> ApiSettings:
+    return settings.model_copy(update={"auth": ["api-key"]})
+
+
+async def test_the_sdks_key_makes_its_owner_the_owner(api: Api) -> None:
+    text, _ = await create_key(api.database, "alice", name="laptop")
+    sdk = get_client(url=api.url, api_key=text)
+    thread = await sdk.threads.create()
+    await sdk.aclose()
+    row = await api.database.fetch_one("SELECT owner FROM threads WHERE thread_id = %s", (thread["thread_id"],))
+    assert row == {"owner": "alice"}
+    same = await api.http.get(f"/threads/{thread['thread_id']}", headers=bearer(text))
+    assert same.status_code == 200
+    other, _ = await create_key(api.database, "bob")
+    assert (await api.http.get(f"/threads/{thread['thread_id']}", headers=bearer(other))).status_code == 404
+    admin, _ = await create_key(api.database, "root", admin=True)
+    assert (await api.http.get(f"/threads/{thread['thread_id']}", headers=bearer(admin))).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", ["lsv2_x", "", PREFIX, PREFIX + "0" * 64, PREFIX + "\xe9" * 64, "0" * 64])
+async def test_what_is_no_key_is_refused(api: Api, wrong: str) -> None:
+    for headers in (
+        {"X-Api-Key": wrong.encode("latin-1")},
+        {"Authorization": f"Bearer {wrong}".strip().encode("latin-1")},
+    ):
+        response = await api.http.post("/threads/search", json={}, headers=headers)
+        check_problem(response, 401, "unauthenticated")
+        assert 'error="invalid_token"' in response.headers["www-authenticate"]
+    sdk = get_client(url=api.url, api_key=PREFIX + "0" * 64)
+    with pytest.raises(AuthenticationError):
+        await sdk.threads.search()
+    await sdk.aclose()
+
+
+async def test_a_key_ends_when_it_is_revoked_or_expires(api: Api) -> None:
+    now = datetime.now(UTC)
+    ring = KeyRing(api.database, clock=lambda: now)
+    text, key = await create_key(api.database, "alice")
+    assert (await ring.verify(text)).owner == "alice"
+    assert await revoke_key(api.database, key.key_id)
+    now += timedelta(seconds=REMEMBERED_SECONDS)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await ring.verify(text)
+    short, _ = await create_key(api.database, "alice", lifetime=timedelta(seconds=60))
+    assert (await ring.verify(short)).owner == "alice"
+    now += timedelta(seconds=61)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await ring.verify(short)
+    assert await revoke_key(api.database, "ffffffff") is None
+
+
+async def test_a_key_that_is_remembered_expires_all_the_same(api: Api) -> None:
+    text, key = await create_key(api.database, "alice", lifetime=timedelta(seconds=60))
+    assert key.expires_at is not None
+    now = key.expires_at - timedelta(seconds=1)
+    ring = KeyRing(api.database, clock=lambda: now)
+    assert (await ring.verify(text)).owner == "alice"
+    now += timedelta(seconds=2)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await ring.verify(text)
+
+
+async def test_no_key_is_kept_in_plain_and_its_use_is_noted_to_the_hour(api: Api) -> None:
+    text, key = await create_key(api.database, "alice", name="laptop")
+    assert text.startswith(PREFIX + key.key_id)
+    rows = await api.database.fetch_all("SELECT k::text AS everything FROM api_keys k")
+    assert all(text.removeprefix(PREFIX)[8:] not in row["everything"] for row in rows)
+
+    async def last_used() -> object:
+        return (await list_keys(api.database))[0].last_used_at
+
+    assert await last_used() is None
+    await KeyRing(api.database).verify(text)
+    first = await last_used()
+    assert first is not None
+    await KeyRing(api.database).verify(text)
+    assert await last_used() == first
+
+
+@pytest.fixture
+async def both(settings: ApiSettings) -> AsyncIterator[Api]:
+    given = ApiSettings(database_url=settings.database_url, **{**HS256, "auth": "jwt,api-key"})
+    async with opened(given) as api:
+        yield api
+
+
+async def test_tokens_and_keys_are_taken_side_by_side(both: Api) -> None:
+    text, _ = await create_key(both.database, "alice")
+    thread = (await both.http.post("/threads", json={}, headers=as_user("alice"))).json()["thread_id"]
+    mixed = {**as_user("alice"), "X-Api-Key": "lsv2_that_the_sdk_found_in_the_environment"}
+    for headers in (bearer(text), {"X-Api-Key": text}, bearer(token("alice")), mixed):
+        assert (await both.http.get(f"/threads/{thread}", headers=headers)).status_code == 200
+    assert (await both.http.get(f"/threads/{thread}", headers={"X-Api-Key": token("alice")})).status_code == 401

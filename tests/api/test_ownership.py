@@ -1,0 +1,248 @@
+"""Another owner's things do not exist: every route of the OpenAPI document is tried with another owner's ids."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from relayrun_api.auth import GuardedRoute
+from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.ids import thread_uuid
+from relayrun_core.runs import PendingInterrupt
+from relayrun_core.settings import ApiSettings
+from tests.api.access import HS256, as_admin, as_user
+from tests.api.conftest import Api, opened
+from tests.api.play import Attempt, ai, human
+from tests.support.postgres import fresh_database
+
+Route = tuple[str, str]
+ALICE, BOB, ADMIN = as_user("alice"), as_user("bob"), as_admin()
+QUESTION = PendingInterrupt("a" * 32, "ok?", "task-1")
+
+#: Routes for everybody.
+OPEN = {("GET", path) for path in ("/ok", "/info", "/status", "/healthz", "/readyz", "/metrics")}
+
+#: A body that is right, for each route that takes one beside somebody's id in its path.
+RUN = {"assistant_id": "talk", "input": {}}
+BODIES: dict[Route, Any] = {
+    ("PATCH", "/threads/{thread_id}"): {"metadata": {"stolen": True}},
+    ("POST", "/threads/{thread_id}/runs"): RUN,
+    ("POST", "/threads/{thread_id}/runs/stream"): RUN,
+    ("POST", "/threads/{thread_id}/runs/wait"): RUN,
+    ("POST", "/threads/{thread_id}/state"): {"values": {"messages": []}},
+    ("POST", "/threads/{thread_id}/state/checkpoint"): {"checkpoint": {"checkpoint_id": "c"}},
+    ("POST", "/threads/{thread_id}/history"): {"limit": 1},
+}
+
+#: Routes whose body names a thread: bodies that lead to somebody else's.
+LEADING: dict[Route, tuple[Any, ...]] = {
+    ("POST", "/threads"): ({"thread_id": "{thread}"}, {"thread_id": "{thread}", "if_exists": "do_nothing"}),
+    **{
+        ("POST", path): (
+            {"message": "hi", "assistant_id": "talk", "thread_id": "{thread}"},
+            {"resume": "yes", "assistant_id": "talk", "thread_id": "{thread}"},
+        )
+        for path in ("/chat", "/invoke", "/run-task")
+    },
+}
+
+#: Routes that name nobody's things; each has a test below.
+NAMELESS = {
+    ("POST", path)
+    for path in (
+        "/threads/search",
+        "/assistants/search",
+        "/assistants/count",
+        "/runs",
+        "/runs/stream",
+        "/runs/wait",
+    )
+}
+
+
+@dataclass(frozen=True)
+class Things:
+    """What one owner has: a thread that waits at a question, its run, an assistant."""
+
+    thread: str
+    run: str
+    assistant: str
+
+    def fill(self, path: str) -> str:
+        ids = {"thread_id": self.thread, "run_id": self.run, "assistant_id": self.assistant}
+        return path.format(**ids, checkpoint_id="c", namespace="inner")
+
+
+@pytest.fixture(scope="module")
+async def guarded(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
+    async with fresh_database(postgres) as url, opened(ApiSettings(database_url=url, **HS256)) as api:
+        yield api
+
+
+async def things_of(api: Api, headers: dict[str, str]) -> Things:
+    body = {"assistant_id": "talk", "input": {}, "metadata": {"kind": "private"}}
+    run = (await api.http.post("/runs", json=body, headers=headers)).json()
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    await attempt.pause({"messages": [human("hi", "h1"), ai("secret", "m1")]}, QUESTION)
+    assistant = str(uuid4())
+    insert = """INSERT INTO assistants (assistant_id, owner, agent, graph, name)
+        SELECT %s, owner, 'default', 'talk', 'mine' FROM threads WHERE thread_id = %s"""
+    await api.database.execute(insert, (assistant, run["thread_id"]))
+    return Things(run["thread_id"], run["run_id"], assistant)
+
+
+async def routes_of(api: Api) -> dict[Route, dict[str, Any]]:
+    document = (await api.http.get("/openapi.json")).json()
+    return {
+        (method.upper(), path): operation
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+
+
+async def status_of(api: Api, method: str, path: str, headers: dict[str, str], body: Any = None) -> int:
+    # Only the answer's start: a stream would go on.
+    async with asyncio.timeout(10), api.http.stream(method, path, headers=headers, json=body) as response:
+        return response.status_code
+
+
+async def everything(api: Api, things: Things) -> list[Any]:
+    thread = "SELECT t::text AS row FROM threads t WHERE thread_id = %s"
+    runs = "SELECT r::text AS row FROM runs r WHERE thread_id = %s ORDER BY seq"
+    return [await api.database.fetch_all(query, (things.thread,)) for query in (thread, runs)]
+
+
+async def test_every_route_is_covered_here(guarded: Api) -> None:
+    routes = await routes_of(guarded)
+    with_ids = {route for route in routes if "{" in route[1]}
+    assert set(routes) == OPEN | set(LEADING) | NAMELESS | with_ids, "a new route: say above who may what"
+    assert {route for route in with_ids if "requestBody" in routes[route]} == set(BODIES)
+    parameters = {part.split("}")[0] for _, path in with_ids for part in path.split("{")[1:]}
+    assert parameters == {"thread_id", "run_id", "assistant_id", "checkpoint_id", "namespace"}
+    # The document may leave routes out; the application may not.
+    served = [
+        (method, route.path, isinstance(route, GuardedRoute))
+        for route in guarded.app.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    ]
+    assert {(method, path) for method, path, _ in served} == set(routes)
+    assert {(method, path) for method, path, guard in served if not guard} == OPEN
+
+
+async def test_another_owners_things_are_not_found_on_any_route(guarded: Api) -> None:
+    alices, bobs = await things_of(guarded, ALICE), await things_of(guarded, BOB)
+    before = await everything(guarded, alices)
+    mixed = (Things(bobs.thread, alices.run, alices.assistant), Things(alices.thread, bobs.run, alices.assistant))
+    for method, path in await routes_of(guarded):
+        if (method, path) in OPEN | NAMELESS:
+            continue
+        for body in LEADING.get((method, path), (BODIES.get((method, path)),)):
+            sent = {k: alices.thread if v == "{thread}" else v for k, v in body.items()} if body else None
+            assert await status_of(guarded, method, alices.fill(path), BOB, sent) == 404, (method, path)
+        if "{thread_id}" in path and "{run_id}" in path:
+            for ids in mixed:
+                assert await status_of(guarded, method, ids.fill(path), BOB) == 404, (method, path)
+    assert await everything(guarded, alices) == before
+
+
+async def test_without_a_token_every_route_but_the_open_ones_is_401(guarded: Api) -> None:
+    things = await things_of(guarded, ALICE)
+    for method, path in await routes_of(guarded):
+        expected = (200, 503) if (method, path) in OPEN else (401,)
+        assert await status_of(guarded, method, things.fill(path), {}) in expected, (method, path)
+
+
+async def test_an_admin_may_use_every_route_on_anybodys_things(guarded: Api) -> None:
+    for method, path in await routes_of(guarded):
+        if (method, path) in OPEN | NAMELESS or "{assistant_id}" in path:
+            continue
+        for body in LEADING.get((method, path), (BODIES.get((method, path)),)):
+            things = await things_of(guarded, ALICE)
+            sent = {k: things.thread if v == "{thread}" else v for k, v in body.items()} if body else None
+            status = await status_of(guarded, method, things.fill(path), ADMIN, sent)
+            assert status not in (401, 403, 404, 422, 500), (method, path)
+
+
+async def test_a_run_that_an_admin_starts_on_a_thread_is_its_owners(guarded: Api) -> None:
+    things = await things_of(guarded, ALICE)
+    for if_not_exists in ("reject", "create"):
+        body = {**RUN, "if_not_exists": if_not_exists}
+        answer = await guarded.http.post(f"/threads/{things.thread}/runs", json=body, headers=ADMIN)
+        assert answer.status_code == 200
+        run = await guarded.http.get(f"/threads/{things.thread}/runs/{answer.json()['run_id']}", headers=ALICE)
+        assert run.status_code == 200
+    resumed = {"resume": "yes", "assistant_id": "talk", "thread_id": things.thread}
+    refused = await guarded.http.post("/run-task", json=resumed, headers=ADMIN)
+    assert (refused.status_code, refused.json()["code"]) == (409, "resume_conflict")  # busy, and not 404
+
+
+async def test_a_name_means_another_thread_for_each_owner(guarded: Api) -> None:
+    body = {"message": "hi", "thread_id": "diary", "assistant_id": "talk"}
+    alices = (await guarded.http.post("/run-task", json=body, headers=ALICE)).json()["run_id"]
+    bobs = (await guarded.http.post("/run-task", json=body, headers=BOB)).json()["run_id"]
+    found = (await guarded.http.get("/threads/diary", headers=BOB)).json()
+    assert found["thread_id"] == str(thread_uuid("bob", "diary"))
+    assert (await guarded.http.get(f"/threads/diary/runs/{bobs}", headers=BOB)).status_code == 200
+    assert (await guarded.http.get(f"/threads/diary/runs/{alices}", headers=BOB)).status_code == 404
+    assert (await guarded.http.get("/history/diary", headers=as_user("carol"))).json()["messages"] == []
+    # Nor can a name be made that is another owner's: the owner is part of it, behind a character no name has.
+    assert thread_uuid("a", "b") != thread_uuid("ab", "")
+
+
+async def found_threads(api: Api, headers: dict[str, str], **query: Any) -> set[str]:
+    response = await api.http.post("/threads/search", json={"limit": 1000, **query}, headers=headers)
+    assert response.status_code == 200, response.text
+    return {thread["thread_id"] for thread in response.json()}
+
+
+async def test_searches_find_ones_own_alone_and_an_admin_finds_all(guarded: Api) -> None:
+    alices, bobs = await things_of(guarded, ALICE), await things_of(guarded, BOB)
+    queries: tuple[dict[str, Any], ...] = (
+        {},
+        {"ids": [alices.thread, bobs.thread]},
+        {"status": "interrupted"},
+        {"values": {"messages": [{"id": "m1"}]}},
+    )
+    for query in queries:
+        found = await found_threads(guarded, BOB, **query)
+        assert bobs.thread in found
+        assert alices.thread not in found
+        assert {alices.thread, bobs.thread} <= await found_threads(guarded, ADMIN, **query)
+    for path in ("/assistants/search", "/assistants/count"):
+        for headers in (BOB, ADMIN):
+            listed = await guarded.http.post(path, json={}, headers=headers)
+            assert alices.assistant not in listed.text
+
+
+@pytest.mark.parametrize("path", ["/runs", "/runs/stream", "/runs/wait"])
+async def test_a_stateless_run_does_not_reach_into_a_thread_that_its_config_names(guarded: Api, path: str) -> None:
+    alices = await things_of(guarded, ALICE)
+    before = await everything(guarded, alices)
+    into = {"thread_id": alices.thread, "checkpoint_id": "c", "run_id": alices.run}
+    body = {**RUN, "config": {"configurable": into}, "checkpoint_id": "c", "command": {"resume": "yes"}}
+    assert await status_of(guarded, "POST", path, BOB, body) == 409  # there is no question to answer
+    del body["command"]
+    async with guarded.http.stream("POST", path, json=body, headers=BOB) as response:
+        location = response.headers["content-location"]
+    assert alices.thread not in location
+    row = await guarded.database.fetch_one("SELECT owner FROM runs WHERE run_id = %s", (UUID(location[-36:]),))
+    assert row == {"owner": "bob"}
+    assert await everything(guarded, alices) == before
+
+
+async def test_nothing_tells_another_owners_things_from_what_never_was(guarded: Api) -> None:
+    alices = await things_of(guarded, ALICE)
+    answers: list[httpx.Response] = []
+    for path in (f"/threads/{alices.thread}", f"/threads/{alices.thread}/runs/{alices.run}", f"/chat/{alices.run}"):
+        unknown = path.replace(alices.thread, str(uuid4())).replace(alices.run, str(uuid4()))
+        answers += [await guarded.http.get(where, headers=BOB) for where in (path, unknown)]
+    for foreign, unknown_answer in zip(answers[::2], answers[1::2], strict=True):
+        assert foreign.json()["code"] == unknown_answer.json()["code"]
