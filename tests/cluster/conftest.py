@@ -15,6 +15,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ HERE = Path(__file__).parent
 # Two sessions on one machine must not take each other's; one that is kept has a name to find it by.
 KIND_CLUSTER = "relayrun-test" if os.environ.get("KEEP_CLUSTER") else f"relayrun-test-{os.getpid()}"
 PARTS = ("operator", "api", "runner")
+#: The operator sees to this namespace as well.
+SECOND_NAMESPACE = "relayrun-second"
 _LONGEST_TEST_SECONDS = 300
 
 
@@ -55,11 +58,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(f"CLUSTER LAYER SKIPPED: {missing}")
     keep = os.environ.get("KEEP_CLUSTER") in {"1", "as-is"}
     folder = tmp_path_factory.mktemp("cluster")
-    made = _kind_cluster(folder, keep=keep)
+    as_is = os.environ.get("KEEP_CLUSTER") == "as-is"
     try:
-        if os.environ.get("KEEP_CLUSTER") == "as-is":
-            _as_it_is(made)
-        else:
+        with ThreadPoolExecutor() as pool:
+            building = None if as_is else pool.submit(_build_all)
+            made = _kind_cluster(folder, keep=keep)
+            if building is None:
+                _as_it_is(made)
+            else:
+                building.result()
+        if not as_is:
             _install(made, _load(made))
         yield made
         if keep or os.environ.get("CLUSTER_DUMP"):
@@ -84,21 +92,29 @@ def _kind_cluster(folder: Path, *, keep: bool) -> Cluster:
     return Cluster(KIND_CLUSTER, kubeconfig, api_url=f"http://127.0.0.1:{port}")
 
 
-def _load(made: Cluster) -> list[str]:
-    """Builds the images and loads them; Helm's values that name them are returned."""
-    _note("building images")
+def _build_all() -> None:
     command(str(ROOT / "scripts" / "cluster.sh"), "images", seconds=900)
     folder = str(HERE / "agent")
     for generation in ("1", "2"):
         _build(f"relayrun-test-agent:{generation}", folder, f"GENERATION={generation}")
+    _note("images are built")
+
+
+def _load(made: Cluster) -> list[str]:
+    """Loads the images to the nodes that run them; Helm's values that name them are returned."""
     _note("loading images")
     tags = {part: _content_tag(f"relayrun-{part}:dev") for part in PARTS}
     made.agent_image = "relayrun-test-agent:1"
     images = [f"relayrun-{part}:{tag}" for part, tag in tags.items()]
     images += ["relayrun-test-agent:1", "relayrun-test-agent:2"]
-    load = ("kind", "load", "docker-image", "--name", KIND_CLUSTER)
-    command(*load, *images, seconds=600)
-    command(*load, "--nodes", f"{KIND_CLUSTER}-control-plane", _postgres(), seconds=600)
+    load = ("kind", "load", "docker-image", "--name", KIND_CLUSTER, "--nodes")
+    with ThreadPoolExecutor() as pool:
+        loading = [
+            pool.submit(command, *load, f"{KIND_CLUSTER}-worker,{KIND_CLUSTER}-worker2", *images, seconds=600),
+            pool.submit(command, *load, f"{KIND_CLUSTER}-control-plane", _postgres(), seconds=600),
+        ]
+    for each in loading:
+        each.result()
     values = {"operator": tags["operator"], "api": tags["api"], "tests": tags["api"], "migrations": tags["runner"]}
     return [f"--set={part}.image.tag={tag}" for part, tag in values.items()]
 
@@ -123,14 +139,15 @@ def _postgres() -> str:
 
 def _install(made: Cluster, values: list[str]) -> None:
     _note("installing the chart")
-    if not made.find("namespace", NAMESPACE):
-        made.kubectl("create", "namespace", NAMESPACE)
-    # From the first pod on: whatever the chart and the operator make has to pass.
-    made.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    made.made = values
+    for namespace in (NAMESPACE, SECOND_NAMESPACE):
+        if not made.find("namespace", namespace):
+            made.kubectl("create", "namespace", namespace)
+        # From the first pod on: whatever the chart and the operator make has to pass.
+        made.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    made.made = [*values, f"--set=watchNamespaces={{{NAMESPACE},{SECOND_NAMESPACE}}}"]
     made.helm(
         *("upgrade", "--install", "relayrun", str(ROOT / "charts" / "relayrun"), "--namespace", NAMESPACE),
-        *("--values", str(HERE / "values.yaml"), *values, "--wait", "--timeout", "5m"),
+        *("--values", str(HERE / "values.yaml"), *made.made, "--wait", "--timeout", "5m"),
     )
     _note("waiting for the Agent")
     made.kubectl("delete", "ar", "--all")
@@ -144,6 +161,7 @@ def _as_it_is(made: Cluster) -> None:
     values = json.loads(made.helm("get", "values", "relayrun", "-n", NAMESPACE, "-o", "json"))
     parts = ("operator", "api", "tests", "migrations")
     made.made = [f"--set={part}.image.tag={values[part]['image']['tag']}" for part in parts]
+    made.made += [f"--set=watchNamespaces={{{','.join(values.get('watchNamespaces') or [NAMESPACE])}}}"]
 
 
 def _ready(made: Cluster) -> list[str]:

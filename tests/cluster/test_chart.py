@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.cluster.conftest import HERE, ROOT
-from tests.support.cluster import Cluster, outcome, wait_until
+from tests.support.cluster import Cluster, outcome, unique, wait_until
 
 CHART = str(ROOT / "charts" / "relayrun")
 
@@ -20,8 +20,8 @@ def test_an_upgrade_interrupts_no_run(cluster: Cluster) -> None:
     jobs = {job["metadata"]["name"] for job in cluster.all("jobs")}
     cluster.helm(
         *("upgrade", "relayrun", CHART, "-n", cluster.namespace, "--values", str(HERE / "values.yaml"), *cluster.made),
-        *("--set=operator.podAnnotations.round=two", "--set=api.podAnnotations.round=two"),
-        *("--set=migrations.podAnnotations.round=two", "--wait", "--timeout", "4m"),
+        *(f"--set={part}.podAnnotations.round={unique('round')}" for part in ("operator", "api", "migrations")),
+        *("--wait", "--timeout", "4m"),
     )
     assert {job["metadata"]["name"] for job in cluster.all("jobs")} != jobs, "other values are another Job"
     run = cluster.finished(name, 90)
@@ -33,8 +33,9 @@ def test_an_uninstall_leaves_nothing_but_data(cluster: Cluster) -> None:
     there = Cluster(cluster.name, cluster.kubeconfig, namespace="gone")
     there.kubectl("create", "namespace", "gone")
     there.helm(
-        *("install", "gone", CHART, "-n", "gone", "--set=crds.enabled=false,postgres.enabled=true,operator.replicas=1"),
-        *("--set=api.replicas=1,sampleAgent.enabled=true", *cluster.made),
+        *("install", "gone", CHART, "-n", "gone", "--values", str(HERE / "values.yaml"), *cluster.made),
+        "--set=crds.enabled=false,operator.replicas=1,api.replicas=1,sampleAgent.enabled=true",
+        "--set=watchNamespaces=null,api.service.type=ClusterIP,api.service.nodePort=null",
         *("--set=sampleAgent.image.repository=relayrun-test-agent,sampleAgent.image.tag=1", "--wait", "--timeout=4m"),
     )
     wait_until(lambda: there.find("agent", "steps"), "the sample Agent", 90)

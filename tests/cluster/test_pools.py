@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.cluster import Cluster, Object, agent_run, command, condition, outcome, wait_until
+from tests.support.cluster import Cluster, Object, command, condition, outcome, wait_until
 
 
 def not_ready_because(cluster: Cluster, agent: str, reason: str) -> Object:
@@ -15,18 +15,6 @@ def not_ready_because(cluster: Cluster, agent: str, reason: str) -> Object:
     )
     assert found["status"] == "False"
     return found
-
-
-def test_five_hundred_runs_at_once_all_finish(cluster: Cluster) -> None:
-    runs = [agent_run("quick", name=f"many-{n}") for n in range(500)]
-    for run in runs:
-        run["metadata"]["labels"] = {"many": "yes"}
-    cluster.create(*runs)
-    cluster.kubectl("wait", "--for=condition=Finished", "ar", "-l", "many=yes", "--timeout=180s", seconds=200)
-    ended = cluster.all("ar", "-l", "many=yes")
-    assert len(ended) == 500
-    assert {outcome(run) for run in ended} == {("Succeeded", "Succeeded")}
-    cluster.kubectl("delete", "ar", "-l", "many=yes", "--wait=false")
 
 
 def test_a_new_image_replaces_runners_under_load(cluster: Cluster) -> None:
@@ -66,21 +54,6 @@ def test_an_image_that_cannot_be_pulled_shows_on_the_agent(cluster: Cluster) -> 
         wait_until(
             lambda: condition(cluster.get("ar", name), "Assigned").get("reason") == "AgentNotReady", "the run says why"
         )
-
-
-def test_a_quota_that_refuses_a_runner_shows_on_the_agent(cluster: Cluster) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "no-more"},
-        "spec": {"hard": {"pods": "0"}},
-    }
-    cluster.create(quota)
-    try:
-        with cluster.an_agent(ready=False) as agent:
-            assert "exceeded quota" in not_ready_because(cluster, agent, "PodForbidden")["message"]
-    finally:
-        cluster.kubectl("delete", "resourcequota", "no-more")
 
 
 def test_a_pod_of_isolation_pod_serves_one_run(cluster: Cluster) -> None:
@@ -127,20 +100,19 @@ def _runs_of(cluster: Cluster, agent: str) -> list[Object]:
 
 def test_the_gauges_count_what_runs_and_end_at_nothing(cluster: Cluster) -> None:
     def active() -> float:
-        pod = cluster.leader()
-        text = cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{cluster.namespace}/pods/{pod}:8080/proxy/metrics")
-        lines = [
-            line for line in text.splitlines() if line.startswith("relayrun_active_threads{") and 'agent="all"' in line
-        ]
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
+        return cluster.metric("relayrun_active_threads", namespace=cluster.namespace, agent="all")
 
-    wait_until(lambda: active() == 0, "nothing runs", 60)
-    names = [cluster.run("slow", input={"count": 30, "step_seconds": 0.5}) for _ in range(5)]
-    wait_until(lambda: active() == 5, "five threads are active", 60)
-    cluster.kubectl("delete", "pod", cluster.running(names[0])["status"]["runnerName"], "--force", "--grace-period=0")
-    for name in names:
-        cluster.finished(name, 90)
-    wait_until(lambda: active() == 0, "the gauge is at 0 again", 60)
+    wait_until(lambda: active() == 0, "nothing runs")
+    names = cluster.runs("slow", 7, input={"count": 30, "step_seconds": 0.5})
+    wait_until(lambda: active() == 7, "seven threads are active")
+    wait_until(lambda: cluster.get("agent", "all")["status"]["activeThreads"] == 7, "the Agent says so")
+    leader = cluster.led()
+    cluster.kubectl("delete", "pod", leader, cluster.status(names[0])["runnerName"], "--force", "--grace-period=0")
+    cluster.led(other_than=leader)
+    wait_until(lambda: active() == 7, "the next leader counts the same, on other runners")
+    cluster.all_finished(names, 90)
+    wait_until(lambda: active() == 0, "nothing runs any more")
+    wait_until(lambda: cluster.get("agent", "all")["status"]["activeThreads"] == 0, "the Agent says so")
 
 
 def test_images_have_no_compiler_and_no_root(nodes: Cluster) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import API_VERSION, Cluster, CommandError, agent_run
 
-INVALID = {
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "two payloads": ({"input": {}, "command": {"resume": 1}, "thread": "t"}, "at most one of input, command and runId"),
     "a command without a thread": ({"command": {"resume": 1}}, "command needs a thread"),
     "an unknown field": ({"inputs": {}}, r'unknown field "(spec\.)?inputs"'),

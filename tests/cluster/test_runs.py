@@ -92,10 +92,11 @@ def test_kubectl_wait_ends_in_every_failure(cluster: Cluster) -> None:
     }
     cluster.running(cancelled)
     cluster.kubectl("patch", "ar", cancelled, "--type=merge", "-p", '{"spec":{"cancel":"Interrupt"}}')
-    found = {name: outcome(cluster.finished(name)) for name in expected}
-    assert found == expected
+    names = [f"ar/{name}" for name in expected]
+    cluster.kubectl("wait", "--for=condition=Finished", *names, "--timeout=60s")
+    assert {name: outcome(cluster.get("ar", name)) for name in expected} == expected
     failed = cluster.get("ar", next(iter(expected)))
-    assert failed["status"]["message"] == "ValueError in node fail", "no text of an author's in etcd"
+    assert failed["status"]["message"] == "ValueError in node fail: the shelf is empty"
 
 
 def test_deleting_cancels(cluster: Cluster) -> None:

@@ -34,6 +34,7 @@ from relayrun_operator.engine.reasons import AssignReason
 from relayrun_operator.local.apply import Applier
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.errors import NotSent
 from relayrun_operator.world.memory import Memory
 from tests.operator.scripted import ScriptedRunner
 from tests.support.runs import accept
@@ -226,6 +227,35 @@ async def test_no_clear_answer_means_the_same_number_to_the_same_runner(stage: S
     await stage.assign()
     assert [call[2]["attempt"] for call in stage.scripted.calls] == [1, 1]
     assert stage.run.status is RunStatus.RUNNING
+
+
+@pytest.mark.parametrize("reason", ["Full", "Draining"])
+async def test_a_refusal_after_no_clear_answer_frees_the_number_for_another_runner(stage: Stage, reason: str):
+    stage.scripted.answers = [None, (409, {"reason": reason})]
+    await stage.assign()
+    await stage.assign()
+    stage.memory.agenda.take(stage.memory.runs)
+    stage.memory.runners["r2"] = stage.scripted.as_runner("r2")
+    assert stage.decide() == Assign("r2", 1, AssignReason.RUNNING, "assigned to runner r2")
+
+
+async def test_a_call_that_was_not_made_binds_the_run_to_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    async def not_sent(*_, **__):
+        raise NotSent("not leading")
+
+    monkeypatch.setattr(stage.runner.client, "assign", not_sent)
+    decision = stage.decide()
+    assert isinstance(decision, Assign)
+    stage.applier.assign(stage.run, decision)
+    await until(lambda: not stage.is_assigning)
+    assert (stage.run.attempt, stage.run.runner, stage.run.unanswered) == (0, None, False)
+    assert isinstance(stage.decide(later_seconds=2), Assign)
+
+
+async def test_a_refusal_is_decided_about_again(stage: Stage):
+    stage.scripted.answers = [(409, {"reason": "Full"})]
+    await stage.assign()
+    assert [run.run_id for run in stage.memory.agenda.take(stage.memory.runs).changed] == [stage.run_id]
 
 
 async def test_no_clear_answer_from_a_runner_that_is_gone_means_a_new_number_elsewhere_at_once(stage: Stage):

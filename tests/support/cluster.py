@@ -9,8 +9,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from tests.support.objects import Objects
 
 Object = dict[str, Any]
 
@@ -30,7 +33,7 @@ def command(*line: str, stdin: str | None = None, seconds: float = 120, cwd: Pat
     return ended.stdout
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60, *, every: float = 0.2) -> Any:
     """The first true answer of `condition`; AssertionError naming `what` when there is none in time."""
     end = time.monotonic() + seconds
     while True:
@@ -42,7 +45,7 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> 
         if answer:
             return answer
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
+        time.sleep(every)
 
 
 @dataclass
@@ -66,15 +69,33 @@ class Cluster:
     def helm(self, *arguments: str, seconds: float = 420) -> str:
         return command("helm", "--kubeconfig", str(self.kubeconfig), *arguments, seconds=seconds)
 
+    @cached_property
+    def objects(self) -> Objects:
+        """Reads without kubectl."""
+        return Objects(self.kubeconfig)
+
     def get(self, kind: str, name: str) -> Object:
-        found: Object = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        found = self.find(kind, name)
+        if found is None:
+            raise CommandError(f"there is no {kind} {name}")
         return found
 
     def find(self, kind: str, name: str) -> Object | None:
+        if Objects.knows(kind):
+            return self.objects.find(self.namespace, kind, name)
         text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
 
     def all(self, kind: str, *arguments: str) -> list[Object]:
+        selectors = dict(zip(arguments[::2], arguments[1::2], strict=True)) if len(arguments) % 2 == 0 else {}
+        if (
+            Objects.knows(kind)
+            and set(selectors) <= {"-l", "--field-selector"}
+            and len(selectors) * 2 == len(arguments)
+        ):
+            return self.objects.all(
+                self.namespace, kind, labels=selectors.get("-l", ""), fields=selectors.get("--field-selector", "")
+            )
         items: list[Object] = json.loads(self.kubectl("get", kind, "-o", "json", *arguments))["items"]
         return items
 
@@ -96,12 +117,31 @@ class Cluster:
     def finished(self, name: str, seconds: float = 60) -> Object:
         """The AgentRun once it is Finished."""
         try:
-            self.kubectl(
-                "wait", "--for=condition=Finished", f"ar/{name}", f"--timeout={seconds}s", seconds=seconds + 10
+            found: Object = wait_until(
+                lambda: condition(run := self.get("ar", name), "Finished").get("status") == "True" and run,
+                f"AgentRun {name} is Finished",
+                seconds,
             )
-        except CommandError as error:
+        except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(self.get('ar', name).get('status'), indent=1)}") from error
-        return self.get("ar", name)
+        return found
+
+    def runs(self, graph: str, count: int, agent: str = "all", **spec: Any) -> list[str]:
+        """Creates that many alike, in one call."""
+        made = [agent_run(graph, agent, **spec) for _ in range(count)]
+        self.create(*made)
+        return [run["metadata"]["name"] for run in made]
+
+    def all_finished(self, names: list[str], seconds: float = 60) -> list[Object]:
+        """The AgentRuns, in the order of the names, once all of them are Finished."""
+
+        def found() -> list[Object] | None:
+            runs = {run["metadata"]["name"]: run for run in self.all("ar")}
+            ended = [runs[name] for name in names if condition(runs[name], "Finished").get("status") == "True"]
+            return ended if len(ended) == len(names) else None
+
+        ended: list[Object] = wait_until(found, f"{len(names)} AgentRuns are Finished", seconds, every=0.5)
+        return ended
 
     def status(self, name: str) -> Object:
         """The AgentRun's status; empty before its first."""
@@ -172,16 +212,41 @@ class Cluster:
         """The pod of the operator that leads."""
         holder: str = self.get("lease", "relayrun-operator")["spec"]["holderIdentity"]
         pods = [pod["metadata"]["name"] for pod in self.pods("operator")]
-        return next(pod for pod in pods if pod in holder)
+        return next((pod for pod in pods if pod in holder), "")
+
+    def led(self, *, other_than: str = "", seconds: float = 60) -> str:
+        """The leader's pod, once there is one."""
+        leader: str = wait_until(
+            lambda: (pod := self.leader()) != other_than and pod, f"a leader other than {other_than!r}", seconds
+        )
+        return leader
 
     def signal(self, pod: str, signal: str, module: str) -> None:
         """Sends a signal to a pod's process from outside of its container, where kill -9 works on process 1 too."""
+        told = self._in_process(pod, module, f"kill -{signal} ${{p#/proc/}} && echo sent")
+        assert "sent" in told, f"{pod} has no process of {module}"
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples at the operator that leads."""
+        where = f"/api/v1/namespaces/{self.namespace}/pods/{self.led()}:8080/proxy/metrics"
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        lines = [line for line in self.kubectl("get", "--raw", where).splitlines() if line.startswith(f"{name}{{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if all(pair in line for pair in wanted))
+
+    def usage(self, pod: str, module: str) -> tuple[float, float]:
+        """What the pod's process uses: MB of memory, and seconds of CPU since its start."""
+        told = self._in_process(pod, module, "grep VmRSS $p/status; cut -d' ' -f14,15 $p/stat")
+        memory, ticks = told.strip().splitlines()[-2:]
+        return int(memory.split()[1]) / 1000, sum(map(int, ticks.split())) / 100
+
+    def _in_process(self, pod: str, module: str, script: str) -> str:
+        """Runs a script on the pod's node, with $p as the folder of the pod's process."""
         node = self.get("pod", pod)["spec"]["nodeName"]
         found = (
             f'for p in /proc/[0-9]*; do if tr "\\0" "\\n" <$p/environ 2>/dev/null | grep -qx HOSTNAME={pod} &&'
-            f' tr "\\0" " " <$p/cmdline | grep -q {module}; then kill -{signal} ${{p#/proc/}} && echo sent; fi; done'
+            f' tr "\\0" " " <$p/cmdline | grep -q {module}; then {script}; fi; done'
         )
-        assert "sent" in command("docker", "exec", node, "sh", "-c", found), f"{pod} has no process of {module}"
+        return command("docker", "exec", node, "sh", "-c", found)
 
 
 def unique(name: str) -> str:

@@ -99,7 +99,8 @@ def backs_off(run: RunView, world: World) -> Decision | None:
     """Between attempts without progress there is a pause, which the claim decided."""
     if run.not_before is None or run.not_before <= world.wall:
         return None
-    return Wait(WaitReason.BACK_OFF, reasons.BACK_OFF, until=run.not_before)
+    sentence = reasons.NOT_ANSWERED.format(runner=run.runner) if run.unanswered else reasons.BACK_OFF
+    return Wait(WaitReason.BACK_OFF, sentence, until=run.not_before)
 
 
 def claim_was_not_answered(run: RunView, world: World) -> Decision | None:

@@ -37,6 +37,7 @@ THREAD_BUSY = "run {other} of the same thread comes first"
 AGENT_NOT_FOUND = "there is no agent {agent}: create it, and the run starts"
 AGENT_NOT_READY = "no runner of agent {agent} is ready"
 AGENT_SUSPENDED = "agent {agent} is suspended: nothing is assigned until suspend is false"
+NOT_ANSWERED = "runner {runner} has not answered: it is asked again"
 BACK_OFF = "the last attempt died without progress: the next one starts after a pause"
 
 ASSIGNED = "assigned to runner {runner}"

@@ -15,7 +15,7 @@ from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.reasons import ENDED
 from relayrun_operator.kube.records import RunRecord
-from relayrun_operator.kube.status import Ending, Facts, run_status
+from relayrun_operator.kube.status import Ending, Facts, is_finished, run_status
 from relayrun_operator.kube.writer import StatusWriter
 
 logger = logging.getLogger("relayrun.kube")
@@ -132,6 +132,14 @@ class RunBook:
         record.finished, record.spec = True, None
         self._events.post(about_run(record), Reason.INVALID_RUN.value, message, unusual=True)
         self._writer.touch(RunTarget(record), at_once=True)
+
+    def write_missed(self) -> None:
+        """Have written whatever the API server has otherwise: a write, or the news that asked for one, may be lost."""
+        for record in self.by_key.values():
+            if record.gone or is_finished(record.status):
+                continue  # what is finished there was written whole, and never changes
+            if run_status(record.facts, record.status, time.time()) != record.status:
+                self._writer.touch(RunTarget(record))
 
     def finished_reason(self, run_id: str) -> Reason | None:
         """How a finished run ended, as far as its AgentRun says; None: it is unknown or unfinished."""

@@ -18,7 +18,7 @@ from relayrun_operator.kube.records import AgentRecord, RunRecord, creation_of
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.world.calls import LATER_SECONDS, RunnerCalls
 from relayrun_operator.world.client import Accepted, AlreadyFinished, Answer, Refused
-from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.errors import NotSent, RunnerUnreachable
 from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
@@ -95,7 +95,7 @@ class KubeCalls(RunnerCalls[PodRunner]):
         try:
             self._lease.check()
         except NotLeading as error:
-            raise RunnerUnreachable(f"no runner is told anything now: {error}") from error
+            raise NotSent(f"no runner is told anything now: {error}") from error
 
     async def _own(self, runner: PodRunner, record: RunRecord) -> bool:
         """With `Pod` isolation the pod goes with its AgentRun; a pod that has changed meanwhile is not for us."""

@@ -51,7 +51,7 @@ class KubeClient:
         more: dict[str, str] = {"limit": "500", **(query or {})}
         while True:
             page = await self.request("GET", path, query=more)
-            items += page["items"]
+            items += page["items"] or ()
             if not (token := page["metadata"].get("continue")):
                 return items
             more["continue"] = token
@@ -63,7 +63,8 @@ class KubeClient:
         while True:
             accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
             page = await self.request("GET", path, query=more, accept=accept)
-            found |= {item["metadata"]["name"]: item["metadata"]["uid"] for item in page["items"]}
+            # An empty list without contents is null, unlike one with them.
+            found |= {item["metadata"]["name"]: item["metadata"]["uid"] for item in page["items"] or ()}
             if not (token := page["metadata"].get("continue")):
                 return found
             more["continue"] = token

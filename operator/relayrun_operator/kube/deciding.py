@@ -39,7 +39,10 @@ _WAITS_FOR_A_RUNNER = (WaitReason.NO_CAPACITY, WaitReason.AGENT_NOT_READY, WaitR
 
 
 class KubeDecider:
-    """Decides whenever `wake` is set, and looks at the time twice a second. `adjust` sees to the pools."""
+    """Decides whenever `wake` is set, and looks at the time twice a second, while this replica `leads`.
+
+    `adjust` sees to the pools.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class KubeDecider:
         agents: dict[str, AgentRecord],
         metrics: OperatorMetrics,
         *,
+        leads: Callable[[], bool],
         wake: asyncio.Event,
         adjust: Callable[[frozenset[str]], None],
     ) -> None:
@@ -59,6 +63,7 @@ class KubeDecider:
         self._book = book
         self._agents = agents
         self._metrics = metrics
+        self._leads = leads
         self._wake = wake
         self._adjust = adjust
         self._hearing = Hearing(now, TickClock.start(now))
@@ -76,6 +81,10 @@ class KubeDecider:
         """Decide about what changed since the last time."""
         began = time.perf_counter()
         now, wall = time.monotonic(), time.time()
+        if not self._leads():
+            # What stops us from renewing the Lease may stop us from hearing runners: nobody's silence counts.
+            self._hearing = replace(self._hearing, now=now, clock=TickClock.start(now))
+            return  # the next tick decides, if nobody else has taken over by then
         self._hearing = replace(self._hearing, now=now, clock=self._hearing.clock.tick(now))
         self._note_losses()
         taken = self._memory.agenda.take(self._memory.runs)
@@ -120,6 +129,7 @@ class KubeDecider:
                 if now >= full_pass_at:
                     full_pass_at = now + _FULL_PASS_SECONDS
                     self._memory.touch_all()
+                    self._book.write_missed()
                 self._touch_overdue(time.time())
                 self.decide()
                 self._adjust(self.lost)

@@ -42,6 +42,8 @@ class Lease:
         self._moved_at = float("-inf")
         self._held_until = float("-inf")
         self._released = False
+        #: Whether `_object` may not be how it is now: else it need not be read before it is renewed.
+        self._doubtful = True
 
     @property
     def held(self) -> bool:
@@ -89,7 +91,8 @@ class Lease:
             return False
         asked_at = time.monotonic()
         try:
-            await self._look()
+            if not self.held or self._doubtful:
+                await self._look()
             spec = self._object.get("spec") or {}
             self.holder = spec.get("holderIdentity") or ""
             if self.holder not in ("", self._identity) and asked_at - self._moved_at < DURATION_SECONDS:
@@ -97,10 +100,11 @@ class Lease:
                 return False
             await self._write(self._spec(spec))
         except KubeError as error:
+            self._doubtful = True
             if not error.conflict:
                 logger.warning("the Lease cannot be renewed: %s", error)
             return self.held
-        self.holder = self._identity
+        self.holder, self._doubtful = self._identity, False
         self._held_until = asked_at + _DEADLINE_SECONDS
         return True
 

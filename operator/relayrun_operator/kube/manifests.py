@@ -120,6 +120,8 @@ def _template(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Obj
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+            # The loss of a node should leave runners to go on with: and no new one should follow it there.
+            "topologySpreadConstraints": [_spread(agent)],
             "containers": [_container(agent, spec, token_secret, build)],
             "volumes": [{"name": "tmp", "emptyDir": {}}],
         },
@@ -129,6 +131,15 @@ def _template(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Obj
     for key in set(merged["metadata"]) - {"labels", "annotations"}:
         del merged["metadata"][key]
     return merged
+
+
+def _spread(agent: str) -> Object:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {names.AGENT_LABEL: agent}},
+    }
 
 
 def _given(template: Object, key: str) -> Any:

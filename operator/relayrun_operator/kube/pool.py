@@ -72,6 +72,8 @@ class KubePool:
         """Start and drain what the engine wants started and drained."""
         now = time.monotonic()
         demand = self.demand()
+        # A container that restarts has lost its runs, but its pod is still one of the pool, and counts against `max`.
+        lost -= {runner.name for runner in self._memory.runners.values() if runner.down}
         self._delete_silent(lost, now)
         for agent in agents.values():
             runners = [runner for runner in self._memory.runners.values() if runner.agent == agent.key]

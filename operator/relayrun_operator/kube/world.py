@@ -87,11 +87,13 @@ class KubeWorld:
 
     async def run(self) -> None:
         """See to the namespaces until cancelled."""
+        began = time.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             self._wire()
             await self._list_all()
             await self._hear_runners()
             self._settled = True
+            self._tell_what_there_is(time.monotonic() - began)
             self._tasks.create_task(
                 watch(self._observer, self._settings.namespaces, self._claim_signals), name="watches"
             )
@@ -167,6 +169,7 @@ class KubeWorld:
             self._book,
             self._desk.agents,
             metrics,
+            leads=lambda: lease.held,
             wake=self._wake,
             adjust=self._adjust,
         )
@@ -199,6 +202,17 @@ class KubeWorld:
                 while any(runner.holder is None and _may_execute(runner) for runner in self._memory.runners.values()):
                     self._heard.clear()
                     await self._heard.wait()
+
+    def _tell_what_there_is(self, seconds: float) -> None:
+        unfinished = sum(1 for _ in self._book.unfinished())
+        logger.info(
+            "after %.1f s: %d agents, %d runners, %d runs, of which %d have not ended",
+            seconds,
+            len(self._desk.agents),
+            len(self._memory.runners),
+            len(self._book.by_run),
+            unfinished,
+        )
 
     def _listen(self, runner: PodRunner) -> None:
         self._leave(runner)

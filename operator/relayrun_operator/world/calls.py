@@ -18,7 +18,7 @@ from typing import Any, Generic
 from relayrun_core.states import Reason, RunStatus
 from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Report, ReportState, RunView
 from relayrun_operator.world.client import Accepted, AlreadyFinished, Answer, Refused
-from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_operator.world.errors import NotSent, RunnerUnreachable
 from relayrun_operator.world.memory import Memory, R
 
 logger = logging.getLogger("relayrun.world")
@@ -82,6 +82,10 @@ class RunnerCalls(ABC, Generic[R]):
         attempt = decision.attempt
         try:
             answer = await self._send(run, runner, decision)
+        except NotSent as error:
+            logger.debug("%s", error, extra={"run": run.run_id, "attempt": attempt})
+            self._memory.not_accepted(run, runner, attempt, not_before=time.time() + LATER_SECONDS)
+            return
         except RunnerUnreachable as error:
             self._not_answered(run, runner, attempt, error)
             return
@@ -121,7 +125,7 @@ class RunnerCalls(ABC, Generic[R]):
             del self._tries[run.run_id]
 
     def _refused(self, run: RunView, runner: R, attempt: int, refusal: Refused) -> None:
-        detail, changes = refusal.detail, dict[str, Any]()
+        detail, changes = refusal.detail, _unclaimed(run, attempt)
         match refusal.reason:
             case "Full":
                 runner.full = True
@@ -130,16 +134,16 @@ class RunnerCalls(ABC, Generic[R]):
                 runner.draining = True
                 runner.changed(time.monotonic())
             case "BackOff":
-                changes = {"attempt": int(detail.get("attempt", attempt)), "runner": None, "holder": None}
+                changes |= {"attempt": int(detail.get("attempt", attempt)), "runner": None, "holder": None}
                 changes |= {"suspect": bool(detail.get("suspect", run.suspect)), "status": RunStatus.PENDING}
                 changes |= {"not_before": time.time() + float(detail["seconds"])}
             case "Stale":
-                changes = {"attempt": max(run.attempt, int(detail["attempt"])), "holder": None}
+                changes |= {"attempt": max(run.attempt, int(detail["attempt"])), "holder": None}
                 changes |= self._look_again(run.run_id)
             case "ThreadBusy":
-                changes = self._behind(run, str(detail["by"]))
+                changes |= self._behind(run, str(detail["by"]))
             case "NotFound":
-                changes = self._look_again(run.run_id)
+                changes |= self._look_again(run.run_id)
             case reason:
                 self._invalid(run, runner, attempt, str(detail.get("message") or reason))
                 return
@@ -183,3 +187,10 @@ class RunnerCalls(ABC, Generic[R]):
         if report is not None and report.attempt == attempt:
             runner.set_report(run_id, Report(attempt, ReportState.RUNNING, report.alone), time.monotonic())
             self._memory.agenda.touch(run_id)
+
+
+def _unclaimed(run: RunView, attempt: int) -> dict[str, Any]:
+    """Who refuses an attempt does not have it, not even from an earlier try without an answer: its number is free."""
+    if not run.unanswered:
+        return {}
+    return {"attempt": attempt - 1, "runner": None, "holder": None, "unanswered": False}

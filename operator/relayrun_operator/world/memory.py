@@ -205,6 +205,7 @@ class Memory(Generic[R]):
             return False
         before = {"attempt": run.attempt, "runner": run.runner, "holder": run.holder, "unanswered": run.unanswered}
         self._replace(replace(known, **before | changes))
+        self.agenda.touch(run.run_id)  # also when that is how it was before: it has to go somewhere
         return True
 
     def end(self, run_id: str, status: RunStatus, attempt: int) -> None:

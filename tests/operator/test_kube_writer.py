@@ -1,0 +1,168 @@
+"""Status that was not written the first time is written later: nothing depends on having been told once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+import pytest
+
+from relayrun_core.states import Reason
+from relayrun_operator.kube import names
+from relayrun_operator.kube.book import RunBook
+from relayrun_operator.kube.client import KubeClient, Object
+from relayrun_operator.kube.errors import KubeError
+from relayrun_operator.kube.events import EventPoster
+from relayrun_operator.kube.lease import Lease
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.records import RunRecord, parse_run
+from relayrun_operator.kube.writer import StatusWriter
+
+PATH = names.runs_path("team", "r")
+SUCCEEDED = {"outcome": {"status": "success", "reason": Reason.SUCCEEDED.value}}
+
+
+class Objects(KubeClient):
+    """An API server of a few objects. `refusals` are raised by the next requests, one each."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("Any", None))
+        self.objects: dict[str, Object] = {}
+        self.refusals: list[KubeError] = []
+        self.writes = 0
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Object:
+        del query, content_type, accept
+        await asyncio.sleep(0)
+        if method == "PATCH":
+            self.writes += 1
+            if self.refusals:
+                raise self.refusals.pop(0)
+            return self._patch(path.removesuffix("/status"), body or {})
+        if method in ("POST", "PUT"):
+            made = dict(body or {})
+            path = path if method == "PUT" else f"{path}/{made['metadata']['name']}"
+            made["metadata"] = {**made["metadata"], "resourceVersion": self._next(path)}
+            self.objects[path] = made
+        if path not in self.objects:
+            raise KubeError(404, "NotFound", path)
+        return self.objects[path]
+
+    def _patch(self, path: str, body: Object) -> Object:
+        before = self.objects[path]
+        if body["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
+            raise KubeError(409, "Conflict", path)
+        status = {**before.get("status", {}), **body["status"]}
+        metadata = {**before["metadata"], "resourceVersion": self._next(path)}
+        kept = {key: value for key, value in status.items() if value is not None}
+        self.objects[path] = {**before, "metadata": metadata, "status": kept}
+        return self.objects[path]
+
+    def _next(self, path: str) -> str:
+        return str(int(self.objects.get(path, {"metadata": {"resourceVersion": 0}})["metadata"]["resourceVersion"]) + 1)
+
+
+class Setting:
+    """A leader's book and writer, and one AgentRun in both book and API server."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self.server = Objects()
+        metadata = {
+            "name": "r",
+            "namespace": "team",
+            "uid": "u",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "resourceVersion": "1",
+        }
+        self.server.objects[PATH] = {"metadata": metadata, "spec": {"agentRef": {"name": "a"}, "input": {}}}
+        self.lease = Lease(self.server, "team", "me")
+        metrics = OperatorMetrics()
+        self.writer = StatusWriter(self.server, self.lease, tasks, metrics, "AgentRun")
+        self.book = RunBook(self.writer, EventPoster(self.server, "me"), metrics)
+        self.record: RunRecord = parse_run(self.server.objects[PATH])
+        self.book.add(self.record)
+
+    @property
+    def phase(self) -> str | None:
+        """As the API server has it."""
+        phase: str | None = self.server.objects[PATH].get("status", {}).get("phase")
+        return phase
+
+    def ends(self) -> None:
+        """The run succeeds."""
+        self.book.ended(self.record.run_id, 1, SUCCEEDED, "team/a-0")
+
+    async def written(self) -> None:
+        """Until nothing waits to be written any more."""
+        async with asyncio.timeout(10):
+            while not self.writer.idle:
+                await asyncio.sleep(0.01)  # the writer has no event for it
+
+
+@pytest.fixture
+async def setting() -> AsyncIterator[Setting]:
+    async with asyncio.TaskGroup() as tasks:
+        made = Setting(tasks)
+        yield made
+        await made.written()
+
+
+async def test_a_status_is_written_once_the_lease_is_held_again(setting: Setting) -> None:
+    setting.ends()
+    await asyncio.sleep(0.05)  # the first try, without a Lease
+    assert setting.phase is None
+    await setting.lease.acquire()
+    await setting.written()
+    assert setting.phase == "Succeeded"
+
+
+async def test_a_full_pass_writes_what_was_refused(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.server.refusals = [KubeError(422, "Invalid", "for now")]
+    setting.ends()
+    await setting.written()
+    assert setting.phase is None
+    setting.book.write_missed()
+    await setting.written()
+    assert setting.phase == "Succeeded"
+
+
+async def test_a_full_pass_writes_nothing_when_nothing_is_missing(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.book.waits(setting.record.run_id, "NoCapacity", "all is taken")
+    await setting.written()
+    setting.book.write_missed()
+    await setting.written()
+    setting.ends()
+    await setting.written()
+    writes = setting.server.writes
+    setting.book.write_missed()
+    await setting.written()
+    assert setting.server.writes == writes == 2
+
+
+async def test_a_conflict_is_written_with_the_newer_version(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.server.objects[PATH]["metadata"]["resourceVersion"] = "40"
+    setting.ends()
+    await setting.written()
+    assert setting.phase == "Succeeded"
+
+
+async def test_a_new_leader_finds_nothing_to_write_in_what_the_last_one_wrote(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    await setting.written()
+    assert setting.phase == "Running"
+    setting.book.forget(setting.record)
+    setting.book.add(parse_run(setting.server.objects[PATH]))
+    setting.book.write_missed()
+    assert setting.writer.idle
