@@ -179,3 +179,10 @@ def test_a_part_is_before_its_whole() -> None:
 def test_a_frame_is_one_event() -> None:
     assert frame("values", b"{}", "1-2") == b"event: values\nid: 1-2\ndata: {}\n\n"
     assert frame("values", b"{}") == b"event: values\ndata: {}\n\n"
+
+
+@pytest.mark.parametrize(("attempt", "told_again"), [(1, False), (2, True)])
+def test_a_step_of_the_run_before_is_not_told_again(attempt: int, told_again: bool) -> None:
+    update = {"chat": {"messages": [tool("done", "c1")]}, "__metadata__": {"cached": True}}
+    kinds = [event["type"] for event in told(start(attempt), ("updates", update))]
+    assert kinds == ["start", *(["tool_result", "update"] if told_again else [])]

@@ -6,7 +6,6 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from examples.chat.graph import graph as chat
 from examples.steps.checks import Effect, Told, checks
 from examples.steps.demo import STEPS
 from examples.steps.graph import build
@@ -47,11 +46,6 @@ async def test_a_step_that_was_cut_short_has_its_effect_again_under_the_same_key
 def keys(log: Path, step: str) -> list[str]:
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     return [line["key"] for line in lines if line["step"] == step]
-
-
-async def test_the_chat_says_back_what_it_heard():
-    answer = await chat.ainvoke({"messages": [{"role": "user", "content": "Hello there"}]})
-    assert answer["messages"][-1].text == "Message 1 of this thread was: Hello there"
 
 
 def a_good_demo() -> tuple[Told, Told, list[Effect]]:

@@ -137,7 +137,10 @@ def _chat_stream(services: Services, started: StartedRun, called: str, after: Po
         frames = ChatFrames(translator, after)
         with services.metrics.sse_connections.track_inprogress():
             async for page in follow(services.database, started.subscription, since=since_of(started.run)):
-                yield (page and frames.page(page)) or HEARTBEAT
+                if page is None:
+                    yield HEARTBEAT
+                elif chunk := frames.page(page):
+                    yield chunk
 
     headers = {
         **HEADERS,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from relayrun_api.errors import AssistantNotFound, Invalid
+from relayrun_api.errors import AssistantNotFound, Invalid, RunnersAway
 from relayrun_core.database import Database
 from relayrun_core.ids import default_assistant_id
 from relayrun_core.store.graphs import GraphRow, list_graphs
@@ -74,19 +74,28 @@ class GraphCatalog:
         raise AssistantNotFound(f"There is no assistant {name!r}: {await self._choices()}")
 
     async def to_run(self, name: str) -> Assistant:
-        """As `find`, for a run to be started. Raises Invalid (422), as langgraph-api does."""
+        """As `find`, for a run to be started. Raises Invalid (422), as langgraph-api does, or RunnersAway."""
         if assistant := await self.find(name):
             return assistant
+        await self._some_or_later()
         raise Invalid(f"There is no assistant or graph {name!r}: {await self._choices()}")
 
     async def default(self) -> Assistant:
-        """The one for who names none: the only graph, else the setting `default_graph`. Raises Invalid."""
+        """The one for who names none: the only graph, else the setting `default_graph`. Raises Invalid, RunnersAway."""
         assistants = await self.all()
         if len(assistants) == 1:
             return assistants[0]
         if self._default_graph is not None:
             return await self.to_run(self._default_graph)
+        await self._some_or_later()
         raise Invalid(f"Name an `assistant_id`: {await self._choices()}")
+
+    async def _some_or_later(self) -> None:
+        """An installation that just starts has no graph yet: nothing is wrong with the request."""
+        if not await self.all():
+            raise RunnersAway(
+                "No runner has registered a graph yet: try again in a moment.", headers={"Retry-After": "1"}
+            )
 
     async def _choices(self) -> str:
         names = sorted(assistant.name for assistant in await self.all())

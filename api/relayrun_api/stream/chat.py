@@ -28,7 +28,7 @@ class ChatTranslator:
     def __init__(self, run_id: str, thread_id: str) -> None:
         self._run_id = run_id
         self._thread_id = thread_id
-        self._started = False
+        self._attempt = 0
         self._failed = False
         self._half_sent: dict[str, None] = {}  # a set that keeps its order
         self._complete: set[str] = set()
@@ -51,9 +51,9 @@ class ChatTranslator:
         return list(handler(loads(data), not namespace))
 
     def _metadata(self, data: Any, _root: bool) -> Iterable[ChatEvent]:
-        attempt = data.get("attempt", 1)
-        if not self._started:
-            self._started = True
+        first, attempt = not self._attempt, data.get("attempt", 1)
+        self._attempt = attempt
+        if first:
             ids = {"run_id": self._run_id, "thread_id": self._thread_id}
             yield {"type": "start", **ids, "attempt": attempt}
             return
@@ -76,6 +76,8 @@ class ChatTranslator:
         yield {"type": "token", "message_id": message_id, "node": node, "text": text}
 
     def _updates(self, data: Any, root: bool) -> Iterable[ChatEvent]:
+        if self._attempt == 1 and (data.get("__metadata__") or {}).get("cached"):
+            return  # a step of the run before, which told it; a later attempt's may be its only telling
         for node, values in data.items():
             if node == "__interrupt__":
                 yield from self._interrupt(values)

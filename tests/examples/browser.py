@@ -1,0 +1,101 @@
+"""The page of examples/web, built and served, and a headless Chromium that opens it.
+
+Where npm or Chromium is missing the tests are skipped, loudly; with REQUIRE_CHROMIUM=1 Chromium is installed where
+that is possible, and what is missing fails them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+WEB = Path(__file__).resolve().parents[2] / "examples" / "web"
+
+_REQUIRED = os.environ.get("REQUIRE_CHROMIUM") == "1"
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_INSTALL = "apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium"
+
+
+def chromium(config: pytest.Config) -> str:
+    """The path of a Chromium; skips or fails where there is none."""
+    found = _chromium()
+    if found is None and _REQUIRED and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["sh", "-c", _INSTALL], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True)
+        found = _chromium()
+    return found or _missing(config, "Chromium (apt-get install chromium, or name one in CHROMIUM)")
+
+
+def build(config: pytest.Config, folder: Path) -> Path:
+    """Build the page into `folder`; skips or fails where there is no npm."""
+    npm = shutil.which("npm") or _missing(config, "npm (Node.js 20.19 or newer)")
+    # npm leaves this file when it has installed what the lock file says.
+    installed = WEB / "node_modules" / ".package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < (WEB / "package-lock.json").stat().st_mtime:
+        _run(npm, "ci")
+    _run(npm, "run", "build", "--", "--outDir", str(folder), "--emptyOutDir", "--logLevel", "warn")
+    return folder
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on a port of its own, and give its address."""
+    handler = partial(_Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://localhost:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@asynccontextmanager
+async def browsing(config: pytest.Config) -> AsyncIterator[Browser]:
+    """A headless Chromium."""
+    path = chromium(config)
+    async with async_playwright() as playwright:
+        # Root has no sandbox in a container, and /dev/shm is small there.
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"]
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _chromium() -> str | None:
+    named = os.environ.get("CHROMIUM")
+    return named or next((path for name in _NAMES if (path := shutil.which(name))), None)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, cwd=WEB, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-4000:]}"
+
+
+def _missing(config: pytest.Config, what: str) -> NoReturn:
+    sentence = f"the page of examples/web was NOT tested: there is no {what}"
+    if _REQUIRED:
+        pytest.fail(sentence, pytrace=False)
+    stars = "*" * 80
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{stars}\n* SKIPPED: {sentence}\n{stars}", file=sys.stderr)
+    pytest.skip(sentence)
