@@ -62,7 +62,7 @@ def load_embedding(config: Config, name: str) -> Any:
         )
     try:
         return importlib.import_module("langchain.embeddings").init_embeddings(name)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # a provider's own, for example for a key that is missing
         raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {error}") from error
 
 

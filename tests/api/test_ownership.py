@@ -88,7 +88,7 @@ async def guarded(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
 
 async def things_of(api: Api, headers: dict[str, str]) -> Things:
     body = {"assistant_id": "talk", "input": {}, "metadata": {"kind": "private"}}
-    run = (await api.http.post("/runs", json=body, headers=headers)).json()
+    run = (await api.http.post("/runs", json=body, headers=headers)).raise_for_status().json()
     attempt = await Attempt.begin(api.database, run["run_id"])
     await attempt.pause({"messages": [human("hi", "h1"), ai("secret", "m1")]}, QUESTION)
     assistant = str(uuid4())

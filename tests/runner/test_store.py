@@ -116,19 +116,31 @@ async def test_the_store_waits_while_the_database_is_away(tmp_path: Path, databa
         assert item.value == {"n": 1}
 
 
-@pytest.mark.parametrize(
+EMBEDDINGS = pytest.mark.parametrize(
     ("name", "error", "sentence"),
     [
-        ("openai:text-embedding-3-small", StoreUnavailable, "needs LangChain: install langchain"),
+        ("nobody:text-embedding-3-small", StoreUnavailable, "'nobody:text-embedding-3-small' did not load"),
+        ("openai:text-embedding-3-small", StoreUnavailable, "OPENAI_API_KEY"),
         ("./embed.py:missing", ConfigError, "store.index.embed: ./embed.py has no 'missing'"),
         ("./embed.py:number", ConfigError, "is neither a function nor an Embeddings object"),
     ],
 )
+
+
+def test_an_embedding_by_name_needs_langchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    config = load_config(write_agent(tmp_path / "embed", AGENT))
+    with pytest.raises(StoreUnavailable, match="needs LangChain: install langchain"):
+        load_embedding(config, "openai:text-embedding-3-small")
+
+
+@EMBEDDINGS
 def test_an_embedding_that_can_not_be_loaded_says_what_to_do(
-    tmp_path: Path, name: str, error: type[Exception], sentence: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[Exception], sentence: str
 ) -> None:
     config = load_config(write_agent(tmp_path / "embed", AGENT))
     (config.folder / "embed.py").write_text("number = 7\n")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(error) as caught:
         load_embedding(config, name)
     assert sentence in str(caught.value)
