@@ -51,11 +51,12 @@ def bearer(text: str) -> dict[str, str]:
 
 
 def as_user(subject: str) -> dict[str, str]:
-    return bearer(token(subject))
+    """Good for longer than a session: modules make theirs when they are collected."""
+    return bearer(token(subject, exp=time.time() + 7200))
 
 
 def as_admin(subject: str = "root") -> dict[str, str]:
-    return bearer(token(subject, roles=["relayrun-admin"]))
+    return bearer(token(subject, exp=time.time() + 7200, roles=["relayrun-admin"]))
 
 
 @asynccontextmanager
