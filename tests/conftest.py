@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from tests.support.postgres import fresh_database, session_server
+
+# A shell starts what it puts into the background with Ctrl-C ignored, and every process of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
