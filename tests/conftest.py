@@ -10,7 +10,7 @@ import pytest
 from relayrun_cli.postgres import EmbeddedPostgres
 from tests.support.postgres import fresh_database, session_server
 
-# A shell starts what it puts into the background with Ctrl-C ignored, and every process of the tests would inherit that.
+# A shell starts what it puts into the background with Ctrl-C ignored, and all processes of the tests would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
