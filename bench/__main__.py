@@ -80,7 +80,7 @@ def _servers(options: argparse.Namespace, stack: ExitStack, console: Console) ->
 async def _measure(servers: list[Server], options: argparse.Namespace, console: Console) -> list[Results]:
     results = {server.name: Results(server.name, server.version) for server in servers}
     for server in servers:
-        if server.data is not None or server.cluster is not None:
+        if server.killable:
             await kills.pool_is_ready(server, options.runners)
     for clients in CLIENTS:
         for server in servers:
@@ -95,7 +95,7 @@ async def _measure(servers: list[Server], options: argparse.Namespace, console: 
         results[server.name].tokens = await tokens.measure_tokens(server.url, options.answers)
     for server in servers:
         results[server.name].idle_mb = parts.memory_mb(server)
-        if options.kills and (server.data is not None or server.cluster is not None):
+        if options.kills and server.killable:
             console.print(f"{options.kills} kills of a runner, {server.name} …", style="dim")
             results[server.name].kills = await kills.measure_kills(server, options.kills, options.runners)
     return list(results.values())

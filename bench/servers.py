@@ -50,6 +50,11 @@ class Server:
     also: tuple[int, ...] = ()
     cluster: Cluster | None = None
 
+    @property
+    def killable(self) -> bool:
+        """Whether the bench may kill its runners: it started them, or knows their cluster."""
+        return self.data is not None or self.cluster is not None
+
 
 @contextlib.contextmanager
 def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:

@@ -58,6 +58,22 @@ class RunnerSettings(CoreSettings):
     allow_blocking: bool = False
 
 
+class ClusterSettings(BaseSettings):
+    """Where a part of an installation in a cluster is, and where its Agents are."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
+
+    #: Its own namespace, where the operator's Lease is.
+    namespace: str = "default"
+    #: The namespaces of Agents and AgentRuns, separated by commas; empty: its own.
+    watch_namespaces: Annotated[list[str], *CommaSeparated] = []
+
+    @property
+    def namespaces(self) -> list[str]:
+        """The namespaces of Agents and AgentRuns, each once."""
+        return list(dict.fromkeys(self.watch_namespaces)) or [self.namespace]
+
+
 class AccessSettings(CoreSettings):
     """Who may call the API, and how much."""
 
@@ -137,15 +153,11 @@ def _is_safe(url: str) -> bool:
     return (parts.scheme == "https" and bool(host)) or (parts.scheme == "http" and inside)
 
 
-class ApiSettings(AccessSettings):
+class ApiSettings(AccessSettings, ClusterSettings):
     """Settings of an API process."""
 
     host: str = "127.0.0.1"
     port: int = 8000
-    #: In a cluster: its own namespace, where the operator's Lease is.
-    namespace: str = "default"
-    #: In a cluster: the namespaces of the Agents, separated by commas; empty: its own.
-    watch_namespaces: str = ""
     #: Local mode: where the world lists its runners.
     runners_file: Path | None = None
     runner_token: SecretStr = SecretStr("")
@@ -153,9 +165,3 @@ class ApiSettings(AccessSettings):
     #: Local mode: any origin on this machine may call.
     cors_allow_localhost: bool = False
     default_graph: str | None = None
-
-    @property
-    def agent_namespaces(self) -> list[str]:
-        """Where Agents are looked for, in this order."""
-        given = [name.strip() for name in self.watch_namespaces.split(",") if name.strip()]
-        return list(dict.fromkeys(given)) or [self.namespace]

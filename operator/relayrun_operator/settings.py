@@ -2,18 +2,12 @@
 
 from typing import Literal
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from relayrun_core.settings import ClusterSettings
 
 
-class OperatorSettings(BaseSettings):
+class OperatorSettings(ClusterSettings):
     """What the operator is told by its Deployment."""
 
-    model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
-
-    #: Its own namespace: that of its Lease.
-    namespace: str = "default"
-    #: The namespaces whose AgentRuns it sees to, separated by commas; empty: its own.
-    watch_namespaces: str = ""
     #: What tells the replicas apart.
     pod_name: str = "relayrun-operator"
     #: The Secret with the runners' bearer token, in every watched namespace; made when it is missing.
@@ -22,9 +16,3 @@ class OperatorSettings(BaseSettings):
     port: int = 8080
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
-
-    @property
-    def namespaces(self) -> list[str]:
-        """The namespaces it sees to."""
-        given = [name.strip() for name in self.watch_namespaces.split(",") if name.strip()]
-        return list(dict.fromkeys(given)) or [self.namespace]

@@ -23,11 +23,11 @@ from relayrun_runner.checkpoints import FencedSaver
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.events import ToldBefore, is_cached
 from relayrun_runner.goingon import Call, next_call
-from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.serialize import dumps
-from relayrun_runner.telling import EVENTS_MODE, Graph, Teller, chunks
+from relayrun_runner.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
 from relayrun_runner.writer import Hint, RunWriter
 

@@ -16,13 +16,11 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.constants import TAG_HIDDEN
-from langgraph.pregel import Pregel
 from langgraph.types import Command, Send, StateSnapshot
 
 from relayrun_core.runs import BoundAnswer, Run
 from relayrun_runner.checkpoints import FencedSaver
-
-Graph = Pregel[Any, Any, Any, Any]
+from relayrun_runner.graphs import Graph
 
 _INTERRUPT = "__interrupt__"
 

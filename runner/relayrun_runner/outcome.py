@@ -8,15 +8,13 @@ from typing import Any
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
-from langgraph.pregel import Pregel
 from langgraph.types import StateSnapshot
 
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_runner.checkpoints import FencedSaver, HeadOnly
+from relayrun_runner.graphs import Graph
 from relayrun_runner.serialize import dumps, without_nul
-
-Graph = Pregel[Any, Any, Any, Any]
 
 # LangGraph leaves this note on an exception that a node raised.
 _NODE_NOTE = re.compile(r"task with name '([^']+)'")

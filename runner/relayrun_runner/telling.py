@@ -6,12 +6,11 @@ from uuid import UUID
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
-from langgraph.pregel import Pregel
 
 from relayrun_core.runs import RunSpec
 from relayrun_runner.events import event_name, graph_modes
+from relayrun_runner.graphs import Graph
 
-Graph = Pregel[Any, Any, Any, Any]
 Chunk = tuple[tuple[str, ...], str, Any]
 
 #: LangChain's events, for clients that draw a graph's inner life.

@@ -7,7 +7,8 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from relayrun_core.runs import RunSpec
-from relayrun_runner.telling import Graph, Teller, chunks
+from relayrun_runner.graphs import Graph
+from relayrun_runner.telling import Teller, chunks
 
 ASKED = {"messages": [{"role": "user", "content": "hi", "id": "u1"}]}
 

@@ -31,5 +31,5 @@ async def open_world(settings: ApiSettings, database: Database) -> AsyncIterator
     # Only there is the Kubernetes client installed.
     from relayrun_api.kube.world import open_cluster
 
-    async with open_cluster(settings, database) as parts:
-        yield World(*parts)
+    async with open_cluster(settings, database) as world:
+        yield world
