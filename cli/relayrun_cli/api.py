@@ -40,11 +40,19 @@ class Api:
     token: str | None = None
     api_key: str | None = None
 
-    def call(self, method: str, path: str, body: Any = None, *, seconds: float = _CALL_SECONDS) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = _CALL_SECONDS,
+    ) -> Any:
         """The JSON of an answer, None where there is nothing."""
         timeout = httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
         with self._failures():
-            answer = self._client.request(method, path, json=body, timeout=timeout)
+            answer = self._client.request(method, path, json=body, headers=headers, timeout=timeout)
         _check(answer)
         try:
             return answer.json() if answer.content else None

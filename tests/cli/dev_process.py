@@ -173,7 +173,7 @@ async def running_dev(
     process = start(project, ["--port", str(port), "--runners", "1", *arguments], log, environment)
     dev = Dev(project, port, process, log, begins)
     try:
-        await dev.wait_for("no authentication")
+        await dev.wait_for("Access")
         yield dev
     finally:
         if dev.process.poll() is None:

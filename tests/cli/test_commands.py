@@ -141,3 +141,14 @@ def test_without_an_api_the_verbs_end_with_5(run, arguments: tuple[str, ...]) ->
 def test_an_address_that_is_none_ends_with_2(run) -> None:
     code, said = run("ps", "--url", "localhost")
     assert (code, "http://127.0.0.1:8000" in said) == (2, True)
+
+
+def test_dev_refuses_settings_of_access_that_are_wrong_and_repeats_no_secret(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAYRUN_AUTH", "jwt")
+    code, said = run("dev")
+    assert (code, "RELAYRUN_JWT_SECRET" in said) == (2, True)
+    monkeypatch.setenv("RELAYRUN_JWT_SECRET", "too-short")
+    code, said = run("dev")
+    assert (code, "at least 32 bytes" in said, "too-short" in said) == (2, True, False)

@@ -6,8 +6,11 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 
+import httpx
+import jwt
 import psutil
 import pytest
 
@@ -163,6 +166,20 @@ async def test_a_database_url_is_used_instead_of_an_embedded_server(project: Pro
         project.open_gate()
         assert (await dev.join("t", await dev.start_run("t")))["steps"] == STEPS
         assert not (project.data / "postgres").exists()
+
+
+async def test_the_environment_says_who_may_call(project: Project, database_url: str) -> None:
+    secret = "s" * 32
+    environment = {"DATABASE_URL": database_url, "RELAYRUN_AUTH": "jwt", "RELAYRUN_JWT_SECRET": secret}
+    async with running_dev(project, environment=environment) as dev:
+        await dev.wait_for("jwt, as RELAYRUN_AUTH says")
+        token = jwt.encode({"sub": "alice", "exp": time.time() + 60}, secret)
+        async with httpx.AsyncClient(base_url=dev.url) as client:
+            statuses = [
+                (await client.post("/threads/search", json={}, headers=headers)).status_code
+                for headers in ({}, {"Authorization": f"Bearer {token}"})
+            ]
+        assert statuses == [401, 200]
 
 
 async def test_code_that_does_not_load_is_shown_and_loaded_once_repaired_and_reset_refuses_meanwhile(

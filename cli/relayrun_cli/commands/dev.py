@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,8 @@ def dev(
 ) -> None:
     """Run the agent of a langgraph.json here: Postgres, the API and runners, supervised.
 
-    Kill any of it, or all, and start again: the runs go on. DATABASE_URL replaces the embedded Postgres.
+    Kill any of it, or all, and start again: the runs go on. DATABASE_URL replaces the embedded Postgres. Everybody may
+    call, unless RELAYRUN_AUTH and the settings beside it say who.
     """
     level = "debug" if debug else server_log_level.lower()
     if level not in ("debug", "info", "warning", "error", "critical"):
@@ -74,8 +76,24 @@ def dev(
         runners=1 if debug_port is not None else runners,
         data=(data or config.parent / DATA_FOLDER).absolute(),
         cors_origins=tuple(cors_origin or ()),
+        auth=_auth(),
     )
     # Late: no other verb pays for these imports.
     from relayrun_cli.dev.session import run_dev
 
     asyncio.run(run_dev(options))
+
+
+def _auth() -> str:
+    """What RELAYRUN_AUTH says, if that and the settings beside it are right."""
+    from pydantic import ValidationError
+
+    from relayrun_core.settings import AccessSettings
+
+    auth = os.environ.get("RELAYRUN_AUTH") or "none"
+    try:
+        return ",".join(AccessSettings.model_validate({"auth": auth}).auth)
+    except ValidationError as error:
+        # Its own text would repeat what was set, secrets included.
+        problems = [f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()]
+        raise UsageError(f"The environment's RELAYRUN_AUTH and what belongs to it: {'; '.join(problems)}.") from None

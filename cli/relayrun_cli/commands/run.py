@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import time
 from typing import Annotated, Any
 from uuid import uuid4
 
+import httpx
 import typer
 
 from relayrun_cli.api import Api, AsJson, examples, quoted, with_api
 from relayrun_cli.arguments import read_json, read_object
-from relayrun_cli.attending import Manner, attend, refusals_are_usage
-from relayrun_cli.errors import RefusedError, UsageError
+from relayrun_cli.attending import Manner, attend, refusals_are_usage, say_lost
+from relayrun_cli.errors import NoApiError, RefusedError, UsageError
 from relayrun_cli.runs import RunRef
 
 STREAM_MODES = ("messages-tuple", "updates", "custom")
 # Who waits for the values must get this run's, not those of the thread's next one.
 WAIT_MODES = ("values", *STREAM_MODES)
 _UNPROCESSABLE = 422
+# Longer than a restart of the API takes.
+_PATIENCE_SECONDS = 15.0
+_PAUSE_SECONDS = 0.2
 
 _JSON = "JSON|@FILE|-"
 
@@ -88,14 +93,31 @@ def manner_of(*, wait: bool, detach: bool) -> Manner:
 
 
 def start_run(api: Api, thread: str, body: dict[str, Any]) -> RunRef:
-    """Start a run. Raises UsageError for whatever the API refuses."""
+    """Start a run, once, also when the API goes away before it has answered. Raises UsageError for what it refuses."""
     with refusals_are_usage():
         try:
-            return RunRef.of(api.call("POST", f"/threads/{quoted(thread)}/runs", body), thread)
+            return RunRef.of(_post(api, f"/threads/{quoted(thread)}/runs", body), thread)
         except RefusedError as error:
             if error.status == _UNPROCESSABLE and (unknown := _unknown_graph(api, body["assistant_id"])):
                 raise UsageError(unknown) from error
             raise
+
+
+def _post(api: Api, path: str, body: dict[str, Any]) -> Any:
+    # The same key each time: an API that took the request and died before its answer starts no second run.
+    headers = {"Idempotency-Key": str(uuid4())}
+    until, lost = time.monotonic() + _PATIENCE_SECONDS, False
+    while True:
+        try:
+            return api.call("POST", path, body, headers=headers)
+        except NoApiError as error:
+            # Where nothing ever listened the address may be wrong; what breaks off or is not ready yet comes back.
+            if (not lost and isinstance(error.__cause__, httpx.ConnectError)) or time.monotonic() > until:
+                raise
+            if not lost:
+                say_lost(error)
+            lost = True
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _input(given: str | None, resume: str | None) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class DevOptions:
     runners: int = 2
     data: Path = Path(DATA_FOLDER)
     cors_origins: tuple[str, ...] = ()
+    #: How callers prove who they are, as RELAYRUN_AUTH says it.
+    auth: str = "none"
 
     @property
     def folder(self) -> Path:

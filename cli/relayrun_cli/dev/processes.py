@@ -26,7 +26,7 @@ def api_environment(options: DevOptions, database_url: str, port: int, token: st
         "RELAYRUN_HOST": options.host,
         "RELAYRUN_PORT": str(port),
         "RELAYRUN_WORLD": "local",
-        "RELAYRUN_AUTH": "none",
+        "RELAYRUN_AUTH": options.auth,
         "RELAYRUN_RUNNERS_FILE": str(options.data / RUNNERS_FILE),
         "RELAYRUN_RUNNER_TOKEN": token,
         "RELAYRUN_CORS_ORIGINS": json.dumps(origins),

@@ -151,13 +151,19 @@ class Session:
                     + ("" if ready.done() else "; none is ready yet"),
                     "Database": database.described,
                     "Data": str(options.data),
-                    "Access": "no authentication: whoever reaches this address may use it",
+                    "Access": _access(options.auth),
                 }
             )
         finally:
             ready.cancel()
         if options.browser and can_show_browser():
             await asyncio.to_thread(open_browser, studio)
+
+
+def _access(auth: str) -> str:
+    if auth == "none":
+        return "no authentication: whoever reaches this address may use it"
+    return f"{auth}, as RELAYRUN_AUTH says"
 
 
 async def _cancelled(task: asyncio.Task[None] | None) -> None:
