@@ -8,16 +8,17 @@ import pytest
 
 from relayrun_core.states import Reason
 from relayrun_operator.kube import names
-from relayrun_operator.kube.book import RunBook
+from relayrun_operator.kube.book import RunBook, about_run
 from relayrun_operator.kube.client import KubeClient, Object
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import RunRecord, parse_run
-from relayrun_operator.kube.writer import StatusWriter
+from relayrun_operator.kube.writer import PATIENCE_SECONDS, StatusWriter
 
 PATH = names.runs_path("team", "r")
+API_RUN = {"runId": "0199a3c4-7b1e-7c60-9b8f-3f6f0a7d9e21", "thread": "t", "graph": "g"}
 SUCCEEDED = {"outcome": {"status": "success", "reason": Reason.SUCCEEDED.value}}
 
 
@@ -28,6 +29,7 @@ class Objects(KubeClient):
         super().__init__(cast("Any", None))
         self.objects: dict[str, Object] = {}
         self.refusals: list[KubeError] = []
+        self.events: list[str] = []
         self.writes = 0
 
     async def request(
@@ -49,6 +51,9 @@ class Objects(KubeClient):
             return self._patch(path.removesuffix("/status"), body or {})
         if method in ("POST", "PUT"):
             made = dict(body or {})
+            if "generateName" in made["metadata"]:
+                self.events.append(made["reason"])
+                return made
             path = path if method == "PUT" else f"{path}/{made['metadata']['name']}"
             made["metadata"] = {**made["metadata"], "resourceVersion": self._next(path)}
             self.objects[path] = made
@@ -73,7 +78,7 @@ class Objects(KubeClient):
 class Setting:
     """A leader's book and writer, and one AgentRun in both book and API server."""
 
-    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, spec: Object) -> None:
         self.server = Objects()
         metadata = {
             "name": "r",
@@ -82,11 +87,12 @@ class Setting:
             "creationTimestamp": "2026-01-01T00:00:00Z",
             "resourceVersion": "1",
         }
-        self.server.objects[PATH] = {"metadata": metadata, "spec": {"agentRef": {"name": "a"}, "input": {}}}
+        self.server.objects[PATH] = {"metadata": metadata, "spec": {"agentRef": {"name": "a"}, **spec}}
         self.lease = Lease(self.server, "team", "me")
         metrics = OperatorMetrics()
         self.writer = StatusWriter(self.server, self.lease, tasks, metrics, "AgentRun")
-        self.book = RunBook(self.writer, EventPoster(self.server, "me"), metrics)
+        self.events = EventPoster(self.server, "me")
+        self.book = RunBook(self.writer, self.events, metrics)
         self.record: RunRecord = parse_run(self.server.objects[PATH])
         self.book.add(self.record)
 
@@ -106,11 +112,21 @@ class Setting:
             while not self.writer.idle:
                 await asyncio.sleep(0.01)  # the writer has no event for it
 
+    async def told(self) -> list[str]:
+        """The reasons of all Events so far."""
+        posting = asyncio.create_task(self.events.run())
+        self.events.post(about_run(self.record), "Last", "", unusual=True)
+        async with asyncio.timeout(10):
+            while "Last" not in self.server.events:
+                await asyncio.sleep(0.01)
+        posting.cancel()
+        return self.server.events[:-1]
+
 
 @pytest.fixture
-async def setting() -> AsyncIterator[Setting]:
+async def setting(request: pytest.FixtureRequest) -> AsyncIterator[Setting]:
     async with asyncio.TaskGroup() as tasks:
-        made = Setting(tasks)
+        made = Setting(tasks, getattr(request, "param", {"input": {}}))
         yield made
         await made.written()
 
@@ -166,3 +182,31 @@ async def test_a_new_leader_finds_nothing_to_write_in_what_the_last_one_wrote(se
     setting.book.add(parse_run(setting.server.objects[PATH]))
     setting.book.write_missed()
     assert setting.writer.idle
+
+
+async def test_a_person_s_run_tells_of_each_change_in_events(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.ends()
+    assert await setting.told() == ["Assigned", "Succeeded"]
+
+
+@pytest.mark.parametrize("setting", [API_RUN], indirect=True)
+async def test_an_ordinary_run_of_the_api_costs_one_write_and_no_event(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    # A person's run is written as Running by now.
+    await asyncio.sleep(2 * PATIENCE_SECONDS)
+    setting.ends()
+    await setting.written()
+    assert (setting.server.writes, setting.phase) == (1, "Succeeded")
+    assert await setting.told() == []
+
+
+@pytest.mark.parametrize("setting", [API_RUN], indirect=True)
+async def test_a_run_of_the_api_that_goes_on_elsewhere_tells_so_in_events(setting: Setting) -> None:
+    await setting.lease.acquire()
+    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.book.runs(setting.record.run_id, "team/a-1", 2, {})
+    setting.book.ended(setting.record.run_id, 2, SUCCEEDED, "team/a-1")
+    assert await setting.told() == ["Resumed", "Succeeded"]

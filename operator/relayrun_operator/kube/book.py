@@ -16,9 +16,12 @@ from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.reasons import ENDED
 from relayrun_operator.kube.records import RunRecord
 from relayrun_operator.kube.status import Ending, Facts, is_finished, run_status
-from relayrun_operator.kube.writer import StatusWriter
+from relayrun_operator.kube.writer import PATIENCE_SECONDS, StatusWriter
 
 logger = logging.getLogger("relayrun.kube")
+
+# Runs of the API are many and followed there: fewer writes for each, and Events only of what is unusual.
+_PATIENCE_OF_API_RUNS_SECONDS = 1.0
 
 
 class RunTarget:
@@ -75,7 +78,7 @@ class RunBook:
         message = _for_people(record, message)
         record.facts = replace(before, assigned=False, assigned_reason=reason, assigned_message=message)
         if record.facts != before:
-            self._writer.touch(RunTarget(record))
+            self._touch(record)
 
     def given(self, run_id: str, attempt: int, reason: str, message: str) -> None:
         """A runner is asked to take it."""
@@ -94,9 +97,10 @@ class RunBook:
             return
         record.facts = _running(record, _plain(runner), attempt, detail)
         self._count_start(record, attempt)
-        reason = "Assigned" if attempt == 1 else "Resumed"
-        self._events.post(about_run(record), reason, record.facts.assigned_message)
-        self._writer.touch(RunTarget(record))
+        if record.inline or attempt > 1:
+            reason = "Assigned" if attempt == 1 else "Resumed"
+            self._events.post(about_run(record), reason, record.facts.assigned_message)
+        self._touch(record)
 
     def lost(self, run_id: str) -> None:
         """Its runner is lost."""
@@ -120,18 +124,19 @@ class RunBook:
         record.finished, record.spec, record.lost_at = True, None, None
         self._metrics.run_ended(record.agent, reason.status.value)
         unusual = reason not in (Reason.SUCCEEDED, Reason.WAITING_FOR_INPUT, Reason.CANCELLED)
-        self._events.post(about_run(record), reason.value, message, unusual=unusual)
+        if record.inline or unusual or attempt > 1:
+            self._events.post(about_run(record), reason.value, message, unusual=unusual)
         if record.gone:
             self.forget(record)
         else:
-            self._writer.touch(RunTarget(record), at_once=True)
+            self._writer.touch(RunTarget(record), patience=0)
 
     def refuse(self, record: RunRecord, message: str) -> None:
         """An AgentRun that can never run, because another one stands for the same run."""
         record.facts = replace(record.facts, ending=Ending(Reason.INVALID_RUN, message, time.time()))
         record.finished, record.spec = True, None
         self._events.post(about_run(record), Reason.INVALID_RUN.value, message, unusual=True)
-        self._writer.touch(RunTarget(record), at_once=True)
+        self._writer.touch(RunTarget(record), patience=0)
 
     def write_missed(self) -> None:
         """Have written whatever the API server has otherwise: a write, or the news that asked for one, may be lost."""
@@ -139,7 +144,7 @@ class RunBook:
             if record.gone or is_finished(record.status):
                 continue  # what is finished there was written whole, and never changes
             if run_status(record.facts, record.status, time.time()) != record.status:
-                self._writer.touch(RunTarget(record))
+                self._touch(record)
 
     def finished_reason(self, run_id: str) -> Reason | None:
         """How a finished run ended, as far as its AgentRun says; None: it is unknown or unfinished."""
@@ -148,6 +153,10 @@ class RunBook:
             return None
         told = record.facts.ending.reason.value if record.facts.ending else record.status.get("reason")
         return Reason(told) if told in set(Reason) else None
+
+    def _touch(self, record: RunRecord) -> None:
+        patience = PATIENCE_SECONDS if record.inline else _PATIENCE_OF_API_RUNS_SECONDS
+        self._writer.touch(RunTarget(record), patience=patience)
 
     def _open(self, run_id: str) -> RunRecord | None:
         record = self.by_run.get(run_id)

@@ -1,6 +1,6 @@
 """Writes status: one patch at a time for each object, with its `resourceVersion`, and only what differs.
 
-A run that ends within 250 ms gets one write, a short one two: what is still moving waits that long.
+A run that ends within the patience gets one write, a short one two: what is still moving waits that long.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from relayrun_operator.kube.metrics import OperatorMetrics
 
 logger = logging.getLogger("relayrun.kube")
 
-#: A run that ends sooner needs no word in between.
+#: What changes again sooner needs no word in between.
 PATIENCE_SECONDS = 0.25
 
 _AGAIN_SECONDS = 1.0
@@ -54,18 +54,18 @@ class StatusWriter:
         """Whether nothing waits to be written."""
         return not self._timers and not self._under_way
 
-    def touch(self, target: Target, *, at_once: bool = False) -> None:
-        """The status may have changed. `at_once`: this is worth a write of its own."""
+    def touch(self, target: Target, *, patience: float = PATIENCE_SECONDS) -> None:
+        """The status may have changed. `patience`: for so many seconds it may change again; 0: write it now."""
         key = target.path
         if key in self._under_way:
             self._again[key] = target
             return
         timer = self._timers.get(key)
         if timer is not None:
-            if not at_once:
+            if patience:
                 return
             timer.cancel()
-        self._later(target, 0.0 if at_once else PATIENCE_SECONDS)
+        self._later(target, patience)
 
     def _later(self, target: Target, seconds: float) -> None:
         self._timers[target.path] = asyncio.get_running_loop().call_later(seconds, self._start, target)
