@@ -76,10 +76,10 @@ def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def langgraph_dev() -> Iterator[Server]:
-    """`langgraph dev`, in a virtual environment of its own under .bench/."""
+def langgraph_dev(source: Path = GRAPHS) -> Iterator[Server]:
+    """`langgraph dev` on a copy of such a folder, in a virtual environment of its own under .bench/."""
     executable = install_langgraph_dev()
-    with work_folder("langgraph", GRAPHS) as folder:
+    with work_folder("langgraph", source) as folder:
         port = free_port()
         command = [
             *(str(executable), "dev", "--config", "langgraph.json", "--host", "127.0.0.1", "--port", str(port)),

@@ -55,7 +55,7 @@ def signed_with_a_public_key() -> str:
 WRONG = {
     "expired": token(exp=time.time() - 60),
     "without an expiry": token(exp=None),
-    "not valid yet": token(nbf=time.time() + 120),
+    "not valid yet": token(nbf=time.time() + 86400),
     "of another issuer": token(iss="https://other.example"),
     "without an issuer": token(iss=None),
     "for another audience": token(aud="other"),

@@ -1,0 +1,1 @@
+"""What clients do, written once for every server."""

@@ -1,0 +1,92 @@
+"""Runs: started, listed, joined, cancelled, deleted."""
+
+import asyncio
+from uuid import uuid4
+
+from tests.compat.recording import Recorder
+
+
+async def in_the_background(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    body = {"assistant_id": "plain", "input": {"topic": "x"}, "metadata": {"of": "test"}, "config": {"tags": ["a"]}}
+    run = await server.call("create", "POST", path, body)
+    await server.call("join", "GET", f"{path}/{run['run_id']}/join")
+    await server.call("get", "GET", f"{path}/{run['run_id']}")
+    await server.call("list", "GET", path)
+    await server.call("list succeeded", "GET", f"{path}?status=success&limit=1")
+    await server.call("list failed", "GET", f"{path}?status=error")
+    await server.call("cancel finished", "POST", f"{path}/{run['run_id']}/cancel")
+    await server.call("delete", "DELETE", f"{path}/{run['run_id']}")
+    await server.call("get deleted", "GET", f"{path}/{run['run_id']}")
+
+
+async def waited_for(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs/wait"
+    await server.call("values", "POST", path, {"assistant_id": "plain", "input": {"topic": "x"}})
+    warm = {"assistant_id": "plain", "input": {}, "context": {"tone": "warm"}}
+    await server.call("context", "POST", path, warm)
+    cold = {"assistant_id": "plain", "input": {}, "config": {"configurable": {"tone": "cold"}}}
+    await server.call("config", "POST", path, cold)
+    await server.call("error", "POST", path, {"assistant_id": "fails", "input": {}})
+    await server.call("thread after an error", "GET", f"/threads/{thread}")
+
+
+async def context_and_configurable_together(server: Recorder) -> None:
+    body = {"context": {"tone": "warm"}, "config": {"configurable": {"tone": "cold"}}}
+    await server.call("both", "POST", "/runs/wait", {"assistant_id": "plain", "input": {}, **body})
+
+
+async def stateless(server: Recorder) -> None:
+    await server.call("wait", "POST", "/runs/wait", {"assistant_id": "plain", "input": {"topic": "x"}})
+    await server.call("create", "POST", "/runs", {"assistant_id": "plain", "input": {"topic": "x"}})
+    body = {"assistant_id": "plain", "input": {}, "stream_mode": "updates"}
+    await server.stream("stream", "POST", "/runs/stream", body)
+    await server.call("batch", "POST", "/runs/batch", [{"assistant_id": "plain", "input": {}}] * 2)
+
+
+async def cancelled(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    for action in ("interrupt", "rollback"):
+        run = await server.call("create", "POST", path, {"assistant_id": "slow", "input": {"topic": "x"}})
+        await _first_step(server, thread)
+        await server.call(action, "POST", f"{path}/{run['run_id']}/cancel?wait=true&action={action}")
+        await server.call(f"run after {action}", "GET", f"{path}/{run['run_id']}")
+        await server.call(f"thread after {action}", "GET", f"/threads/{thread}")
+
+
+async def on_a_busy_thread(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    slow, quick = ({"assistant_id": graph, "input": {}} for graph in ("slow", "plain"))
+    first = await server.quietly("POST", path, slow)
+    await _first_step(server, thread)
+    await server.call("reject", "POST", path, {**quick, "multitask_strategy": "reject"})
+    waiting = await server.call("enqueue", "POST", path, {**quick, "multitask_strategy": "enqueue"})
+    await server.call("thread", "GET", f"/threads/{thread}")
+    await server.quietly("POST", f"{path}/{first['run_id']}/cancel?wait=true")
+    await server.call("join the enqueued", "GET", f"{path}/{waiting['run_id']}/join")
+    await server.quietly("POST", path, slow)
+    await server.call("interrupt", "POST", f"{path}/wait", {**quick, "multitask_strategy": "interrupt"})
+
+
+async def _first_step(server: Recorder, thread: str) -> None:
+    """Until the graph `slow` waits in its second node."""
+    async with asyncio.timeout(30):
+        while "wait" not in ((await server.quietly("GET", f"/threads/{thread}/state")) or {}).get("next", ()):
+            await asyncio.sleep(0.05)
+
+
+async def refused(server: Recorder) -> None:
+    nobody = uuid4()
+    run = {"assistant_id": "plain", "input": {}}
+    await server.call("no thread", "POST", f"/threads/{nobody}/runs", run)
+    await server.call("no run", "GET", f"/threads/{nobody}/runs/{uuid4()}")
+    await server.call("no graph", "POST", "/runs/wait", {"assistant_id": "nothing", "input": {}})
+    await server.call("no assistant", "POST", "/runs/wait", {"assistant_id": str(uuid4()), "input": {}})
+    await server.call("nothing", "POST", "/runs/wait", {})
+    await server.call("a wrong mode", "POST", "/runs/wait", {**run, "stream_mode": "loud"})
+    await server.call("a wrong strategy", "POST", "/runs/wait", {**run, "multitask_strategy": "fight"})
+    await server.call("no object", "POST", "/runs/wait", "text")

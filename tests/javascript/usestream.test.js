@@ -1,0 +1,59 @@
+// The hook of @langchain/langgraph-sdk, as chat UIs have used it until now.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { useStream } from "@langchain/langgraph-sdk/react";
+import { rendered, until } from "./page.js";
+import { apiUrl, client } from "./server.js";
+
+test("a conversation: tokens, the whole answer, and the thread again after a reload", async () => {
+  let thread;
+  const page = rendered(() => useStream({ apiUrl, apiKey: null, assistantId: "talk", onThreadId: (id) => (thread = id) }));
+  await until(() => page.current(), "rendering");
+  page.current().submit({ messages: [{ type: "human", content: "count" }] }, { streamMode: ["messages-tuple", "values"] });
+  const seen = new Set();
+  await until(() => {
+    const last = page.current().messages.at(-1);
+    if (last?.type === "ai") seen.add(last.content);
+    return last?.content === "one two three" && !page.current().isLoading;
+  }, "the answer");
+  page.leave();
+  const again = rendered(() => useStream({ apiUrl, apiKey: null, assistantId: "talk", threadId: thread }));
+  await until(() => again.current()?.messages.length === 2, "the history");
+  again.leave();
+});
+
+test("a question is shown, and answered", async () => {
+  const page = rendered(() => useStream({ apiUrl, apiKey: null, assistantId: "ask" }));
+  await until(() => page.current(), "rendering");
+  page.current().submit({ topic: "x" });
+  await until(() => page.current().interrupt && !page.current().isLoading, "the question");
+  assert.deepEqual(page.current().interrupt.value, { question: "ok?" });
+  page.current().submit(undefined, { command: { resume: "yes" } });
+  await until(() => page.current().values.done?.includes("approved yes") && !page.current().isLoading, "the end");
+  assert.equal(page.current().interrupt, undefined);
+  page.leave();
+});
+
+test("an error is shown", async () => {
+  const page = rendered(() => useStream({ apiUrl, apiKey: null, assistantId: "fails" }));
+  await until(() => page.current(), "rendering");
+  page.current().submit({});
+  const error = await until(() => page.current().error, "the error");
+  assert.match(String(error.message ?? error), /this node is broken/);
+  page.leave();
+});
+
+test("stop cancels the run", async () => {
+  let thread;
+  const page = rendered(() => useStream({ apiUrl, apiKey: null, assistantId: "slow", onThreadId: (id) => (thread = id) }));
+  await until(() => page.current(), "rendering");
+  page.current().submit({}, { streamMode: ["updates", "values"] });
+  await until(() => page.current().values.done?.includes("first"), "the first step");
+  page.current().stop();
+  await until(() => !page.current().isLoading, "the stop");
+  page.leave();
+  const { threads, runs } = client();
+  const [run] = await runs.list(thread);
+  await runs.join(thread, run.run_id);
+  assert.equal((await threads.get(thread)).status, "idle");
+});
