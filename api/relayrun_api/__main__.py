@@ -1,17 +1,26 @@
 """`python -m relayrun_api`: serves the API with settings from the environment."""
 
+import signal
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
 from relayrun_api.app import begin_shutdown, create_app
+from relayrun_api.bodies import MAX_BODY_BYTES
+from relayrun_api.wire import BoundedHttp
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import exit_with_parent
 from relayrun_core.settings import ApiSettings
 
+WEBSOCKETS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    "ws_max_size": MAX_BODY_BYTES,
+    "ws_per_message_deflate": False,  # it costs a few hundred kilobytes a connection
+}
 _GRACE_SECONDS = 10
 
 
@@ -31,6 +40,9 @@ class Server(uvicorn.Server):
 def main() -> None:
     """Serve until a signal comes or the parent dies."""
     exit_with_parent()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Uvicorn raises the signal once more when it has shut down; having been asked to go is no failure.
+        signal.signal(number, lambda *_: sys.exit(0))
     settings = _settings()
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
@@ -38,6 +50,8 @@ def main() -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=BoundedHttp,
+        **WEBSOCKETS,
         log_config=None,
         access_log=False,
         server_header=False,

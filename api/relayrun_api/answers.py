@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from relayrun_api.problems import Problem, problem_of
 
@@ -56,7 +59,15 @@ def problem_response(problem: Problem, request_id: str | None) -> Response:
 
 async def on_error(request: Request, error: Exception) -> Response:
     """The exception handler for everything that has an HTTP face of its own."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error.headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
     return problem_response(problem_of(error), request.scope["state"].get("request_id"))
+
+
+def _methods_of(request: Request) -> set[str]:
+    """All methods of the path; the router knows those of the first route that has it."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
 
 
 def run_location(thread_id: UUID, run_id: UUID) -> str:

@@ -18,9 +18,24 @@ from relayrun_api.errors import ApiError
 from relayrun_api.metrics import Metrics
 from relayrun_api.middleware import LastNet, RequestId
 from relayrun_api.openapi import DocumentedApi
-from relayrun_api.routes import assistants, chat, runs, stateless, system, thread_states, threads
+from relayrun_api.routes import (
+    assistants,
+    chat,
+    crons,
+    protocol,
+    protocol_socket,
+    runs,
+    stateless,
+    store,
+    system,
+    thread_states,
+    threads,
+)
 from relayrun_api.services.container import open_services
+from relayrun_api.services.firing import CronTimer, firing
+from relayrun_api.services.later import starting_later
 from relayrun_api.services.tidying import tidying
+from relayrun_api.services.webhooks import delivering
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 
@@ -36,7 +51,10 @@ def create_app(settings: ApiSettings) -> FastAPI:
         async with (
             open_services(settings, metrics) as services,
             open_authenticator(settings, services.database) as authenticator,
-            tidying(services.database, settings.rate_limit_window),
+            tidying(services.database, settings),
+            firing(CronTimer(services)),
+            starting_later(services.database, services.dispatcher),
+            delivering(services.database, settings, metrics),
         ):
             app.state.services = services
             app.state.authenticator = authenticator
@@ -59,7 +77,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     for kind in (ApiError, RelayrunError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_error)
-    for module in (runs, stateless, chat, threads, thread_states, assistants, system):
+    for module in (
+        runs,
+        crons,
+        stateless,
+        chat,
+        threads,
+        thread_states,
+        protocol,
+        protocol_socket,
+        assistants,
+        store,
+        system,
+    ):
         # Not include_router, whose nested matching costs more than a millisecond a request.
         app.router.routes.extend(module.router.routes)
     return app

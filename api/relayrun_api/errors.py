@@ -5,9 +5,12 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ApiError",
+    "AssistantExists",
     "AssistantNotFound",
     "BodyTooLarge",
     "Conflict",
+    "CronNotFound",
+    "Forbidden",
     "IdempotencyKeyReused",
     "Invalid",
     "IssuerAway",
@@ -19,6 +22,7 @@ __all__ = [
     "ThreadBusy",
     "ThreadInterrupted",
     "ThreadNotFound",
+    "TooManyCrons",
     "Unauthenticated",
     "UnsupportedMediaType",
 ]
@@ -50,6 +54,13 @@ class Unauthenticated(ApiError):
         super().__init__(detail, headers={"WWW-Authenticate": challenge})
 
 
+class Forbidden(ApiError):
+    """The caller sees the thing and may not do this to it."""
+
+    status = 403
+    code = "forbidden"
+
+
 class NotFound(ApiError):
     """The thing does not exist, or is somebody else's."""
 
@@ -75,11 +86,29 @@ class AssistantNotFound(NotFound):
     code = "assistant_not_found"
 
 
+class CronNotFound(NotFound):
+    """No such cron."""
+
+    code = "cron_not_found"
+
+
 class Conflict(ApiError):
     """The request does not fit the state that the thread or run is in."""
 
     status = 409
     code = "conflict"
+
+
+class AssistantExists(Conflict):
+    """There is an assistant with this id."""
+
+    code = "assistant_exists"
+
+
+class TooManyCrons(Conflict):
+    """The owner has as many crons as it may."""
+
+    code = "too_many_crons"
 
 
 class ThreadBusy(Conflict):

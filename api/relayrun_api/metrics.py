@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import Scope
 
 from relayrun_core.store.load import AgentLoad
@@ -19,6 +19,22 @@ class Metrics:
         self._queued_runs = self._gauge("queued_runs", "Runs that wait for a runner or their thread.", "agent")
         self._oldest = self._gauge("queue_oldest_seconds", "Age of the oldest waiting run.", "agent")
         self.sse_connections = self._gauge("sse_connections", "Open event streams.")
+        self.cron_fires = Counter(
+            "relayrun_cron_fires",
+            "Times that crons were due here: their run was accepted, refused, or not wanted beside their thread's run.",
+            ("outcome",),
+            registry=self._registry,
+        )
+        for outcome in ("started", "busy", "refused"):
+            self.cron_fires.labels(outcome)
+        self.webhooks = Counter(
+            "relayrun_webhooks",
+            "Tries to tell receivers of ended runs: delivered, put off to a later try, given up.",
+            ("outcome",),
+            registry=self._registry,
+        )
+        for outcome in ("delivered", "put_off", "given_up"):
+            self.webhooks.labels(outcome)
         self._http = Histogram(
             "relayrun_http_request_seconds",
             "From the request to the start of its answer.",

@@ -72,7 +72,7 @@ def problem_of(error: Exception) -> Problem:
             return _of_http(error)
         case core.RelayrunError() if type(error) in _OF_CORE:
             status, code = _OF_CORE[type(error)]
-            return Problem(status, code, str(error), extra=getattr(error, "extra", None))
+            return Problem(status, code, _sentence(str(error)), extra=getattr(error, "extra", None))
         case psycopg.DataError():
             return Problem(422, "invalid_text", "The request has a value that Postgres cannot store: correct it.")
         case _ if is_transient(error):
@@ -81,6 +81,11 @@ def problem_of(error: Exception) -> Problem:
         case _:
             detail = "Something went wrong here: try again, and tell the operator the request id in `instance`."
             return Problem(500, "internal_error", detail)
+
+
+def _sentence(message: str) -> str:
+    """A message of core's, which are written to stand behind a colon."""
+    return f"{message[:1].upper()}{message[1:].removesuffix('.')}."
 
 
 def _of_http(error: HTTPException) -> Problem:
@@ -92,6 +97,8 @@ def _of_http(error: HTTPException) -> Problem:
     detail = str(error.detail)
     if error.status_code == 404 and detail == "Not Found":
         detail = "There is nothing at this path: look at /docs for what there is."
+    if error.status_code == 405:
+        detail = f"This path has no such method: use {(error.headers or {}).get('Allow', 'another')}."
     return Problem(error.status_code, code, detail, error.headers)
 
 

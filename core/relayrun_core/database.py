@@ -50,14 +50,26 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, role: Role, min_size: int = 1, max_size: int = 10, timeout_seconds: float = 10.0
+        cls,
+        url: str,
+        *,
+        role: Role,
+        min_size: int = 1,
+        max_size: int = 10,
+        timeout_seconds: float = 10.0,
+        parameters: str = "",
     ) -> AsyncIterator["Database"]:
-        """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection."""
+        """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection.
+
+        `parameters`: more of the server's, for every connection, as `-c name=value`.
+        """
         database = cls(url)
+        options = connection_options(role)
+        options["options"] += f" {parameters}"
         database.pool = pool = AsyncConnectionPool(
             url,
             connection_class=psycopg.AsyncConnection[DictRow],
-            kwargs=connection_options(role),
+            kwargs=options,
             min_size=min_size,
             max_size=max_size,
             timeout=timeout_seconds,

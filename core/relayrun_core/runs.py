@@ -32,7 +32,8 @@ class BoundAnswer(BaseModel):
 class RunSpec(BaseModel):
     """What a run was asked to do: stored as it is, opaque values untouched."""
 
-    model_config = ConfigDict(extra="forbid")
+    # A newer API may have accepted it: a runner of an older version does what it knows.
+    model_config = ConfigDict(extra="ignore")
 
     input: Any = None
     command: dict[str, Any] | None = None
@@ -49,6 +50,10 @@ class RunSpec(BaseModel):
     active_deadline_seconds: int = 3600
     starting_deadline_seconds: int = 86400
     backoff_limit: int = 2
+    #: `delete`: the run's thread was made for it alone, and goes some time after its end.
+    on_completion: Literal["delete", "keep"] = "keep"
+    #: Who is told of the run's end.
+    webhook: str | None = None
     answers: list[BoundAnswer] = Field(default_factory=list)
 
 
@@ -75,6 +80,8 @@ class NewRun:
     thread_metadata: dict[str, Any] = field(default_factory=dict)
     assistant_id: UUID | None = None
     if_not_exists: Literal["create", "reject"] = "create"
+    #: It is accepted now, and joins its thread's line so much later.
+    delay_seconds: float = 0.0
     #: New input on a thread that waits at an interrupt is refused instead of abandoning the question.
     require_not_interrupted: bool = False
     #: The AgentRun it came with, for a run by kubectl.

@@ -1,5 +1,6 @@
 """Settings of every part, from the environment (`RELAYRUN_*`)."""
 
+import base64
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,9 +12,18 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 AuthKind = Literal["none", "jwt", "api-key"]
 
+#: Providers of language models whose variables are known.
+LLM_PROVIDERS = ("anthropic", "azure", "deepseek", "google", "groq", "mistral", "ollama", "openai", "xai")
+
 # RFC 7518 section 3.2: a key as long as the hash. A shorter one can be guessed from any token.
 _SHORTEST_SECRET_BYTES = 32
 _DEFAULT_RUNS = 100
+# Standard Webhooks: 24 to 64 bytes, as they are or behind a prefix.
+_SHORTEST_WEBHOOK_SECRET_BYTES = 24
+_WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - no secret
+
+#: A hundred years.
+LONGEST_TTL_MINUTES = 100 * 365 * 24 * 60
 
 
 def _split(value: Any) -> Any:
@@ -56,6 +66,28 @@ class RunnerSettings(CoreSettings):
     drain_grace_seconds: float = 55.0
     #: Say nothing when a node blocks the graphs' event loop.
     allow_blocking: bool = False
+    #: Which language models are asked whether they answer: `auto` (those that the environment and the installed
+    #: clients tell of), `off`, or among others providers by name and OpenAI-compatible addresses, each with the name
+    #: of the variable that has its key: `https://llm.example/v1 LLM_KEY`.
+    llm_checks: Annotated[list[str], *CommaSeparated] = ["auto"]
+    #: How often at most.
+    llm_check_seconds: float = Field(default=30, gt=0, le=3600)
+    #: How long they may take to answer.
+    llm_check_limit_seconds: float = Field(default=2, gt=0, le=60)
+
+    @field_validator("llm_checks")
+    @classmethod
+    def _are_endpoints(cls, value: list[str]) -> list[str]:
+        for check in value:
+            if check in ("auto", "off", *LLM_PROVIDERS):
+                continue
+            address, *variables = check.split()
+            if not address.startswith(("http://", "https://")) or len(variables) > 1:
+                known = ", ".join(LLM_PROVIDERS)
+                raise ValueError(f"say auto, off, {known}, or an address and the variable that has its key")
+        if "off" in value and len(value) > 1:
+            raise ValueError("off stands alone: with it nothing is asked")
+        return value
 
 
 class ClusterSettings(BaseSettings):
@@ -94,6 +126,8 @@ class AccessSettings(CoreSettings):
     #: Accepted run starts a user in the window; 0: no limit. None said: 100, in local mode no limit.
     rate_limit: int | None = Field(default=None, ge=0)
     rate_limit_window_seconds: int = Field(default=3600, ge=1, le=31 * 86400)
+    #: Crons that one owner may have; 0: no limit.
+    crons_per_owner: int = Field(default=100, ge=0, le=1_000_000)
     #: Addresses and networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[list[str], *CommaSeparated] = []
 
@@ -153,7 +187,63 @@ def _is_safe(url: str) -> bool:
     return (parts.scheme == "https" and bool(host)) or (parts.scheme == "http" and inside)
 
 
-class ApiSettings(AccessSettings, ClusterSettings):
+class KeepSettings(BaseSettings):
+    """How long threads are kept."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
+
+    #: Threads that say nothing themselves are deleted so long after their last update; None: never.
+    thread_ttl_minutes: float | None = Field(default=None, gt=0, le=LONGEST_TTL_MINUTES)
+    #: Threads of stateless runs are deleted so long after their last update.
+    stateless_keep_seconds: float = Field(default=600, ge=0, le=LONGEST_TTL_MINUTES * 60)
+    #: How often each API process looks for threads whose time is over.
+    thread_sweep_seconds: float = Field(default=300, gt=0, le=86400)
+
+    @property
+    def thread_ttl(self) -> timedelta | None:
+        """How long threads are kept that say nothing themselves; None: for ever."""
+        return None if self.thread_ttl_minutes is None else timedelta(minutes=self.thread_ttl_minutes)
+
+    @property
+    def stateless_keep(self) -> timedelta:
+        """How long threads of stateless runs are kept."""
+        return timedelta(seconds=self.stateless_keep_seconds)
+
+
+class WebhookSettings(BaseSettings):
+    """Who may be told of a run's end, and how receivers know that we tell it."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
+
+    world: Literal["local", "kubernetes"] = "local"
+    #: Webhooks are signed with it: a text, or `whsec_` and base64.
+    webhook_secret: SecretStr | None = None
+    #: Receivers in private networks and on this machine too, with http; None said: in local mode.
+    webhook_allow_private: bool | None = None
+    #: Only these receivers: names, or `*.example.com` for all names below one; none: all.
+    webhook_allow_hosts: Annotated[list[str], *CommaSeparated] = []
+
+    @property
+    def private_webhooks(self) -> bool:
+        """Whether receivers may be where only we reach them."""
+        return self.world == "local" if self.webhook_allow_private is None else self.webhook_allow_private
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(signing_key(value.get_secret_value())) < _SHORTEST_WEBHOOK_SECRET_BYTES:
+            raise ValueError(f"it must have at least {_SHORTEST_WEBHOOK_SECRET_BYTES} bytes: openssl rand -hex 32")
+        return value
+
+
+def signing_key(secret: str) -> bytes:
+    """The key that a webhook secret stands for. Raises ValueError."""
+    if not secret.startswith(_WEBHOOK_SECRET_PREFIX):
+        return secret.encode()
+    return base64.b64decode(secret.removeprefix(_WEBHOOK_SECRET_PREFIX), validate=True)
+
+
+class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings):
     """Settings of an API process."""
 
     host: str = "127.0.0.1"

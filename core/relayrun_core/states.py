@@ -1,10 +1,10 @@
 """The states of runs and threads, and the reasons why a run ended.
 
 ```
-             claim                 finish
-  pending ──────────▶ running ──────────────▶ success | interrupted | error | timeout | cancelled
-     ▲                   │                        (a finished run never changes)
-     └───────────────────┘  drained, or backing off
+          its time     claim                 finish
+  delayed ─────▶ pending ──────────▶ running ──────────────▶ success | interrupted | error | timeout | cancelled
+                    ▲                   │                        (a finished run never changes)
+                    └───────────────────┘  drained, or backing off
 ```
 """
 
@@ -12,8 +12,9 @@ from enum import StrEnum
 
 
 class RunStatus(StrEnum):
-    """Where a run is. `interrupted` means that it waits for a person's input."""
+    """Where a run is. `delayed`: accepted for later; `interrupted`: it waits for a person's input."""
 
+    DELAYED = "delayed"
     PENDING = "pending"
     RUNNING = "running"
     SUCCESS = "success"
@@ -25,7 +26,7 @@ class RunStatus(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether the run has ended for good."""
-        return self not in (RunStatus.PENDING, RunStatus.RUNNING)
+        return self not in (RunStatus.DELAYED, RunStatus.PENDING, RunStatus.RUNNING)
 
 
 class ThreadStatus(StrEnum):

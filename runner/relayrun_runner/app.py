@@ -1,4 +1,4 @@
-"""The protocol's HTTP routes. What they do is in `assign`, `watching` and `state`."""
+"""The protocol's HTTP routes. What they do is in `assign`, `watching`, `state` and `store_calls`."""
 
 import hmac
 from dataclasses import dataclass
@@ -21,19 +21,24 @@ from relayrun_core.runs import NewRun, ObjectRef, Outcome, RunSpec
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.assign import Assigner, Wish
 from relayrun_runner.board import RunBoard
+from relayrun_runner.describe import GraphDescriber, GraphQuestion
 from relayrun_runner.errors import (
     CheckpointOrder,
     DatabaseAway,
     GraphLoadError,
     InvalidState,
+    InvalidStoreCall,
     LoopBusy,
     NotReady,
+    StoreCallFailed,
     UnknownGraph,
 )
 from relayrun_runner.gate import Gate
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.readiness import Readiness
-from relayrun_runner.state import HistoryQuestion, StateQuestion, StateUpdate, ThreadStates
+from relayrun_runner.state import ThreadStates
+from relayrun_runner.state_bodies import HistoryQuestion, StateEdit, StateQuestion, ThreadInMaking
+from relayrun_runner.store_calls import StoreCalls, parse_call
 from relayrun_runner.watching import Watching
 
 # A long history with subgraphs takes its time; a loop that is blocked for longer is not worth waiting for.
@@ -42,12 +47,16 @@ _STATE_TIMEOUT_SECONDS = 30.0
 #: Probes and scrapes carry no token; what they answer tells nothing about agents or users.
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
+_NOT_LOADED = "the graphs are not loaded yet, or failed to load: /readyz says why"
+
 _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     UnknownGraph: (404, "UnknownGraph"),
     ThreadNotFound: (404, "ThreadNotFound"),
     ThreadBusyError: (409, "ThreadBusy"),
     InvalidState: (400, "Invalid"),
+    InvalidStoreCall: (400, "Invalid"),
     CheckpointOrder: (409, "Invalid"),
+    StoreCallFailed: (500, "Error"),
     GraphLoadError: (503, "NotReady"),
     NotReady: (503, "NotReady"),
     LoopBusy: (504, "LoopBusy"),
@@ -57,7 +66,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
 
 @dataclass
 class Protocol:
-    """All that the routes need. `states` is None until the graphs are loaded."""
+    """All that the routes need. `states`, `describer` and `store` are None until the graphs are loaded."""
 
     token: str
     board: RunBoard
@@ -67,6 +76,8 @@ class Protocol:
     watching: Watching
     assigner: Assigner | None = None
     states: ThreadStates | None = None
+    describer: GraphDescriber | None = None
+    store: StoreCalls | None = None
 
 
 class NewBody(BaseModel):
@@ -129,9 +140,12 @@ def make_app(protocol: Protocol) -> ASGIApp:
             Route("/runs/{run_id:uuid}", routes.delete_run, methods=["DELETE"]),
             Route("/runs/{run_id:uuid}/finish", routes.finish_run, methods=["POST"]),
             Route("/runs", routes.list_runs, methods=["GET"]),
+            Route("/threads/{thread_id:uuid}", routes.create_thread, methods=["POST"]),
             Route("/threads/{thread_id:uuid}/state", routes.get_state, methods=["GET"]),
             Route("/threads/{thread_id:uuid}/state", routes.update_state, methods=["POST"]),
             Route("/threads/{thread_id:uuid}/history", routes.get_history, methods=["GET", "POST"]),
+            Route("/store/{call}", routes.call_store, methods=["POST"]),
+            Route("/describe", routes.describe, methods=["POST"]),
             Route("/healthz", routes.healthz),
             Route("/readyz", routes.readyz),
             Route("/metrics", routes.metrics),
@@ -214,9 +228,27 @@ class Routes:
 
     async def update_state(self, request: Request) -> Response:
         """Edit a thread's state."""
-        update = StateUpdate.model_validate(_with_checkpoint(await request.body()))
+        edit = StateEdit.model_validate(_with_checkpoint(await request.body()))
         states, thread_id = self._states, _id(request, "thread_id")
-        return await self._ask(lambda: states.update(thread_id, update))
+        return await self._ask(lambda: states.update(thread_id, edit))
+
+    async def create_thread(self, request: Request) -> Response:
+        """Make a thread with the state it begins with."""
+        body = ThreadInMaking.model_validate_json(await request.body())
+        states, thread_id = self._states, _id(request, "thread_id")
+        return await self._ask(lambda: states.create(thread_id, body))
+
+    async def call_store(self, request: Request) -> Response:
+        """What a client asks of the store."""
+        call = parse_call(request.path_params["call"], await request.body())
+        store = self._store
+        return await self._ask(lambda: store.answer(call))
+
+    async def describe(self, request: Request) -> Response:
+        """A graph's drawing or schemas."""
+        question = GraphQuestion.model_validate_json(await request.body())
+        describer = self._describer
+        return await self._ask(lambda: describer.answer(question))
 
     async def healthz(self, _: Request) -> Response:
         """Whether this process answers. A blocked node does not make it ill: its other runs would die with it."""
@@ -249,8 +281,20 @@ class Routes:
     @property
     def _states(self) -> ThreadStates:
         if self._protocol.states is None:
-            raise NotReady("the graphs are not loaded yet, or failed to load: /readyz says why")
+            raise NotReady(_NOT_LOADED)
         return self._protocol.states
+
+    @property
+    def _store(self) -> StoreCalls:
+        if self._protocol.store is None:
+            raise NotReady(_NOT_LOADED)
+        return self._protocol.store
+
+    @property
+    def _describer(self) -> GraphDescriber:
+        if self._protocol.describer is None:
+            raise NotReady(_NOT_LOADED)
+        return self._protocol.describer
 
     async def _ask(self, question: Any) -> Response:
         body = await self._protocol.gate.ask(question, _STATE_TIMEOUT_SECONDS)

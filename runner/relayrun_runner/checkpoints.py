@@ -26,6 +26,7 @@ from relayrun_runner.answers import recorded_answers
 from relayrun_runner.batches import StatementRecorder
 from relayrun_runner.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.errors import ForeignThread
+from relayrun_runner.events import give_ids
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.writer import RunWriter
 
@@ -111,6 +112,8 @@ class FencedSaver(AsyncPostgresSaver):
         self._head = None
         self._blank = False
         self._writer.expect_writes()
+        for _, value in writes:
+            give_ids(value)
         await super().aput_writes(config, writes, task_id, task_path)
 
     def settled_head(self) -> CheckpointTuple | None:

@@ -1,6 +1,7 @@
-"""What a graph looks like from outside: its JSON schemas and its drawing, written to the database at start.
+"""What a graph looks like from outside: its JSON schemas and its drawing.
 
-The API has no agent code, so this is all it knows of a graph.
+The API has no agent code. What it knows of a graph is written to the database at start; for an assistant, whose config
+may make another graph of a factory, and for what there is in many forms, it asks.
 """
 
 import logging
@@ -9,12 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints, is_typeddict
 
+from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.pregel import Pregel
-from pydantic import create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from relayrun_core.database import Database
 from relayrun_core.store.graphs import register_graph
+from relayrun_runner.errors import InvalidState, RunnerError
 from relayrun_runner.graphs import Graph, GraphRegistry, durability_notes
+from relayrun_runner.serialize import dumps
 
 log = logging.getLogger("relayrun.runner")
 
@@ -54,6 +58,55 @@ async def register_graphs(registry: GraphRegistry, database: Database, *, agent:
         )
 
 
+class GraphQuestion(BaseModel):
+    """What to tell of a graph, as it is for an assistant with this config.
+
+    `xray`: unfold subgraphs, all or to this depth. `namespace`: of this subgraph alone. `recurse`: also what is inside.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    graph: str
+    what: Literal["drawing", "schemas", "subgraphs"]
+    config: dict[str, Any] = Field(default_factory=dict)
+    xray: bool | int = False
+    namespace: str | None = None
+    recurse: bool = False
+
+
+class GraphDescriber:
+    """Answers questions about graphs, as JSON. Lives on the graphs' loop."""
+
+    def __init__(self, registry: GraphRegistry) -> None:
+        self._registry = registry
+
+    async def answer(self, question: GraphQuestion) -> bytes:
+        """A drawing, schemas by kind, or those of each subgraph by namespace.
+
+        Raises UnknownGraph, GraphLoadError, and InvalidState where the author's code refuses this config.
+        """
+        config: Any = {**question.config, "configurable": question.config.get("configurable") or {}}
+        try:
+            async with self._registry.open(question.graph, config, access="assistants.read") as graph:
+                return dumps(await _answer(graph, question))
+        except RunnerError:
+            raise
+        except Exception as error:
+            log.info("graph %s cannot be described with an assistant's config", question.graph, exc_info=error)
+            raise InvalidState(f"graph {question.graph} cannot be described with this config: {error!r}") from error
+
+
+async def _answer(graph: Graph, question: GraphQuestion) -> Any:
+    match question.what:
+        case "drawing":
+            return _drawing(await graph.aget_graph(xray=question.xray))
+        case "schemas":
+            return schemas_of(graph)
+        case "subgraphs":
+            found = graph.aget_subgraphs(namespace=question.namespace, recurse=question.recurse)
+            return {name: schemas_of(subgraph) async for name, subgraph in found if isinstance(subgraph, Pregel)}
+
+
 async def _describe_or_warn(registry: GraphRegistry, name: str) -> GraphDescription:
     try:
         async with registry.open(name, {"configurable": {}}, access="assistants.read") as graph:
@@ -73,12 +126,20 @@ def describe(graph: Graph) -> GraphDescription:
         for namespace, subgraph in graph.get_subgraphs(recurse=True)
         if isinstance(subgraph, Pregel)
     }
-    drawing = _attempt("drawing", graph, lambda: graph.get_graph().to_json()) or {}
-    xray = _attempt("drawing of subgraphs", graph, lambda: graph.get_graph(xray=True).to_json()) or {}
+    drawing = _attempt("drawing", graph, lambda: _drawing(graph.get_graph())) or {}
+    xray = _attempt("drawing of subgraphs", graph, lambda: _drawing(graph.get_graph(xray=True))) or {}
     mermaid = _attempt("drawing", graph, lambda: graph.get_graph().draw_mermaid())
     return GraphDescription(
         schemas_of(graph), {"graph": drawing, "xray": xray, "mermaid": mermaid, "subgraphs": subgraphs}
     )
+
+
+def _drawing(graph: DrawableGraph) -> dict[str, Any]:
+    drawing: dict[str, Any] = graph.to_json()
+    for node in drawing["nodes"]:
+        if isinstance(node.get("data"), dict):
+            node["data"].pop("id", None)  # the Python path of a class: the Agent Server does not tell it either
+    return drawing
 
 
 def schemas_of(graph: Graph) -> dict[str, Schema]:
@@ -128,8 +189,13 @@ def _config_schema(graph: Graph) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         schema = graph.get_config_jsonschema()
-    configurable = schema.get("properties", {}).get("configurable")
-    return {**configurable, "$defs": schema.get("$defs", {})} if isinstance(configurable, dict) else {}
+    configurable, definitions = schema.get("properties", {}).get("configurable"), dict(schema.get("$defs", {}))
+    if not isinstance(configurable, dict):
+        return {}
+    if "$ref" in configurable:
+        # As the Agent Server tells it: the type itself, and not where it stands.
+        configurable = definitions.pop(configurable["$ref"].rsplit("/", 1)[-1])
+    return {**configurable, "$defs": definitions} if definitions else configurable
 
 
 def _attempt(what: str, graph: Graph, make: Callable[[], Any]) -> Any:

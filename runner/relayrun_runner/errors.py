@@ -35,6 +35,14 @@ class StoreUnavailable(RunnerError):
     """The store that `langgraph.json` asks for cannot be opened."""
 
 
+class InvalidStoreCall(RunnerError):
+    """What a client asks of the store, and the store refuses."""
+
+
+class StoreCallFailed(RunnerError):
+    """A client's store call on which the author's embedding, or the store itself, failed."""
+
+
 class InvalidState(RunnerError):
     """A state update, or a question about state, that this graph refuses."""
 

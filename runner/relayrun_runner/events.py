@@ -1,6 +1,9 @@
 """LangGraph's stream chunks as journal events: their names, and what is not told twice."""
 
 from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import BaseMessage
 
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
@@ -17,9 +20,11 @@ _GRAPH_MODES = {
     "debug": "debug",
     "tasks": "tasks",
     "checkpoints": "checkpoints",
+    "tools": "tools",
 }
 
 _METADATA = "__metadata__"
+_CHECKPOINT_KEYS = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map")
 
 
 def graph_modes(asked: list[str]) -> list[str]:
@@ -36,6 +41,50 @@ def event_name(mode: str, namespace: tuple[str, ...]) -> str:
 def is_cached(mode: str, data: Any) -> bool:
     """Whether LangGraph tells a finished task's update again, because the step it belongs to goes on."""
     return mode == "updates" and isinstance(data, dict) and bool((data.get(_METADATA) or {}).get("cached"))
+
+
+def give_ids(value: Any) -> None:
+    """Give messages among what a node writes to a channel the ids by which the state will know them.
+
+    A node's update is told before it is applied. LangGraph's reducer would give ids then, and keeps these; given before
+    the writes are saved, they are the same after a crash.
+    """
+    for message in value if isinstance(value, list) else (value,):
+        if isinstance(message, BaseMessage) and message.id is None:
+            message.id = str(uuid4())
+
+
+def give_ids_in(update: Any) -> None:
+    """The same in an update as it is told: what each node wrote, by channel."""
+    for written in update.values() if isinstance(update, dict) else ():
+        for part in written if isinstance(written, list) else (written,):
+            for value in part.values() if isinstance(part, dict) else (part,):
+                give_ids(value)
+
+
+def with_checkpoints(told: Any) -> Any:
+    """A debug event with its checkpoints named as the Agent Server does, beside LangGraph's configs."""
+    if not isinstance(told, dict) or told.get("type") != "checkpoint":
+        return told
+    payload = told["payload"]
+    named = {
+        "checkpoint": _checkpoint(payload.get("config")),
+        "parent_checkpoint": _checkpoint(payload.get("parent_config")),
+        "tasks": [_task(task) for task in payload.get("tasks") or ()],
+    }
+    return {**told, "payload": {**payload, **named}}
+
+
+def _task(task: dict[str, Any]) -> dict[str, Any]:
+    state = task.get("state")
+    if not isinstance(state, dict) or "configurable" not in state:
+        return task
+    return {**{key: value for key, value in task.items() if key != "state"}, "checkpoint": _checkpoint(state)}
+
+
+def _checkpoint(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    configurable = (config or {}).get("configurable")
+    return {key: configurable[key] for key in _CHECKPOINT_KEYS if key in configurable} if configurable else None
 
 
 class ToldBefore:

@@ -12,7 +12,7 @@ from langgraph.runtime import RunControl
 from langgraph.store.base import BaseStore
 
 from relayrun_core.database import Database
-from relayrun_core.errors import StaleAttempt
+from relayrun_core.errors import RunNotFound, StaleAttempt
 from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason
 from relayrun_core.store.claim import release
@@ -101,7 +101,7 @@ class Execution:
             await self._finish(outcome)
             self._services.board.finished(run_id, attempt, outcome)
             logger.info("run ended: %s", outcome.reason.value, extra=self._log)
-        except (StaleAttempt, DatabaseAway, asyncio.CancelledError) as error:
+        except (StaleAttempt, RunNotFound, DatabaseAway, asyncio.CancelledError) as error:
             self._services.board.abandoned(run_id, attempt)
             logger.info("run abandoned here: %s", str(error) or "it was told to stop", extra=self._log)
         finally:

@@ -66,7 +66,7 @@ def _first_input(run: Run, answers: Sequence[BoundAnswer], *, command_recorded: 
         return run.spec.input
     # Saved beside the head, LangGraph applies them by itself; sent again, a reducer would see them twice.
     update = None if command_recorded else command.get("update")
-    goto = () if command_recorded else _goto(command.get("goto"))
+    goto = () if command_recorded else goto_of(command.get("goto"))
     resume = {answer.interrupt_id: answer.value for answer in answers} or None
     if resume is None and update is None and not goto:
         # All answers are recorded already: going on needs no command, and an empty one is an error.
@@ -74,7 +74,8 @@ def _first_input(run: Run, answers: Sequence[BoundAnswer], *, command_recorded: 
     return Command(resume=resume, update=update, goto=goto)
 
 
-def _goto(target: Any) -> Sequence[Send | str]:
+def goto_of(target: Any) -> Sequence[Send | str]:
+    """Where a command leads: nodes by name, or with an input of their own as `{node, input}`."""
     if target is None:
         return ()
     targets = target if isinstance(target, list) else [target]

@@ -18,22 +18,25 @@ import uvloop
 
 from relayrun_core.database import Database
 from relayrun_core.settings import RunnerSettings
+from relayrun_core.store.memories import register_store
 from relayrun_runner.app import Protocol, make_app
 from relayrun_runner.assign import Assigner, Identity
 from relayrun_runner.board import RunBoard
 from relayrun_runner.config import load_config
-from relayrun_runner.describe import register_graphs
+from relayrun_runner.describe import GraphDescriber, register_graphs
 from relayrun_runner.drain import drain
 from relayrun_runner.errors import ConfigError, StoreUnavailable
 from relayrun_runner.execute import Executor
 from relayrun_runner.exits import STOPPED, end_process
 from relayrun_runner.gate import Gate
 from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.llm_health import LlmHealth
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.protocol import ProtocolThread, bind
 from relayrun_runner.readiness import Readiness
 from relayrun_runner.startup import flush_tracers, wait_for_schema, when_database_answers
 from relayrun_runner.state import ThreadStates
+from relayrun_runner.store_calls import open_store_calls
 from relayrun_runner.vectors import open_store
 from relayrun_runner.watchdog import Watchdog
 from relayrun_runner.watching import Face, Watching
@@ -44,6 +47,8 @@ log = logging.getLogger("relayrun.runner")
 _CLAIM_CONNECTIONS = 4
 # Who is told DatabaseAway asks again.
 _CLAIM_PATIENCE_SECONDS = 2.0
+# What a runner that goes has reported should go with it; else it is forgotten a little later.
+_TAKE_BACK_SECONDS = 2.0
 # Beside one connection a run: state questions, and the next run's first step.
 _MORE_CONNECTIONS = 4
 
@@ -127,8 +132,14 @@ class RunnerProcess:
         await when_database_answers(
             lambda: register_graphs(registry, database, agent=settings.agent, build=settings.build), self._readiness
         )
+        indexed = store.index_config is not None
+        await when_database_answers(
+            lambda: register_store(database, agent=settings.agent, indexed=indexed), self._readiness
+        )
         executor = Executor(registry, database, store, settings, self._board)
         self._protocol.states = ThreadStates(registry, database, store)
+        self._protocol.describer = GraphDescriber(registry)
+        self._protocol.store = await stack.enter_async_context(open_store_calls(self._url, store))
         self._gate.open(self._loop, executor)
         self._thread.loop.call_soon_threadsafe(self._ready.set)
 
@@ -139,7 +150,7 @@ class RunnerProcess:
         self._readiness.clear("start")
 
     async def _beside_protocol(self) -> None:
-        """On the protocol's loop, as long as its server: the claims, the watchdog, the drain."""
+        """On the protocol's loop, as long as its server: the claims, the watchdog, the models' health, the drain."""
         settings, board, gate = self._settings, self._board, self._gate
         async with (
             Database.open(
@@ -150,10 +161,13 @@ class RunnerProcess:
             assigner = Assigner(self._identity, database, board, gate, tasks, settings.cancel_grace_seconds)
             self._protocol.assigner = assigner
             watchdog = tasks.create_task(self._when_ready(assigner))
+            health = tasks.create_task(self._check_llm(database))
             await self._told_to_drain.wait()
+            health.cancel()
             await drain(board, gate, self._watching, settings.drain_grace_seconds)
             # From here on nothing may call the graphs' loop, which is about to close.
             watchdog.cancel()
+            await asyncio.wait([health], timeout=_TAKE_BACK_SECONDS)
             gate.close()
             self._loop.call_soon_threadsafe(self._drained.set)
             await asyncio.Event().wait()  # until the server has ended
@@ -164,6 +178,10 @@ class RunnerProcess:
         self._readiness.clear("start")
         log.info("runner %s is ready: %s", self._settings.name, ", ".join(self._graph_names()))
         await self._watchdog.run()
+
+    async def _check_llm(self, database: Database) -> None:
+        await self._ready.wait()  # before, the environment lacks what langgraph.json and author code put there
+        await LlmHealth(self._settings, self._identity.holder, database).run()
 
     def _graph_names(self) -> list[str]:
         return [] if self._registry is None else self._registry.names

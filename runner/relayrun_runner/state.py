@@ -1,10 +1,10 @@
 """A thread's state, history and edits: what needs the compiled graph. Lives on the graphs' loop.
 
 Reading goes past the fence. An edit locks the thread's row, proves that no run of it is pending or running, and is
-written in that one transaction.
+written in that one transaction; so is a new thread together with the state that it begins with.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -15,75 +15,31 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.base import BaseStore
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from langgraph.types import Command, StateSnapshot, StateUpdate
 
-from relayrun_core.database import Database
-from relayrun_core.errors import RelayrunError, ThreadNotFound
-from relayrun_core.store.threads import get_thread, idle_thread, set_thread_state
+from relayrun_core.database import Connection, Database
+from relayrun_core.errors import RelayrunError, ThreadExists, ThreadNotFound
+from relayrun_core.store.notify import notify_thread
+from relayrun_core.store.rows import Ttl
+from relayrun_core.store.thread_stream import note_edit
+from relayrun_core.store.threads import NewThread, get_thread, idle_thread, set_thread_state, thread_in_making
 from relayrun_runner.answers import recorded_answers
 from relayrun_runner.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.errors import InvalidState
 from relayrun_runner.factories import Access
+from relayrun_runner.goingon import goto_of
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.outcome import pending_interrupts
 from relayrun_runner.serialize import dumps, without_nul
 from relayrun_runner.snapshots import checkpoint_of, thread_state
-
-
-class Place(BaseModel):
-    """Which state is meant: the newest of the root graph unless said otherwise."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    graph: str | None = None
-    checkpoint_id: str | None = None
-    checkpoint_ns: str = ""
-
-    @field_validator("graph", "checkpoint_id", mode="before")
-    @classmethod
-    def _nothing_is_none(cls, value: Any) -> Any:
-        return value or None
-
-    @field_validator("checkpoint_ns", mode="before")
-    @classmethod
-    def _root_is_empty(cls, value: Any) -> Any:
-        return value or ""
-
-    def config(self, thread_id: UUID, **more: Any) -> RunnableConfig:
-        """The LangGraph config that names it."""
-        configurable: dict[str, Any] = {"thread_id": str(thread_id), "checkpoint_ns": self.checkpoint_ns, **more}
-        if self.checkpoint_id is not None:
-            # Its absence tells LangGraph to show what is going on now, and not a record of a step.
-            configurable["checkpoint_id"] = self.checkpoint_id
-        return {"configurable": configurable}
-
-
-class StateQuestion(Place):
-    """GET state."""
-
-    subgraphs: bool = False
-
-
-class HistoryQuestion(Place):
-    """GET or POST history; `before` is a checkpoint id, or a config or checkpoint that has one."""
-
-    limit: int = Field(default=10, ge=1, le=1000)
-    before: str | None = None
-    metadata: dict[str, Any] | None = None
-
-    @field_validator("before", mode="before")
-    @classmethod
-    def _id_of(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            value = (value.get("configurable") or value).get("checkpoint_id")
-        return value or None
-
-
-class StateUpdate(Place):
-    """POST state: `values` as if `as_node` had returned them."""
-
-    values: Any = None
-    as_node: str | None = None
+from relayrun_runner.state_bodies import (
+    HistoryQuestion,
+    Place,
+    StateEdit,
+    StateQuestion,
+    SuperstepUpdate,
+    ThreadInMaking,
+)
 
 
 class ThreadStates:
@@ -113,22 +69,45 @@ class ThreadStates:
             )
             return dumps([thread_state(snapshot) async for snapshot in found])
 
-    async def update(self, thread_id: UUID, update: StateUpdate) -> bytes:
+    async def update(self, thread_id: UUID, edit: StateEdit) -> bytes:
         """Edit the state; the answer names the new checkpoint."""
-        name = await self._graph_name(thread_id, update)
+        name = await self._graph_name(thread_id, edit)
+        config = edit.config(thread_id, graph_id=name)
         async with (
-            self._registry.open(name, update.config(thread_id), access="threads.update") as loaded,
+            self._registry.open(name, edit.config(thread_id), access="threads.update") as loaded,
             idle_thread(self._database, thread_id) as (conn, _),
         ):
-            saver = EditSaver(conn, str(thread_id), self._registry.serializer)
-            await saver.begin()
-            graph = loaded.copy({"checkpointer": saver, "store": self._store or loaded.store})
-            config = await _edit(graph, update.config(thread_id, graph_id=name), update)
-            await _note_state(graph, saver, conn, thread_id)
-        checkpoint = checkpoint_of(config)
+            graph, saver = await self._editable(loaded, conn, thread_id)
+            written = await _written(graph.aupdate_state(config, edit.values, edit.as_node))
+            state = await _note_state(graph, saver, conn, thread_id)
+            await note_edit(conn, thread_id, dumps({"state": thread_state(state), "thread_id": str(thread_id)}))
+        await notify_thread(self._database, thread_id)
+        checkpoint = checkpoint_of(written)
         return dumps(
             {"checkpoint": checkpoint, "configurable": checkpoint, "checkpoint_id": checkpoint.get("checkpoint_id")}
         )
+
+    async def create(self, thread_id: UUID, body: ThreadInMaking) -> bytes:
+        """Make a thread and its state, or neither; the answer says whether, which it is not where one exists."""
+        ttl = None if body.ttl_minutes is None else Ttl(body.ttl_minutes, body.ttl_strategy)
+        new = NewThread(thread_id, body.owner, body.name, body.metadata, ttl)
+        config = Place().config(thread_id, graph_id=body.graph)
+        supersteps = [[_state_update(update) for update in step.updates] for step in body.supersteps]
+        async with self._registry.open(body.graph, config, access="threads.update") as loaded:
+            try:
+                async with thread_in_making(self._database, new) as conn:
+                    graph, saver = await self._editable(loaded, conn, thread_id)
+                    await _written(graph.abulk_update_state(config, supersteps))
+                    await _note_state(graph, saver, conn, thread_id)
+            except ThreadExists:
+                return dumps({"created": False})
+        return dumps({"created": True})
+
+    async def _editable(self, loaded: Graph, conn: Connection, thread_id: UUID) -> tuple[Graph, "EditSaver"]:
+        """The graph, for edits in the connection's transaction."""
+        saver = EditSaver(conn, str(thread_id), self._registry.serializer)
+        await saver.begin()
+        return loaded.copy({"checkpointer": saver, "store": self._store or loaded.store}), saver
 
     @asynccontextmanager
     async def _graph(
@@ -182,9 +161,11 @@ class EditSaver(AsyncPostgresSaver):
         return await recorded_answers(self, self._thread_id, task_id)
 
 
-async def _edit(graph: Graph, config: RunnableConfig, update: StateUpdate) -> RunnableConfig:
+async def _written(edit: Awaitable[RunnableConfig]) -> RunnableConfig:
     try:
-        return await graph.aupdate_state(config, update.values, update.as_node)
+        return await edit
+    except psycopg.DataError as error:
+        raise InvalidState(f"Postgres can not store these values: {error}") from error
     except (psycopg.Error, RelayrunError):
         raise
     except Exception as error:
@@ -192,9 +173,22 @@ async def _edit(graph: Graph, config: RunnableConfig, update: StateUpdate) -> Ru
         raise InvalidState(str(error) or type(error).__name__) from error
 
 
-async def _note_state(graph: Graph, saver: Any, conn: Any, thread_id: UUID) -> None:
+def _state_update(update: SuperstepUpdate) -> StateUpdate:
+    command = update.command
+    if not command:
+        return StateUpdate(update.values, update.as_node)
+    try:
+        goto = goto_of(command.get("goto"))
+    except KeyError as error:
+        raise InvalidState(f"a command's `goto` has no {error}: name a node, or give `node` and `input`") from error
+    returned: Any = Command(resume=command.get("resume"), update=command.get("update"), goto=goto)
+    return StateUpdate(returned, update.as_node)
+
+
+async def _note_state(graph: Graph, saver: Any, conn: Connection, thread_id: UUID) -> StateSnapshot:
     newest: RunnableConfig = {"configurable": {"thread_id": str(thread_id)}}
     snapshot = await graph.aget_state(newest)
     interrupts = await pending_interrupts(graph, saver, newest, snapshot)
     waiting = bool(snapshot.next or interrupts)
     await set_thread_state(conn, thread_id, without_nul(dumps(snapshot.values)), interrupts, waiting=waiting)
+    return snapshot

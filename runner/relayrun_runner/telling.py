@@ -1,15 +1,18 @@
 """What a run tells: its graph's chunks and events as journal events, in the stream modes that were asked for."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
-from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
+from langchain_core.messages import AIMessage, BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
 
 from relayrun_core.runs import RunSpec
-from relayrun_runner.events import event_name, graph_modes
+from relayrun_runner.events import event_name, give_ids_in, graph_modes, with_checkpoints
 from relayrun_runner.graphs import Graph
+
+logger = logging.getLogger("relayrun.runner")
 
 Chunk = tuple[tuple[str, ...], str, Any]
 
@@ -17,6 +20,11 @@ Chunk = tuple[tuple[str, ...], str, Any]
 EVENTS_MODE = "events"
 _MESSAGES_MODE = "messages"
 _TUPLE_MODE = "messages-tuple"
+_UPDATES_MODE = "updates"
+_DEBUG_MODE = "debug"
+_CHECKPOINTS_MODE = "checkpoints"
+# Of runs that the event protocol's clients start.
+_PROTOCOL_MODE = "lifecycle"
 
 
 async def chunks(
@@ -45,14 +53,19 @@ class Teller:
     """Names events, and adds up the parts of messages for those who asked for whole ones."""
 
     def __init__(self, spec: RunSpec) -> None:
+        self._for_protocol = _PROTOCOL_MODE in spec.stream_modes
         self._whole = _MESSAGES_MODE in spec.stream_modes and _TUPLE_MODE not in spec.stream_modes
         self._messages: dict[str, BaseMessage] = {}
 
     def tell(self, chunk: Chunk) -> Iterator[tuple[str, Any]]:
         """The events of a chunk, as (name, data)."""
         namespace, mode, data = chunk
+        if mode == _UPDATES_MODE:
+            give_ids_in(data)
+        elif mode == _DEBUG_MODE:
+            data = with_checkpoints(data)
         if mode != _MESSAGES_MODE or not self._whole:
-            yield event_name(mode, namespace), data
+            yield event_name(mode, namespace), _for_protocol(mode, data) if self._for_protocol else data
             return
         message, metadata = data
         known = self._messages.get(message.id)
@@ -64,6 +77,26 @@ class Teller:
         partial = isinstance(message, BaseMessageChunk)
         whole = message_chunk_to_message(message) if partial else message
         yield event_name("messages/partial" if partial else "messages/complete", namespace), [whole]
+
+
+def _for_protocol(mode: str, data: Any) -> Any:
+    if mode == _CHECKPOINTS_MODE:
+        # Which checkpoint it is; the state is told as values.
+        return {name: data[name] for name in ("config", "parent_config", "metadata")}
+    if mode == _MESSAGES_MODE and (blocks := _content_blocks(data[0])) is not None:
+        return [{**data[0].model_dump(), "content_blocks": blocks}, data[1]]
+    return data
+
+
+def _content_blocks(message: Any) -> list[Any] | None:
+    """A model's message in LangChain's own forms, where the model's provider has others; None: they are the same."""
+    if not isinstance(message, AIMessage) or (isinstance(message.content, str) and not message.additional_kwargs):
+        return None  # the most frequent by far, and to ask takes twenty times as long as to write it down
+    try:
+        return list(message.content_blocks)
+    except Exception as error:  # noqa: BLE001 - what a provider's model says may be anything; told as it is, it is no error
+        logger.debug("the content of a message could not be brought into LangChain's forms: %s", error)
+        return None
 
 
 def _split(chunk: Any, spec: RunSpec) -> Chunk:

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
-from langgraph.store.base import Op, Result, TTLConfig
+from langgraph.store.base import Op, Result, SearchOp, TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
 
-from relayrun_core.database import Database
+from relayrun_core.database import Database, Pool
 from relayrun_runner.config import Config, StoreTtl
 from relayrun_runner.errors import ConfigError, StoreUnavailable
+from relayrun_runner.filters import condition_of
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.schema import index_options
@@ -20,18 +22,48 @@ from relayrun_runner.schema import index_options
 # Store calls of nodes have connections of their own: a node that hammers the store must not starve checkpoints.
 _CONNECTIONS = 5
 _LONGEST_WAIT_SECONDS = 3600.0
+# Without these pgvector's indexes look at 40 vectors (or one list) and no more: a search for 100 finds 40, and one with
+# a filter perhaps none.
+_VECTOR_PARAMETERS = "-c hnsw.iterative_scan=strict_order -c ivfflat.iterative_scan=relaxed_order"
+
+# LangGraph hands each operator of a filter to `_get_filter_condition`: with this one the whole of an entry.
+_MATCHES = "$matches"
 
 
 class PatientStore(AsyncPostgresStore):
-    """The store that waits while the database is away. Its calls may be repeated: each sets or reads, none adds."""
+    """The store that waits while the database is away. Its calls may be repeated: each sets or reads, none adds.
+
+    Its searches answer as those of LangGraph's in-memory store do, where LangGraph's Postgres store differs.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        patience_seconds: float = _LONGEST_WAIT_SECONDS,
+    ) -> None:
+        super().__init__(pool, index=index, ttl=ttl)
+        self._patience_seconds = patience_seconds
+
+    def beside(self, pool: Pool, *, patience_seconds: float) -> "PatientStore":
+        """The same store by other connections."""
+        return PatientStore(pool, index=self.index_config, ttl=self.ttl_config, patience_seconds=patience_seconds)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Execute operations together; a run's own deadline ends the wait sooner than this one."""
-        batch = list(ops)
+        asked = list(ops)
+        batch = [_in_our_words(op) for op in asked]
         run = super().abatch
-        deadline = asyncio.get_running_loop().time() + _LONGEST_WAIT_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._patience_seconds
         results: list[Result] = await until_deadline(lambda: run(batch), deadline, "using the store")
-        return results
+        return [_page(op, result) for op, result in zip(asked, results, strict=True)]
+
+    def _get_filter_condition(self, key: str, op: str, value: Any) -> tuple[str, list[Any]]:
+        if op != _MATCHES:
+            raise ValueError(f"Unsupported operator: {op}")
+        return condition_of(key, value)
 
 
 @asynccontextmanager
@@ -42,13 +74,27 @@ async def open_store(url: str, config: Config) -> AsyncIterator[PatientStore]:
     """
     index = config.store.index if config.store else None
     options = None if index is None else index_options(index, load_embedding(config, index.embed))
-    ttl = _ttl(config.store.ttl) if config.store and config.store.ttl else None
-    async with Database.open(url, role="runner", min_size=0, max_size=_CONNECTIONS) as database:
+    # Also without `store.ttl`: what an item's own time to live ends has to be deleted by somebody.
+    ttl = _ttl((config.store and config.store.ttl) or StoreTtl())
+    async with open_connections(url, _CONNECTIONS) as database:
         store = PatientStore(database.pool, index=options, ttl=ttl)
         async with store:
-            if ttl is not None:
-                await store.start_ttl_sweeper()
+            await store.start_ttl_sweeper()
             yield store
+
+
+@asynccontextmanager
+async def open_connections(url: str, most: int, timeout_seconds: float = 10.0) -> AsyncIterator[Database]:
+    """Connections for a store, made with first use."""
+    async with Database.open(
+        url,
+        role="runner",
+        min_size=0,
+        max_size=most,
+        timeout_seconds=timeout_seconds,
+        parameters=_VECTOR_PARAMETERS,
+    ) as database:
+        yield database
 
 
 def load_embedding(config: Config, name: str) -> Any:
@@ -78,3 +124,20 @@ def _author_embedding(config: Config, name: str) -> Any:
 
 def _ttl(ttl: StoreTtl) -> TTLConfig:
     return cast("TTLConfig", ttl.model_dump(exclude_none=True))
+
+
+def _in_our_words(op: Op) -> Op:
+    if not isinstance(op, SearchOp):
+        return op
+    if op.filter:
+        op = op._replace(filter={key: {_MATCHES: wanted} for key, wanted in op.filter.items()})
+    if op.query and op.offset:
+        # LangGraph ranks too few items to skip any, so the skipping is ours.
+        op = op._replace(limit=op.limit + op.offset, offset=0)
+    return op
+
+
+def _page(op: Op, result: Result) -> Result:
+    if isinstance(op, SearchOp) and op.query and op.offset and isinstance(result, list):
+        return result[op.offset :]
+    return result

@@ -19,10 +19,12 @@ MESSAGES = {"type": "object", "properties": {"messages": {"type": "array"}}}
 STEPS = {"type": "object", "properties": {"steps": {"type": "array"}}}
 
 
-async def register(database: Database, graph: str, schema: dict[str, Any], agent: str = "default") -> None:
+async def register(
+    database: Database, graph: str, schema: dict[str, Any], agent: str = "default", *, build: str = "1"
+) -> None:
     drawing = {"graph": {"nodes": [{"id": "a"}], "edges": []}, "subgraphs": {"inner": {"input": schema}}}
     schemas = {"input": schema, "output": schema, "state": schema, "config": {}, "context": None}
-    await register_graph(database, agent=agent, graph=graph, build="1", schemas=schemas, drawing=drawing)
+    await register_graph(database, agent=agent, graph=graph, build=build, schemas=schemas, drawing=drawing)
 
 
 class Attempt:

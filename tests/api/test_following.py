@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 import httpx
 import orjson
 import pytest
 from langgraph_sdk import get_client
+from starlette.types import Message
 
+from relayrun_api.services.container import Services
 from relayrun_api.stream import follow as following
+from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEARTBEAT
+from relayrun_core.store.follow import read_page
 from relayrun_core.store.journal import first_seq
 from tests.api.conftest import Api, eventually, open_streams
 from tests.api.play import Attempt
+from tests.api.process import api_process
+from tests.support.runner import free_port
 from tests.support.waiting import until
 
 
@@ -47,6 +51,69 @@ async def test_silence_is_filled_with_comments(api: Api, monkeypatch: pytest.Mon
         await (await Attempt.begin(api.database, run["run_id"])).succeed({"steps": [1]})
         rest = b"".join([chunk async for chunk in chunks])
     assert orjson.loads(rest) == {"steps": [1]}
+
+
+async def test_silence_asks_the_database_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question a second is asked for all readers; a thousand that wait must not ask one each."""
+    asked: list[Any] = []
+
+    async def counted(*args: Any) -> Any:
+        asked.append(args)
+        return await read_page(*args)
+
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.02)
+    run = await api.sdk.runs.create(None, "steps", input={})
+    services: Services = api.app.state.services
+    with closing(services.hub.subscribe(UUID(run["run_id"]))) as subscription:
+        pages = following.follow(api.database, subscription, read=counted)
+        assert [await anext(pages) for _ in range(20)] == [None] * 20
+    assert len(asked) == 1
+
+
+async def test_only_readers_that_lack_something_are_woken(api: Api) -> None:
+    """One that is stuck lacks something all the time, and must not keep the run's others busy."""
+    run = await api.sdk.runs.create(None, "steps", input={})
+    insert = "INSERT INTO run_events (run_id, seq, event, data) VALUES (%s, %s, 'values', '{}')"
+    await api.database.execute(insert, (run["run_id"], first_seq(1)))
+    services: Services = api.app.state.services
+    with (
+        closing(services.hub.subscribe(UUID(run["run_id"]))) as behind,
+        closing(services.hub.subscribe(UUID(run["run_id"]))) as complete,
+    ):
+        complete.position = first_seq(1)
+        assert await behind.wait(3)
+        assert not await complete.wait(0)
+
+
+async def test_a_client_that_leaves_ends_its_stream_though_the_cancel_is_lost() -> None:
+    """As Python 3.11's `wait_for` loses the one that comes together with what it waits for."""
+    lost = ended = False
+    reading = asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        nonlocal lost, ended
+        try:
+            yield b"first"
+            reading.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost = True
+            await asyncio.Event().wait()
+        finally:
+            ended = True
+
+    async def receive() -> Message:
+        await reading.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        await asyncio.sleep(0)
+
+    stream = Streamed(chunks(), media_type="text/plain", headers={})
+    async with asyncio.timeout(5):
+        await stream({"type": "http"}, receive, send)
+    assert (lost, ended) == (True, True)
 
 
 async def test_the_reader_of_a_run_that_is_forgotten_gets_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,47 +204,6 @@ async def test_shutting_down_ends_streams_without_end_and_cuts_waits(api: Api) -
     assert b"event: end" not in streamed
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@asynccontextmanager
-async def api_process(database_url: str, port: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """`python -m relayrun_api`, and the write end of the pipe that it lives by."""
-    read_end, write_end = os.pipe()
-    environment = {
-        **os.environ,
-        "RELAYRUN_DATABASE_URL": database_url,
-        "RELAYRUN_AUTH": "none",
-        "RELAYRUN_PORT": str(port),
-        "RELAYRUN_PARENT_FD": str(read_end),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relayrun_api", env=environment, pass_fds=(read_end,)
-    )
-    os.close(read_end)
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-
-            async def answers() -> bool:
-                assert process.returncode is None
-                with suppress(httpx.TransportError):
-                    return (await http.get("/readyz")).is_success
-                return False
-
-            await eventually(answers, seconds=30)
-        yield process, write_end
-    finally:
-        with suppress(OSError):
-            os.close(write_end)
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
 @pytest.mark.crash
 async def test_a_killed_api_costs_a_streaming_client_nothing(api: Api, database_url: str) -> None:
     """The SDK reconnects with Last-Event-ID to the process that comes after, and misses and repeats nothing."""
@@ -191,15 +217,15 @@ async def test_a_killed_api_costs_a_streaming_client_nothing(api: Api, database_
         async for part in stream:
             seen.append(part)  # noqa: PERF401 - the test looks at it while it grows
 
-    async with api_process(database_url, port) as (process, _):
+    async with api_process(database_url, port) as there:
         reading = asyncio.create_task(read())
         await until(lambda: bool(run_ids))
         attempt = await Attempt.begin(api.database, run_ids[0])
         for number in range(10):
             await attempt.tell("values", {"steps": [number]})
         await until(lambda: len(seen) >= 5)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        there.process.kill()
+        await there.process.wait()
         for number in range(10, 20):
             await attempt.tell("values", {"steps": [number]})
     async with api_process(database_url, port):
@@ -216,10 +242,10 @@ async def test_a_killed_api_costs_a_streaming_client_nothing(api: Api, database_
 
 @pytest.mark.crash
 async def test_the_process_dies_with_its_parent(database_url: str) -> None:
-    async with api_process(database_url, free_port()) as (process, write_end):
-        os.close(write_end)
+    async with api_process(database_url) as there:
+        os.close(there.lifeline)
         async with asyncio.timeout(5):
-            await process.wait()
+            await there.process.wait()
 
 
 async def test_a_stream_outlives_the_loss_of_every_database_connection(api: Api) -> None:

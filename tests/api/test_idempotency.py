@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -19,7 +18,7 @@ from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_admin, as_user, caller
 from tests.api.conftest import Api, eventually, opened, serving
 from tests.api.play import Attempt
-from tests.api.test_following import api_process, free_port
+from tests.api.process import api_process
 from tests.api.test_refusals import check_problem
 
 RUN = {"assistant_id": "steps", "input": {"a": 1, "b": [1, 2]}}
@@ -200,16 +199,14 @@ async def test_a_key_that_is_none_is_refused(api: Api, alice: httpx.AsyncClient,
 @pytest.mark.crash
 async def test_after_a_crash_before_the_answer_the_key_finds_the_run(api: Api, database_url: str) -> None:
     """The process is killed as soon as the run is there: the client asks the next one again."""
-    port = free_port()
-    async with api_process(database_url, port) as (process, _), httpx.AsyncClient() as http:
-        asking = asyncio.create_task(http.post(f"http://127.0.0.1:{port}/runs", json=RUN, headers=KEY))
+    async with api_process(database_url) as there, httpx.AsyncClient() as http:
+        asking = asyncio.create_task(http.post(f"{there.url}/runs", json=RUN, headers=KEY))
         await eventually(lambda: runs_there(api))
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        there.process.kill()
+        await there.process.wait()
         await asyncio.gather(asking, return_exceptions=True)
-    again = free_port()
-    async with api_process(database_url, again), httpx.AsyncClient() as http:
-        response = await http.post(f"http://127.0.0.1:{again}/runs", json=RUN, headers=KEY)
+    async with api_process(database_url) as there, httpx.AsyncClient() as http:
+        response = await http.post(f"{there.url}/runs", json=RUN, headers=KEY)
         assert replayed(response)
         assert await get_run(api.database, run_of(response)) is not None
     assert await runs_there(api) == 1

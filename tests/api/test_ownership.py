@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from starlette.routing import WebSocketRoute
 
 from relayrun_api.auth import GuardedRoute
 from relayrun_cli.postgres import EmbeddedPostgres
@@ -39,30 +40,65 @@ BODIES: dict[Route, Any] = {
     ("POST", "/threads/{thread_id}/state"): {"values": {"messages": []}},
     ("POST", "/threads/{thread_id}/state/checkpoint"): {"checkpoint": {"checkpoint_id": "c"}},
     ("POST", "/threads/{thread_id}/history"): {"limit": 1},
+    ("PATCH", "/assistants/{assistant_id}"): {"name": "stolen"},
+    ("POST", "/assistants/{assistant_id}/versions"): {},
+    ("POST", "/assistants/{assistant_id}/latest"): {"version": 1},
+    ("POST", "/threads/{thread_id}/runs/crons"): {**RUN, "schedule": "@yearly"},
+    ("POST", "/threads/{thread_id}/commands"): {"id": 1, "method": "run.start", "params": RUN},
+    ("POST", "/threads/{thread_id}/stream/events"): {"channels": ["values"]},
+    ("PATCH", "/runs/crons/{cron_id}"): {"enabled": False},
 }
 
-#: Routes whose body names a thread: bodies that lead to somebody else's.
+#: What has to be in the query of a path's routes.
+QUERIES = {"/threads/{thread_id}/stream/events": "?channels=values"}
+
+#: Routes whose body names a thread or an assistant: bodies that lead to somebody else's.
 LEADING: dict[Route, tuple[Any, ...]] = {
-    ("POST", "/threads"): ({"thread_id": "{thread}"}, {"thread_id": "{thread}", "if_exists": "do_nothing"}),
+    ("POST", "/assistants"): (
+        {"graph_id": "talk", "assistant_id": "{assistant}"},
+        {"graph_id": "talk", "assistant_id": "{assistant}", "if_exists": "do_nothing"},
+    ),
+    ("POST", "/runs/crons"): ({"schedule": "@yearly", "assistant_id": "{assistant}"},),
+    ("POST", "/threads"): (
+        {"thread_id": "{thread}"},
+        {"thread_id": "{thread}", "if_exists": "do_nothing"},
+        {"thread_id": "{thread}", "graph_id": "talk", "supersteps": [{"updates": [{"values": {}, "as_node": "a"}]}]},
+    ),
     **{
         ("POST", path): (
             {"message": "hi", "assistant_id": "talk", "thread_id": "{thread}"},
             {"resume": "yes", "assistant_id": "talk", "thread_id": "{thread}"},
+            {"message": "hi", "assistant_id": "{assistant}"},
         )
         for path in ("/chat", "/invoke", "/run-task")
     },
 }
 
+#: The store: whose an item is stands in its namespace; test_store.py has these.
+STORE = {
+    ("PUT", "/store/items"),
+    ("GET", "/store/items"),
+    ("DELETE", "/store/items"),
+    ("POST", "/store/items/search"),
+    ("POST", "/store/namespaces"),
+}
+
 #: Routes that name nobody's things; each has a test below.
-NAMELESS = {
+NAMELESS = STORE | {
     ("POST", path)
     for path in (
         "/threads/search",
+        "/threads/count",
+        "/threads/prune",
+        "/runs/crons/search",
+        "/runs/crons/count",
         "/assistants/search",
         "/assistants/count",
         "/runs",
         "/runs/stream",
         "/runs/wait",
+        "/runs/batch",
+        "/runs/cancel",
     )
 }
 
@@ -74,15 +110,23 @@ class Things:
     thread: str
     run: str
     assistant: str
+    cron: str
 
     def fill(self, path: str) -> str:
-        ids = {"thread_id": self.thread, "run_id": self.run, "assistant_id": self.assistant}
-        return path.format(**ids, checkpoint_id="c", namespace="inner")
+        ids = {"thread_id": self.thread, "run_id": self.run, "assistant_id": self.assistant, "cron_id": self.cron}
+        return path.format(**ids, checkpoint_id="c", namespace="inner") + QUERIES.get(path, "")
+
+    def fill_in(self, body: dict[str, Any] | None) -> dict[str, Any] | None:
+        ids = {"{thread}": self.thread, "{assistant}": self.assistant}
+        return body and {key: ids.get(value, value) if isinstance(value, str) else value for key, value in body.items()}
 
 
 @pytest.fixture(scope="module")
 async def guarded(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
-    async with fresh_database(postgres) as url, opened(ApiSettings(database_url=url, **HS256)) as api:
+    async with (
+        fresh_database(postgres) as url,
+        opened(ApiSettings(database_url=url, crons_per_owner=0, **HS256)) as api,
+    ):
         yield api
 
 
@@ -91,11 +135,11 @@ async def things_of(api: Api, headers: dict[str, str]) -> Things:
     run = (await api.http.post("/runs", json=body, headers=headers)).raise_for_status().json()
     attempt = await Attempt.begin(api.database, run["run_id"])
     await attempt.pause({"messages": [human("hi", "h1"), ai("secret", "m1")]}, QUESTION)
-    assistant = str(uuid4())
-    insert = """INSERT INTO assistants (assistant_id, owner, agent, graph, name)
-        SELECT %s, owner, 'default', 'talk', 'mine' FROM threads WHERE thread_id = %s"""
-    await api.database.execute(insert, (assistant, run["thread_id"]))
-    return Things(run["thread_id"], run["run_id"], assistant)
+    made = await api.http.post("/assistants", json={"graph_id": "talk", "name": "mine"}, headers=headers)
+    body = {"assistant_id": made.raise_for_status().json()["assistant_id"], "schedule": "@yearly"}
+    cron = await api.http.post(f"/threads/{run['thread_id']}/runs/crons", json=body, headers=headers)
+    cron_id = cron.raise_for_status().json()["cron_id"]
+    return Things(run["thread_id"], run["run_id"], body["assistant_id"], cron_id)
 
 
 async def routes_of(api: Api) -> dict[Route, dict[str, Any]]:
@@ -116,7 +160,10 @@ async def status_of(api: Api, method: str, path: str, headers: dict[str, str], b
 async def everything(api: Api, things: Things) -> list[Any]:
     thread = "SELECT t::text AS row FROM threads t WHERE thread_id = %s"
     runs = "SELECT r::text AS row FROM runs r WHERE thread_id = %s ORDER BY seq"
-    return [await api.database.fetch_all(query, (things.thread,)) for query in (thread, runs)]
+    assistant = "SELECT a::text AS row FROM assistants a WHERE assistant_id = %s"
+    crons = "SELECT c::text AS row FROM crons c WHERE thread_id = %s"
+    queries = ((thread, things.thread), (runs, things.thread), (assistant, things.assistant), (crons, things.thread))
+    return [await api.database.fetch_all(query, (thing,)) for query, thing in queries]
 
 
 async def test_every_route_is_covered_here(guarded: Api) -> None:
@@ -125,7 +172,7 @@ async def test_every_route_is_covered_here(guarded: Api) -> None:
     assert set(routes) == OPEN | set(LEADING) | NAMELESS | with_ids, "a new route: say above who may what"
     assert {route for route in with_ids if "requestBody" in routes[route]} == set(BODIES)
     parameters = {part.split("}")[0] for _, path in with_ids for part in path.split("{")[1:]}
-    assert parameters == {"thread_id", "run_id", "assistant_id", "checkpoint_id", "namespace"}
+    assert parameters == {"thread_id", "run_id", "assistant_id", "cron_id", "checkpoint_id", "namespace"}
     # The document may leave routes out; the application may not.
     served = [
         (method, route.path, isinstance(route, GuardedRoute))
@@ -135,17 +182,19 @@ async def test_every_route_is_covered_here(guarded: Api) -> None:
     ]
     assert {(method, path) for method, path, _ in served} == set(routes)
     assert {(method, path) for method, path, guard in served if not guard} == OPEN
+    sockets = [route.path for route in guarded.app.routes if isinstance(route, WebSocketRoute)]
+    assert sockets == ["/threads/{thread_id}/stream/events"], "a new WebSocket: see test_protocol_socket.py"
 
 
 async def test_another_owners_things_are_not_found_on_any_route(guarded: Api) -> None:
     alices, bobs = await things_of(guarded, ALICE), await things_of(guarded, BOB)
     before = await everything(guarded, alices)
-    mixed = (Things(bobs.thread, alices.run, alices.assistant), Things(alices.thread, bobs.run, alices.assistant))
+    mixed = (replace(alices, thread=bobs.thread), replace(alices, run=bobs.run))
     for method, path in await routes_of(guarded):
         if (method, path) in OPEN | NAMELESS:
             continue
         for body in LEADING.get((method, path), (BODIES.get((method, path)),)):
-            sent = {k: alices.thread if v == "{thread}" else v for k, v in body.items()} if body else None
+            sent = alices.fill_in(body)
             assert await status_of(guarded, method, alices.fill(path), BOB, sent) == 404, (method, path)
         if "{thread_id}" in path and "{run_id}" in path:
             for ids in mixed:
@@ -162,13 +211,25 @@ async def test_without_a_token_every_route_but_the_open_ones_is_401(guarded: Api
 
 async def test_an_admin_may_use_every_route_on_anybodys_things(guarded: Api) -> None:
     for method, path in await routes_of(guarded):
-        if (method, path) in OPEN | NAMELESS or "{assistant_id}" in path:
+        if (method, path) in OPEN | NAMELESS:
             continue
         for body in LEADING.get((method, path), (BODIES.get((method, path)),)):
             things = await things_of(guarded, ALICE)
-            sent = {k: things.thread if v == "{thread}" else v for k, v in body.items()} if body else None
+            sent = things.fill_in(body)
             status = await status_of(guarded, method, things.fill(path), ADMIN, sent)
             assert status not in (401, 403, 404, 422, 500), (method, path)
+
+
+async def test_crons_are_found_and_counted_by_their_owner_and_by_admins(guarded: Api) -> None:
+    alices, bobs = await things_of(guarded, ALICE), await things_of(guarded, BOB)
+    for headers, crons in ((BOB, {bobs.cron}), (ADMIN, {alices.cron, bobs.cron})):
+        for query in ({}, {"thread_id": alices.thread}, {"assistant_id": bobs.assistant}):
+            listed = await guarded.http.post("/runs/crons/search", json={"limit": 1000, **query}, headers=headers)
+            found = {cron["cron_id"] for cron in listed.json()}
+            of_thread = {"thread_id": {alices.cron}, "assistant_id": {bobs.cron}}.get(next(iter(query), ""), crons)
+            assert found & {alices.cron, bobs.cron} == crons & of_thread
+            counted = await guarded.http.post("/runs/crons/count", json=query, headers=headers)
+            assert counted.json() == len(found)
 
 
 async def test_a_run_that_an_admin_starts_on_a_thread_is_its_owners(guarded: Api) -> None:
@@ -215,11 +276,39 @@ async def test_searches_find_ones_own_alone_and_an_admin_finds_all(guarded: Api)
         found = await found_threads(guarded, BOB, **query)
         assert bobs.thread in found
         assert alices.thread not in found
-        assert {alices.thread, bobs.thread} <= await found_threads(guarded, ADMIN, **query)
-    for path in ("/assistants/search", "/assistants/count"):
-        for headers in (BOB, ADMIN):
-            listed = await guarded.http.post(path, json={}, headers=headers)
-            assert alices.assistant not in listed.text
+        everybodys = await found_threads(guarded, ADMIN, **query)
+        assert {alices.thread, bobs.thread} <= everybodys
+        if "ids" not in query:
+            for headers, threads in ((BOB, found), (ADMIN, everybodys)):
+                counted = await guarded.http.post("/threads/count", json=query, headers=headers)
+                assert counted.json() == len(threads)
+    for headers, sees_all in ((BOB, False), (ADMIN, True)):
+        listed = await guarded.http.post("/assistants/search", json={"limit": 1000}, headers=headers)
+        assistants = {assistant["assistant_id"] for assistant in listed.json()}
+        assert bobs.assistant in assistants
+        assert (alices.assistant in assistants) == sees_all
+        counted = await guarded.http.post("/assistants/count", json={}, headers=headers)
+        assert counted.json() == len(assistants)
+
+
+@pytest.mark.parametrize("strategy", ["delete", "keep_latest"])
+async def test_another_owners_threads_are_passed_over_when_threads_are_pruned(guarded: Api, strategy: str) -> None:
+    alices, bobs = await things_of(guarded, ALICE), await things_of(guarded, BOB)
+    before = await everything(guarded, alices)
+    body = {"thread_ids": [alices.thread, str(uuid4()), bobs.thread], "strategy": strategy}
+    pruned = await guarded.http.post("/threads/prune", json=body, headers=BOB)
+    assert pruned.json() == {"pruned_count": 1}
+    assert await everything(guarded, alices) == before
+    pruned = await guarded.http.post("/threads/prune", json={**body, "strategy": "delete"}, headers=ADMIN)
+    assert pruned.json() == {"pruned_count": 1 if strategy == "delete" else 2}
+
+
+async def test_a_copy_by_an_admin_is_its_owners(guarded: Api) -> None:
+    things = await things_of(guarded, ALICE)
+    copy = (await guarded.http.post(f"/threads/{things.thread}/copy", headers=ADMIN)).json()["thread_id"]
+    assert (await guarded.http.get(f"/threads/{copy}", headers=ALICE)).json()["values"]["messages"][0]["id"] == "h1"
+    assert (await guarded.http.get(f"/threads/{copy}", headers=as_admin("other"))).status_code == 200
+    assert (await guarded.http.get(f"/threads/{copy}", headers=BOB)).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/stream", "/runs/wait"])
@@ -246,3 +335,30 @@ async def test_nothing_tells_another_owners_things_from_what_never_was(guarded: 
         answers += [await guarded.http.get(where, headers=BOB) for where in (path, unknown)]
     for foreign, unknown_answer in zip(answers[::2], answers[1::2], strict=True):
         assert foreign.json()["code"] == unknown_answer.json()["code"]
+
+
+async def test_cancelling_many_reaches_ones_own_runs_alone(guarded: Api) -> None:
+    alices, bobs = [(await guarded.http.post("/runs", json=RUN, headers=who)).json() for who in (ALICE, BOB)]
+    named = {"thread_id": alices["thread_id"], "run_ids": [alices["run_id"], bobs["run_id"]]}
+    assert await status_of(guarded, "POST", "/runs/cancel", BOB, named) == 404
+    assert await status_of(guarded, "POST", "/runs/cancel", BOB, {"status": "all"}) == 204
+    statuses = {}
+    for run, who in ((alices, ALICE), (bobs, BOB)):
+        path = f"/threads/{run['thread_id']}/runs/{run['run_id']}"
+        statuses[run["run_id"]] = (await guarded.http.get(path, headers=who)).json()["status"]
+    assert statuses == {alices["run_id"]: "pending", bobs["run_id"]: "interrupted"}
+    assert await status_of(guarded, "POST", "/runs/cancel", ADMIN, {**named, "run_ids": [alices["run_id"]]}) == 204
+
+
+async def test_a_batch_is_its_callers_and_reaches_into_no_thread(guarded: Api) -> None:
+    alices = await things_of(guarded, ALICE)
+    before = await everything(guarded, alices)
+    into = {**RUN, "config": {"configurable": {"thread_id": alices.thread}}, "checkpoint_id": "c"}
+    runs = (await guarded.http.post("/runs/batch", json=[RUN, into], headers=BOB)).raise_for_status().json()
+    found = await guarded.database.fetch_all(
+        "SELECT owner FROM runs WHERE run_id = ANY(%s)", ([UUID(run["run_id"]) for run in runs],)
+    )
+    assert found == [{"owner": "bob"}] * 2
+    assert await status_of(guarded, "POST", "/runs/batch", BOB, [{**RUN, "thread_id": alices.thread}]) == 422
+    assert await status_of(guarded, "POST", "/runs/batch", BOB, [{**RUN, "assistant_id": alices.assistant}]) == 404
+    assert await everything(guarded, alices) == before

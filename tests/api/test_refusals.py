@@ -174,13 +174,6 @@ async def test_a_runs_config_is_passed_on_as_it_was_given(shared: Api) -> None:
     assert run["kwargs"]["config"] == config
 
 
-@pytest.mark.parametrize("field", ["webhook", "after_seconds"])
-async def test_what_is_not_offered_yet_is_refused_and_not_ignored(shared: Api, field: str) -> None:
-    body = {"assistant_id": "steps", "input": {}, field: "https://example.com" if field == "webhook" else 5}
-    problem = check_problem(await shared.http.post("/runs", json=body), 422, "invalid_request")
-    assert problem["errors"][0]["pointer"] == f"#/{field}"
-
-
 async def test_a_plain_request_id_is_kept_and_another_is_replaced(shared: Api) -> None:
     kept = await shared.http.get("/ok", headers={"X-Request-ID": "abc-1"})
     assert kept.headers["x-request-id"] == "abc-1"

@@ -1,4 +1,4 @@
-"""Threads and assistants through the official client; what operators and probes see."""
+"""Threads through the official client; what operators and probes see."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from langgraph_sdk.errors import ConflictError, NotFoundError
 
 from relayrun_core.ids import thread_uuid
 from relayrun_core.settings import ApiSettings
-from tests.api.conftest import Api, opened, serving
-from tests.api.play import STEPS, Attempt, register
-
-LANGGRAPH_DEV_STEPS = "01d10e59-d4b4-51ec-8e94-9b2716b34de8"  # what langgraph dev calls a graph named `steps`
+from tests.api.conftest import Api
+from tests.api.play import Attempt
 
 
 async def test_a_thread_is_created_read_patched_and_forgotten(api: Api) -> None:
@@ -76,49 +74,6 @@ async def test_a_busy_thread_is_not_deleted(api: Api) -> None:
     with pytest.raises(ConflictError) as caught:
         await api.sdk.threads.delete(run["thread_id"])
     assert caught.value.code == "thread_busy"
-
-
-async def test_every_graph_has_an_assistant_with_the_id_that_langgraph_dev_gives_it(shared: Api) -> None:
-    found = await shared.sdk.assistants.search(graph_id="steps")
-    assert [assistant["assistant_id"] for assistant in found] == [LANGGRAPH_DEV_STEPS]
-    assert await shared.sdk.assistants.count() == 2
-    by_id = await shared.sdk.assistants.get(LANGGRAPH_DEV_STEPS)
-    assert by_id == await shared.sdk.assistants.get("steps") == found[0]
-    assert (by_id["graph_id"], by_id["metadata"], by_id["version"]) == ("steps", {"created_by": "system"}, 1)
-
-
-async def test_an_assistant_shows_its_graph_and_schemas(shared: Api) -> None:
-    assert await shared.sdk.assistants.get_graph("steps") == {"nodes": [{"id": "a"}], "edges": []}
-    schemas = await shared.sdk.assistants.get_schemas("steps")
-    assert (schemas["graph_id"], schemas["input_schema"], schemas["context_schema"]) == ("steps", STEPS, None)
-    subgraphs = await shared.sdk.assistants.get_subgraphs("steps")
-    assert subgraphs["inner"]["input_schema"] == STEPS
-    assert await shared.sdk.assistants.get_subgraphs("steps", "inner") == subgraphs
-    with pytest.raises(NotFoundError):
-        await shared.sdk.assistants.get_subgraphs("steps", "outer")
-
-
-async def test_assistants_come_in_pages(shared: Api) -> None:
-    first = await shared.sdk.assistants.search(limit=1, sort_by="name", sort_order="asc", response_format="object")
-    assert ([entry["name"] for entry in first["assistants"]], first["next"]) == (["steps"], "1")
-    rest = await shared.sdk.assistants.search(
-        limit=1, offset=1, sort_by="name", sort_order="asc", response_format="object"
-    )
-    assert ([entry["name"] for entry in rest["assistants"]], rest["next"]) == (["talk"], None)
-
-
-async def test_a_graph_that_two_agents_offer_is_called_with_its_agent(settings: ApiSettings) -> None:
-    async with opened(settings) as api:
-        await register(api.database, "steps", STEPS, agent="other")
-    async with serving(settings) as (_, _, url):
-        from langgraph_sdk import get_client
-
-        sdk = get_client(url=url, api_key=None)
-        names = {assistant["name"] for assistant in await sdk.assistants.search()}
-        assert names == {"default/steps", "other/steps", "talk"}
-        run = await sdk.runs.create(None, "other/steps", input={})
-        assert run["agent"] == "other"  # type: ignore[typeddict-item]
-        await sdk.aclose()
 
 
 def list_runners(path: Path | None, **listing: object) -> None:

@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import httpx
-import orjson
 import pytest
-import uvicorn
 from langgraph_sdk.errors import ConflictError, InternalServerError, UnprocessableEntityError
 from pydantic import SecretStr
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api
 from tests.api.play import Attempt, ai, human
-from tests.support.waiting import until
-
-
-class RunnerDouble:
-    """Answers a runner's state routes with what it was asked."""
-
-    def __init__(self) -> None:
-        self.refusal: tuple[int, dict[str, Any]] | None = None
-        self.values: Any = None
-
-    async def answer(self, request: Request) -> Response:
-        assert request.headers["authorization"] == "Bearer secret"
-        if self.refusal:
-            return JSONResponse(self.refusal[1], self.refusal[0])
-        body = orjson.loads(content) if (content := await request.body()) else None
-        query = dict(request.query_params)
-        return JSONResponse({"path": request.url.path, "query": query, "body": body, "values": self.values})
+from tests.api.runnerdouble import runner_double
 
 
 @pytest.fixture
 def settings(settings: ApiSettings) -> ApiSettings:
     return settings.model_copy(update={"runner_token": SecretStr("secret")})
-
-
-@asynccontextmanager
-async def runner_double(settings: ApiSettings) -> AsyncIterator[RunnerDouble]:
-    """A double on a port of its own, listed behind a runner that is gone."""
-    double = RunnerDouble()
-    paths = ("/threads/{t}/state", "/threads/{t}/history")
-    app = Starlette(routes=[Route(path, double.answer, methods=["GET", "POST"]) for path in paths])
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        await until(lambda: server.started)
-        urls = ["http://127.0.0.1:1", f"http://127.0.0.1:{listening.getsockname()[1]}"]
-        entries = [
-            {"name": url, "url": url, "agent": "default", "graphs": ["steps", "talk"], "ready": True} for url in urls
-        ]
-        assert settings.runners_file is not None
-        settings.runners_file.write_bytes(orjson.dumps({"runners": entries, "desired": 2, "problems": []}))
-        try:
-            yield double
-        finally:
-            server.should_exit = True
-            await task
 
 
 async def finished_thread(api: Api, graph: str = "steps") -> str:
@@ -142,3 +92,20 @@ async def test_history_of_a_busy_thread_shows_what_is_there_already(api: Api, se
         double.values = {"messages": [human("hi", "h1"), ai("hello", "m1")]}
         messages = (await api.http.get(f"/history/{thread_id}")).json()["messages"]
     assert [message["content"] for message in messages] == ["hi", "hello"]
+
+
+async def test_parts_of_a_state_are_answered_where_parts_are_asked_for(api: Api, settings: ApiSettings) -> None:
+    thread_id = await finished_thread(api)
+    async with runner_double(settings) as double:
+        double.values = {"steps": [1], "other": 2}
+        checkpoint: Any = {"checkpoint_id": "c"}
+        for asked in (
+            api.sdk.threads.get_state(thread_id, select=["values.steps", "path", "nothing"]),
+            api.sdk.threads.get_state(thread_id, checkpoint_id="c", select=["values.steps", "path"]),
+            api.sdk.threads.get_state(thread_id, checkpoint, select=["values.steps", "values.nothing", "path"]),
+        ):
+            assert await asked == {"values": {"steps": [1]}, "path": f"/threads/{thread_id}/state"}
+        whole = await api.sdk.threads.get_history(thread_id, select=["values", "values.steps"])
+        assert whole == {"values": double.values}
+        too_many = await api.http.get(f"/threads/{thread_id}/state", params={"select": ["next"] * 101})
+        assert too_many.status_code == 422

@@ -118,14 +118,14 @@ def test_every_pod_is_restricted() -> None:
             assert container["resources"]["requests"], "a quota refuses pods without requests"
 
 
-def api_environment(*arguments: str) -> dict[str, Any]:
-    """The API's settings of access, as `helm template` renders them."""
+def api_environment(*arguments: str, of: tuple[str, ...] = ("AUTH", "JWT", "RATE", "TRUSTED")) -> dict[str, Any]:
+    """The API's settings, by default those of access, as `helm template` renders them."""
     (container,) = objects(*arguments)["Deployment/relayrun-api"]["spec"]["template"]["spec"]["containers"]
     named = {entry["name"].removeprefix("RELAYRUN_"): entry for entry in container["env"]}
     return {
         name: entry.get("value") or entry["valueFrom"]["secretKeyRef"]
         for name, entry in named.items()
-        if name.startswith(("AUTH", "JWT", "RATE", "TRUSTED"))
+        if name.startswith(of)
     }
 
 
@@ -145,6 +145,23 @@ def test_access_becomes_the_apis_settings() -> None:
     }
     secret = api_environment("-f", str(CHART / "ci" / "secret.yaml"))
     assert secret["JWT_SECRET"] == {"name": "tokens", "key": "hs256"}
+
+
+def test_how_many_crons_an_owner_may_have_becomes_the_apis_setting() -> None:
+    assert api_environment(of=("CRONS",)) == {"CRONS_PER_OWNER": "100"}
+    assert api_environment("-f", str(EVERYTHING), of=("CRONS",)) == {"CRONS_PER_OWNER": "1000000"}
+
+
+def test_how_long_threads_are_kept_becomes_the_apis_settings() -> None:
+    threads = ("THREAD", "STATELESS")
+    assert api_environment(of=threads) == {"STATELESS_KEEP_SECONDS": "600", "THREAD_SWEEP_SECONDS": "300"}
+    given = api_environment("-f", str(EVERYTHING), of=threads)
+    settings = ApiSettings(**{name.lower(): value for name, value in given.items()}, auth="none")
+    assert (settings.thread_ttl_minutes, settings.stateless_keep_seconds, settings.thread_sweep_seconds) == (
+        5_256_000,
+        60,
+        30,
+    )
 
 
 @pytest.mark.parametrize("file", ["default.yaml", "everything.yaml", "secret.yaml"])

@@ -123,4 +123,5 @@ async def test_a_run_on_a_missing_thread_is_refused_when_it_shall_not_be_made(da
 
 
 def test_statuses_a_run_can_have_know_whether_they_are_final() -> None:
-    assert [status for status in RunStatus if not status.finished] == [RunStatus.PENDING, RunStatus.RUNNING]
+    unfinished = [status for status in RunStatus if not status.finished]
+    assert unfinished == [RunStatus.DELAYED, RunStatus.PENDING, RunStatus.RUNNING]

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
+
 from relayrun_core.database import Database
 from relayrun_core.states import ThreadStatus
+from relayrun_core.store.rows import Ttl
+from relayrun_core.store.thread_stream import KEPT_EDITS, Place, edit_behind
 from relayrun_core.store.threads import create_thread, get_thread
 from tests.runner.processes import RunnerProcess
 from tests.runner.runs import accepted
@@ -182,3 +186,74 @@ async def test_a_refused_edit_changes_nothing(shared_runner: RunnerProcess, shar
         answer = await shared_runner.client.post(f"/threads/{thread_id}/state", json=body)
         assert (answer.status_code, answer.json()["reason"]) == (400, "Invalid"), answer.text
     assert await _state(shared_runner, thread_id) == before
+
+
+def _superstep(as_node: str, values: Any = None, **more: Any) -> dict[str, Any]:
+    return {"updates": [{"values": values, "as_node": as_node, **more}]}
+
+
+async def test_a_thread_begins_with_the_state_of_its_supersteps(
+    shared_runner: RunnerProcess, shared_database: Database
+) -> None:
+    thread_id = uuid4()
+    body = {
+        "graph": "steps",
+        "owner": "alice",
+        "name": "diary",
+        "metadata": {"graph_id": "steps"},
+        "ttl_minutes": 5,
+        "ttl_strategy": "keep_latest",
+        "supersteps": [
+            _superstep("__input__", {"did": ["in"]}),
+            _superstep("__start__", {"did": ["in"]}),
+            _superstep("first", command={"update": {"did": ["commanded"]}, "goto": "last"}),
+        ],
+    }
+    answer = await shared_runner.client.post(f"/threads/{thread_id}", json=body)
+    assert (answer.status_code, answer.json()) == (200, {"created": True}), answer.text
+    thread = await get_thread(shared_database, thread_id)
+    assert thread is not None
+    assert (thread.owner, thread.name, thread.metadata) == ("alice", "diary", {"graph_id": "steps"})
+    assert (thread.status, thread.values) == (ThreadStatus.INTERRUPTED, {"did": ["in", "commanded"]})
+    assert thread.ttl == Ttl(5, "keep_latest")
+    state = await _state(shared_runner, thread_id, graph="steps")
+    assert (state["values"], set(state["next"])) == ({"did": ["in", "commanded"]}, {"wait", "last"})
+    history = await shared_runner.client.get(f"/threads/{thread_id}/history", params={"graph": "steps"})
+    assert len(history.json()) == 3
+    again = await shared_runner.client.post(f"/threads/{thread_id}", json=body | {"owner": "bob"})
+    assert (again.status_code, again.json()) == (200, {"created": False})
+    assert await get_thread(shared_database, thread_id) == thread
+
+
+async def test_supersteps_that_a_graph_refuses_leave_no_thread(
+    shared_runner: RunnerProcess, shared_database: Database
+) -> None:
+    good = _superstep("first", {"did": ["x"]})
+    for refused in (
+        _superstep("nobody", {"did": ["x"]}),
+        _superstep("first", {"did": 7}),
+        _superstep("first", command={"goto": [{"input": {}}]}),
+        {"updates": []},
+    ):
+        thread_id = uuid4()
+        body = {"graph": "steps", "supersteps": [good, refused]}
+        answer = await shared_runner.client.post(f"/threads/{thread_id}", json=body)
+        assert (answer.status_code, answer.json()["reason"]) == (400, "Invalid"), answer.text
+        assert await get_thread(shared_database, thread_id) is None
+        left = await shared_database.fetch_all("SELECT 1 FROM checkpoints WHERE thread_id = %s", (str(thread_id),))
+        assert left == []
+
+
+async def test_edits_are_kept_for_who_follows_the_thread_and_the_oldest_are_forgotten(
+    shared_runner: RunnerProcess, shared_database: Database
+) -> None:
+    thread_id = await _ran(shared_runner, shared_database, "steps", input={"did": ["in"]})
+    for number in range(KEPT_EDITS + 2):
+        body = {"values": {"did": [str(number)]}, "as_node": "last"}
+        assert (await shared_runner.client.post(f"/threads/{thread_id}/state", json=body)).status_code == 200
+    place, told = Place(1), []
+    while edit := await edit_behind(shared_database, thread_id, place):
+        place = Place(1, edit.seq)
+        told.append(orjson.loads(edit.data))
+    assert [entry["state"]["values"]["did"][-1] for entry in told] == [str(n) for n in range(2, KEPT_EDITS + 2)]
+    assert told[-1] == {"state": await _state(shared_runner, thread_id), "thread_id": str(thread_id)}

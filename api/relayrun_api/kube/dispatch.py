@@ -57,7 +57,7 @@ class KubeDispatcher:
         found = await self._agents.find(agent)
         return found.defaults if found else {}
 
-    async def created(self, run: NewRun) -> None:
+    async def created(self, run: NewRun | Run) -> None:
         """Make the AgentRun, and cancel what the run displaces."""
         self._begin(self._create_and_displace(run), run.run_id)
 
@@ -93,7 +93,7 @@ class KubeDispatcher:
             self._clusters[namespace] = (time.monotonic(), known)
         return known
 
-    async def _create_and_displace(self, run: NewRun) -> None:
+    async def _create_and_displace(self, run: NewRun | Run) -> None:
         await self.create(run)
         if run.spec.multitask_strategy in _CANCELS_OTHERS:
             for other in await cancelling_runs(self._database, run.thread_id):

@@ -1,27 +1,119 @@
 """Bodies about assistants, as the LangGraph SDKs send them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from pydantic import Field
+import orjson
+from pydantic import AfterValidator, Field, model_validator
 
-from relayrun_api.models.runs import LangGraphBody
+from relayrun_api.models.runs import LangGraphBody, Name, RunConfig
+from relayrun_core.store.assistants import SortBy, SortOrder
+
+#: Of each of an assistant's config, context and metadata, all of which every run of it carries.
+MAX_SETTINGS_BYTES = 256 * 1024
+_LONGEST_DESCRIPTION = 4096
+
+AssistantField = Literal[
+    "assistant_id",
+    "graph_id",
+    "config",
+    "context",
+    "metadata",
+    "name",
+    "created_at",
+    "updated_at",
+    "version",
+    "description",
+]
 
 
-class AssistantSearch(LangGraphBody):
-    """Which assistants to list."""
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(value)) > MAX_SETTINGS_BYTES:
+        raise ValueError(f"must be at most {MAX_SETTINGS_BYTES} bytes of JSON")
+    return value
+
+
+def _bounded_config(value: RunConfig) -> RunConfig:
+    _bounded(value.given)
+    return value
+
+
+Object = Annotated[dict[str, Any], AfterValidator(_bounded)]
+Offset = Annotated[int, Field(ge=0, lt=2**63)]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class AssistantSettings(LangGraphBody):
+    """What an assistant is made of, as far as it is given. `context` and `config.configurable` say the same."""
+
+    config: Annotated[RunConfig, AfterValidator(_bounded_config)] | None = None
+    context: Object | None = None
+    metadata: Object | None = None
+    name: Name | None = None
+    description: Annotated[str, Field(max_length=_LONGEST_DESCRIPTION)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "AssistantSettings":
+        if self.context and self.config and self.config.configurable:
+            raise ValueError("`context` and `config.configurable` must not both be given: send `context` alone")
+        return self
+
+    def settings(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Config and context, None for what stays as it is: what is said in one of them is said in both."""
+        if self.config is None:
+            return None, self.context
+        given = self.config.given
+        if said := given.get("configurable") or self.context:
+            given["configurable"] = said
+        return given, said or {}
+
+
+class AssistantCreate(AssistantSettings):
+    """A new assistant."""
+
+    graph_id: Annotated[Name, Field(min_length=1)]
+    assistant_id: UUID | None = None
+    if_exists: Literal["raise", "do_nothing"] | None = None
+
+    def settings(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Config and context."""
+        config, context = super().settings()
+        return config or ({"configurable": context} if context else {}), context or {}
+
+
+class AssistantPatch(AssistantSettings):
+    """What the next version changes. `metadata` is merged; all else replaces what was."""
+
+    graph_id: Name | None = None
+
+
+class LatestVersion(LangGraphBody):
+    """The version to use."""
+
+    version: int = Field(ge=0, lt=2**31)
+
+
+class VersionSearch(LangGraphBody):
+    """Which versions to list."""
 
     metadata: dict[str, Any] | None = None
-    graph_id: str | None = None
-    name: str | None = None
-    limit: int = Field(default=10, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0)
-    sort_by: Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"] | None = None
-    sort_order: Literal["asc", "desc"] = "desc"
+    limit: Limit = 10
+    offset: Offset = 0
 
 
 class AssistantCount(LangGraphBody):
     """Which assistants to count."""
 
     metadata: dict[str, Any] | None = None
-    graph_id: str | None = None
-    name: str | None = None
+    graph_id: Name | None = None
+    name: Name | None = None
+
+
+class AssistantSearch(AssistantCount):
+    """Which assistants to list."""
+
+    limit: Limit = 10
+    offset: Offset = 0
+    sort_by: SortBy | None = None
+    sort_order: SortOrder = "desc"
+    select: Annotated[list[AssistantField], Field(max_length=100)] | None = None

@@ -1,7 +1,9 @@
 """Bodies that start or cancel runs, as the LangGraph SDKs send them."""
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from relayrun_core.runs import Durability, MultitaskStrategy
@@ -17,10 +19,13 @@ StreamMode = Literal[
     "messages",
     "events",
     "tools",
-    "lifecycle",
 ]
-_LATER = frozenset(("tools", "lifecycle"))
 _LONGEST_NAME = 256
+#: A month.
+LONGEST_DELAY_SECONDS = 30 * 86400
+LARGEST_BATCH = 100
+_LONGEST_URL = 2048
+_MOST_RUN_IDS = 1000
 Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
 Nodes = Annotated[list[Name], Field(max_length=1000)] | Literal["*"]
 
@@ -65,7 +70,7 @@ class RunCreate(LangGraphBody):
     config: RunConfig | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
-    stream_mode: list[StreamMode] = Field(default=["values"], min_length=1, max_length=100)
+    stream_mode: list[StreamMode] = Field(default=["values"], max_length=100)
     stream_subgraphs: bool = False
     interrupt_before: Nodes | None = None
     interrupt_after: Nodes | None = None
@@ -77,33 +82,35 @@ class RunCreate(LangGraphBody):
     if_not_exists: Literal["create", "reject"] = "reject"
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] | None = None
-    webhook: None = None
-    after_seconds: None = None
+    webhook: str | None = None
+    after_seconds: float | None = Field(default=None, strict=True, ge=0, le=LONGEST_DELAY_SECONDS)
 
     @field_validator("stream_mode", mode="before")
     @classmethod
     def _as_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+        modes = [value] if isinstance(value, str) else value
+        if isinstance(modes, list) and "lifecycle" in modes:
+            raise ValueError("`lifecycle` is told by a thread's event stream: subscribe to its channel of that name")
+        # useStream sends an empty list when a page listens to nothing in particular; null is refused.
+        return ["values"] if modes == [] else modes
 
-    @field_validator("stream_mode")
+    @field_validator("webhook")
     @classmethod
-    def _offered(cls, value: list[StreamMode]) -> list[StreamMode]:
-        if later := _LATER.intersection(value):
-            raise ValueError(f"stream mode {min(later)} is not offered yet; use messages-tuple, values or updates")
-        return value
-
-    @field_validator("webhook", "after_seconds", mode="before")
-    @classmethod
-    def _not_yet(cls, value: Any) -> Any:
-        # Refused rather than ignored: a client would wait for a call that never comes.
+    def _is_url(cls, value: str | None) -> str | None:
         if value is not None:
-            raise ValueError("not offered yet: leave it out")
+            webhook_url(value)
         return value
 
     @model_validator(mode="after")
     def _one_namespace(self) -> "RunCreate":
         if self.checkpoint and self.checkpoint.get("checkpoint_ns"):
             raise ValueError("`checkpoint` must be one of the root graph: leave out `checkpoint_ns`")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_now(self) -> "RunCreate":
+        if self.after_seconds and self.command is not None and self.command.resume is not None:
+            raise ValueError("an answer is given now, not later, when something else may be asked: leave out one")
         return self
 
     @property
@@ -118,3 +125,54 @@ class RunCreate(LangGraphBody):
         if self.durability is not None:
             return self.durability
         return "exit" if self.checkpoint_during is False else None
+
+
+class BatchRun(RunCreate):
+    """One run of a batch."""
+
+    thread_id: str | None = None
+
+    @field_validator("thread_id")
+    @classmethod
+    def _none(cls, value: str | None) -> str | None:
+        # Refused rather than ignored: its run would not be where the client looks for it.
+        if value is not None:
+            raise ValueError("runs of a batch have threads of their own: leave it out, or use POST /threads/{id}/runs")
+        return value
+
+
+Batch = Annotated[list[BatchRun], Field(min_length=1, max_length=LARGEST_BATCH)]
+
+
+class CancelMany(LangGraphBody):
+    """Which runs to cancel: those of a status, or some of a thread."""
+
+    status: Literal["pending", "running", "all"] | None = None
+    thread_id: Name | None = None
+    run_ids: Annotated[list[UUID], Field(min_length=1, max_length=_MOST_RUN_IDS)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "CancelMany":
+        named = (self.thread_id is not None, self.run_ids is not None)
+        if (named == (True, True) and self.status is None) or (named == (False, False) and self.status is not None):
+            return self
+        raise ValueError("send either `status`, or `thread_id` and `run_ids`")
+
+
+def webhook_url(text: str) -> httpx.URL:
+    """The URL of a receiver. Raises ValueError for what cannot be one, wherever it leads."""
+    if len(text) > _LONGEST_URL:
+        raise ValueError(f"it is longer than {_LONGEST_URL} characters")
+    if any(character.isspace() for character in text):
+        raise ValueError("it must not have spaces")
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError("it is not a URL") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("it must be a whole URL: https://host/path")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ValueError("its port must be between 1 and 65535")
+    if url.userinfo:
+        raise ValueError("it must not have a user or password: put a token into its path or query")
+    return url

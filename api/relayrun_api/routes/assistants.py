@@ -1,88 +1,129 @@
-"""Assistants: one for each graph, whose id is made of the graph's name. Every route takes the name too."""
+"""Assistants, as the LangGraph Agent Server has them. Every route takes a graph's name too, for its default one."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Depends, Query
 from starlette.responses import Response
 
 from relayrun_api.answers import Json
-from relayrun_api.errors import NotFound
-from relayrun_api.models.assistants import AssistantCount, AssistantSearch
+from relayrun_api.auth import Caller
+from relayrun_api.errors import Invalid
+from relayrun_api.models.assistants import (
+    AssistantCount,
+    AssistantCreate,
+    AssistantPatch,
+    AssistantSearch,
+    LatestVersion,
+    VersionSearch,
+)
 from relayrun_api.routes.parts import new_router
-from relayrun_api.services.container import Given, Services
-from relayrun_api.services.graphs import Assistant
-from relayrun_api.services.views import assistant_view, schemas_view
+from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.container import Given
+from relayrun_api.services.forgetting import forget_threads
+from relayrun_api.services.views import assistant_view, version_view
 
 router = new_router("assistants")
 
+_DEEPEST_XRAY = 1000
+
+
+async def _assistant(assistant_id: str, services: Given, caller: Caller) -> Assistant:
+    return await services.assistants.get(caller, assistant_id)
+
+
+AssistantAt = Annotated[Assistant, Depends(_assistant)]
+
+
+async def _xray(xray: Annotated[str, Query(max_length=8, description="true, or how deep")] = "false") -> bool | int:
+    if xray.lower() in ("true", "false"):
+        return xray.lower() == "true"
+    if xray.isascii() and xray.isdigit() and 0 < int(xray) <= _DEEPEST_XRAY:
+        return int(xray)
+    raise Invalid(f"`xray` must be true, false or a number from 1 to {_DEEPEST_XRAY}: send one of these.")
+
+
+@router.post("/assistants")
+async def create(body: AssistantCreate, services: Given, caller: Caller) -> Response:
+    """Create an assistant."""
+    return Json(assistant_view(await services.assistants.create(caller, body)))
+
 
 @router.post("/assistants/search")
-async def search(body: AssistantSearch, services: Given) -> Response:
+async def search(body: AssistantSearch, services: Given, caller: Caller) -> Response:
     """List assistants."""
-    found = [assistant_view(assistant) for assistant in await _matching(services, body)]
-    key = body.sort_by or "created_at"
-    found.sort(key=lambda view: (view[key], view["name"]), reverse=body.sort_order == "desc")
-    page = found[body.offset : body.offset + body.limit]
-    headers = {"X-Pagination-Total": str(len(found))}
-    if body.offset + body.limit < len(found):
+    found, total = await services.assistants.search(caller, body)
+    headers = {"X-Pagination-Total": str(total)}
+    if body.offset + body.limit < total:
         headers["X-Pagination-Next"] = str(body.offset + body.limit)
-    return Json(page, headers=headers)
+    return Json([_selected(assistant_view(assistant), body.select) for assistant in found], headers=headers)
 
 
 @router.post("/assistants/count")
-async def count(body: AssistantCount, services: Given) -> Response:
+async def count(body: AssistantCount, services: Given, caller: Caller) -> Response:
     """Count assistants."""
-    return Json(len(await _matching(services, body)))
+    return Json(await services.assistants.count(caller, body))
 
 
 @router.get("/assistants/{assistant_id}")
-async def get(assistant_id: str, services: Given) -> Response:
+async def get(assistant: AssistantAt) -> Response:
     """Get an assistant."""
-    return Json(assistant_view(await services.catalog.get(assistant_id)))
+    return Json(assistant_view(assistant))
+
+
+@router.patch("/assistants/{assistant_id}")
+async def patch(assistant_id: str, body: AssistantPatch, services: Given, caller: Caller) -> Response:
+    """Change an assistant: make its next version."""
+    return Json(assistant_view(await services.assistants.update(caller, assistant_id, body)))
+
+
+@router.delete("/assistants/{assistant_id}", status_code=204)
+async def delete(assistant_id: str, services: Given, caller: Caller, delete_threads: bool = False) -> Response:
+    """Forget an assistant, and the threads that it was used on if that is asked for."""
+    assistant = await services.assistants.to_delete(caller, assistant_id)
+    if delete_threads:
+        await forget_threads(services.database, services.runs, assistant)
+    await services.assistants.delete(assistant)
+    return Response(status_code=204)
+
+
+@router.post("/assistants/{assistant_id}/versions")
+async def versions(assistant_id: str, body: VersionSearch, services: Given, caller: Caller) -> Response:
+    """List an assistant's versions, newest first."""
+    found = await services.assistants.versions(
+        caller, assistant_id, metadata=body.metadata, limit=body.limit, offset=body.offset
+    )
+    return Json([version_view(version, graph_id) for version, graph_id in found])
+
+
+@router.post("/assistants/{assistant_id}/latest")
+async def set_latest(assistant_id: str, body: LatestVersion, services: Given, caller: Caller) -> Response:
+    """Use another version of an assistant."""
+    return Json(assistant_view(await services.assistants.use_version(caller, assistant_id, body.version)))
 
 
 @router.get("/assistants/{assistant_id}/graph")
-async def graph(assistant_id: str, services: Given) -> Response:
+async def graph(assistant: AssistantAt, services: Given, xray: Annotated[bool | int, Depends(_xray)]) -> Response:
     """Get an assistant's graph: its nodes and edges."""
-    assistant = await services.catalog.get(assistant_id)
-    return Json(assistant.graph.drawing.get("graph") or {"nodes": [], "edges": []})
+    return Json(await services.drawings.drawing(assistant, xray))
 
 
 @router.get("/assistants/{assistant_id}/schemas")
-async def schemas(assistant_id: str, services: Given) -> Response:
+async def schemas(assistant: AssistantAt, services: Given) -> Response:
     """Get the JSON schemas of an assistant's graph."""
-    assistant = await services.catalog.get(assistant_id)
-    return Json(schemas_view(assistant.name, assistant.graph.schemas))
+    return Json(await services.drawings.schemas(assistant))
 
 
 @router.get("/assistants/{assistant_id}/subgraphs")
-async def subgraphs(assistant_id: str, services: Given, recurse: bool = False) -> Response:
+async def subgraphs(assistant: AssistantAt, services: Given, recurse: bool = False) -> Response:
     """Get the JSON schemas of an assistant's subgraphs."""
-    found = _subgraphs(await services.catalog.get(assistant_id))
-    return Json({name: view for name, view in found.items() if recurse or "|" not in name})
+    return Json(await services.drawings.subgraphs(assistant, None, recurse=recurse))
 
 
 @router.get("/assistants/{assistant_id}/subgraphs/{namespace}")
-async def subgraph(assistant_id: str, namespace: str, services: Given, recurse: bool = False) -> Response:
+async def subgraph(assistant: AssistantAt, namespace: str, services: Given, recurse: bool = False) -> Response:
     """Get the JSON schemas of one subgraph."""
-    found = _subgraphs(await services.catalog.get(assistant_id))
-    if namespace not in found:
-        raise NotFound(f"Assistant {assistant_id} has no subgraph {namespace!r}: it has {sorted(found)}.")
-    inside = f"{namespace}|"
-    wanted = [name for name in found if name == namespace or (recurse and name.startswith(inside))]
-    return Json({name: found[name] for name in wanted})
+    return Json(await services.drawings.subgraphs(assistant, namespace, recurse=recurse))
 
 
-async def _matching(services: Services, query: AssistantCount | AssistantSearch) -> list[Assistant]:
-    made_by_us = {"created_by": "system"}
-    return [
-        assistant
-        for assistant in await services.catalog.all()
-        if query.graph_id in (None, assistant.name)
-        and (query.name is None or query.name.lower() in assistant.name.lower())
-        and all(made_by_us.get(key) == value for key, value in (query.metadata or {}).items())
-    ]
-
-
-def _subgraphs(assistant: Assistant) -> dict[str, dict[str, Any]]:
-    described = assistant.graph.drawing.get("subgraphs") or {}
-    return {name: schemas_view(assistant.name, schemas) for name, schemas in described.items()}
+def _selected(view: dict[str, Any], fields: list[Any] | None) -> dict[str, Any]:
+    return view if not fields else {name: value for name, value in view.items() if name in fields}

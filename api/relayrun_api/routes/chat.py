@@ -110,8 +110,8 @@ async def cancel(
 async def _start(
     services: Services, principal: Principal, body: ChatBody, modes: tuple[str, ...], terms: Terms
 ) -> StartedRun:
-    named = body.assistant_id
-    assistant = await (services.catalog.to_run(named) if named else services.catalog.default())
+    named, assistants = body.assistant_id, services.assistants
+    assistant = await (assistants.to_run(principal, named) if named else assistants.default(principal))
     thread = refer(principal, body.thread_id)
     answers = body.message is None
     request = StartRun(

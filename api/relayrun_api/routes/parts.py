@@ -15,7 +15,7 @@ from relayrun_api.services.ending import Ending, ending_chunks
 from relayrun_api.services.runs import StartedRun
 from relayrun_api.services.threads import ThreadRef, refer
 from relayrun_api.stream.follow import Since, follow
-from relayrun_api.stream.langgraph import EventFilter, frames
+from relayrun_api.stream.langgraph import RunFrames
 from relayrun_api.stream.response import OnDisconnect, Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position
 from relayrun_core.errors import RunFinished
@@ -54,10 +54,10 @@ def run_stream(
     subscription = started.subscription
 
     async def chunks() -> AsyncGenerator[bytes]:
-        wanted = EventFilter(modes)
+        frames = RunFrames(modes)
         with services.metrics.sse_connections.track_inprogress():
             async for page in follow(services.database, subscription, after.seq, since_of(started.run)):
-                yield (page and frames(page, wanted)) or HEARTBEAT
+                yield (page and frames.page(page)) or HEARTBEAT
 
     headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, "stream"), **started.headers}
     leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None

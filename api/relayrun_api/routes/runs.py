@@ -1,5 +1,6 @@
 """Runs on threads, as the LangGraph Agent Server has them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -25,6 +26,18 @@ from relayrun_core.store.starting import Terms
 router = new_router("runs")
 
 AgentServerStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+RunField = Literal[
+    "run_id",
+    "thread_id",
+    "assistant_id",
+    "created_at",
+    "updated_at",
+    "status",
+    "metadata",
+    "kwargs",
+    "multitask_strategy",
+    "cancel_reason",
+]
 
 
 async def start_run(
@@ -37,10 +50,20 @@ async def start_run(
     waits: bool = False,
 ) -> StartedRun:
     """Accept a run that a LangGraph client asks for. One that is waited for needs its values alone."""
-    assistant = await services.catalog.to_run(body.assistant_id)
-    spec = spec_of_run(body, assistant, ["values"] if waits else body.stream_mode)
-    request = StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists)
+    request = await requested(services, principal, body, thread, ["values"] if waits else body.stream_mode)
     return await services.runs.start(principal, request, terms)
+
+
+async def requested(
+    services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None, stream_modes: Sequence[str]
+) -> StartRun:
+    """The run that a LangGraph client asks for."""
+    assistant = await services.assistants.to_run(principal, body.assistant_id)
+    spec = spec_of_run(body, assistant, stream_modes)
+    if thread is None and body.on_completion != "keep":
+        spec = spec.model_copy(update={"on_completion": "delete"})
+    later = body.after_seconds or 0.0
+    return StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists, after_seconds=later)
 
 
 async def answer_created(services: Services, started: StartedRun) -> Response:
@@ -80,12 +103,14 @@ async def listing(
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0)] = 0,
     status: AgentServerStatus | None = None,
+    select: Annotated[list[RunField] | None, Query(max_length=100)] = None,
 ) -> Response:
     """List a thread's runs, newest first."""
     await visible_thread(services.database, caller, thread)
     wanted = our_statuses(status) if status else None
     runs = await list_runs(services.database, thread.thread_id, status=wanted, limit=limit, offset=offset)
-    return Json([run_view(run) for run in runs])
+    views = [run_view(run) for run in runs]
+    return Json([{name: view[name] for name in select} for view in views] if select else views)
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}")
@@ -137,7 +162,7 @@ async def cancel(
     run = await services.runs.visible(caller, run_id, thread)
     await services.runs.cancel(run, action)
     if wait:
-        return run_ending(services, services.runs.join(run), render=lambda _: b"null")
+        return run_ending(services, services.runs.join(run), render=lambda _: b"{}")
     return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))
 
 

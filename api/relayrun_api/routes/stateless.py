@@ -1,15 +1,23 @@
-"""Runs without a thread of the caller's: each gets one of its own."""
+"""Runs without a thread of the caller's: each gets one of its own. And cancelling many runs at once."""
 
 from starlette.responses import Response
 
+from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
-from relayrun_api.models.runs import RunCreate
+from relayrun_api.errors import RunNotFound
+from relayrun_api.models.runs import Batch, CancelMany, RunCreate
 from relayrun_api.routes.parts import new_router, run_ending, run_stream
-from relayrun_api.routes.runs import answer_created, start_run
+from relayrun_api.routes.runs import answer_created, requested, start_run
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given
+from relayrun_api.services.threads import refer
+from relayrun_api.services.views import run_view
+from relayrun_core.states import CancelAction, RunStatus
 
 router = new_router("stateless runs")
+
+_WAITING = (RunStatus.DELAYED, RunStatus.PENDING)
+_STATUSES = {"pending": _WAITING, "running": (RunStatus.RUNNING,), "all": (*_WAITING, RunStatus.RUNNING)}
 
 
 @router.post("/runs")
@@ -30,3 +38,26 @@ async def wait(body: RunCreate, services: Given, caller: Caller, terms: StartTer
     """Start a run and wait for its final values."""
     started = await start_run(services, caller, body, None, terms, waits=True)
     return run_ending(services, started, on_disconnect=body.on_disconnect)
+
+
+@router.post("/runs/batch")
+async def batch(body: Batch, services: Given, caller: Caller, terms: StartTerms) -> Response:
+    """Start several runs in the background: all of them, or none."""
+    requests = [await requested(services, caller, run, None, run.stream_mode) for run in body]
+    runs, headers = await services.runs.start_batch(caller, requests, terms)
+    return Json([run_view(run) for run in runs], headers=headers)
+
+
+@router.post("/runs/cancel", status_code=204)
+async def cancel_many(
+    body: CancelMany, services: Given, caller: Caller, action: CancelAction = CancelAction.INTERRUPT
+) -> Response:
+    """Cancel runs of a thread, or all of a status."""
+    if body.status is not None:
+        found = await services.runs.cancel_of_status(caller, _STATUSES[body.status], action)
+    else:
+        thread = refer(caller, body.thread_id or "")
+        found = await services.runs.cancel_named(caller, thread, body.run_ids or (), action)
+    if not found:
+        raise RunNotFound("There is no such run that has not ended: list the thread's runs with their states.")
+    return Response(status_code=204)

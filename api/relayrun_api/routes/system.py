@@ -24,7 +24,7 @@ async def ok() -> Response:
 @router.get("/info")
 async def info() -> Response:
     """What the server is and can, as the Agent Server says it."""
-    flags = {"assistants": True, "crons": False, "langsmith": False}
+    flags = {"assistants": True, "crons": True, "langsmith": False}
     host = {"kind": "self-hosted", "project_id": None, "host_revision_id": None, "revision_id": None, "tenant_id": None}
     return Json({"version": __version__, "server": "relayrun", "flags": flags, "host": host})
 

@@ -27,7 +27,7 @@ IdempotencyKey = Annotated[
 async def _terms(request: Request, services: Given, caller: Caller, key: IdempotencyKey = None) -> Terms:
     address = request.client.host if request.client else None
     return Terms(
-        limit=_limit(services.settings, caller, address),
+        limit=limit_of(services.settings, caller, address),
         once=None if key is None else await _once(request, caller, key),
     )
 
@@ -36,7 +36,8 @@ async def _terms(request: Request, services: Given, caller: Caller, key: Idempot
 StartTerms = Annotated[Terms, Depends(_terms)]
 
 
-def _limit(settings: AccessSettings, caller: Principal, address: str | None) -> Limit | None:
+def limit_of(settings: AccessSettings, caller: Principal, address: str | None) -> Limit | None:
+    """How many runs a caller at this address may start; None: any number."""
     runs = settings.runs_per_window
     return Limit(subject_of(caller.owner, address), runs, settings.rate_limit_window) if runs else None
 

@@ -7,36 +7,46 @@ from starlette.responses import Response
 
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
-from relayrun_api.models.threads import HistoryQuery, StateAt, StateUpdate
+from relayrun_api.models.threads import HistoryQuery, StateAt, StateFields, StateUpdate
 from relayrun_api.routes.parts import ThreadAt, new_router
 from relayrun_api.services.container import Given
+from relayrun_api.services.states import selected
 from relayrun_api.services.threads import visible_thread
 
+Select = Annotated[StateFields | None, Query(description="The parts to answer with; `values.<key>`: one of its values")]
 router = new_router("thread state")
 
 
 @router.get("/threads/{thread_id}/state")
-async def state(thread: ThreadAt, services: Given, caller: Caller, subgraphs: bool = False) -> Response:
+async def state(
+    thread: ThreadAt, services: Given, caller: Caller, subgraphs: bool = False, select: Select = None
+) -> Response:
     """Get a thread's newest state."""
     found = await visible_thread(services.database, caller, thread)
-    return Json(await services.states.state(found, checkpoint={}, subgraphs=subgraphs))
+    return Json(selected(await services.states.state(found, checkpoint={}, subgraphs=subgraphs), select))
 
 
 @router.get("/threads/{thread_id}/state/{checkpoint_id}")
 async def state_at(
-    thread: ThreadAt, checkpoint_id: str, services: Given, caller: Caller, subgraphs: bool = False
+    thread: ThreadAt,
+    checkpoint_id: str,
+    services: Given,
+    caller: Caller,
+    subgraphs: bool = False,
+    select: Select = None,
 ) -> Response:
     """Get a thread's state at a checkpoint."""
     found = await visible_thread(services.database, caller, thread)
     checkpoint = {"checkpoint_id": checkpoint_id}
-    return Json(await services.states.state(found, checkpoint=checkpoint, subgraphs=subgraphs))
+    return Json(selected(await services.states.state(found, checkpoint=checkpoint, subgraphs=subgraphs), select))
 
 
 @router.post("/threads/{thread_id}/state/checkpoint")
 async def state_at_checkpoint(thread: ThreadAt, body: StateAt, services: Given, caller: Caller) -> Response:
     """Get a thread's state at a checkpoint."""
     found = await visible_thread(services.database, caller, thread)
-    return Json(await services.states.state(found, checkpoint=body.checkpoint, subgraphs=body.subgraphs))
+    found_state = await services.states.state(found, checkpoint=body.checkpoint, subgraphs=body.subgraphs)
+    return Json(selected(found_state, body.select))
 
 
 @router.post("/threads/{thread_id}/state")
@@ -64,4 +74,5 @@ async def history(
 async def search_history(thread: ThreadAt, body: HistoryQuery, services: Given, caller: Caller) -> Response:
     """List a thread's states, newest first."""
     found = await visible_thread(services.database, caller, thread)
-    return Json(await services.states.history(found, body.model_dump(exclude_none=True)))
+    query = body.model_dump(exclude_none=True, exclude={"select"})
+    return Json(selected(await services.states.history(found, query), body.select))

@@ -1,20 +1,31 @@
 """Threads, as the LangGraph Agent Server has them."""
 
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, get_args
+from urllib.parse import urlencode
 from uuid import uuid4
 
-from fastapi import Header
+from fastapi import Header, Query
 from starlette.responses import Response
 
 from relayrun_api.answers import Json
-from relayrun_api.auth import Caller
-from relayrun_api.models.threads import ThreadCreate, ThreadPatch, ThreadSearch
-from relayrun_api.routes.parts import ThreadAt, new_router
+from relayrun_api.auth import Caller, Principal
+from relayrun_api.errors import Invalid
+from relayrun_api.extract import Extract
+from relayrun_api.models.threads import ThreadCount, ThreadCreate, ThreadPatch, ThreadPrune, ThreadSearch
+from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
 from relayrun_api.services.container import Given
 from relayrun_api.services.threads import make_thread, refer, visible_thread
-from relayrun_api.services.views import thread_view
-from relayrun_core.ids import thread_uuid
-from relayrun_core.store.threads import delete_thread, patch_thread_metadata, search_threads
+from relayrun_api.services.views import thread_view, ttl_view
+from relayrun_api.stream.response import Streamed
+from relayrun_api.stream.sse import HEADERS, MEDIA_TYPE
+from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
+from relayrun_core.ids import event_id, thread_uuid
+from relayrun_core.store.thread_copy import copy_thread
+from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, count_threads, search_threads
+from relayrun_core.store.threads import NewThread, delete_thread, get_thread, patch_thread
+from relayrun_core.store.tidying import prune_threads
 
 router = new_router("threads")
 
@@ -23,32 +34,57 @@ router = new_router("threads")
 async def create(body: ThreadCreate, services: Given, caller: Caller) -> Response:
     """Create a thread."""
     ref = refer(caller, body.thread_id or str(uuid4()))
-    made = await make_thread(services.database, caller, ref, metadata=body.metadata, if_exists=body.if_exists)
+    metadata, ttl = body.all_metadata, body.ttl.given if body.ttl else None
+    # A runner may have made it before it was lost with its answer, and a name of our own can be nobody else's.
+    if_exists = body.if_exists if body.thread_id else "do_nothing"
+    if body.supersteps and await get_thread(services.database, ref.thread_id) is None:
+        new = NewThread(ref.thread_id, caller.owner, ref.name, metadata, ttl)
+        if await services.states.create(new, [step.model_dump(exclude_unset=True) for step in body.supersteps]):
+            if_exists = "do_nothing"
+    made = await make_thread(services.database, caller, ref, metadata=metadata, if_exists=if_exists, ttl=ttl)
     return Json(thread_view(made))
 
 
 @router.post("/threads/search")
 async def search(body: ThreadSearch, services: Given, caller: Caller) -> Response:
     """List threads, last used first."""
-    threads = await search_threads(
-        services.database,
-        owner=caller.owner,
-        any_owner=caller.admin,
-        status=body.status,
-        metadata=body.metadata,
-        values=body.values,
-        ids=None if body.ids is None else [thread_uuid(caller.owner, name) for name in body.ids],
-        limit=body.limit,
-        offset=body.offset,
-    )
-    headers = {"X-Pagination-Next": str(body.offset + body.limit)} if len(threads) == body.limit else {}
-    return Json([_selected(thread_view(thread), body.select) for thread in threads], headers=headers)
+    page = ThreadPage(body.limit, body.offset, body.sort_by or "updated_at", body.sort_order or "desc")
+    threads, more = await search_threads(services.database, _query(caller, body, body.ids), page)
+    extract = Extract(body.extract) if body.extract else None
+    # How many there are at least: to count them all would cost more than the page.
+    headers = {"X-Pagination-Total": str(body.offset + len(threads) + more)}
+    if more:
+        headers["X-Pagination-Next"] = str(body.offset + body.limit)
+    return Json([_selected(thread_view(thread), body.select, extract) for thread in threads], headers=headers)
+
+
+@router.post("/threads/count")
+async def count(body: ThreadCount, services: Given, caller: Caller) -> Response:
+    """Count threads."""
+    return Json(await count_threads(services.database, _query(caller, body)))
+
+
+@router.post("/threads/prune")
+async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
+    """Forget threads, or all of their checkpoints but the newest; those with an unfinished run are passed over."""
+    ids = [thread_uuid(caller.owner, name) for name in body.thread_ids]
+    pruned = await prune_threads(services.database, ids, body.strategy, owner=caller.owner, any_owner=caller.admin)
+    return Json({"pruned_count": pruned})
 
 
 @router.get("/threads/{thread_id}")
-async def get(thread: ThreadAt, services: Given, caller: Caller) -> Response:
+async def get(
+    thread: ThreadAt,
+    services: Given,
+    caller: Caller,
+    include: Annotated[str, Query(description="`ttl`: say also how long the thread is kept", max_length=256)] = "",
+) -> Response:
     """Get a thread."""
-    return Json(thread_view(await visible_thread(services.database, caller, thread)))
+    found = await visible_thread(services.database, caller, thread)
+    view = thread_view(found)
+    if "ttl" in (part.strip() for part in include.split(",")):
+        view["ttl"] = ttl_view(found, services.settings.thread_ttl)
+    return Json(view)
 
 
 @router.patch("/threads/{thread_id}")
@@ -59,9 +95,10 @@ async def patch(
     caller: Caller,
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Merge keys into a thread's metadata."""
+    """Merge keys into a thread's metadata, or say how long it is kept."""
     await visible_thread(services.database, caller, thread)
-    patched = await patch_thread_metadata(services.database, thread.thread_id, body.metadata)
+    ttl = body.ttl.given if body.ttl else None
+    patched = await patch_thread(services.database, thread.thread_id, body.metadata, ttl)
     if prefer == "return=minimal":
         return Response(status_code=204)
     return Json(thread_view(patched))
@@ -75,5 +112,62 @@ async def delete(thread: ThreadAt, services: Given, caller: Caller) -> Response:
     return Response(status_code=204)
 
 
-def _selected(view: dict[str, Any], fields: list[Any] | None) -> dict[str, Any]:
-    return view if not fields else {name: view.get(name) for name in fields}
+@router.post("/threads/{thread_id}/copy")
+async def copy(thread: ThreadAt, services: Given, caller: Caller) -> Response:
+    """Copy a thread with all of its states, without its runs."""
+    await visible_thread(services.database, caller, thread)
+    return Json(thread_view(await copy_thread(services.database, thread.thread_id, uuid4())))
+
+
+@router.get("/threads/{thread_id}/stream")
+async def join_stream(
+    thread: ThreadAt,
+    services: Given,
+    caller: Caller,
+    header: LastEventId = None,
+    query: Annotated[str | None, Query(alias="last_event_id", max_length=128)] = None,
+    stream_mode: Annotated[list[str] | None, Query(description="run_modes, lifecycle, state_update")] = None,
+    stream_modes: Annotated[list[str] | None, Query(description="The same, by its other name")] = None,
+) -> Response:
+    """Stream the events of all runs of a thread, those to come as well."""
+    modes = _stream_modes([*(stream_mode or ()), *(stream_modes or ())])
+    await visible_thread(services.database, caller, thread)
+    after = await place_after(services.database, thread.thread_id, header or query)
+    follower = ThreadFollower(services.database, services.hub, thread.thread_id, after, ThreadFilter(modes))
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        with services.metrics.sse_connections.track_inprogress():
+            async with aclosing(follower.chunks()) as found:
+                async for chunk in found:
+                    yield chunk
+
+    # Where a client that lost its connection comes back, also one that has not had an event yet.
+    again = urlencode({"stream_mode": ",".join(modes), "last_event_id": event_id(after.number, after.seq)})
+    headers = {**HEADERS, "Location": f"/threads/{thread.thread_id}/stream?{again}"}
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers)
+
+
+def _stream_modes(given: list[str]) -> list[ThreadStreamMode]:
+    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
+    modes = [mode for mode in get_args(ThreadStreamMode) if mode in names]
+    if unknown := set(names).difference(modes):
+        raise Invalid(
+            f"There is no stream mode {min(unknown)!r} of threads: use {', '.join(get_args(ThreadStreamMode))}."
+        )
+    return modes or ["run_modes"]
+
+
+def _query(caller: Principal, body: ThreadCount, ids: list[str] | None = None) -> ThreadQuery:
+    return ThreadQuery(
+        owner=caller.owner,
+        any_owner=caller.admin,
+        status=body.status,
+        metadata=body.metadata,
+        values=body.values,
+        ids=None if ids is None else [thread_uuid(caller.owner, name) for name in ids],
+    )
+
+
+def _selected(view: dict[str, Any], fields: list[Any] | None, extract: Extract | None) -> dict[str, Any]:
+    chosen = view if not fields else {name: view.get(name) for name in fields}
+    return chosen if extract is None else {**chosen, "extracted": extract.of(view)}

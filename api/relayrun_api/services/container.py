@@ -11,11 +11,17 @@ from starlette.requests import Request
 
 from relayrun_api import __version__
 from relayrun_api.metrics import Metrics
+from relayrun_api.services.assistants import AssistantService
+from relayrun_api.services.crons import CronService
+from relayrun_api.services.dispatch import Dispatcher
+from relayrun_api.services.drawings import DrawingService
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runners import Runners
 from relayrun_api.services.runs import RunService
 from relayrun_api.services.states import StateService
 from relayrun_api.services.status import StatusService
+from relayrun_api.services.store import StoreService
+from relayrun_api.services.webhook_rules import WebhookRules
 from relayrun_api.services.world import open_world
 from relayrun_api.stream.hub import EventHub
 from relayrun_core.database import Database
@@ -35,9 +41,14 @@ class Services:
     database: Database
     hub: EventHub
     catalog: GraphCatalog
+    assistants: AssistantService
+    drawings: DrawingService
     runners: Runners
     runs: RunService
+    dispatcher: Dispatcher
+    crons: CronService
     states: StateService
+    store: StoreService
     status: StatusService
     metrics: Metrics
 
@@ -52,22 +63,29 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
-        catalog = GraphCatalog(database, settings.default_graph, agents=world.agents)
+        catalog = GraphCatalog(database, agents=world.agents)
         runners = Runners(world.runners, client, settings.runner_token)
+        assistants = AssistantService(database, catalog, settings.default_graph)
+        runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
         yield Services(
             settings=settings,
             database=database,
             hub=hub,
             catalog=catalog,
+            assistants=assistants,
+            drawings=DrawingService(runners),
             runners=runners,
-            runs=RunService(database, hub, world.dispatcher),
+            runs=runs,
+            dispatcher=world.dispatcher,
+            crons=CronService(database, catalog, assistants, runs, settings.crons_per_owner),
             states=StateService(runners, catalog),
+            store=StoreService(runners, catalog, database, settings.default_graph),
             status=StatusService(database, runners, __version__, world.checks),
             metrics=metrics,
         )
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

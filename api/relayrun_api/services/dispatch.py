@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 from uuid import UUID
 
-from relayrun_core.runs import NewRun
+from relayrun_core.runs import NewRun, Run
 
 
 class Dispatcher(Protocol):
@@ -13,8 +13,8 @@ class Dispatcher(Protocol):
         """What the agent gives to runs that say nothing themselves, as fields of a RunSpec."""
         ...
 
-    async def created(self, run: NewRun) -> None:
-        """A run was accepted."""
+    async def created(self, run: NewRun | Run) -> None:
+        """A run was accepted, or its time has come."""
         ...
 
     async def cancel_requested(self, run_id: UUID) -> None:
@@ -29,7 +29,7 @@ class LocalDispatcher:
         """Local agents have none of their own."""
         return {}
 
-    async def created(self, run: NewRun) -> None:
+    async def created(self, run: NewRun | Run) -> None:
         """Nothing more to do."""
 
     async def cancel_requested(self, run_id: UUID) -> None:

@@ -12,8 +12,11 @@ from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
 from relayrun_core.store.journal import END, Event
+from relayrun_core.store.rows import Thread
 from relayrun_core.store.runs import get_run
 from relayrun_core.store.threads import get_thread
+
+_QUESTIONS = "__interrupt__"
 
 #: White space before JSON, which tells everybody on the way that the answer is still coming.
 KEEPALIVE = b"\n"
@@ -37,6 +40,7 @@ async def ending_chunks(
 ) -> AsyncGenerator[bytes]:
     """Wait for the run's end, with a newline every 5 s, and then give its JSON."""
     values: bytes | None = None
+    questions: list[Any] | None = None
     error: dict[str, Any] | None = None
     async for page in follow(database, subscription, since=since):
         if page is None:
@@ -46,10 +50,12 @@ async def ending_chunks(
             match event.event:
                 case "values":
                     values = event.data
+                case "updates" if _QUESTIONS.encode() in event.data:
+                    questions = loads(event.data).get(_QUESTIONS) or questions
                 case "error":
                     error = loads(event.data)
                 case _ if event.event == END:
-                    yield render(await _ending(database, event, subscription, values, error))
+                    yield render(await _ending(database, event, subscription, values, questions, error))
                     return
     raise Truncated  # the client asks another process
 
@@ -59,6 +65,7 @@ async def _ending(
     end: Event,
     subscription: Subscription,
     values: bytes | None,
+    questions: list[Any] | None,
     error: dict[str, Any] | None,
 ) -> Ending:
     status = RunStatus(loads(end.data)["status"])
@@ -67,7 +74,22 @@ async def _ending(
         if run is not None:
             values = values or await _thread_values(database, run)
             error = error or _error_of(run)
+    if status is RunStatus.INTERRUPTED and values is not None and _QUESTIONS.encode() not in values:
+        values = await _with_questions(database, subscription, values, questions)
     return Ending(status, values or b"{}", error)
+
+
+async def _with_questions(
+    database: Database, subscription: Subscription, values: bytes, questions: list[Any] | None
+) -> bytes:
+    """The values of a paused run whose LangGraph told its questions elsewhere: with the updates, or not at all."""
+    if not questions:
+        run = await get_run(database, subscription.run_id)
+        thread = await get_thread(database, run.thread_id) if run else None
+        if run and thread and thread.run_count == run.number:  # else they are a later run's
+            questions = _asked(thread)
+    told = loads(values)
+    return dumps({**told, _QUESTIONS: questions}) if questions and isinstance(told, dict) else values
 
 
 def _error_of(run: Run) -> dict[str, Any] | None:
@@ -83,6 +105,10 @@ async def _thread_values(database: Database, run: Run) -> bytes:
     if thread is None:
         return b"{}"
     if run.status == RunStatus.INTERRUPTED and isinstance(thread.values, dict):
-        interrupts = [{"value": entry.value, "id": entry.id} for entry in thread.interrupts]
-        return dumps({**thread.values, "__interrupt__": interrupts})
+        asked = _asked(thread)
+        return dumps({**thread.values, _QUESTIONS: asked} if asked else thread.values)
     return dumps(thread.values)
+
+
+def _asked(thread: Thread) -> list[dict[str, Any]]:
+    return [{"value": entry.value, "id": entry.id} for entry in thread.interrupts]

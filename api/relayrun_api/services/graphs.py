@@ -1,13 +1,14 @@
-"""Graphs and their default assistants, as runners have registered them. Kept for a few seconds."""
+"""Graphs as runners have registered them. Kept for a few seconds."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from relayrun_api.errors import AssistantNotFound, Invalid, RunnersAway
+from relayrun_api.errors import NotFound, RunnersAway
 from relayrun_core.database import Database
 from relayrun_core.ids import default_assistant_id
 from relayrun_core.store.graphs import GraphRow, list_graphs
@@ -15,93 +16,86 @@ from relayrun_core.store.graphs import GraphRow, list_graphs
 _FRESH_SECONDS = 5.0
 # An unknown name may be a graph that was registered just now; a client that repeats it must not become load.
 _LOOK_AGAIN_SECONDS = 0.5
+_DEFAULT_ID_VERSION = 5  # of a UUID that is made of a name
 
 
 @dataclass(frozen=True)
-class Assistant:
-    """A graph's default assistant. `name` is the graph's, with its agent's in front where two agents share it."""
+class OfferedGraph:
+    """A graph that an agent offers. `name` is the graph's, with its agent's in front where two agents share it."""
 
-    assistant_id: UUID
     name: str
     graph: GraphRow
 
     @property
-    def takes_messages(self) -> bool:
-        """Whether its input has `messages`; a graph without a schema may."""
-        schema = self.graph.schemas.get("input") or self.graph.schemas.get("state")
-        return not schema or "messages" in _properties(schema)
-
-    @property
-    def takes_context(self) -> bool:
-        """Whether it declares a context schema."""
-        return bool(self.graph.schemas.get("context"))
+    def assistant_id(self) -> UUID:
+        """The id of its default assistant."""
+        return default_assistant_id(self.name)
 
 
 class GraphCatalog:
-    """Looks assistants up by id or by graph name."""
+    """Looks graphs up by name."""
 
-    def __init__(
-        self,
-        database: Database,
-        default_graph: str | None = None,
-        *,
-        agents: Callable[[], Collection[str] | None] = lambda: None,
-    ) -> None:
+    def __init__(self, database: Database, *, agents: Callable[[], Collection[str] | None] = lambda: None) -> None:
         """`agents`: those there are, where graphs of others are not offered any more; None: not known."""
         self._database = database
         self._agents = agents
-        self._default_graph = default_graph
-        self._assistants: dict[str, Assistant] = {}
+        self._by_name: dict[str, OfferedGraph] = {}
+        self._by_default_id: dict[UUID, OfferedGraph] = {}
         self._read_at = -_FRESH_SECONDS
         self._reading = asyncio.Lock()
 
-    async def all(self) -> list[Assistant]:
-        """Every graph's default assistant, each once."""
+    async def all(self) -> list[OfferedGraph]:
+        """Every graph, each once."""
         await self._refresh(_FRESH_SECONDS)
-        return list({assistant.assistant_id: assistant for assistant in self._assistants.values()}.values())
+        return list(self._by_default_id.values())
 
-    async def find(self, name: str) -> Assistant | None:
-        """The assistant with this id or graph name."""
-        await self._refresh(_FRESH_SECONDS)
-        if name not in self._assistants:
-            await self._refresh(_LOOK_AGAIN_SECONDS)
-        return self._assistants.get(name)
+    async def find(self, name: str) -> OfferedGraph | None:
+        """The graph with this name, which may have its agent's in front."""
+        return await self._find(lambda: self._by_name.get(name))
 
-    async def get(self, name: str) -> Assistant:
-        """As `find`. Raises AssistantNotFound (404)."""
-        if assistant := await self.find(name):
-            return assistant
-        raise AssistantNotFound(f"There is no assistant {name!r}: {await self._choices()}")
+    async def find_by_default(self, assistant_id: UUID) -> OfferedGraph | None:
+        """The graph whose default assistant has this id."""
+        if assistant_id.version != _DEFAULT_ID_VERSION:
+            return None  # and no reason to look again
+        return await self._find(lambda: self._by_default_id.get(assistant_id))
 
-    async def to_run(self, name: str) -> Assistant:
-        """As `find`, for a run to be started. Raises Invalid (422), as langgraph-api does, or RunnersAway."""
-        if assistant := await self.find(name):
-            return assistant
-        await self._some_or_later()
-        raise Invalid(f"There is no assistant or graph {name!r}: {await self._choices()}")
+    async def find_of(self, agent: str, graph: str) -> OfferedGraph | None:
+        """An agent's graph."""
+        return await self.find(f"{agent}/{graph}")
 
-    async def default(self) -> Assistant:
-        """The one for who names none: the only graph, else the setting `default_graph`. Raises Invalid, RunnersAway."""
-        assistants = await self.all()
-        if len(assistants) == 1:
-            return assistants[0]
-        if self._default_graph is not None:
-            return await self.to_run(self._default_graph)
-        await self._some_or_later()
-        raise Invalid(f"Name an `assistant_id`: {await self._choices()}")
+    async def name_of(self, agent: str, graph: str) -> str:
+        """What an agent's graph is called, also one that is not offered any more."""
+        if offered := await self.find_of(agent, graph):
+            return offered.name
+        return f"{agent}/{graph}" if graph in self._by_name else graph
 
-    async def _some_or_later(self) -> None:
-        """An installation that just starts has no graph yet: nothing is wrong with the request."""
+    async def get(self, name: str) -> OfferedGraph:
+        """As `find`. Raises NotFound (404), or RunnersAway while there is no graph at all."""
+        if found := await self.find(name):
+            return found
+        await self.require_some()
+        raise NotFound(f"There is no graph {name!r}: {await self.choices()}")
+
+    async def require_some(self) -> None:
+        """Raise RunnersAway while there is no graph: an installation just starts, nothing is wrong with the request."""
         if not await self.all():
             raise RunnersAway(
                 "No runner has registered a graph yet: try again in a moment.", headers={"Retry-After": "1"}
             )
 
-    async def _choices(self) -> str:
-        names = sorted(assistant.name for assistant in await self.all())
+    async def choices(self) -> str:
+        """The graphs there are, for a refusal's last words."""
+        names = sorted(graph.name for graph in await self.all())
         if not names:
             return "no runner has registered a graph yet, look at /status."
         return f"use one of {', '.join(names)}."
+
+    async def _find(self, look: Callable[[], OfferedGraph | None]) -> OfferedGraph | None:
+        await self._refresh(_FRESH_SECONDS)
+        if (found := look()) is None:
+            await self._refresh(_LOOK_AGAIN_SECONDS)
+            found = look()
+        return found
 
     async def _refresh(self, older_than_seconds: float) -> None:
         # One reads, and whoever comes meanwhile waits: before the first reading nothing is known of any graph.
@@ -110,29 +104,27 @@ class GraphCatalog:
             if now - self._read_at < older_than_seconds:
                 return
             rows, agents = await list_graphs(self._database), self._agents()
-            self._assistants = _by_every_name([row for row in rows if agents is None or row.agent in agents])
+            offered = _named([row for row in rows if agents is None or row.agent in agents])
+            self._by_default_id = {graph.assistant_id: graph for graph in offered}
+            self._by_name = {_full_name(graph.graph): graph for graph in offered}
+            self._by_name |= {graph.name: graph for graph in offered}
             self._read_at = now
 
 
-def _by_every_name(rows: list[GraphRow]) -> dict[str, Assistant]:
+def _named(rows: list[GraphRow]) -> list[OfferedGraph]:
     shared = {graph for graph, count in Counter(row.graph for row in rows).items() if count > 1}
-    found: dict[str, Assistant] = {}
-    for row in rows:
-        full = f"{row.agent}/{row.graph}"
-        name = full if row.graph in shared else row.graph
-        assistant = Assistant(default_assistant_id(name), name, row)
-        found |= {name: assistant, full: assistant, str(assistant.assistant_id): assistant}
-    return found
+    return [OfferedGraph(_full_name(row) if row.graph in shared else row.graph, row) for row in rows]
 
 
-def _properties(schema: dict[str, object]) -> dict[str, object]:
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        return properties
+def _full_name(row: GraphRow) -> str:
+    return f"{row.agent}/{row.graph}"
+
+
+def object_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The JSON schema that names an object's properties; empty for none."""
+    schema = schema or {}
     # A root model's schema says where it is.
     reference, definitions = schema.get("$ref"), schema.get("$defs")
-    if isinstance(reference, str) and isinstance(definitions, dict):
-        target = definitions.get(reference.rsplit("/", 1)[-1])
-        if isinstance(target, dict):
-            return _properties(target)
-    return {}
+    if "properties" not in schema and isinstance(reference, str) and isinstance(definitions, dict):
+        return object_schema({"$defs": definitions} | (definitions.get(reference.rsplit("/", 1)[-1]) or {}))
+    return schema

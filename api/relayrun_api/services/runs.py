@@ -1,27 +1,32 @@
 """Runs: accepted, found, cancelled, on behalf of a caller."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import UUID, uuid4
 
 from relayrun_api.auth import Principal
-from relayrun_api.errors import ApiError, IdempotencyKeyReused, RunNotFound
+from relayrun_api.errors import ApiError, IdempotencyKeyReused, Invalid, RunNotFound
 from relayrun_api.limits import limit_headers, rate_limited
+from relayrun_api.services.assistants import Assistant
 from relayrun_api.services.dispatch import Dispatcher
-from relayrun_api.services.graphs import Assistant
 from relayrun_api.services.threads import ThreadRef
+from relayrun_api.services.webhook_rules import WebhookRules
 from relayrun_api.stream.hub import EventHub, Subscription
 from relayrun_core import errors as core
 from relayrun_core.database import Database
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
-from relayrun_core.states import CancelAction
-from relayrun_core.store.runs import get_run, request_cancel
-from relayrun_core.store.starting import Answer, Start, Terms, start_run
+from relayrun_core.states import CancelAction, RunStatus
+from relayrun_core.store.dispatch import cancelling_runs
+from relayrun_core.store.notify import notify
+from relayrun_core.store.runs import get_run, get_runs, request_cancel, unfinished_run_ids
+from relayrun_core.store.starting import Answer, Start, Terms, start_run, start_runs
 from relayrun_core.store.threads import get_thread
 
 NO_TERMS = Terms()
+_CANCELS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class StartRun:
     thread: ThreadRef | None = None
     if_not_exists: Literal["create", "reject"] = "create"
     require_not_interrupted: bool = False
+    after_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,17 +58,18 @@ class StartedRun:
 class RunService:
     """Starts and cancels runs."""
 
-    def __init__(self, database: Database, hub: EventHub, dispatcher: Dispatcher) -> None:
+    def __init__(self, database: Database, hub: EventHub, dispatcher: Dispatcher, webhooks: WebhookRules) -> None:
         self._database = database
         self._hub = hub
         self._dispatcher = dispatcher
+        self._webhooks = webhooks
 
     async def start(self, principal: Principal, request: StartRun, terms: Terms = NO_TERMS) -> StartedRun:
         """Accept a run: it is kept, whatever dies. The same request once more is the same run.
 
         Raises core's refusals, RateLimited and IdempotencyKeyReused.
         """
-        new = await self._new_run(principal, request)
+        new = await self.new_run(principal, request)
         subscription = self._hub.subscribe(new.run_id)
         try:
             new, start = await self._accept(principal, new, terms)
@@ -71,7 +78,7 @@ class RunService:
             raise
         headers = limit_headers(terms.limit, start.allowance)
         if start.answer is Answer.CREATED:
-            await self._dispatcher.created(new)
+            await self.dispatch(new)
             return StartedRun(new.run_id, new.thread_id, subscription, headers=headers)
         subscription.close()
         if start.answer is Answer.REPLAYED:
@@ -79,26 +86,62 @@ class RunService:
             return self.join(run, {**headers, "Idempotency-Replayed": "true"})
         raise _refusal(start, terms)
 
+    async def start_batch(
+        self, principal: Principal, requests: Sequence[StartRun], terms: Terms = NO_TERMS
+    ) -> tuple[list[Run], Mapping[str, str]]:
+        """Accept all of the runs, each on a thread of its own, or none; as `start` does. The runs come in order."""
+        if terms.limit is not None and len(requests) > terms.limit.runs:
+            raise Invalid(f"You may start {terms.limit.runs} runs at a time: send a smaller batch.")
+        new = [await self.new_run(principal, request) for request in requests]
+        start = await start_runs(self._database, new, terms)
+        headers = limit_headers(terms.limit, start.allowance)
+        match start.answer:
+            case Answer.CREATED:
+                for run in new:
+                    await self.dispatch(run)
+            case Answer.REPLAYED:
+                headers = {**headers, "Idempotency-Replayed": "true"}
+            case _:
+                raise _refusal(start, terms)
+        found = {run.run_id: run for run in await get_runs(self._database, list(start.run_ids))}
+        runs = [found[run_id] for run_id in start.run_ids if run_id in found]
+        if not runs or not all(principal.may_see(run.owner) for run in runs):
+            raise RunNotFound("The runs that this request started were deleted since: send it with a new key.")
+        return runs, headers
+
     def join(self, run: Run, headers: Mapping[str, str] | None = None) -> StartedRun:
         """A run that was started before, with a subscription to its events."""
         return StartedRun(run.run_id, run.thread_id, self._hub.subscribe(run.run_id), run, headers or {})
 
-    async def _new_run(self, principal: Principal, request: StartRun) -> NewRun:
-        thread, graph = request.thread, request.assistant.graph
-        defaults = await self._dispatcher.defaults(graph.agent)
+    async def dispatch(self, new: NewRun) -> None:
+        """Have a run placed that was accepted; for one of later, only what it displaces has to be told now."""
+        if not new.delay_seconds:
+            await self._dispatcher.created(new)
+        elif new.spec.multitask_strategy in ("interrupt", "rollback"):
+            for displaced in await cancelling_runs(self._database, new.thread_id):
+                await notify(self._database, displaced)
+                await self._dispatcher.cancel_requested(displaced)
+
+    async def new_run(self, principal: Principal, request: StartRun) -> NewRun:
+        """The run that would be accepted for this request. Raises Invalid for a webhook that would not be called."""
+        if request.spec.webhook is not None:
+            self._webhooks.check(request.spec.webhook)
+        thread, assistant = request.thread, request.assistant
+        defaults = await self._dispatcher.defaults(assistant.row.agent)
         unsaid = {name: value for name, value in defaults.items() if name not in request.spec.model_fields_set}
         return NewRun(
             run_id=new_run_id(),
             thread_id=uuid4() if thread is None else thread.thread_id,
-            agent=graph.agent,
-            graph=graph.graph,
+            agent=assistant.row.agent,
+            graph=assistant.row.graph,
             spec=request.spec.model_copy(update=unsaid),
             owner=principal.owner,
             thread_name=thread.name if thread else None,
-            thread_metadata=assistant_metadata(request.assistant),
-            assistant_id=request.assistant.assistant_id,
+            thread_metadata=assistant_metadata(assistant),
+            assistant_id=assistant.assistant_id,
             if_not_exists=request.if_not_exists if thread else "create",
             require_not_interrupted=request.require_not_interrupted,
+            delay_seconds=request.after_seconds,
         )
 
     async def _accept(self, principal: Principal, new: NewRun, terms: Terms) -> tuple[NewRun, Start]:
@@ -124,10 +167,49 @@ class RunService:
         await request_cancel(self._database, run.run_id, action)
         await self._dispatcher.cancel_requested(run.run_id)
 
+    async def cancel_named(
+        self, principal: Principal, thread: ThreadRef, run_ids: Sequence[UUID], action: CancelAction
+    ) -> int:
+        """Cancel those of the thread's runs that have not ended; how many is returned."""
+        return await self._cancel_all(
+            [
+                run.run_id
+                for run in await get_runs(self._database, list(dict.fromkeys(run_ids)))
+                if run.thread_id == thread.thread_id and principal.may_see(run.owner) and not run.status.finished
+            ],
+            action,
+        )
+
+    async def cancel_of_status(self, principal: Principal, statuses: Sequence[RunStatus], action: CancelAction) -> int:
+        """Cancel the caller's runs of these states, an admin's everybody's; how many is returned."""
+        cancelled, after = 0, 0
+        while True:
+            page = await unfinished_run_ids(
+                self._database, list(statuses), owner=principal.owner, any_owner=principal.admin, after_seq=after
+            )
+            if not page:
+                return cancelled
+            after = page[-1][0]
+            cancelled += await self._cancel_all([run_id for _, run_id in page], action)
+
+    async def _cancel_all(self, run_ids: Sequence[UUID], action: CancelAction) -> int:
+        slots = asyncio.Semaphore(_CANCELS_AT_ONCE)
+
+        async def cancel(run_id: UUID) -> bool:
+            async with slots:
+                try:
+                    await request_cancel(self._database, run_id, action)
+                except (core.RunFinished, core.RunNotFound):
+                    return False
+                await self._dispatcher.cancel_requested(run_id)
+                return True
+
+        return sum(await asyncio.gather(*map(cancel, run_ids)))
+
 
 def assistant_metadata(assistant: Assistant) -> dict[str, str]:
     """What threads, runs and checkpoints say about who made them; clients search by it."""
-    return {"graph_id": assistant.name, "assistant_id": str(assistant.assistant_id)}
+    return {"graph_id": assistant.graph_id, "assistant_id": str(assistant.assistant_id)}
 
 
 def _refusal(start: Start, terms: Terms) -> ApiError:

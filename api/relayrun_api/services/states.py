@@ -1,15 +1,16 @@
 """Threads' states and histories: asked of a runner, which has the graph; else as of the thread's last finish."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from relayrun_api.answers import dumps
+from relayrun_api.answers import dumps, loads
 from relayrun_api.errors import Invalid, RunnersAway
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runners import Runners
 from relayrun_core.store.rows import Thread
+from relayrun_core.store.threads import NewThread
 
 #: The `metadata.source` of a state that no runner could be asked for.
 AS_OF_LAST_FINISH = "last_finish"
@@ -55,6 +56,25 @@ class StateService:
         path = f"/threads/{thread.thread_id}/state"
         return await self._runners.ask(agent, graph, "POST", path, body={"graph": graph, **body})
 
+    async def create(self, new: NewThread, supersteps: Sequence[Mapping[str, Any]]) -> bool:
+        """Make a thread with the state that the supersteps lead to; False, and nothing, where it exists by now.
+
+        Raises Invalid for what the graph refuses, RunnersAway.
+        """
+        agent, graph = await self._named(new.metadata.get("graph_id"))
+        body = {
+            "graph": graph,
+            "supersteps": supersteps,
+            "owner": new.owner,
+            "name": new.name,
+            "metadata": new.metadata,
+            "ttl_minutes": new.ttl.minutes if new.ttl else None,
+            "ttl_strategy": new.ttl.strategy if new.ttl else "delete",
+        }
+        answer = await self._runners.ask(agent, graph, "POST", f"/threads/{new.thread_id}", body=body)
+        created: bool = orjson.loads(answer)["created"]
+        return created
+
     async def history(self, thread: Thread, query: Mapping[str, Any]) -> bytes:
         """The thread's states as a JSON list, newest first."""
         at = await self._graph_of(thread)
@@ -76,6 +96,14 @@ class StateService:
             raise Invalid("The thread has no graph yet: start a run on it, or create it with a `graph_id`.")
         return at
 
+    async def _named(self, graph_id: Any) -> tuple[str, str]:
+        if not isinstance(graph_id, str):
+            raise Invalid("The supersteps are those of a graph: name it as `graph_id` in the thread's metadata.")
+        if found := await self._catalog.find(graph_id):
+            return found.graph.agent, found.graph.graph
+        await self._catalog.require_some()
+        raise Invalid(f"There is no graph {graph_id!r}: {await self._catalog.choices()}")
+
     async def _graph_of(self, thread: Thread) -> tuple[str, str] | None:
         """The agent and graph of the thread's last run, else the graph its metadata names."""
         if thread.agent is not None and thread.graph is not None:
@@ -83,6 +111,24 @@ class StateService:
         named = thread.metadata.get("graph_id")
         assistant = await self._catalog.find(named) if isinstance(named, str) else None
         return (assistant.graph.agent, assistant.graph.graph) if assistant else None
+
+
+def selected(state: bytes, fields: Sequence[str] | None) -> bytes:
+    """Parts of a state or of a list of states: its members by their names, or one of its values as `values.<key>`."""
+    if not fields:
+        return state
+    given = loads(state)
+    parts = [_parts(entry, fields) for entry in given] if isinstance(given, list) else _parts(given, fields)
+    return dumps(parts)
+
+
+def _parts(state: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    parts = {name: state[name] for name in fields if name in state}
+    keys = [name.removeprefix("values.") for name in fields if name.startswith("values.")]
+    values = state.get("values")
+    if keys and "values" not in parts:
+        parts["values"] = {key: values[key] for key in keys if key in values} if isinstance(values, dict) else values
+    return parts
 
 
 def last_finish(thread: Thread) -> dict[str, Any]:
@@ -105,5 +151,5 @@ def last_finish(thread: Thread) -> dict[str, Any]:
         "tasks": tasks,
         "interrupts": interrupts,
         "metadata": {"source": AS_OF_LAST_FINISH},
-        "created_at": thread.updated_at,
+        "created_at": thread.state_updated_at,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,9 +14,12 @@ from relayrun_core.database import Database
 from relayrun_core.errors import SchemaTooOld
 from relayrun_core.migrate import require_schema
 from relayrun_core.store.dispatch import refusals
+from relayrun_core.store.llm import LlmReport, llm_reports
 from relayrun_core.store.load import AgentLoad, load_by_agent, vector_version
 
 _LIMIT_SECONDS = 2.0
+# Of what is wrong with language models so many are told: a gateway that is down fails for every agent.
+_MOST_REASONS = 5
 
 
 class Health(StrEnum):
@@ -104,11 +108,13 @@ class StatusService:
 
     async def status(self) -> Status:
         """Every part's state, in at most a few seconds."""
-        (database, vectors, load, refusal), cluster = await asyncio.gather(self._database_checks(), self._cluster())
+        (database, vectors, llm, load, refusal), cluster = await asyncio.gather(
+            self._database_checks(), self._cluster()
+        )
         checks = {
             "database": database,
             "vector_store": vectors,
-            "llm": Check(Health.DISABLED, {"reason": "no runner has reported an endpoint"}),
+            "llm": llm,
             **cluster,
             "runners": self._runners_check(),
         }
@@ -135,11 +141,12 @@ class StatusService:
             return False
         return True
 
-    async def _database_checks(self) -> tuple[Check, Check, list[AgentLoad], str | None]:
+    async def _database_checks(self) -> tuple[Check, Check, Check, list[AgentLoad], str | None]:
         began = time.perf_counter()
         if not await self.database_answers():
             down = Check(Health.DOWN, {"reason": "the database does not answer within 2 s"})
-            return down, Check(Health.DOWN, {"reason": "the database is down"}), [], None
+            unknown = Check(Health.DISABLED, {"reason": "runners report to the database, which is down"})
+            return down, Check(Health.DOWN, {"reason": "the database is down"}), unknown, [], None
         latency = round((time.perf_counter() - began) * 1000, 1)
         version = await vector_version(self._database)
         vectors = (
@@ -148,7 +155,8 @@ class StatusService:
             else Check(Health.DISABLED, {"reason": "pgvector is not installed in this database"})
         )
         ok = Check(Health.OK, {"latency_ms": latency})
-        return ok, vectors, await load_by_agent(self._database), await self._refusal()
+        llm = llm_check(await llm_reports(self._database))
+        return ok, vectors, llm, await load_by_agent(self._database), await self._refusal()
 
     async def _refusal(self) -> str | None:
         runs, message = await refusals(self._database)
@@ -162,6 +170,35 @@ class StatusService:
         if pools.ready == 0:
             return Check(Health.DOWN, {**more, "reason": more.get("reason", "no runner is ready")})
         return Check(Health.DEGRADED if pools.problems or pools.ready < pools.desired else Health.OK, more)
+
+
+def llm_check(reports: list[LlmReport]) -> Check:
+    """What the runners' reports come to: down if nobody reaches any endpoint, degraded if somebody does not reach one.
+
+    `checked_seconds_ago` is the age of what is oldest among the newest reports about each endpoint.
+    """
+    if not reports:
+        return Check(Health.DISABLED, {"reason": "no runner has reported an endpoint"})
+    ages: dict[tuple[str, str], float] = {}
+    runners: Counter[tuple[str, str]] = Counter()
+    for report in reports:
+        about = (report.agent, report.endpoint)
+        ages[about] = min(report.age_seconds, ages.get(about, report.age_seconds))
+        runners[about] += report.runners
+    more: dict[str, Any] = {"checked_seconds_ago": round(max(ages.values()))}
+    failing = [report for report in reports if report.reason is not None]
+    if not failing:
+        return Check(Health.OK, more)
+    sentences = [_failure(report, runners[report.agent, report.endpoint]) for report in failing[:_MOST_REASONS]]
+    if len(failing) > _MOST_REASONS:
+        sentences.append(f"and {len(failing) - _MOST_REASONS} more")
+    status = Health.DOWN if len(failing) == len(reports) else Health.DEGRADED
+    return Check(status, {**more, "reason": "; ".join(sentences)})
+
+
+def _failure(report: LlmReport, runners: int) -> str:
+    where = f" (on {report.runners} of {runners} runners)" if report.runners < runners else ""
+    return f"agent {report.agent}: {report.reason}{where}"
 
 
 def utc_now() -> datetime:

@@ -10,7 +10,7 @@ from relayrun_api.models.threads import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
 from relayrun_core.ids import thread_uuid
-from relayrun_core.store.rows import Thread
+from relayrun_core.store.rows import Thread, Ttl
 from relayrun_core.store.threads import create_thread, get_thread
 
 
@@ -36,11 +36,12 @@ async def make_thread(
     principal: Principal,
     ref: ThreadRef,
     *,
-    metadata: dict[str, Any] | None,
+    metadata: dict[str, Any],
     if_exists: Literal["raise", "do_nothing"],
+    ttl: Ttl | None = None,
 ) -> Thread:
     """A new thread of the caller's. Raises core's ThreadExists, and its ThreadNotFound for somebody else's."""
-    new: dict[str, Any] = {"name": ref.name, "metadata": metadata, "if_exists": if_exists}
+    new: dict[str, Any] = {"name": ref.name, "metadata": metadata, "if_exists": if_exists, "ttl": ttl}
     try:
         return await create_thread(database, ref.thread_id, owner=principal.owner, **new)
     except core.ThreadNotFound:

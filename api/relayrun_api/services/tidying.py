@@ -1,16 +1,18 @@
-"""Removes what limits and idempotency keys need no more. Every replica does; it is harmless to do twice."""
+"""Removes what has had its time: what limits and idempotency keys need no more, and threads.
+
+Every replica does; it is harmless to do twice.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
-from relayrun_core.database import Database
+from relayrun_api.stream.tasks import cancelled
+from relayrun_core.database import Database, is_transient
+from relayrun_core.settings import ApiSettings
 from relayrun_core.store.starting import forget_old_starts
+from relayrun_core.store.tidying import Keep, sweep_threads
 
 logger = logging.getLogger("relayrun.api.tidying")
 
@@ -18,21 +20,32 @@ _PERIOD_SECONDS = 600.0
 
 
 @asynccontextmanager
-async def tidying(database: Database, window: timedelta) -> AsyncIterator[None]:
+async def tidying(database: Database, settings: ApiSettings) -> AsyncIterator[None]:
     """Remove old rows now and then, until the block's end."""
-    task = asyncio.create_task(_tidy(database, window))
+    keep = Keep(temporary=settings.stateless_keep, unused=settings.thread_ttl)
+
+    async def starts() -> None:
+        await forget_old_starts(database, settings.rate_limit_window)
+
+    async def threads() -> None:
+        if swept := await sweep_threads(database, keep):
+            logger.info("the time of %s threads was over", swept)
+
+    tasks = [
+        asyncio.create_task(_now_and_then(_PERIOD_SECONDS, starts), name="forget old starts"),
+        asyncio.create_task(_now_and_then(settings.thread_sweep_seconds, threads), name="sweep threads"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancelled(*tasks)
 
 
-async def _tidy(database: Database, window: timedelta) -> None:
+async def _now_and_then(seconds: float, tidy: Callable[[], Awaitable[None]]) -> None:
     while True:
         # Afterwards, not at once: a process that starts has more urgent things to ask.
-        await asyncio.sleep(_PERIOD_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            await forget_old_starts(database, window)
-        except (psycopg.Error, PoolTimeout) as error:
-            logger.info("old starts and keys are removed later: %s", error)
+            await tidy()
+        except Exception as error:
+            logger.warning("old rows are removed later: %s", error, exc_info=not is_transient(error))

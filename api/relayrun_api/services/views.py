@@ -1,12 +1,13 @@
 """Rows as the JSON of the LangGraph Agent Server. Pure."""
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
-from relayrun_api.services.graphs import Assistant
+from relayrun_api.services.assistants import Assistant
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.rows import Thread
+from relayrun_core.store.assistants import AssistantVersion
+from relayrun_core.store.rows import Thread, Ttl
 
 
 def thread_view(thread: Thread) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def thread_view(thread: Thread) -> dict[str, Any]:
         "name": thread.name,
         "created_at": thread.created_at,
         "updated_at": thread.updated_at,
-        "state_updated_at": thread.updated_at,
+        "state_updated_at": thread.state_updated_at,
         "metadata": thread.metadata,
         "status": thread.status,
         "config": {},
@@ -27,6 +28,15 @@ def thread_view(thread: Thread) -> dict[str, Any]:
         "interrupts": interrupts,
         "error": None if thread.error is None else public_error(thread.error),
     }
+
+
+def ttl_view(thread: Thread, default: timedelta | None) -> dict[str, Any] | None:
+    """How long a thread is kept; None: for ever."""
+    ttl = thread.ttl or (Ttl(default / timedelta(minutes=1)) if default else None)
+    if ttl is None:
+        return None
+    expires_at = thread.updated_at + timedelta(minutes=ttl.minutes)
+    return {"strategy": ttl.strategy, "ttl_minutes": ttl.minutes, "expires_at": expires_at}
 
 
 def run_view(run: Run) -> dict[str, Any]:
@@ -48,10 +58,16 @@ def run_view(run: Run) -> dict[str, Any]:
             "stream_mode": spec.stream_modes,
             "interrupt_before": spec.interrupt_before,
             "interrupt_after": spec.interrupt_after,
+            "webhook": spec.webhook,
+            "feedback_keys": None,
+            "temporary": spec.on_completion == "delete",
             "subgraphs": spec.stream_subgraphs,
+            "resumable": True,
+            "checkpoint_during": spec.durability != "exit",
             "durability": spec.durability,
         },
         "multitask_strategy": spec.multitask_strategy,
+        "cancel_reason": run.message if run.status is RunStatus.CANCELLED else None,
         "agent": run.agent,
         "graph": run.graph,
         "number": run.number,
@@ -67,31 +83,56 @@ def run_view(run: Run) -> dict[str, Any]:
 
 
 def assistant_view(assistant: Assistant) -> dict[str, Any]:
-    """A graph's default assistant."""
-    since: datetime = assistant.graph.registered_at
+    """An assistant at its current version."""
+    row = assistant.row
     return {
-        "assistant_id": assistant.assistant_id,
-        "graph_id": assistant.name,
-        "config": {},
-        "context": {},
-        "metadata": {"created_by": "system"},
-        "name": assistant.name,
-        "description": assistant.graph.description,
-        "version": 1,
-        "created_at": since,
-        "updated_at": since,
+        "assistant_id": row.assistant_id,
+        "graph_id": assistant.graph_id,
+        "config": row.config,
+        "context": row.context,
+        "metadata": row.metadata,
+        "name": row.name,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "version": row.version,
+        "description": row.description,
+    }
+
+
+def version_view(version: AssistantVersion, graph_id: str) -> dict[str, Any]:
+    """One version of an assistant."""
+    return {
+        "assistant_id": version.assistant_id,
+        "version": version.version,
+        "graph_id": graph_id,
+        "config": version.config,
+        "context": version.context,
+        "metadata": version.metadata,
+        "created_at": version.created_at,
+        "name": version.name,
+        "description": version.description,
     }
 
 
 def schemas_view(graph_id: str, schemas: dict[str, Any]) -> dict[str, Any]:
     """A graph's JSON schemas; null where LangGraph cannot make one."""
-    kinds = ("input", "output", "state", "config", "context")
-    return {"graph_id": graph_id, **{f"{kind}_schema": schemas.get(kind) for kind in kinds}}
+    return {"graph_id": graph_id, **subgraph_schemas_view(schemas)}
+
+
+def subgraph_schemas_view(schemas: dict[str, Any]) -> dict[str, Any]:
+    """A subgraph's JSON schemas."""
+    return {f"{kind}_schema": schemas.get(kind) for kind in ("input", "output", "state", "config", "context")}
 
 
 def agent_server_status(status: RunStatus) -> str:
-    """Our run states in the Agent Server's words, which has none for cancelled."""
-    return "interrupted" if status is RunStatus.CANCELLED else status.value
+    """Our run states in the Agent Server's words, which has none for cancelled and delayed."""
+    match status:
+        case RunStatus.CANCELLED:
+            return "interrupted"
+        case RunStatus.DELAYED:
+            return "pending"
+        case _:
+            return status.value
 
 
 def our_statuses(status: str) -> list[RunStatus]:

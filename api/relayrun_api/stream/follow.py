@@ -1,8 +1,9 @@
 """Follows a run's journal to its end, page by page, through lost hints, an absent database and a slow reader."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
+from uuid import UUID
 
 import orjson
 
@@ -14,6 +15,8 @@ from relayrun_core.store.journal import END, Event
 from relayrun_core.store.runs import get_run
 
 logger = logging.getLogger("relayrun.api.follow")
+
+ReadPage = Callable[[Database, UUID, int], Awaitable[Page | None]]
 
 _RETRY_SECONDS = 1.0
 # A run that ends without its journal is rare, and a thousand idle streams ask this often.
@@ -29,7 +32,12 @@ class Since(Enum):
 
 
 async def follow(
-    database: Database, subscription: Subscription, after_seq: int = -1, since: Since = Since.UNKNOWN
+    database: Database,
+    subscription: Subscription,
+    after_seq: int = -1,
+    since: Since = Since.UNKNOWN,
+    *,
+    read: ReadPage = read_page,
 ) -> AsyncIterator[Page | None]:
     """Yield pages of the run's events behind `after_seq` until its `end`; None after 5 s of silence.
 
@@ -39,6 +47,7 @@ async def follow(
     subscription.position = after_seq
     finished = since is Since.FINISHED
     wait_seconds = HEARTBEAT_SECONDS if since is Since.JUST_ACCEPTED else 0.0
+    unread = False
     silences = 0
     while not subscription.closing:
         if wait_seconds and not await subscription.wait(wait_seconds):
@@ -46,18 +55,21 @@ async def follow(
             if silences % _SILENCES_BEFORE_DOUBT == 0:
                 finished = await _has_ended(database, subscription)
             yield None
+            if not unread and not finished:
+                continue  # the hub looks every second, for all streams at once
         wait_seconds = HEARTBEAT_SECONDS
         subscription.expect()
         try:
-            page = await read_page(database, subscription.run_id, subscription.position)
+            page = await read(database, subscription.run_id, subscription.position)
             if page is None and finished:
                 page = await _made_up_end(database, subscription)
         except Exception as error:
             if not is_transient(error):
                 raise
             logger.warning("the database is away, trying again: %s", error, extra={"run": str(subscription.run_id)})
-            wait_seconds = _RETRY_SECONDS
+            unread, wait_seconds = True, _RETRY_SECONDS
             continue
+        unread = False
         if page is not None:
             subscription.position = page.events[-1].seq
             yield page

@@ -13,9 +13,10 @@ from weakref import WeakSet
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from relayrun_api.stream.tasks import cancelled
 from relayrun_core.database import Database
 from relayrun_core.listen import Listener
-from relayrun_core.store.follow import runs_with_news
+from relayrun_core.store.follow import newest_events
 from relayrun_core.store.notify import EVENTS_CHANNEL
 
 logger = logging.getLogger("relayrun.api.hub")
@@ -80,7 +81,7 @@ class EventHub:
                     yield hub
                 finally:
                     hub.close()
-                    poll.cancel()
+                    await cancelled(poll)
 
     def subscribe(self, run_id: UUID) -> Subscription:
         """A subscription that is awake from now on; its owner closes it. The run need not exist yet."""
@@ -122,9 +123,15 @@ class EventHub:
             if not positions:
                 continue
             try:
-                self._wake(await runs_with_news(self._database, positions))
+                newest = await newest_events(self._database, positions)
             except (psycopg.Error, PoolTimeout) as error:
                 logger.warning("could not look for news, trying again: %s", error)
+                continue
+            # Only those who lack something: one reader that is stuck must not keep the run's others busy.
+            for run_id, seq in newest.items():
+                for subscription in self._subscriptions.get(run_id, ()):
+                    if subscription.position < seq:
+                        subscription.wake()
 
     def _positions(self) -> dict[UUID, int]:
         positions = {}

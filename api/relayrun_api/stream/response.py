@@ -7,6 +7,8 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from relayrun_api.stream.tasks import cancelled
+
 OnDisconnect = Callable[[], Awaitable[None]]
 
 
@@ -42,8 +44,7 @@ class Streamed(Response):
             gone = group.create_task(_disconnected(receive))
             await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
             left = not pump.done()
-            pump.cancel()
-            gone.cancel()
+            await cancelled(pump, gone)
         if left and self._on_disconnect is not None:
             await self._on_disconnect()
 
@@ -52,6 +53,9 @@ class Streamed(Response):
         try:
             async for chunk in self._chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                del chunk
+                # Nothing more, which waits until the client has taken the chunk: only then is the next one made.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
         except Truncated:
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})

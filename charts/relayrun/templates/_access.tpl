@@ -33,6 +33,7 @@
 {{- end }}
 - {name: RELAYRUN_RATE_LIMIT, value: {{ $api.rateLimit.runs | int64 | quote }}}
 - {name: RELAYRUN_RATE_LIMIT_WINDOW_SECONDS, value: {{ $api.rateLimit.windowSeconds | int64 | quote }}}
+- {name: RELAYRUN_CRONS_PER_OWNER, value: {{ $api.cronsPerOwner | int64 | quote }}}
 {{- with $api.trustedProxies }}
 - {name: RELAYRUN_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
 {{- end }}

@@ -14,12 +14,13 @@ SELECT seq, event, data, (SELECT number FROM runs WHERE run_id = %(run)s) AS num
     FROM run_events WHERE run_id = %(run)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS page
 WHERE before < %(bytes)s ORDER BY seq"""
 _NEWS = """
-SELECT w.run_id FROM unnest(%s::uuid[], %s::bigint[]) AS w (run_id, seq)
-WHERE EXISTS (SELECT 1 FROM run_events e WHERE e.run_id = w.run_id AND e.seq > w.seq)"""
+SELECT w.run_id, e.seq FROM unnest(%s::uuid[], %s::bigint[]) AS w (run_id, seq) CROSS JOIN LATERAL (
+    SELECT seq FROM run_events WHERE run_id = w.run_id AND run_events.seq > w.seq ORDER BY seq DESC LIMIT 1) AS e"""
 
 
 PAGE_EVENTS = 500
-PAGE_BYTES = 1_000_000
+# What a reader that stops reading costs is a few times this, and there may be a thousand of them.
+PAGE_BYTES = 250_000
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ async def read_page(database: Database, run_id: UUID, after_seq: int) -> Page | 
     return Page([Event(row["seq"], row["event"], row["data"].encode()) for row in rows], rows[0]["number"])
 
 
-async def runs_with_news(database: Database, positions: Mapping[UUID, int]) -> list[UUID]:
-    """Those of the runs that have events behind the given seq."""
+async def newest_events(database: Database, positions: Mapping[UUID, int]) -> dict[UUID, int]:
+    """The newest seq of those of the runs that have events behind the given seq."""
     rows = await database.fetch_all(_NEWS, (list(positions), list(positions.values())))
-    return [row["run_id"] for row in rows]
+    return {row["run_id"]: row["seq"] for row in rows}

@@ -13,7 +13,7 @@ logger = logging.getLogger("relayrun.notify")
 
 #: Payload: the run id. A run was created, its cancel requested, or it ended.
 RUNS_CHANNEL = "relayrun_runs"
-#: Payload: the run id. The run's journal has new events.
+#: Payload: the run id. The run's journal has new events. Or a thread's id: it has a new run or edit, or is gone.
 EVENTS_CHANNEL = "relayrun_events"
 
 #: A hint on one channel, as an asynchronous commit of its own. Parameters: channel, run id.
@@ -22,6 +22,11 @@ NOTIFY = "SELECT relayrun_notify_v1(%s, %s)"
 #: Hints on both channels; its parameters come from `notify_params`.
 NOTIFY_BOTH = """
 SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(runs)s, %(run)s), pg_notify(%(events)s, %(run)s)"""
+
+#: Hints that a run was created: to who places runs, and to who follows its thread. Parameters: run id, thread id.
+NOTIFY_CREATED = f"""
+SELECT set_config('synchronous_commit', 'off', true), pg_notify('{RUNS_CHANNEL}', %s::text),
+    pg_notify('{EVENTS_CHANNEL}', %s::text)"""
 
 
 _NOTIFY_MANY = """
@@ -32,6 +37,11 @@ FROM unnest(%s::text[], %s::text[]) AS hint (channel, run)"""
 async def notify(database: Database, run_id: UUID) -> None:
     """Say that the run changed and may have new events; an asynchronous commit of its own."""
     await database.execute(NOTIFY_BOTH, notify_params(run_id))
+
+
+async def notify_thread(database: Database, thread_id: UUID) -> None:
+    """Say to who follows the thread that it changed, beside its runs' events."""
+    await database.execute(NOTIFY, (EVENTS_CHANNEL, thread_id))
 
 
 def notify_params(run_id: UUID) -> dict[str, str]:

@@ -2,13 +2,30 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from relayrun_core.runs import PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
 
 RUN_COLUMNS = ", ".join(f"r.{field.name}" for field in fields(Run))
+
+
+_RUN = TypeAdapter(Run)
+
+TtlStrategy = Literal["delete", "keep_latest"]
+
+
+@dataclass(frozen=True)
+class Ttl:
+    """How long a thread is kept from its last update on, and what becomes of it then: all of it goes, or all of its
+    checkpoints but the newest.
+    """
+
+    minutes: float
+    strategy: TtlStrategy = "delete"
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,15 @@ class Thread:
     run_count: int
     created_at: datetime
     updated_at: datetime
+    #: When values or interrupts were last written.
+    state_updated_at: datetime
+    ttl_minutes: float | None
+    ttl_strategy: TtlStrategy | None
+
+    @property
+    def ttl(self) -> Ttl | None:
+        """How long it is kept; None: as the installation says."""
+        return None if self.ttl_minutes is None else Ttl(self.ttl_minutes, self.ttl_strategy or "delete")
 
 
 THREAD_COLUMNS = ", ".join(field.name for field in fields(Thread))
@@ -41,6 +67,11 @@ def to_run(row: dict[str, Any]) -> Run:
     values["cancel_action"] = CancelAction(row["cancel_action"]) if row["cancel_action"] else None
     values["spec"] = RunSpec.model_validate(row["spec"])
     return Run(**values)
+
+
+def run_of_json(row: dict[str, Any]) -> Run:
+    """A Run from a row of `runs` that was kept as JSON, whatever columns that had."""
+    return _RUN.validate_python({field.name: row[field.name] for field in fields(Run)})
 
 
 def to_thread(row: dict[str, Any]) -> Thread:

@@ -6,7 +6,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.database import Connection, Database, breaking_frozen_holders
 from relayrun_core.errors import (
     ResumeConflict,
     RunFinished,
@@ -17,12 +17,13 @@ from relayrun_core.errors import (
 )
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.notify import NOTIFY, RUNS_CHANNEL, notify
+from relayrun_core.store.notify import NOTIFY_CREATED, notify
 from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
 _CREATE = """
-SELECT relayrun_create_run_v2(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
-                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s) AS answer"""
+SELECT relayrun_create_run_v3(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
+                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
+                              make_interval(secs => %(delay_seconds)s)) AS answer"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
@@ -30,8 +31,15 @@ _LIST = f"""
 SELECT {RUN_COLUMNS} FROM runs r
 WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
 ORDER BY r.seq DESC LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608
-_CANCEL = "SELECT relayrun_cancel_v1(%s, %s) AS answer"
-_DELETE = "DELETE FROM runs WHERE run_id = %s AND status NOT IN ('pending', 'running')"
+_CANCEL = "SELECT relayrun_cancel_v2(%s, %s) AS answer"
+_DELETE = "DELETE FROM runs WHERE run_id = %s AND finished_at IS NOT NULL"
+# Two arms, so that each finds its partial index.
+_UNFINISHED_OF = """
+SELECT run_id, seq FROM (
+    SELECT run_id, seq, status, owner FROM runs WHERE status IN ('pending', 'running')
+    UNION ALL SELECT run_id, seq, status, owner FROM runs WHERE status = 'delayed') AS r
+WHERE status = ANY(%(status)s) AND (%(any_owner)s OR owner IS NOT DISTINCT FROM %(owner)s) AND seq > %(after)s
+ORDER BY seq LIMIT %(limit)s"""
 
 _REFUSALS: dict[str, tuple[type[Exception], str]] = {
     "ThreadNotFound": (ThreadNotFound, "thread {thread} does not exist: create it first"),
@@ -58,11 +66,18 @@ async def create_run(database: Database, new: NewRun) -> None:
         async with database.connection() as conn:
             row = await (await conn.execute(_CREATE.encode(), params)).fetchone()
             # A transaction of its own: the hint must not be part of the commit that makes the run durable.
-            await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+            if not new.delay_seconds:
+                await conn.execute(NOTIFY_CREATED.encode(), (new.run_id, new.thread_id))
             return row
 
     row = await database.twice(create)
     raise_refusal(row["answer"] if row else "ThreadNotFound", new)
+
+
+async def create_within(conn: Connection, new: NewRun) -> str:
+    """Accept a run in the caller's transaction; what is answered is for `raise_refusal`. The caller sends the hint."""
+    row = await (await conn.execute(_CREATE.encode(), run_params(new))).fetchone()
+    return row["answer"] if row else "ThreadNotFound"
 
 
 def run_params(new: NewRun) -> dict[str, Any]:
@@ -80,6 +95,7 @@ def run_params(new: NewRun) -> dict[str, Any]:
         "create": new.if_not_exists == "create",
         "not_interrupted": new.require_not_interrupted,
         "object": orjson.dumps(new.object).decode() if new.object else None,
+        "delay_seconds": new.delay_seconds,
     }
 
 
@@ -131,8 +147,23 @@ async def list_runs(
     return [to_run(row) for row in await database.fetch_all(_LIST, params)]
 
 
+async def unfinished_run_ids(
+    database: Database,
+    status: list[RunStatus],
+    *,
+    owner: str | None,
+    any_owner: bool,
+    after_seq: int = 0,
+    limit: int = 500,
+) -> list[tuple[int, UUID]]:
+    """The seq and id of unfinished runs of these states, of one owner or of all, in the order of seq."""
+    params: dict[str, Any] = {"status": status, "owner": owner, "any_owner": any_owner, "after": after_seq}
+    rows = await database.fetch_all(_UNFINISHED_OF, params | {"limit": limit})
+    return [(row["seq"], row["run_id"]) for row in rows]
+
+
 async def request_cancel(database: Database, run_id: UUID, action: CancelAction) -> None:
-    """Accept a cancel: a pending run has ended when this returns, a running one ends within its grace.
+    """Accept a cancel: a run that waits has ended when this returns, a running one ends within its grace.
 
     Raises RunNotFound, or RunFinished when the run had ended before.
     """

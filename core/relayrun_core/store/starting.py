@@ -1,17 +1,21 @@
 """Runs that callers start: at most so many for each of them, and each once for its idempotency key.
 
-All of it is one statement, so that replicas share the count and a crash leaves either everything or nothing.
+All of it is one statement, also for several runs, so that replicas share the count and a crash leaves either everything
+or nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from relayrun_core.database import Database
 from relayrun_core.runs import NewRun
-from relayrun_core.store.notify import NOTIFY, RUNS_CHANNEL
+from relayrun_core.store.notify import NOTIFY_CREATED
 from relayrun_core.store.runs import create_run, raise_refusal, run_params
 
 #: For so long a key stands for its first request.
@@ -20,10 +24,10 @@ KEY_LIFETIME = timedelta(hours=24)
 _KEYS_KEPT = timedelta(hours=25)
 
 _START = """
-SELECT answer, run, remaining, seconds
-FROM relayrun_start_run_v1(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
-                           %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
-                           %(subject)s, %(limit)s, %(window)s, %(key_owner)s, %(key)s, %(fingerprint)s)"""
+SELECT answer, runs, remaining, seconds
+FROM relayrun_start_runs_v1(%(runs)s, %(subject)s, %(limit)s, %(window)s, %(key_owner)s, %(key)s, %(fingerprint)s)"""
+#: Parameters that are JSON already.
+_WRITTEN = ("thread_metadata", "spec", "object")
 _FORGET_STARTS = "DELETE FROM run_starts WHERE started_at < now() - %s"
 _FORGET_KEYS = "DELETE FROM idempotency_keys WHERE created_at < now() - %s"
 
@@ -63,7 +67,7 @@ class Allowance:
 
 
 class Answer(StrEnum):
-    """What became of a start. A replay is the run that the same request started before."""
+    """What became of a start. A replay is what the same request started before."""
 
     CREATED = "Created"
     REPLAYED = "Replayed"
@@ -76,39 +80,57 @@ _OURS = frozenset(Answer)
 
 @dataclass(frozen=True)
 class Start:
-    """The answer, the run it is about, and the allowance where there is a limit."""
+    """The answer, the runs it is about, and the allowance where there is a limit."""
 
     answer: Answer
-    run_id: UUID
+    run_ids: tuple[UUID, ...]
     allowance: Allowance | None = None
+
+    @property
+    def run_id(self) -> UUID:
+        """The run, where one was to be started."""
+        return self.run_ids[0]
 
 
 async def start_run(database: Database, new: NewRun, terms: Terms) -> Start:
     """Accept a run as `create_run` does, which also says what this raises; under these terms."""
     if terms.limit is None and terms.once is None:
         await create_run(database, new)
-        return Start(Answer.CREATED, new.run_id)
-    params = run_params(new) | _term_params(terms)
+        return Start(Answer.CREATED, (new.run_id,))
+    return await start_runs(database, [new], terms)
+
+
+async def start_runs(database: Database, new: Sequence[NewRun], terms: Terms) -> Start:
+    """Accept all of the runs, each on a thread of its own, or none. Raises as `create_run` does."""
+    params = {"runs": orjson.dumps([_entry(run) for run in new]).decode(), **_term_params(terms)}
 
     async def start() -> dict[str, Any] | None:
         async with database.connection() as conn:
             row = await (await conn.execute(_START.encode(), params)).fetchone()
             if row and row["answer"] == Answer.CREATED:
-                await conn.execute(NOTIFY.encode(), (RUNS_CHANNEL, new.run_id))
+                for run in new:
+                    if not run.delay_seconds:
+                        await conn.execute(NOTIFY_CREATED.encode(), (run.run_id, run.thread_id))
             return row
 
     row = await database.twice(start)
     assert row is not None
     if row["answer"] not in _OURS:
-        raise_refusal(row["answer"], new)
+        raise_refusal(row["answer"], new[0])
     allowance = None if terms.limit is None else Allowance(row["remaining"], row["seconds"])
-    return Start(Answer(row["answer"]), row["run"], allowance)
+    return Start(Answer(row["answer"]), tuple(row["runs"]), allowance)
 
 
 async def forget_old_starts(database: Database, window: timedelta) -> None:
     """Remove what no limit of this window and no key's lifetime needs any more."""
     await database.execute(_FORGET_STARTS, (window,))
     await database.execute(_FORGET_KEYS, (_KEYS_KEPT,))
+
+
+def _entry(new: NewRun) -> dict[str, Any]:
+    params = run_params(new)
+    written = {name: orjson.Fragment(params[name]) for name in _WRITTEN if params[name] is not None}
+    return params | written
 
 
 def _term_params(terms: Terms) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Threads: created, looked up, searched, forgotten."""
+"""Threads: created, looked up, edited, forgotten. Searches are in `thread_search`, copies in `thread_copy`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,25 +11,18 @@ import orjson
 from relayrun_core.database import Connection, Database
 from relayrun_core.errors import ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.states import ThreadStatus
-from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
+from relayrun_core.store.notify import notify_thread
+from relayrun_core.store.rows import THREAD_COLUMNS, Thread, Ttl, to_thread
 
 _CREATE = f"""
-INSERT INTO threads (thread_id, owner, name, metadata)
-VALUES (%(thread)s, %(owner)s, %(name)s, %(metadata)s)
+INSERT INTO threads (thread_id, owner, name, metadata, ttl_minutes, ttl_strategy)
+VALUES (%(thread)s, %(owner)s, %(name)s, %(metadata)s, %(minutes)s, %(strategy)s)
 ON CONFLICT (thread_id) DO NOTHING RETURNING {THREAD_COLUMNS}"""  # noqa: S608 - our own column names
 _GET = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s"  # noqa: S608
 _PATCH = f"""
-UPDATE threads SET metadata = metadata || %(metadata)s::jsonb, updated_at = now() WHERE thread_id = %(thread)s
-RETURNING {THREAD_COLUMNS}"""  # noqa: S608
-_SEARCH = f"""
-SELECT {THREAD_COLUMNS} FROM threads
-WHERE (%(any_owner)s OR owner IS NOT DISTINCT FROM %(owner)s)
-  AND (%(status)s::text IS NULL OR status = %(status)s)
-  AND metadata @> %(metadata)s::jsonb
-  AND (%(values)s::jsonb IS NULL OR values @> %(values)s::jsonb)
-  AND (%(ids)s::uuid[] IS NULL OR thread_id = ANY(%(ids)s::uuid[]))
-ORDER BY updated_at DESC, thread_id LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608
+UPDATE threads SET metadata = metadata || %(metadata)s::jsonb, updated_at = now(),
+    ttl_minutes = coalesce(%(minutes)s, ttl_minutes), ttl_strategy = coalesce(%(strategy)s, ttl_strategy)
+WHERE thread_id = %(thread)s RETURNING {THREAD_COLUMNS}"""  # noqa: S608
 _LOCK = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE"  # noqa: S608
 _BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') LIMIT 1"
 _SET_STATE = """
@@ -44,6 +37,17 @@ _DELETE = (
 )
 
 
+@dataclass(frozen=True)
+class NewThread:
+    """A thread to be made."""
+
+    thread_id: UUID
+    owner: str | None = None
+    name: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    ttl: Ttl | None = None
+
+
 async def create_thread(
     database: Database,
     thread_id: UUID,
@@ -52,15 +56,11 @@ async def create_thread(
     name: str | None = None,
     metadata: dict[str, Any] | None = None,
     if_exists: Literal["raise", "do_nothing"] = "raise",
+    ttl: Ttl | None = None,
 ) -> Thread:
     """Create a thread. Raises ThreadExists, or ThreadNotFound when it exists and belongs to another owner."""
-    params = {
-        "thread": thread_id,
-        "owner": owner,
-        "name": name,
-        "metadata": orjson.dumps(metadata or {}).decode(),
-    }
-    if row := await database.fetch_one(_CREATE, params):
+    new = NewThread(thread_id, owner, name, metadata or {}, ttl)
+    if row := await database.fetch_one(_CREATE, _create_params(new)):
         return to_thread(row)
     existing = await get_thread(database, thread_id)
     if existing is None or existing.owner != owner:
@@ -70,44 +70,31 @@ async def create_thread(
     return existing
 
 
+@asynccontextmanager
+async def thread_in_making(database: Database, new: NewThread) -> AsyncIterator[Connection]:
+    """A transaction in which the thread is new, so that it exists with all that is done inside or not at all.
+
+    Raises ThreadExists, whoever owns it.
+    """
+    async with database.connection() as conn, conn.transaction():
+        if await (await conn.execute(_CREATE.encode(), _create_params(new))).fetchone() is None:
+            raise ThreadExists(f"thread {new.name or new.thread_id} exists already")
+        yield conn
+
+
 async def get_thread(database: Database, thread_id: UUID) -> Thread | None:
     """The thread, or None."""
     row = await database.fetch_one(_GET, (thread_id,))
     return to_thread(row) if row else None
 
 
-async def patch_thread_metadata(database: Database, thread_id: UUID, metadata: dict[str, Any]) -> Thread:
-    """Merge keys into the thread's metadata. Raises ThreadNotFound."""
-    row = await database.fetch_one(_PATCH, {"thread": thread_id, "metadata": orjson.dumps(metadata).decode()})
+async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, Any], ttl: Ttl | None = None) -> Thread:
+    """Merge keys into the thread's metadata, and say how long it is kept. Raises ThreadNotFound."""
+    params = {"thread": thread_id, "metadata": orjson.dumps(metadata).decode(), **_ttl_params(ttl)}
+    row = await database.fetch_one(_PATCH, params)
     if row is None:
         raise ThreadNotFound(f"thread {thread_id} does not exist")
     return to_thread(row)
-
-
-async def search_threads(
-    database: Database,
-    *,
-    owner: str | None = None,
-    any_owner: bool = False,
-    status: ThreadStatus | None = None,
-    metadata: dict[str, Any] | None = None,
-    values: dict[str, Any] | None = None,
-    ids: list[UUID] | None = None,
-    limit: int = 10,
-    offset: int = 0,
-) -> list[Thread]:
-    """Threads of an owner (or of all), last used first; `metadata` and `values` must be contained in theirs."""
-    params = {
-        "owner": owner,
-        "any_owner": any_owner,
-        "status": status,
-        "metadata": orjson.dumps(metadata or {}).decode(),
-        "values": None if values is None else orjson.dumps(values).decode(),
-        "ids": ids,
-        "limit": limit,
-        "offset": offset,
-    }
-    return [to_thread(row) for row in await database.fetch_all(_SEARCH, params)]
 
 
 @asynccontextmanager
@@ -141,5 +128,25 @@ async def set_thread_state(
 async def delete_thread(database: Database, thread_id: UUID) -> None:
     """Forget a thread, its runs and its checkpoints. Raises ThreadNotFound, ThreadBusyError."""
     async with idle_thread(database, thread_id) as (conn, _):
-        for statement in _DELETE:
-            await conn.execute(statement.encode(), (thread_id,))
+        await forget(conn, thread_id)
+    await notify_thread(database, thread_id)
+
+
+async def forget(conn: Connection, thread_id: UUID) -> None:
+    """Remove a thread and all that it has, in the caller's transaction, which has locked it and found it idle."""
+    for statement in _DELETE:
+        await conn.execute(statement.encode(), (thread_id,))
+
+
+def _create_params(new: NewThread) -> dict[str, Any]:
+    return {
+        "thread": new.thread_id,
+        "owner": new.owner,
+        "name": new.name,
+        "metadata": orjson.dumps(new.metadata).decode(),
+        **_ttl_params(new.ttl),
+    }
+
+
+def _ttl_params(ttl: Ttl | None) -> dict[str, Any]:
+    return {"minutes": ttl.minutes if ttl else None, "strategy": ttl.strategy if ttl else None}

@@ -9,6 +9,7 @@ import psycopg
 
 from relayrun_core.database import Database, is_transient
 from relayrun_core.listen import Listener
+from relayrun_core.states import RunStatus
 from relayrun_core.store.notify import RUNS_CHANNEL
 from relayrun_core.store.queue import heads_of, unfinished_heads
 from relayrun_operator.local.runner import LocalRunner
@@ -101,7 +102,7 @@ class RowWatch:
             return
         heads = await heads_of(self._database, [UUID(run_id) for run_id in run_ids])
         for head in heads:
-            if head.agent == self._agent:
+            if head.agent == self._agent and head.status is not RunStatus.DELAYED:
                 new = str(head.run_id) not in self._memory.runs
                 self._memory.see_row(head)
                 if new:

@@ -1,0 +1,215 @@
+"""Crons on behalf of a caller: made, found, changed, deleted."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from relayrun_api.auth import Principal
+from relayrun_api.errors import BodyTooLarge, CronNotFound, Invalid, TooManyCrons
+from relayrun_api.models.crons import MAX_PAYLOAD_BYTES, CronCount, CronCreate, CronPatch, CronSearch
+from relayrun_api.models.runs import RunCreate
+from relayrun_api.schedules import next_fire
+from relayrun_api.services.assistants import AssistantService
+from relayrun_api.services.graphs import GraphCatalog
+from relayrun_api.services.runs import RunService, StartRun
+from relayrun_api.services.specs import spec_of_run
+from relayrun_api.services.threads import ThreadRef, refer, visible_thread
+from relayrun_core.database import Database
+from relayrun_core.ids import new_run_id
+from relayrun_core.runs import NewRun
+from relayrun_core.store.crons import (
+    Cron,
+    CronFilter,
+    NewCron,
+    count_crons,
+    create_cron,
+    database_now,
+    delete_cron,
+    edit_cron,
+    get_cron,
+    search_crons,
+)
+
+
+class CronService:
+    """Keeps crons. `news` is set when one may be due earlier than the others."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: GraphCatalog,
+        assistants: AssistantService,
+        runs: RunService,
+        per_owner: int,
+    ) -> None:
+        """`per_owner`: how many crons one owner may have; 0: no limit."""
+        self._database = database
+        self._catalog = catalog
+        self._assistants = assistants
+        self._runs = runs
+        self._per_owner = per_owner
+        self.news = asyncio.Event()
+
+    async def create(self, principal: Principal, body: CronCreate, thread: ThreadRef | None) -> Cron:
+        """A new cron; on somebody else's thread, where an admin may make one, it is theirs.
+
+        Raises ThreadNotFound, TooManyCrons, BodyTooLarge, what `run_of` does, and Invalid for one that never fires.
+        """
+        owner = principal.owner
+        if thread is not None:
+            owner = (await visible_thread(self._database, principal, thread)).owner
+        assistant = await self._assistants.to_run(principal, body.assistant_id)
+        first = next_fire(body.schedule, body.timezone, await database_now(self._database), body.end_time)
+        if first is None:
+            raise Invalid("The schedule does not fire before `end_time`: name a later one, or none.")
+        new = NewCron(
+            cron_id=new_run_id(),
+            owner=owner,
+            as_admin=principal.admin,
+            assistant_id=assistant.assistant_id,
+            thread_id=thread.thread_id if thread else None,
+            schedule=body.schedule,
+            timezone=body.timezone,
+            payload=_bounded(body.payload),
+            on_run_completed=None if thread else body.on_run_completed or "delete",
+            end_time=body.end_time,
+            enabled=body.enabled,
+            next_run_at=first if body.enabled else None,
+        )
+        await self.run_of(new)
+        cron = await create_cron(self._database, new, limit=self._per_owner or None)
+        if cron is None:
+            raise TooManyCrons(f"There may be {self._per_owner} crons of one owner, and are: delete one that is done.")
+        self.news.set()
+        return cron
+
+    async def visible(self, principal: Principal, cron_id: UUID) -> Cron:
+        """The cron. Raises CronNotFound, also when it is somebody else's."""
+        cron = await get_cron(self._database, cron_id)
+        if cron is None or not principal.may_see(cron.owner):
+            raise _not_found(cron_id)
+        return cron
+
+    async def run_of(self, cron: NewCron) -> NewRun:
+        """The run that the cron would start now. Raises what the start of such a run does before it is accepted."""
+        principal = Principal(cron.owner, admin=cron.as_admin)
+        body = RunCreate.model_validate(cron.payload)
+        assistant = await self._assistants.to_run(principal, body.assistant_id)
+        spec = spec_of_run(body, assistant, body.stream_mode)
+        mark = {"cron_id": str(cron.cron_id)}
+        own: dict[str, Any] = {
+            "config": {**spec.config, "configurable": {**(spec.config.get("configurable") or {}), **mark}},
+            "metadata": {**spec.metadata, **mark},
+            "on_completion": cron.on_run_completed or "keep",
+        }
+        thread = ThreadRef(cron.thread_id, str(cron.thread_id), None) if cron.thread_id else None
+        request = StartRun(assistant, spec.model_copy(update=own), thread, if_not_exists="reject")
+        new = await self._runs.new_run(principal, request)
+        if thread is not None:
+            return new
+        # Threads that are kept are found by what their cron is marked with.
+        return replace(new, thread_metadata={**cron.metadata, **new.thread_metadata, **mark})
+
+    async def update(self, principal: Principal, cron_id: UUID, body: CronPatch) -> Cron:
+        """Change a cron. Raises CronNotFound, BodyTooLarge, what `run_of` does where its run is changed, and Invalid
+        for a body that says nothing.
+        """
+        old = await self.visible(principal, cron_id)
+        if not body.model_fields_set:
+            raise Invalid('Say what to change, for example {"enabled": false}.')
+        if body.payload:
+            await self.run_of(replace(old, payload={**old.payload, **body.payload}))
+        cron = await edit_cron(self._database, cron_id, lambda cron, now: patched(cron, body, now))
+        if cron is None:
+            raise _not_found(cron_id)
+        self.news.set()
+        return cron
+
+    async def delete(self, principal: Principal, cron_id: UUID) -> None:
+        """Forget a cron; its runs stay. Raises CronNotFound."""
+        await self.visible(principal, cron_id)
+        if not await delete_cron(self._database, cron_id):
+            raise _not_found(cron_id)
+
+    async def search(self, principal: Principal, query: CronSearch) -> tuple[list[Cron], bool]:
+        """A page of the caller's crons, and whether there are more."""
+        wanted = await self._filter(principal, query, query.enabled)
+        if wanted is None:
+            return [], False
+        return await search_crons(
+            self._database,
+            wanted,
+            sort_by=query.sort_by or "created_at",
+            descending=query.sort_order == "desc",
+            limit=query.limit,
+            offset=query.offset,
+        )
+
+    async def count(self, principal: Principal, query: CronCount) -> int:
+        """How many crons the caller has."""
+        wanted = await self._filter(principal, query)
+        return 0 if wanted is None else await count_crons(self._database, wanted)
+
+    async def _filter(self, principal: Principal, query: CronCount, enabled: bool | None = None) -> CronFilter | None:
+        """None: nothing can be found."""
+        assistant = None
+        if query.assistant_id is not None and (assistant := await self._assistant_id(query.assistant_id)) is None:
+            return None
+        return CronFilter(
+            owner=principal.owner,
+            any_owner=principal.admin,
+            assistant_id=assistant,
+            thread_id=None if query.thread_id is None else refer(principal, query.thread_id).thread_id,
+            enabled=enabled,
+            metadata=query.metadata,
+        )
+
+    async def _assistant_id(self, name: str) -> UUID | None:
+        try:
+            return UUID(name)
+        except ValueError:
+            graph = await self._catalog.find(name)
+            return graph.assistant_id if graph else None
+
+
+def patched(cron: Cron, body: CronPatch, now: datetime) -> Cron:
+    """The cron as it is after the change. Its next time stays, unless something that decides it changed."""
+    metadata = {**cron.metadata, **(body.metadata or {})}
+    payload = {**cron.payload, **body.payload, **({"metadata": metadata} if metadata else {})}
+    given = body.model_fields_set
+    new = replace(
+        cron,
+        schedule=body.schedule or cron.schedule,
+        timezone=body.timezone if "timezone" in given else cron.timezone,
+        payload=_bounded(payload),
+        on_run_completed=None if cron.thread_id else body.on_run_completed or cron.on_run_completed,
+        end_time=body.end_time if "end_time" in given else cron.end_time,
+        enabled=cron.enabled if body.enabled is None else body.enabled,
+    )
+    return replace(new, next_run_at=_next_after_change(cron, new, now))
+
+
+def _next_after_change(old: Cron, new: Cron, now: datetime) -> datetime | None:
+    if not new.enabled:
+        return None
+    kept = old.next_run_at if (old.schedule, old.timezone) == (new.schedule, new.timezone) else None
+    if kept is None:
+        return next_fire(new.schedule, new.timezone, now, new.end_time)
+    return None if new.end_time is not None and kept > new.end_time else kept
+
+
+def _bounded(payload: dict[str, Any]) -> dict[str, Any]:
+    if len(orjson.dumps(payload)) > MAX_PAYLOAD_BYTES:
+        raise BodyTooLarge(
+            f"A cron's run is larger than {MAX_PAYLOAD_BYTES} bytes, and is stored each time that it fires: keep what "
+            "is large elsewhere, and name it in the input."
+        )
+    return payload
+
+
+def _not_found(cron_id: UUID) -> CronNotFound:
+    return CronNotFound(f"Cron {cron_id} does not exist: look for it with POST /runs/crons/search.")

@@ -1,0 +1,33 @@
+"""Threads that go with their assistant: their runs are ended, and then they are forgotten."""
+
+from contextlib import suppress
+
+from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.runs import RunService
+from relayrun_core.database import Database
+from relayrun_core.errors import RunFinished, RunNotFound, ThreadNotFound
+from relayrun_core.runs import Outcome
+from relayrun_core.states import CancelAction, Reason, RunStatus
+from relayrun_core.store.assistants import threads_of_assistant
+from relayrun_core.store.finish import finish_from_outside
+from relayrun_core.store.runs import list_runs
+from relayrun_core.store.threads import delete_thread
+
+_UNFINISHED = [status for status in RunStatus if not status.finished]
+_ENDED = Outcome(Reason.CANCELLED, "the run's thread was deleted with its assistant")
+
+
+async def forget_threads(database: Database, runs: RunService, assistant: Assistant) -> None:
+    """Forget the threads of the assistant's owner that it was last used on. Whoever is cut short asks again.
+
+    Raises core's ThreadBusyError for a thread on which a run starts just then.
+    """
+    while threads := await threads_of_assistant(database, assistant.assistant_id, owner=assistant.row.owner):
+        for thread_id in threads:
+            for run in await list_runs(database, thread_id, status=_UNFINISHED, limit=1000):
+                with suppress(RunFinished, RunNotFound):
+                    await runs.cancel(run, CancelAction.INTERRUPT)
+                    # Not when its runner hears of it: nothing of the run is wanted any more, and it can write no more.
+                    await finish_from_outside(database, run.run_id, _ENDED)
+            with suppress(ThreadNotFound):
+                await delete_thread(database, thread_id)

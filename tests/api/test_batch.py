@@ -1,0 +1,114 @@
+"""Several runs in one request: all or none, each counted, and once for an idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from relayrun_core.settings import ApiSettings
+from relayrun_core.store.runs import unfinished_runs
+from tests.api.access import HS256, as_user, caller
+from tests.api.apiserver import NAMESPACE, api_server
+from tests.api.conftest import Api, eventually, opened
+from tests.api.test_refusals import check_problem
+
+RUN = {"assistant_id": "steps", "input": {}}
+KEY = {"Idempotency-Key": "batch-1"}
+
+
+@pytest.fixture
+async def api(database_url: str) -> AsyncIterator[Api]:
+    async with opened(ApiSettings(database_url=database_url, rate_limit=5, **HS256)) as running:
+        yield running
+
+
+@pytest.fixture
+async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    async with caller(api, as_user("alice")) as client:
+        yield client
+
+
+def batch(count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{**RUN, "input": {"number": number}, **more} for number in range(count)]
+
+
+async def numbers_there(api: Api) -> list[int]:
+    return [run.spec.input["number"] for run in await unfinished_runs(api.database)]
+
+
+async def test_a_batch_is_accepted_in_its_order_and_each_run_counts(api: Api, alice: httpx.AsyncClient) -> None:
+    response = await alice.post("/runs/batch", json=batch(3))
+    runs = response.json()
+    assert [run["kwargs"]["input"] for run in runs] == [{"number": number} for number in range(3)]
+    assert len({run["thread_id"] for run in runs}) == 3
+    assert await numbers_there(api) == [0, 1, 2]
+    assert response.headers["ratelimit"].startswith('"runs";r=2;')
+
+
+async def test_a_batch_beyond_the_limit_is_refused_whole(api: Api, alice: httpx.AsyncClient) -> None:
+    assert (await alice.post("/runs/batch", json=batch(3))).status_code == 200
+    await api.database.execute(
+        "UPDATE run_starts SET started_at = started_at - make_interval(secs => (4 - number) * 1000)"
+    )
+    refused = await alice.post("/runs/batch", json=batch(4))
+    check_problem(refused, 429, "rate_limited")
+    # Two of the three have to leave the window: the older two, 3000 and 2000 seconds old.
+    assert 1590 <= int(refused.headers["retry-after"]) <= 1600
+    assert refused.headers["ratelimit"].startswith('"runs";r=2;')
+    assert (await alice.post("/runs/batch", json=batch(2))).status_code == 200
+    check_problem(await alice.post("/runs", json=RUN), 429, "rate_limited")
+    too_many = check_problem(await alice.post("/runs/batch", json=batch(6)), 422, "invalid_request")
+    assert "5 runs" in too_many["detail"]
+    assert len(await numbers_there(api)) == 5
+
+
+async def test_one_run_that_is_refused_refuses_all_and_leaves_nothing(api: Api, alice: httpx.AsyncClient) -> None:
+    answering = {"assistant_id": "steps", "command": {"resume": "yes"}}
+    refused = await alice.post("/runs/batch", json=[*batch(2), answering], headers=KEY)
+    check_problem(refused, 409, "resume_conflict")
+    unknown = await alice.post("/runs/batch", json=[*batch(2), {**RUN, "assistant_id": "nope"}])
+    check_problem(unknown, 422, "invalid_request")
+    for table in ("runs", "threads", "run_starts", "idempotency_keys"):
+        assert await api.database.fetch_all(f"SELECT 1 FROM {table}") == [], table
+    assert (await alice.post("/runs/batch", json=batch(2), headers=KEY)).status_code == 200, "the key is free again"
+
+
+async def test_the_same_batch_twice_is_the_same_runs_and_counts_once(api: Api, alice: httpx.AsyncClient) -> None:
+    first, again = [await alice.post("/runs/batch", json=batch(3), headers=KEY) for _ in range(2)]
+    assert ("idempotency-replayed" in first.headers, again.headers["idempotency-replayed"]) == (False, "true")
+    assert again.json() == first.json()
+    assert await numbers_there(api) == [0, 1, 2]
+    other = await alice.post("/runs/batch", json=batch(2), headers=KEY)
+    check_problem(other, 422, "idempotency_key_reused")
+    single = await alice.post("/runs", json=RUN, headers=KEY)
+    check_problem(single, 422, "idempotency_key_reused")
+
+
+async def test_a_batch_has_one_to_a_hundred_runs_of_their_own_threads(shared: Api) -> None:
+    for body in ([], batch(101), RUN, "text", [1]):
+        check_problem(await shared.http.post("/runs/batch", json=body), 422, "invalid_request")
+    named = [{**RUN, "thread_id": "00000000-0000-4000-8000-000000000001"}]
+    problem = check_problem(await shared.http.post("/runs/batch", json=named), 422, "invalid_request")
+    assert problem["errors"][0]["pointer"] == "#/0/thread_id"
+    made = await shared.sdk.runs.create_batch([{"assistant_id": "steps", "input": {}, "thread_id": None}] * 2)  # type: ignore[list-item, typeddict-item]
+    assert [run["status"] for run in made] == ["pending", "pending"]
+
+
+async def test_in_a_cluster_each_run_of_a_batch_becomes_an_agentrun(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with api_server(tmp_path) as (cluster, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+        settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
+        async with opened(settings) as api:
+            runs = (await api.http.post("/runs/batch", json=[*batch(2), *batch(1, after_seconds=3600)])).json()
+
+            async def made() -> bool:
+                return {spec["spec"]["runId"] for spec in cluster.runs.values()} == {run["run_id"] for run in runs[:2]}
+
+            await eventually(made)

@@ -1,0 +1,163 @@
+"""Requests that are made up from the OpenAPI document, right ones and wrong ones, for every operation of a real API
+without a runner: none is answered with a server's error. Always the same requests, so that a failure comes again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import BaseSchema, Case
+from schemathesis.config import SchemathesisConfig
+from schemathesis.pytest.lazy import get_all_tests
+
+from relayrun_api.app import create_app
+from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.database import Database
+from relayrun_core.runs import PendingInterrupt
+from relayrun_core.settings import ApiSettings
+from tests.api.access import HS256, as_user
+from tests.api.play import MESSAGES, STEPS, Attempt, register
+from tests.api.process import api_process
+from tests.support.postgres import fresh_database
+
+SEED = 4711
+QUESTION = PendingInterrupt("a" * 32, "ok?", "task-1")
+_STABLE = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(_STABLE, max_examples=10)
+BRIEF = settings(_STABLE, max_examples=5)
+FUZZING = {"coverage": {"enabled": False}, "examples": {"enabled": False}}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An API to send cases to. `things`: ids that exist, each with a run that waits for a runner or for an answer."""
+
+    url: str
+    session: requests.Session
+    things: tuple[dict[str, str], ...]
+
+    def send(self, case: Case) -> requests.Response:
+        """The answer's head, and its body where it is no stream."""
+        request = case.as_transport_kwargs(base_url=self.url)
+        response = self.session.request(**request, stream=True, timeout=20)
+        try:
+            if response.headers.get("Transfer-Encoding") != "chunked":
+                response.content  # noqa: B018 - read, so that the connection goes on
+            return response
+        finally:
+            response.close()
+
+    def with_real_ids(self, case: Case) -> Case:
+        """Every second case about things that exist: one that is made up ends at the first look for it."""
+        chosen = zlib.crc32(repr((case.path_parameters, case.query, case.body)).encode(errors="replace"))
+        if chosen % 2:
+            things = self.things[chosen // 2 % len(self.things)]
+            for named in (case.path_parameters, case.body):
+                if isinstance(named, dict):
+                    named.update({name: things[name] for name in named if name in things})
+        return case
+
+
+@asynccontextmanager
+async def target_of(postgres: EmbeddedPostgres, headers: dict[str, str], **settings: str) -> AsyncIterator[Target]:
+    """A process on a database of its own."""
+    async with (
+        fresh_database(postgres) as url,
+        Database.open(url, role="runner") as database,
+        api_process(url, **settings) as api,
+    ):
+        for graph, schema in (("steps", STEPS), ("talk", MESSAGES)):
+            await register(database, graph, schema)
+        async with httpx.AsyncClient(base_url=api.url, headers=headers) as http:
+            things = [(await http.post("/runs", json={"assistant_id": "talk"})).json() for _ in range(2)]
+        await (await Attempt.begin(database, things[1]["run_id"])).pause({"messages": []}, QUESTION)
+        with requests.Session() as session:
+            session.headers.update(headers)
+            named = ("thread_id", "run_id", "assistant_id")
+            yield Target(api.url, session, tuple({name: made[name] for name in named} for made in things))
+
+
+@pytest.fixture(scope="module")
+async def to_all(postgres: EmbeddedPostgres) -> AsyncIterator[Target]:
+    async with target_of(postgres, {}) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+async def to_users(postgres: EmbeddedPostgres) -> AsyncIterator[Target]:
+    said = {"auth": "jwt", "jwt_secret": str(HS256["jwt_secret"]), "rate_limit": "0"}
+    async with target_of(postgres, as_user("alice"), **said) as target:
+        yield target
+
+
+def document_of(*, phases: dict[str, Any] | None = None, **access: Any) -> BaseSchema:
+    """The operations of an API with this access control."""
+    # Tokens that are none are tried elsewhere; here they would keep everything else from being tried.
+    generation = {"deterministic": True, "with-security-parameters": False}
+    config = {"seed": SEED, "generation": generation, "phases": phases or {}}
+    document = create_app(ApiSettings(**access)).openapi()
+    return schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict(config))
+
+
+def routes_of(whole: BaseSchema, random: BaseSchema) -> list[Any]:
+    """Every operation, as parameters of a test: of those with the same body one with all that is made up from it, the
+    others with random cases. They are made when the test runs: at collection they would delay every other test.
+    """
+    found, bodies = [], set()
+    for result in whole.get_all_operations():
+        operation = result.ok()
+        body = repr(operation.definition.raw.get("requestBody"))
+        document = random if "$ref" in body and body in bodies else whole
+        bodies.add(body)
+        found.append(pytest.param(document, operation.method, operation.path, id=operation.label))
+    return found
+
+
+def cases_of(document: BaseSchema, method: str, path: str, test: Callable[[Case], None], settings: Any) -> None:
+    """Run `test` with the cases of one operation."""
+    one = document.include(method=method, path=path)
+    for result in get_all_tests(schema=one, test_func=test, settings=settings, given_kwargs={}):
+        _, run = result.ok()
+        run()
+
+
+def check(target: Target, case: Case) -> None:
+    response = target.send(target.with_real_ids(case))
+    if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return
+    sent = case.as_curl_command(base_url=target.url)
+    assert response.headers["content-type"] == "application/problem+json", sent
+    # What needs the compiled graph has nobody here to ask; nothing else is excused.
+    assert (response.status_code, response.json()["code"]) == (503, "no_runner"), (sent, response.text)
+
+
+@pytest.mark.parametrize(
+    ("document", "method", "path"), routes_of(document_of(auth="none"), document_of(phases=FUZZING, auth="none"))
+)
+def test_no_request_is_answered_with_a_servers_error(
+    document: BaseSchema, method: str, path: str, to_all: Target
+) -> None:
+    def test(case: Case) -> None:
+        check(to_all, case)
+
+    cases_of(document, method, path, test, THOROUGH)
+
+
+@pytest.mark.parametrize(("document", "method", "path"), routes_of(*[document_of(phases=FUZZING, **HS256)] * 2))
+def test_no_request_of_a_user_is_answered_with_a_servers_error(
+    document: BaseSchema, method: str, path: str, to_users: Target
+) -> None:
+    def test(case: Case) -> None:
+        check(to_users, case)
+
+    cases_of(document, method, path, test, BRIEF)

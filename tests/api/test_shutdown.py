@@ -1,0 +1,141 @@
+"""An API process that is asked to go, as on each rollout: streams end cleanly, and their readers go on at another."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from relayrun_core.database import Database
+from tests.api.play import MESSAGES, Attempt, register
+from tests.api.process import ApiProcess, api_process
+from tests.support.reading import Told, client_of, events
+from tests.support.waiting import until, until_it_is
+
+_SECONDS = 5
+_EVENTS = 300
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database.open(database_url, role="runner") as database:
+        await register(database, "talk", MESSAGES)
+        yield database
+
+
+@pytest.fixture
+async def replicas(database: Database) -> AsyncIterator[tuple[ApiProcess, ApiProcess]]:
+    """Two processes on one database."""
+    async with AsyncExitStack() as stack:
+        both = [stack.enter_async_context(api_process(database.url)) for _ in range(2)]
+        first, second = await asyncio.gather(*both)
+        yield first, second
+
+
+class Reader:
+    """Reads one stream; `read` once more goes on where it was."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.told: list[Told] = []
+
+    @property
+    def numbers(self) -> list[int]:
+        """Which of the run's own events came."""
+        return [told.data.get("value", told.data)["number"] for told in self.told if told.event == "custom"]
+
+    async def read(self, client: httpx.AsyncClient) -> None:
+        """Read until the server ends the answer; raises if it is cut off instead."""
+        headers = {"Last-Event-ID": self.told[-1].id} if self.told else {}
+        async with client.stream("GET", self.path, headers=headers) as response:
+            assert response.status_code == 200
+            async for told in events(response):
+                self.told.append(told)
+
+
+def readers_of(run: dict[str, str]) -> list[Reader]:
+    """One of the journal and one of the chat."""
+    return [Reader(f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"), Reader(f"/chat/{run['run_id']}")]
+
+
+@pytest.mark.crash
+async def test_a_process_that_is_told_to_go_hands_its_readers_over(
+    replicas: tuple[ApiProcess, ApiProcess], database: Database
+) -> None:
+    going, staying = replicas
+    numbers = itertools.count()
+
+    async def tell(attempt: Attempt, until_number: int) -> None:
+        while (number := next(numbers)) < until_number:
+            await attempt.tell("custom", {"number": number})
+
+    async with client_of(going.url) as client, client_of(staying.url) as other:
+        idle, busy = [(await client.post("/runs", json={"assistant_id": "talk"})).json() for _ in range(2)]
+        attempt = await Attempt.begin(database, busy["run_id"])
+        waiting, following = readers_of(idle), readers_of(busy)
+        reading = asyncio.gather(*(reader.read(client) for reader in (*waiting, *following)))
+        # One who has said nothing yet holds nobody up.
+        _, silent = await asyncio.open_connection("127.0.0.1", going.port)
+        telling = asyncio.create_task(tell(attempt, _EVENTS))
+        await until(lambda: all(len(reader.numbers) > 20 for reader in following))
+
+        going.process.terminate()
+        async with asyncio.timeout(_SECONDS):
+            await reading
+            assert await going.process.wait() == 0
+        silent.close()
+        assert not any(told.event == "end" for reader in (*waiting, *following) for told in reader.told)
+        assert all(len(reader.numbers) < _EVENTS for reader in following), "the process went while they were told"
+
+        reading = asyncio.gather(*(reader.read(other) for reader in (*waiting, *following)))
+        await telling
+        await attempt.succeed()
+        await (await Attempt.begin(database, idle["run_id"])).succeed()
+        async with asyncio.timeout(_SECONDS):
+            await reading
+    for reader in (*waiting, *following):
+        assert [told.event for told in reader.told].count("end") == 1
+        assert reader.told[-1].event == "end"
+        ids = [told.id for told in reader.told]
+        assert len(set(ids)) == len(ids)
+    for reader in following:
+        assert reader.numbers == list(range(_EVENTS))
+
+
+@pytest.mark.crash
+async def test_what_is_under_way_is_answered_before_the_process_goes(
+    replicas: tuple[ApiProcess, ApiProcess], database: Database
+) -> None:
+    """A request whose statement waits for a lock, as behind a busy thread, and one that comes too late."""
+    going, _ = replicas
+    async with client_of(going.url) as client:
+        made = (await client.post("/threads", json={})).json()
+        async with database.connection() as conn, conn.transaction():
+            await conn.execute("SELECT 1 FROM threads WHERE thread_id = %s FOR UPDATE", (made["thread_id"],))
+            patch = {"metadata": {"kept": True}}
+            patching = asyncio.create_task(client.patch(f"/threads/{made['thread_id']}", json=patch))
+            blocked = "SELECT 1 FROM pg_locks WHERE NOT granted"
+
+            async def waits() -> bool:
+                return bool(await database.fetch_all(blocked))
+
+            await until_it_is(waits)
+            going.process.terminate()
+            await until_it_is(lambda: _refuses(going))
+        async with asyncio.timeout(_SECONDS):
+            assert (await patching).json()["metadata"] == {"kept": True}
+            assert await going.process.wait() == 0
+
+
+async def _refuses(api: ApiProcess) -> bool:
+    """Whether it takes no connections any more."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
