@@ -13,9 +13,11 @@ import psutil
 import pytest
 
 from relayrun_api.stream.sse import HEARTBEAT, HEARTBEAT_SECONDS
+from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from tests.api.play import STEPS, Attempt, register
 from tests.api.process import ApiProcess, api_process
+from tests.support.postgres import fresh_database
 from tests.support.reading import client_of
 from tests.support.waiting import until, until_it_is
 
@@ -28,7 +30,7 @@ _MEGABYTE = 1_000_000
 _FINISHED = b"0\r\n\r\n"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def many_descriptors() -> Iterator[None]:
     """As many connections as the system lets us have; the API inherits it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -37,15 +39,15 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with Database.open(database_url, role="runner") as database:
+@pytest.fixture(scope="module")
+async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
+    async with fresh_database(postgres) as url, Database.open(url, role="runner") as database:
         await register(database, "steps", STEPS)
         yield database
 
 
-@pytest.fixture
-async def there(database: Database) -> AsyncIterator[ApiProcess]:
+@pytest.fixture(scope="module")
+async def there(database: Database, many_descriptors: None) -> AsyncIterator[ApiProcess]:
     async with api_process(database.url) as api:
         yield api
 

@@ -197,7 +197,7 @@ async def test_a_client_that_does_not_read_holds_up_nobody(shared: Api) -> None:
 
 @pytest.fixture
 async def guarded(database_url: str) -> AsyncIterator[Api]:
-    more = {"cors_origins": ["https://page.example"], "rate_limit": 1, **HS256}
+    more = {"cors_origins": ["https://page.example"], "rate_limit": 1, "jwt_leeway_seconds": 0, **HS256}
     async with opened(ApiSettings(database_url=database_url, **more)) as api:
         yield api
 

@@ -52,8 +52,7 @@ async def follow(
     while not subscription.closing:
         if wait_seconds and not await subscription.wait(wait_seconds):
             silences += 1
-            if silences % _SILENCES_BEFORE_DOUBT == 0:
-                finished = await _has_ended(database, subscription)
+            finished = finished or (silences % _SILENCES_BEFORE_DOUBT == 0 and await _has_ended(database, subscription))
             yield None
             if not unread and not finished:
                 continue  # the hub looks every second, for all streams at once

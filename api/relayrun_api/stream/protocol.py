@@ -158,8 +158,8 @@ class ProtocolTranslator:
             yield from _messages(ended)
 
     def _ask(self, namespace: Namespace, interrupts: Any) -> None:
-        """Remember questions: of the innermost graph that asks, which is the first to tell it. They are told in the end,
-        when they can be answered: other steps may go on meanwhile, and may fail.
+        """Remember questions: of the innermost graph that asks, which is the first to tell it. They are told in the
+        end, when they can be answered: other steps may go on meanwhile, and may fail.
         """
         for interrupt in interrupts or ():
             identity = interrupt.get("id")
