@@ -39,7 +39,7 @@ def server(pytestconfig: pytest.Config) -> Iterator[Server]:
 @pytest.mark.parametrize("name", TESTS)
 async def test_a_javascript_client(server: Server, name: str) -> None:
     async with httpx.AsyncClient(base_url=server.url) as http:
-        await until_it_is(lambda: _has_graphs(http))
+        await until_it_is(lambda: _has_graphs(http), seconds=90)
     node = await asyncio.create_subprocess_exec(
         *("node", "--test", "--test-reporter=spec", "--test-timeout=60000", name),
         cwd=FOLDER,

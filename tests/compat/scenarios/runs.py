@@ -69,6 +69,7 @@ async def on_a_busy_thread(server: Recorder) -> None:
     await server.quietly("POST", f"{path}/{first['run_id']}/cancel?wait=true")
     await server.call("join the enqueued", "GET", f"{path}/{waiting['run_id']}/join")
     await server.quietly("POST", path, slow)
+    await _first_step(server, thread)
     await server.call("interrupt", "POST", f"{path}/wait", {**quick, "multitask_strategy": "interrupt"})
 
 
