@@ -2,6 +2,7 @@
 
 chat        model ⇄ tools: "look" has a tool called, anything else is said back word by word, "slowly …" slowly
 nested      research (scout (model)) ─ model
+counts      count
 ask         count ─ ask (two questions, one after the other)
 ask_inside  inner (ask)
 fails       count ─ fail
@@ -103,6 +104,7 @@ chat = _chat.compile()
 
 _scout = _chain(MessagesState, model=model).compile()
 nested = _chain(MessagesState, research=_chain(MessagesState, scout=_scout).compile(), model=model).compile()
+counts = _chain(Counting, count=count).compile()
 ask = _chain(Counting, count=count, ask=ask_twice).compile()
 ask_inside = _chain(Counting, inner=_chain(Counting, ask=ask_twice).compile()).compile()
 fails = _chain(Counting, count=count, fail=fail).compile()
