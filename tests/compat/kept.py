@@ -75,7 +75,7 @@ KEPT: tuple[Kept, ...] = (
     ),
     Kept("runs.cancelled", "thread after * .error", "other", "a cancel is no error", "the run says `Cancelled`"),
     Kept(
-        "runs.on_a_busy_thread",
+        "runs.*",
         "* .metadata.*_id",
         "other",
         "a thread's metadata names the graph that ran on it last",

@@ -68,9 +68,16 @@ async def on_a_busy_thread(server: Recorder) -> None:
     await server.call("thread", "GET", f"/threads/{thread}")
     await server.quietly("POST", f"{path}/{first['run_id']}/cancel?wait=true")
     await server.call("join the enqueued", "GET", f"{path}/{waiting['run_id']}/join")
-    await server.quietly("POST", path, slow)
+
+
+async def displaced(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    await server.quietly("POST", path, {"assistant_id": "slow", "input": {}, "durability": "sync"})
     await _first_step(server, thread)
-    await server.call("interrupt", "POST", f"{path}/wait", {**quick, "multitask_strategy": "interrupt"})
+    quick = {"assistant_id": "plain", "input": {}, "multitask_strategy": "interrupt"}
+    await server.call("interrupt", "POST", f"{path}/wait", quick)
+    await server.call("runs", "GET", path)
 
 
 async def _first_step(server: Recorder, thread: str) -> None:
