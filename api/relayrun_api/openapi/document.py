@@ -1,0 +1,216 @@
+"""The OpenAPI document: what FastAPI makes of the routes, with the words, examples and answers that stand beside this.
+
+Whatever has no words here stays as FastAPI made it; tests/api/test_openapi.py fails for it.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from relayrun_api.openapi import refusals
+from relayrun_api.openapi.examples import BODIES
+from relayrun_api.openapi.operation import Operation, Stream, Text
+from relayrun_api.openapi.operations import OPERATIONS
+from relayrun_api.openapi.shapes_of_others import Cancelling
+from relayrun_api.openapi.shapes_of_threads import Values
+from relayrun_api.openapi.words import ABOUT, MEMBERS, MEMBERS_OF, PARAMETER_EXAMPLES, PARAMETERS, TAGS
+
+Route = tuple[str, str]
+Json = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
+#: Models whose name FastAPI lengthens, because there are two.
+_NAMES = {
+    "relayrun_api__models__runs__Command": "RunCommand",
+    "relayrun_api__models__protocol__Command": "ThreadCommand",
+}
+#: FastAPI's own, in place of which there are problem details.
+_UNUSED = ("HTTPValidationError", "ValidationError")
+
+_HEADERS: Mapping[str, str] = {
+    "Content-Location": "The run, with its ids",
+    "Location": "Where to go on reading after a lost connection",
+    "Idempotency-Replayed": "`true`: an earlier request with this `Idempotency-Key` started the run",
+    "RateLimit": "How many runs may be started yet, and in how many seconds there are more",
+    "RateLimit-Policy": "How many runs may be started in how many seconds",
+    "X-Pagination-Total": "How many there are at least",
+    "X-Pagination-Next": "The `offset` to go on at, where there are more",
+}
+_OF_RUNS = ("Content-Location", "Location")
+_OF_STARTS = (*_OF_RUNS, "Idempotency-Replayed", "RateLimit", "RateLimit-Policy")
+_OF_PAGES = ("X-Pagination-Total", "X-Pagination-Next")
+
+
+def completed(document: Json, guarded: Collection[Route], schemes: Json, *, forbids: bool = False) -> Json:
+    """`document` with everything. `guarded`: the routes that need one of the security `schemes`; `forbids`: somebody
+    who is known may be refused on each of them.
+    """
+    document["info"] |= {"description": ABOUT, "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"}}
+    document |= {"servers": [{"url": "/"}], "tags": [{"name": tag, "description": TAGS[tag]} for tag in TAGS]}
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    _name(document, schemas)
+    _describe(schemas)
+    answers, shapes = _answers()
+    schemas |= {**shapes, "Problem": refusals.SCHEMA}
+    components |= {"responses": refusals.responses(), "headers": dict(_headers())}
+    if schemes:
+        components["securitySchemes"] = schemes
+    needs: list[Json] = [{name: []} for name in schemes]
+    for route, found in _operations(document):
+        if route not in OPERATIONS:
+            continue
+        said = OPERATIONS[route]
+        found |= {"operationId": said.name, "description": said.about}
+        refused = _refusals(route, found, said)
+        if needs and route in guarded:
+            found["security"] = needs
+            refused |= {401, 403} if forbids else {401}
+        elif needs and said.asks_who:
+            found["security"] = [{}, *needs]
+        _complete_parameters(found)
+        _complete_body(found, said)
+        _complete_answers(route, found, said, answers.get(route), refused)
+    return document
+
+
+def _operations(document: Json) -> Iterator[tuple[Route, Json]]:
+    for path, methods in document["paths"].items():
+        for method, found in methods.items():
+            yield (method.upper(), path), found
+
+
+def _name(document: Json, schemas: Json) -> None:
+    for name in _UNUSED:
+        schemas.pop(name, None)
+    for long, short in _NAMES.items():
+        if long in schemas:
+            schemas[short] = schemas.pop(long) | {"title": short}
+    renamed = {_REF.format(model=long): _REF.format(model=short) for long, short in _NAMES.items()}
+    _point(document, renamed)
+
+
+def _point(node: Any, renamed: Mapping[str, str]) -> None:
+    if isinstance(node, dict):
+        if node.get("$ref") in renamed:
+            node["$ref"] = renamed[node["$ref"]]
+        for value in node.values():
+            _point(value, renamed)
+    elif isinstance(node, list):
+        for value in node:
+            _point(value, renamed)
+
+
+def _describe(schemas: Json) -> None:
+    for model, schema in schemas.items():
+        for name, member in schema.get("properties", {}).items():
+            words = MEMBERS_OF.get(f"{model}.{name}") or MEMBERS.get(name)
+            if words:
+                member.setdefault("description", words)
+
+
+def _headers() -> Iterator[tuple[str, Json]]:
+    for name, words in _HEADERS.items():
+        yield name, {"description": words, "schema": {"type": "string"}}
+
+
+def _answers() -> tuple[dict[Route, Json], Json]:
+    """The schema of each JSON answer, and the components that they refer to."""
+    kinds: list[tuple[Route, Literal["serialization"], TypeAdapter[Any]]] = [
+        (route, "serialization", TypeAdapter(said.answer))
+        for route, said in OPERATIONS.items()
+        if said.answer is not None and not isinstance(said.answer, Stream | Text)
+    ]
+    found, shared = TypeAdapter.json_schemas(kinds, ref_template=_REF)
+    return {route: schema for (route, _), schema in found.items()}, shared.get("$defs", {})
+
+
+def _complete_parameters(found: Json) -> None:
+    for parameter in found.get("parameters", ()):
+        name = parameter["name"]
+        parameter["schema"] = _without_null(parameter["schema"])
+        if name in PARAMETERS:
+            parameter.setdefault("description", PARAMETERS[name])
+        if parameter["required"]:
+            place = f"{parameter['in']}.{name}"
+            if (example := PARAMETER_EXAMPLES.get(place, PARAMETER_EXAMPLES.get(name))) is not None:
+                parameter["example"] = example
+
+
+def _without_null(schema: Json) -> Json:
+    """What a parameter is when it is sent: nobody can send null."""
+    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    return {**options[0], **rest} if len(options) == 1 else schema
+
+
+def _complete_body(found: Json, said: Operation) -> None:
+    if "requestBody" not in found:
+        return
+    media = found["requestBody"]["content"]["application/json"]
+    bodies = said.bodies or BODIES.get(_model_of(media["schema"]), {})
+    media["examples"] = {shows: {"value": body} for shows, body in bodies.items()}
+
+
+def _model_of(schema: Json) -> str:
+    reference: str = schema.get("$ref") or schema.get("items", {}).get("$ref", "")
+    return reference.rpartition("/")[2]
+
+
+def _complete_answers(route: Route, found: Json, said: Operation, schema: Json | None, refused: set[int]) -> None:
+    succeeds = next(status for status in found["responses"] if status.startswith("2"))
+    content = _content(said, schema)
+    names = _header_names(route, found, said)
+    more = {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
+    told = {"content": content} if content else {}
+    answers: Json = {
+        succeeds: {"description": "Done." if content else "Done; there is nothing to say.", **more, **told}
+    }
+    for status, words in said.also.items():
+        answers[str(status)] = {"description": words, **more, **({} if status == HTTPStatus.NO_CONTENT else told)}
+    for status in sorted(refused - said.also.keys()):
+        answers[str(status)] = refusals.reference(status)
+    found["responses"] = answers
+
+
+def _content(said: Operation, schema: Json | None) -> Json:
+    match said.answer:
+        case None:
+            return {}
+        case Stream():
+            return {"text/event-stream": {"schema": {"type": "string"}, "example": said.answer.example}}
+        case Text():
+            return {said.answer.media_type: {"schema": {"type": "string"}, "example": said.answer.example}}
+        case _:
+            example = {} if said.example is None else {"example": said.example}
+            return {"application/json": {"schema": schema, **example}}
+
+
+def _header_names(route: Route, found: Json, said: Operation) -> tuple[str, ...]:
+    if _starts(found):
+        return _OF_STARTS
+    if isinstance(said.answer, Stream) or said.answer in (Cancelling, Values):
+        return _OF_RUNS
+    return _OF_PAGES if route[1].endswith("/search") and "store" not in route[1] else ()
+
+
+def _refusals(route: Route, found: Json, said: Operation) -> set[int]:
+    statuses = set(said.refusals)
+    if "system" not in found["tags"]:
+        statuses.add(503)
+    if "{" in route[1]:
+        statuses.add(404)
+    if found.get("parameters"):
+        statuses.add(422)
+    if "requestBody" in found:
+        statuses |= {413, 415, 422}
+    if _starts(found):
+        statuses |= {404, 409, 429}
+    return statuses
+
+
+def _starts(found: Json) -> bool:
+    """Whether it starts runs."""
+    return any(parameter["name"] == "Idempotency-Key" for parameter in found.get("parameters", ()))
