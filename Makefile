@@ -25,7 +25,7 @@ demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on
 	@$(RUN) examples.steps.demo $(ARGS)
 
 test: setup  ## Run all tests (ARGS="-k name" for some), on a cluster too where Docker and kind are there
-	@$(RUN) pytest -n $(WORKERS) --dist loadfile --ignore=tests/cluster $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
 	@if [[ "$${REQUIRE_CLUSTER:-}" == 1 || -z "$(call missing_for_cluster)" ]]; then $(MAKE) cluster-layer; else echo; \
 	echo "********************************************************************************"; \
 	echo "* SKIPPED: the tests on a cluster. They need$(call missing_for_cluster)"; \

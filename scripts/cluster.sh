@@ -30,12 +30,14 @@ docker_client() { if docker buildx version >/dev/null 2>&1 || [ ! -x /usr/bin/do
 
 images() {
   need docker
-  local part revision
+  local part revision building=()
   revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
   for part in runner operator api; do
     echo "building relayrun-$part:$tag"
-    build "relayrun-$part:$tag" . --build-arg "PART=$part" --build-arg "VERSION=$tag" --build-arg "REVISION=$revision"
+    build "relayrun-$part:$tag" . --build-arg "PART=$part" --build-arg "VERSION=$tag" --build-arg "REVISION=$revision" &
+    building+=($!)
   done
+  for part in "${building[@]}"; do wait "$part"; done
   echo "building relayrun-example-steps:$tag"
   build "relayrun-example-steps:$tag" examples/steps --build-arg "RUNNER_IMAGE=relayrun-runner:$tag"
 }

@@ -8,10 +8,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
+from tests.support import authorities
 from tests.support.postgres import fresh_database, session_server
 
 # A shell starts what it puts into the background with Ctrl-C ignored, and all processes of the tests would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+authorities.load_once()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with long tests come first: a worker that takes one as the last keeps all others waiting."""
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("crash")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")

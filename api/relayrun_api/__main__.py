@@ -1,5 +1,6 @@
 """`python -m relayrun_api`: serves the API with settings from the environment."""
 
+import gc
 import signal
 import socket
 import sys
@@ -46,6 +47,7 @@ def main() -> None:
     settings = _settings()
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
+    gc.freeze()  # what is loaded by now stays: a collection that looked through it all would hold every stream up
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -62,6 +62,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         with ThreadPoolExecutor() as pool:
             building = None if as_is else pool.submit(_build_all)
+            pool.submit(_postgres)  # should it fail, loading it says why
             made = _kind_cluster(folder, keep=keep)
             if building is None:
                 _as_it_is(made)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +19,8 @@ from typing import NoReturn
 
 import pytest
 from playwright.async_api import Browser, async_playwright
+
+from tests.support.skipping import skip_loudly
 
 WEB = Path(__file__).resolve().parents[2] / "examples" / "web"
 
@@ -34,12 +35,12 @@ def chromium(config: pytest.Config) -> str:
     if found is None and _REQUIRED and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["sh", "-c", _INSTALL], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True)
         found = _chromium()
-    return found or _missing(config, "Chromium (apt-get install chromium, or name one in CHROMIUM)")
+    return found or _without(config, "Chromium (apt-get install chromium, or name one in CHROMIUM)")
 
 
 def build(config: pytest.Config, folder: Path) -> Path:
     """Build the page into `folder`; skips or fails where there is no npm."""
-    npm = shutil.which("npm") or _missing(config, "npm (Node.js 20.19 or newer)")
+    npm = shutil.which("npm") or _without(config, "npm (Node.js 20.19 or newer)")
     # npm leaves this file when it has installed what the lock file says.
     installed = WEB / "node_modules" / ".package-lock.json"
     if not installed.is_file() or installed.stat().st_mtime < (WEB / "package-lock.json").stat().st_mtime:
@@ -91,11 +92,6 @@ def _run(*command: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-4000:]}"
 
 
-def _missing(config: pytest.Config, what: str) -> NoReturn:
+def _without(config: pytest.Config, what: str) -> NoReturn:
     sentence = f"the page of examples/web was NOT tested: there is no {what}"
-    if _REQUIRED:
-        pytest.fail(sentence, pytrace=False)
-    stars = "*" * 80
-    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(f"\n{stars}\n* SKIPPED: {sentence}\n{stars}", file=sys.stderr)
-    pytest.skip(sentence)
+    skip_loudly(config, sentence, required="REQUIRE_CHROMIUM")

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from tests.support.waiting import until
+from tests.support.serving import serving
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ class Reply:
 class OpenAIServer:
     """`/v1/chat/completions`, streamed. `asked` are the bodies of the requests, `url` is for OPENAI_BASE_URL."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/v1"
+    def __init__(self) -> None:
+        self.url = ""
         self.asked: list[dict[str, Any]] = []
         self._script: deque[Reply | Refusal] = deque()
 
@@ -88,19 +86,10 @@ class OpenAIServer:
 @asynccontextmanager
 async def openai_server() -> AsyncIterator[OpenAIServer]:
     """A server on a port of its own."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        llm = OpenAIServer(listening.getsockname()[1])
-        # A gate that a failed test left closed holds nothing up.
-        config = uvicorn.Config(llm, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            await until(lambda: server.started or task.done())
-            yield llm
-        finally:
-            server.should_exit = True
-            await task
+    llm = OpenAIServer()
+    async with serving(llm, lifespan="off") as port:
+        llm.url = f"http://127.0.0.1:{port}/v1"
+        yield llm
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:

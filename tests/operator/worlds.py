@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -116,11 +117,12 @@ class Play:
     def open_gate(self, name: str = "gate") -> None:
         (self.folder / name).touch()
 
-    def rewrite(self, old: str, new: str) -> None:
-        """Change the agent's code."""
-        code = (self.folder / "agent.py").read_text()
-        assert old in code
-        (self.folder / "agent.py").write_text(code.replace(old, new))
+    def set_version(self, value: str) -> None:
+        """Change the agent's code: the expression behind `VERSION`."""
+        file = self.folder / "agent.py"
+        code, times = re.subn("(?m)^VERSION = .*$", f"VERSION = {value}", file.read_text())
+        assert times == 1
+        file.write_text(code)
 
     @property
     def runners(self) -> list[dict[str, Any]]:
@@ -129,6 +131,11 @@ class Play:
     @property
     def ready_runners(self) -> list[dict[str, Any]]:
         return [runner for runner in self.runners if runner["ready"] and not runner["draining"]]
+
+    def listed(self) -> dict[str, Any]:
+        """What the API is told of the runners."""
+        path = self.settings.runners_file
+        return dict(json.loads(path.read_text())) if path.exists() else {"runners": [], "problems": []}
 
     async def until_ready(self, count: int) -> None:
         await until(lambda: len(self.ready_runners) >= count or self.task.done(), seconds=90)

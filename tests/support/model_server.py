@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from tests.support.waiting import until
+from tests.support.serving import serving
 
 MODELS = {"object": "list", "data": [{"id": "test", "object": "model"}]}
 
@@ -22,7 +20,7 @@ MODELS = {"object": "list", "data": [{"id": "test", "object": "model"}]}
 class ModelServer:
     """`asked` are the requests; `key`: with any other bearer token the answer is 401; `answer` replaces the list."""
 
-    origin: str
+    origin: str = ""
     asked: list[Request] = field(default_factory=list)
     key: str | None = None
     answer: Response | None = None
@@ -50,17 +48,11 @@ class ModelServer:
 @asynccontextmanager
 async def model_server() -> AsyncIterator[ModelServer]:
     """A server on a port of its own; it is gone after the block."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        models = ModelServer(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        config = uvicorn.Config(models, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listening]))
+    models = ModelServer()
+    async with serving(models, lifespan="off") as port:
+        models.origin = f"http://127.0.0.1:{port}"
         try:
-            await until(lambda: server.started or task.done())
             yield models
         finally:
             if models.gate is not None:
                 models.gate.set()
-            server.should_exit = True
-            await task

@@ -7,8 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +16,8 @@ from uuid import UUID
 import httpx
 import orjson
 
-from relayrun_cli.dev.children import PARENT_FD, Lifeline
+from relayrun_cli.dev.children import Lifeline
+from tests.support.forked import ForkedRunner
 from tests.support.waiting import until
 
 TOKEN = "for-tests"
@@ -36,18 +35,16 @@ class RunnerSetup:
     agent: str = "crash"
     more: dict[str, str] = field(default_factory=dict)
 
-    def environment(self, name: str, port: int, lifeline: Lifeline) -> dict[str, str]:
+    def environment(self, name: str, port: int) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RELAYRUN_", "LANGSMITH_", "LANGCHAIN_"))}
         return kept | {
             "CRASH_FOLDER": str(self.crash_folder),
-            "PYTHONUNBUFFERED": "1",
             "RELAYRUN_DATABASE_URL": self.database_url,
             "RELAYRUN_TOKEN": TOKEN,
             "RELAYRUN_NAME": name,
             "RELAYRUN_PORT": str(port),
             "RELAYRUN_CONFIG_PATH": str(AGENTS / self.agent / "langgraph.json"),
             "RELAYRUN_CANCEL_GRACE_SECONDS": "1",
-            PARENT_FD: str(lifeline.read_end),
             **self.more,
         }
 
@@ -66,16 +63,8 @@ class Runner:
 
     async def __aenter__(self) -> Self:
         port = free_port()
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "relayrun_runner"],
-                env=self._setup.environment(self.name, port, self._lifeline),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=(self._lifeline.read_end,),
-                start_new_session=True,
-            )
+        environment = self._setup.environment(self.name, port)
+        self._process = await ForkedRunner.start(environment, self.log, self._lifeline.read_end)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         self._http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20, trust_env=False
@@ -96,17 +85,20 @@ class Runner:
         await self._leave()
 
     @property
+    def url(self) -> str:
+        return str(self._http.base_url).rstrip("/")
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.exit_code is None
 
     def kill(self) -> None:
         """Kill -9, and wait until it is gone."""
-        self._process.kill()
-        self._process.wait(_END_SECONDS)
+        self._process.kill(_END_SECONDS)
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -114,8 +106,8 @@ class Runner:
     async def exit_code(self, seconds: float = 20) -> int:
         """The process's exit code, once it has ended by itself."""
         await until(lambda: not self.alive, seconds=seconds)
-        assert self._process.returncode is not None
-        return self._process.returncode
+        assert self._process.exit_code is not None
+        return self._process.exit_code
 
     @property
     def frozen(self) -> bool:

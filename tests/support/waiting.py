@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
@@ -15,6 +18,12 @@ async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None
 
 async def until_it_is(question: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
     """The same for a question that has to be awaited."""
+    await eventually(question, seconds=seconds)
+
+
+async def eventually(question: Callable[[], Awaitable[T]], *, seconds: float = 10.0) -> T:
+    """What the question is answered, as soon as that is true; TimeoutError if it is not within the time."""
     async with asyncio.timeout(seconds):
-        while not await question():
-            await asyncio.sleep(0.02)
+        while not (answer := await question()):
+            await asyncio.sleep(0.01)
+    return answer

@@ -1,0 +1,206 @@
+"""A TCP proxy between one reader and the API that cuts streams off: in an answer's head, between events, in the middle
+of one, or while nothing comes; by a reset, or by an end that comes too early.
+
+What is no stream goes through unharmed, and so does the head of a stream's first answer: whoever has not seen that has
+no place to come back to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+Where = Literal["head", "between", "within", "silence"]
+
+_REQUEST = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n")
+_STREAM_PATHS = ("/stream", "/stream/events")
+_END_OF_HEAD = b"\r\n\r\n"
+_END_OF_EVENT = b"\n\n"
+# The SDKs give up after five connections without an event.
+_MOST_FUTILE = 2
+
+
+@dataclass(frozen=True)
+class Cut:
+    """`amount`: bytes of the head or of the body, whole events, or seconds behind the head."""
+
+    where: Where
+    amount: float
+    reset: bool
+
+    @property
+    def kind(self) -> str:
+        return f"{self.where}, {'reset' if self.reset else 'ended'}"
+
+
+class CuttingProxy:
+    """Forwards to `target`, a port of this machine, and cuts streams off until there are no `cuts` left."""
+
+    def __init__(self, target: int, *, seed: int = 0, cuts: int = 0) -> None:
+        self.target = target
+        self.done: Counter[str] = Counter()
+        """The cuts made, by their kind."""
+        self.lets_in = asyncio.Event()
+        """While it is not set, connections are taken and wait."""
+        self.lets_in.set()
+        self._cuts = cuts
+        self._random = Random(seed)
+        self._port = 0
+        self._futile = 0
+        self._first = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[CuttingProxy]:
+        """Take connections until the block ends."""
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            with suppress(OSError, asyncio.CancelledError):
+                await self._serve(reader, writer)
+
+        server = await asyncio.start_server(serve, "127.0.0.1", self._port)
+        self._port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+            left = list(tasks)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    def plan(self, method: str, path: str) -> Cut | None:
+        """How the answer to a request is to be cut off, if it is."""
+        if not path.partition("?")[0].endswith(_STREAM_PATHS) or self.done.total() >= self._cuts:
+            return None
+        first, self._first = self._first, False
+        places: list[Where] = ["between", "silence"]
+        if self._futile < _MOST_FUTILE:
+            places += ["within", "within"] if first or method == "POST" else ["within", "head"]
+        where = self._random.choice(places)
+        amount: dict[Where, float] = {
+            "head": self._random.randrange(200),
+            "between": self._random.randint(1, 5),
+            "within": self._random.randrange(1_200),
+            "silence": self._random.uniform(0.05, 0.3),
+        }
+        return Cut(where, amount[where], self._random.random() < 0.5)
+
+    def was_made(self, cut: Cut, events: int) -> None:
+        """A connection was cut off, behind so many events."""
+        self.done[cut.kind] += 1
+        self._futile = 0 if events else self._futile + 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self.lets_in.wait()
+        answers, requests = await asyncio.open_connection("127.0.0.1", self.target)
+        connection = _Connection(self, writer)
+        asking = asyncio.create_task(connection.forward_requests(reader, requests))
+        answering = asyncio.create_task(connection.forward_answers(answers))
+        try:
+            await asyncio.wait((asking, answering), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (asking, answering):
+                task.cancel()
+            await asyncio.gather(asking, answering, return_exceptions=True)
+            requests.transport.abort()
+            writer.close()
+
+
+class _Connection:
+    """One client's connection, on which requests follow each other."""
+
+    def __init__(self, proxy: CuttingProxy, client: asyncio.StreamWriter) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._planned: Cut | None = None
+        self._head = b""
+        self._body_bytes = 0
+        self._events = 0
+        self._moment: float | None = None
+
+    async def forward_requests(self, source: asyncio.StreamReader, api: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65_536):
+            if request := _REQUEST.match(chunk):
+                self._planned = self._proxy.plan(request[1].decode(), request[2].decode())
+                self._head, self._body_bytes, self._events, self._moment = b"", 0, 0, None
+            api.write(chunk)
+            await api.drain()
+
+    async def forward_answers(self, source: asyncio.StreamReader) -> None:
+        while True:
+            try:
+                async with asyncio.timeout_at(self._moment):
+                    chunk = await source.read(65_536)
+            except TimeoutError:
+                return self._cut()
+            if not chunk:
+                return None
+            allowed = self._allowed(chunk)
+            self._client.write(chunk[:allowed])
+            if allowed < len(chunk):
+                return self._cut()
+            await self._client.drain()
+
+    def _allowed(self, chunk: bytes) -> int:
+        """How much of a chunk goes through before the cut."""
+        if self._planned is None:
+            return len(chunk)
+        cut = self._planned
+        start = 0
+        if _END_OF_HEAD not in self._head:
+            before = len(self._head)
+            self._head += chunk
+            whole = self._head.find(_END_OF_HEAD)
+            if cut.where == "head" and (whole < 0 or cut.amount < whole):
+                return max(0, min(len(chunk), int(cut.amount) - before))
+            if whole < 0:
+                return len(chunk)
+            if b"text/event-stream" not in self._head[:whole].lower():
+                self._planned = None
+                return len(chunk)
+            start = whole + len(_END_OF_HEAD) - before
+            if cut.where == "silence":
+                self._moment = asyncio.get_running_loop().time() + cut.amount
+        allowed = self._allowed_of_body(cut, chunk, start)
+        self._events += chunk.count(_END_OF_EVENT, start, allowed)
+        self._body_bytes += allowed - start
+        return allowed
+
+    def _allowed_of_body(self, cut: Cut, chunk: bytes, start: int) -> int:
+        match cut.where:
+            case "within":
+                return min(len(chunk), start + int(cut.amount) - self._body_bytes)
+            case "between":
+                at = start
+                for _ in range(int(cut.amount) - self._events):
+                    at = chunk.find(_END_OF_EVENT, at) + len(_END_OF_EVENT)
+                    if at < start + len(_END_OF_EVENT):
+                        return len(chunk)
+                return at
+            case _:
+                return len(chunk)
+
+    def _cut(self) -> None:
+        assert self._planned is not None
+        self._proxy.was_made(self._planned, self._events)
+        if self._planned.reset:
+            client = self._client.get_extra_info("socket")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._client.close()

@@ -1,0 +1,84 @@
+"""Runner processes forked from one that has loaded their libraries: importing LangGraph takes a processor seconds.
+
+Everything else happens as in `python -m relayrun_runner`: settings, environment, the agent's code, the database. What a
+start itself does is for the tests with real ones (`tests/runner/processes.py`, `relayrun dev`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Self
+
+from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+
+# All that a ready runner has loaded, but for its agent's code.
+_LOADED = [
+    "relayrun_runner.main",
+    "relayrun_runner.process",
+    "anyio._backends._asyncio",
+    "langchain_core.runnables.graph_mermaid",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
+    "yaml",
+]
+_forks = multiprocessing.get_context("forkserver")
+
+
+class ForkedRunner:
+    """A runner process. Its exit code is the signal's negative number if one has ended it."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, environment: Mapping[str, str], log: Path, lifeline: int) -> Self:
+        """Start one, whose output is appended to a file, and that ends when the pipe `lifeline` is closed."""
+        _forks.set_forkserver_preload(_LOADED)
+        with Connection(os.dup(lifeline), writable=False) as pipe:
+            process = _forks.Process(target=_run, args=(dict(environment), str(log), pipe), daemon=True)
+            await asyncio.to_thread(process.start)  # the first one waits for the imports
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Signal it, if it still runs."""
+        if self.exit_code is None:
+            os.kill(self.pid, number)
+
+    def kill(self, seconds: float) -> None:
+        """Kill -9, and wait until it is gone."""
+        self._process.kill()
+        self._process.join(seconds)
+        assert self.exit_code is not None, f"{self.pid} does not die"
+
+
+def _run(environment: dict[str, str], log: str, lifeline: Connection) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment, **{PARENT_VARIABLE: str(lifeline.fileno())})
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(output, stream.fileno())
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED=1 would
+
+    from relayrun_runner.main import main
+
+    main()
