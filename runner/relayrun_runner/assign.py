@@ -181,7 +181,7 @@ class Assigner:
                 return self._refuse("Invalid", message=str(error))
         who = self._identity
         alone = self._board.is_alone(run_id)
-        wanted = claims.Claim(run_id, wish.attempt, who.holder, who.runner, wish.excused, alone)
+        wanted = claims.Claim(run_id, wish.attempt, who.holder, who.runner, wish.excused, alone, announce=True)
         # After a restart of Postgres every pooled connection is dead once; a claim may be told twice.
         deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
         claim = partial(claims.claim, self._database, wanted)

@@ -174,6 +174,9 @@ class RunBoard:
         with self._lock:
             self._put(entry)
         self.metrics.run_attempts.add("first" if run.attempt == 1 else "resume")
+        if run.attempt == 1:
+            # Its first event was committed with its claim.
+            self.metrics.run_start_seconds.observe(max(0.0, time.time() - run.created_at.timestamp()))
 
     def cancelling(self, run_id: UUID, attempt: int) -> None:
         """The run was told to stop."""

@@ -16,7 +16,7 @@ class RunnerMetrics:
         self.refusals = self._counter("refusals", "Runs refused before a claim, by why.", "reason")
         self.run_start_seconds = self._histogram("run_start_seconds", "From a run's creation to its first event.")
         self.run_resume_seconds = self._histogram(
-            "run_resume_seconds", "From the claim of a later attempt to its first event."
+            "run_resume_seconds", "From the claim of a later attempt to when its graph goes on."
         )
         self.run_duration_seconds = self._histogram("run_duration_seconds", "From a run's creation to its end.")
         self.journal_lag_seconds = self._gauge("journal_lag_seconds", "Age of the oldest event not yet written.")

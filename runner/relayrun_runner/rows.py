@@ -9,8 +9,9 @@ from uuid import UUID
 
 from langgraph.checkpoint.postgres.base import BasePostgresSaver
 
+from relayrun_core.arrays import BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
 from relayrun_core.runs import Run
-from relayrun_core.store.journal import Event
+from relayrun_core.store.journal import Event, event_columns
 from relayrun_runner.batches import Statement
 
 #: Its parameters come from `columns`.
@@ -20,7 +21,10 @@ _BLOBS = BasePostgresSaver.UPSERT_CHECKPOINT_BLOBS_SQL
 _CHECKPOINT = BasePostgresSaver.UPSERT_CHECKPOINTS_SQL
 _WRITES = BasePostgresSaver.INSERT_CHECKPOINT_WRITES_SQL
 _WRITES_ANEW = BasePostgresSaver.UPSERT_CHECKPOINT_WRITES_SQL
-# The texts and widths that `relayrun_write_v1` was written for. Another version of the saver's package may differ.
+# The texts and columns that `relayrun_write_v1` was written for. Another version of the saver's package may differ.
+_BLOB_TYPES = (TEXT, TEXT, TEXT, TEXT, BYTEA)
+_CHECKPOINT_TYPES = (TEXT, TEXT, TEXT, JSONB, JSONB)
+_WRITE_TYPES = (TEXT, TEXT, TEXT, TEXT, INTEGER, TEXT, TEXT, BYTEA, BOOLEAN)
 _WIDTHS = {_BLOBS: 6, _CHECKPOINT: 6, _WRITES: 9, _WRITES_ANEW: 9}
 
 Row = Sequence[Any]
@@ -50,13 +54,12 @@ def columns(run: Run, statements: Iterable[Statement], events: Sequence[Event]) 
                     if replaces or key not in writes:
                         writes[key] = (*row[1:], replaces)
     ids: tuple[UUID, int, str] = (run.run_id, run.attempt, str(run.thread_id))
-    told = [(event.seq, event.event, event.data.decode()) for event in events]
     return [
         *ids,
-        *_transposed(blobs.values(), 5),
-        *_transposed(checkpoints.values(), 5),
-        *_transposed(writes.values(), 9),
-        *_transposed(told, 3),
+        *_transposed(blobs.values(), _BLOB_TYPES),
+        *_transposed(checkpoints.values(), _CHECKPOINT_TYPES),
+        *_transposed(writes.values(), _WRITE_TYPES),
+        *event_columns(events),
     ]
 
 
@@ -64,5 +67,6 @@ def _rows(statement: Statement) -> Sequence[Row]:
     return statement.params if statement.many else [statement.params]
 
 
-def _transposed(rows: Iterable[Row], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+def _transposed(rows: Iterable[Row], types: Sequence[ArrayOf[Any]]) -> list[bytes]:
+    columns = list(zip(*rows, strict=True)) or [()] * len(types)
+    return [array(column) for array, column in zip(types, columns, strict=True)]

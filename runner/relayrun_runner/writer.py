@@ -12,18 +12,15 @@ Events go with, or before, the checkpoint of the step they tell of, so no event 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
-from uuid import UUID
 
 from relayrun_core.database import Database
 from relayrun_core.errors import StaleAttempt
 from relayrun_core.fence import FENCE_PROGRESS, is_stale
 from relayrun_core.runs import Run
 from relayrun_core.store.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
-from relayrun_core.store.notify import EVENTS_CHANNEL
+from relayrun_core.store.notify import EVENTS_CHANNEL, Hint
 from relayrun_runner.batches import Batch, Statement
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.metrics import RunnerMetrics
@@ -42,8 +39,6 @@ _EVENT_BYTES = 1 << 20
 # Beyond this the graph waits for the journal.
 _WAITING_BYTES = 8 << 20
 
-Hint = Callable[[str, UUID], None]
-
 
 class RunWriter:
     """Writes for one attempt, one commit at a time. `run()` must be running meanwhile.
@@ -58,7 +53,7 @@ class RunWriter:
         self._deadline = deadline
         self._metrics = metrics
         self._hint = hint
-        self._next_seq = first_seq(run.attempt)
+        self._next_seq = first_seq(run.attempt) + 1  # the claim wrote the first one
         self._events: deque[Event] = deque()
         self._event_bytes = 0
         self._oldest: float | None = None
@@ -243,24 +238,17 @@ class RunWriter:
     async def _written(self, events: list[Event]) -> None:
         now = time.monotonic()
         if events:
-            self._measure(events[0], len(events), now)
+            self._measure(len(events), now)
         for event in events:
             self._events.popleft()
             self._event_bytes -= len(event.data)
         async with self._told:
             self._told.notify_all()
 
-    def _measure(self, first: Event, written: int, now: float) -> None:
+    def _measure(self, written: int, now: float) -> None:
         if self._oldest is not None:
             self._metrics.journal_lag_seconds.set(now - self._oldest)
         self._oldest = now if len(self._events) > written else None
-        if first.seq != first_seq(self._run.attempt):
-            return
-        # A claim sets `updated_at`: for a later attempt it is when that one began.
-        began = self._run.created_at if self._run.attempt == 1 else self._run.updated_at
-        seconds = max(0.0, (datetime.now(UTC) - began).total_seconds())
-        metric = self._metrics.run_start_seconds if self._run.attempt == 1 else self._metrics.run_resume_seconds
-        metric.observe(seconds)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -3,18 +3,21 @@
 import asyncio
 from uuid import uuid4
 
+import orjson
 import psycopg
 import pytest
 
 from relayrun_core.database import Database, connection_options
 from relayrun_core.errors import RunFinished, StaleAttempt
 from relayrun_core.fence import FENCE_PROGRESS, is_stale
+from relayrun_core.listen import Listener
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
-from relayrun_core.store.claim import BackOff, Claim, Claimed, Finished, Stale, ThreadBusy, claim, release
+from relayrun_core.store.claim import BackOff, Claim, Claimed, Finished, NotFound, Stale, ThreadBusy, claim, release
 from relayrun_core.store.dispatch import due
 from relayrun_core.store.finish import finish, finish_from_outside
 from relayrun_core.store.journal import END, Event, append, first_seq, read_events
+from relayrun_core.store.notify import EVENTS_CHANNEL
 from relayrun_core.store.runs import request_cancel
 from relayrun_core.store.threads import get_thread
 from tests.support.runs import DONE, accept, claimed, progress, reread
@@ -33,6 +36,31 @@ async def test_a_claim_told_twice_by_its_holder_is_the_same_claim(database: Data
     wish = Claim(run.run_id, 1, uuid4(), "runner-1")
     assert isinstance(await claim(database, wish), Claimed)
     assert isinstance(await claim(database, wish), Claimed)
+
+
+async def test_a_claim_that_announces_its_attempt_is_the_first_that_readers_see_of_it(database: Database) -> None:
+    run = await accept(database)
+    wish = Claim(run.run_id, 1, uuid4(), "runner-1", announce=True)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with Listener.open(database.url, EVENTS_CHANNEL) as listener:
+        with listener.subscribe(str(run.run_id), heard.put_nowait):
+            assert isinstance(await claim(database, wish), Claimed)
+            async with asyncio.timeout(10):
+                await heard.get()
+    assert isinstance(await claim(database, wish), Claimed)
+    assert isinstance(await claim(database, Claim(run.run_id, 1, uuid4(), "runner-2", announce=True)), Stale)
+    [event] = await read_events(database, run.run_id, -1)
+    assert (event.seq, event.event) == (first_seq(1), "metadata")
+    assert orjson.loads(event.data) == {"run_id": str(run.run_id), "attempt": 1}
+
+
+async def test_a_claim_answers_with_the_run_as_it_is_then(database: Database) -> None:
+    run = await accept(database)
+    holder = uuid4()
+    taken = await claimed(database, run, holder=holder)
+    assert (taken.status, taken.attempt, taken.holder) == (RunStatus.RUNNING, 1, holder)
+    assert taken == await reread(database, run.run_id)
+    assert await claim(database, Claim(uuid4(), 1, holder, "runner-1", announce=True)) == NotFound()
 
 
 async def test_an_older_attempt_writes_nothing_once_a_newer_one_has_claimed(database: Database) -> None:

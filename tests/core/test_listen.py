@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from relayrun_core.database import Database
 from relayrun_core.listen import Listener
-from relayrun_core.store.notify import EVENTS_CHANNEL, RUNS_CHANNEL, notify
+from relayrun_core.store.notify import EVENTS_CHANNEL, RUNS_CHANNEL, Hints, notify
 from tests.support.runs import accept
 
 LIMIT_SECONDS = 10
@@ -29,6 +29,23 @@ async def test_a_subscriber_hears_of_its_own_run_only(database: Database) -> Non
             await notify(database, mine)
             async with asyncio.timeout(LIMIT_SECONDS):
                 assert await heard.get() == str(mine)
+    assert heard.empty()
+
+
+async def test_hints_that_gather_are_all_sent_and_each_once(database: Database) -> None:
+    first, then = uuid4(), [uuid4() for _ in range(3)]
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    hints = Hints(database)
+    async with Listener.open(database.url, EVENTS_CHANNEL) as listener, asyncio.TaskGroup() as tasks:
+        with listener.subscribe_all(heard.put_nowait):
+            sending = tasks.create_task(hints.run())
+            async with asyncio.timeout(LIMIT_SECONDS):
+                hints.send(EVENTS_CHANNEL, first)
+                assert await heard.get() == str(first)
+                for run_id in then + then:
+                    hints.send(EVENTS_CHANNEL, run_id)
+                assert {await heard.get() for _ in then} == set(map(str, then))
+            sending.cancel()
     assert heard.empty()
 
 

@@ -11,13 +11,13 @@ from relayrun_core.database import Database, breaking_frozen_holders
 from relayrun_core.fence import is_stale
 from relayrun_core.runs import Run
 from relayrun_core.store.journal import Event, append
-from relayrun_core.store.notify import notify
+from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY, notify
 from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
-_CLAIM = """
-SELECT answer, detail FROM relayrun_claim_v1(
-    %(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s)"""
-_GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
+_CLAIM = f"""
+SELECT c.answer, c.detail, {RUN_COLUMNS}
+FROM relayrun_claim_v2(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s, %(announce)s) AS c
+    CROSS JOIN LATERAL (SELECT (c.run).*) AS r"""  # noqa: S608 - our own column names
 _RELEASE = "SELECT relayrun_release_v1(%s, %s) AS released"
 # A runner's SIGTERM may come from the deletion of the run's AgentRun, which only the reconciler can tell from a drain.
 _LOOK_SOON = "UPDATE runs SET look_after = NULL WHERE run_id = %s AND status = 'pending'"
@@ -28,7 +28,8 @@ class Claim:
     """A runner's wish to execute a run.
 
     `holder` names the runner *process*. `excused`: the runner before was drained or deleted, so its attempt is not
-    held against the run. `alone`: nothing else runs on this runner.
+    held against the run. `alone`: nothing else runs on this runner. `announce`: the attempt's `metadata` event is
+    journaled in the same commit, and readers are told.
     """
 
     run_id: UUID
@@ -37,6 +38,7 @@ class Claim:
     runner: str
     excused: bool = False
     alone: bool = False
+    announce: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,19 +95,21 @@ async def claim(database: Database, wish: Claim) -> Answer:
         "runner": wish.runner,
         "excused": wish.excused,
         "alone": wish.alone,
+        "announce": wish.announce,
     }
 
-    async def attempt() -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        # One after the other: the second statement's snapshot sees what the first one did.
+    async def attempt() -> dict[str, Any] | None:
         async with database.connection() as conn:
-            answer = await (await conn.execute(_CLAIM.encode(), params)).fetchone()
-            return answer, await (await conn.execute(_GET.encode(), (wish.run_id,))).fetchone()
+            row = await (await conn.execute(_CLAIM.encode(), params)).fetchone()
+            if wish.announce and row and row["answer"] == "Claimed":
+                await conn.execute(NOTIFY.encode(), (EVENTS_CHANNEL, wish.run_id))
+            return row
 
-    answer, row = await breaking_frozen_holders(database, wish.run_id, lambda: database.twice(attempt))
-    if answer is None or row is None:
+    row = await breaking_frozen_holders(database, wish.run_id, lambda: database.twice(attempt))
+    if row is None or row["run_id"] is None:
         return NotFound()
-    detail = answer["detail"]
-    match answer["answer"]:
+    detail = row["detail"]
+    match row["answer"]:
         case "Claimed":
             return Claimed(to_run(row))
         case "Finished":

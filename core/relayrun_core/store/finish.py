@@ -13,7 +13,7 @@ from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt
 from relayrun_core.fence import is_stale
 from relayrun_core.runs import Outcome
 from relayrun_core.store.journal import Event, append
-from relayrun_core.store.notify import NOTIFY_BOTH, notify_params
+from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 
 _FINISH = """
 SELECT relayrun_finish_v1(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s::jsonb,
@@ -21,20 +21,26 @@ SELECT relayrun_finish_v1(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(messag
 
 
 async def finish(
-    database: Database, run_id: UUID, attempt: int, outcome: Outcome, events: Sequence[Event] = ()
+    database: Database,
+    run_id: UUID,
+    attempt: int,
+    outcome: Outcome,
+    events: Sequence[Event] = (),
+    hint: Hint | None = None,
 ) -> None:
     """End the run as its attempt found it, behind its last `events`. Telling it twice is a success.
 
+    `hint` sends the hints of it, where somebody gathers them; else it waits until they are sent.
     An accepted cancel wins: the run is then cancelled, whatever the outcome says. Raises StaleAttempt when the
     attempt does not hold the run any more, RunNotFound.
     """
     try:
-        answer = await _finish(database, run_id, attempt, outcome, events)
+        answer = await _finish(database, run_id, attempt, outcome, events, hint)
     except psycopg.Error as error:
         if not is_stale(error):
             raise
         # The events were refused: another attempt has the run, or this one has finished it already.
-        answer = await _finish(database, run_id, attempt, outcome)
+        answer = await _finish(database, run_id, attempt, outcome, (), hint)
     if answer in ("Stale", "AlreadyFinished"):
         raise StaleAttempt(f"attempt {attempt} does not hold run {run_id}: another attempt goes on with it")
 
@@ -49,7 +55,12 @@ async def finish_from_outside(database: Database, run_id: UUID, outcome: Outcome
 
 
 async def _finish(
-    database: Database, run_id: UUID, attempt: int | None, outcome: Outcome, events: Sequence[Event] = ()
+    database: Database,
+    run_id: UUID,
+    attempt: int | None,
+    outcome: Outcome,
+    events: Sequence[Event] = (),
+    hint: Hint | None = None,
 ) -> str:
     interrupts = None if outcome.interrupts is None else [asdict(entry) for entry in outcome.interrupts]
     params = {
@@ -69,10 +80,14 @@ async def _finish(
             if events and attempt is not None:
                 await append(conn, run_id, attempt, events)
             row = await (await conn.execute(_FINISH.encode(), params)).fetchone()
-            await conn.execute(NOTIFY_BOTH.encode(), notify_params(run_id))
+            if hint is None:
+                await conn.execute(NOTIFY_BOTH.encode(), notify_params(run_id))
             return row
 
     row = await breaking_frozen_holders(database, run_id, lambda: database.twice(finish_once))
+    if hint is not None:
+        hint(RUNS_CHANNEL, run_id)
+        hint(EVENTS_CHANNEL, run_id)
     answer = str(row["answer"]) if row else "NotFound"
     if answer == "NotFound":
         raise RunNotFound(f"run {run_id} does not exist")

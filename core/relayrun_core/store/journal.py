@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from relayrun_core.arrays import BIGINT, TEXT
 from relayrun_core.database import Connection, Database
 
 _APPEND = "SELECT relayrun_append_v1(%s, %s, %s, %s, %s)"
@@ -49,17 +51,20 @@ async def append(conn: Connection, run_id: UUID, attempt: int, events: Sequence[
 
     Raises psycopg's error with SQLSTATE `RR001` when the attempt does not hold the run (`is_stale` tells).
     """
-    run, *columns = insert_params(run_id, events)
-    await conn.execute(_APPEND.encode(), (run, attempt, *columns))
+    await conn.execute(_APPEND.encode(), (run_id, attempt, *event_columns(events)))
 
 
-def insert_params(run_id: UUID, events: Sequence[Event]) -> tuple[UUID, list[int], list[str], list[str]]:
+def insert_params(run_id: UUID, events: Sequence[Event]) -> tuple[Any, ...]:
     """The parameters of INSERT_EVENTS."""
+    return (run_id, *event_columns(events))
+
+
+def event_columns(events: Sequence[Event]) -> tuple[bytes, bytes, bytes]:
+    """The events' seqs, names and data, each as an array."""
     return (
-        run_id,
-        [event.seq for event in events],
-        [event.event for event in events],
-        [event.data.decode() for event in events],
+        BIGINT(event.seq for event in events),
+        TEXT(event.event for event in events),
+        TEXT(event.data.decode() for event in events),
     )
 
 
