@@ -31,6 +31,7 @@ from relayrun_api.routes import (
     thread_states,
     threads,
 )
+from relayrun_api.routes.custom import CustomFallback
 from relayrun_api.services.container import open_services
 from relayrun_api.services.firing import CronTimer, firing
 from relayrun_api.services.later import starting_later
@@ -50,7 +51,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
             open_services(settings, metrics) as services,
-            open_authenticator(settings, services.database) as authenticator,
+            open_authenticator(settings, services.database, services.handlers) as authenticator,
             tidying(services.database, settings),
             firing(CronTimer(services)),
             starting_later(services.database, services.dispatcher),
@@ -92,11 +93,12 @@ def create_app(settings: ApiSettings) -> FastAPI:
     ):
         # Not include_router, whose nested matching costs more than a millisecond a request.
         app.router.routes.extend(module.router.routes)
+    app.router.default = CustomFallback(app.router.default)
     return app
 
 
 def begin_shutdown(app: FastAPI) -> None:
-    """Let streams end after their page, so that their clients go on at another replica; harmless before the start."""
+    """Cut streams off after their page, so that their clients go on at another replica; harmless before the start."""
     services = getattr(app.state, "services", None)
     if services is not None:
         services.hub.close()

@@ -26,14 +26,15 @@ def cors_options(settings: ApiSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "allow_methods": _METHODS,
         "allow_headers": ["*"],
-        "expose_headers": _EXPOSED,
+        "expose_headers": (*_EXPOSED, *settings.cors_expose_headers),
+        "max_age": settings.cors_max_age_seconds,
         "allow_credentials": False,
     }
     if settings.cors_allow_localhost:
         # `dev`: Studio is a public page that calls this machine, which browsers ask leave for.
         return options | {
             "allow_origins": [*origins, STUDIO],
-            "allow_origin_regex": _LOCALHOST,
+            "allow_origin_regex": f"{_LOCALHOST}|{regex}" if (regex := settings.cors_origin_regex) else _LOCALHOST,
             "allow_private_network": True,
         }
-    return options | {"allow_origins": origins}
+    return options | {"allow_origins": origins, "allow_origin_regex": settings.cors_origin_regex}

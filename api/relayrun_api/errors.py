@@ -1,13 +1,17 @@
 """The API's exceptions, each with its HTTP face."""
 
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import Any
 
 __all__ = [
     "ApiError",
     "AssistantExists",
     "AssistantNotFound",
+    "AuthFailed",
     "BodyTooLarge",
+    "BodyTooSlow",
     "Conflict",
     "CronNotFound",
     "Forbidden",
@@ -16,23 +20,33 @@ __all__ = [
     "IssuerAway",
     "NotFound",
     "RateLimited",
+    "RefusedByAuthor",
     "RunNotFound",
+    "RunnerLost",
     "RunnerRefused",
     "RunnersAway",
     "ThreadBusy",
     "ThreadInterrupted",
     "ThreadNotFound",
     "TooManyCrons",
+    "TooSlow",
     "Unauthenticated",
     "UnsupportedMediaType",
 ]
 
 
+_LONGEST_DETAIL = 2000
+_AUTHORS_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 429: "rate_limited"}
+_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+_VALUE = re.compile(r"[\t\x20-\x7e]{0,1024}")
+_OURS = frozenset(("content-length", "content-type", "transfer-encoding", "connection", "x-request-id"))
+
+
 class ApiError(Exception):
     """The root: `detail` is one sentence that says what to do; `extra` members join the problem's body."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
+    status: int = 500
+    code: str = "internal_error"
 
     def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(detail)
@@ -59,6 +73,33 @@ class Forbidden(ApiError):
 
     status = 403
     code = "forbidden"
+
+
+class AuthFailed(ApiError):
+    """An author's own authentication or authorization failed, so that nobody is let in."""
+
+    status = 500
+    code = "auth_failed"
+
+
+class RefusedByAuthor(ApiError):
+    """What an author's own authentication or authorization refuses, in its words."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(detail[:_LONGEST_DETAIL] or HTTPStatus(status).phrase, headers=_sendable(headers))
+        self.status = status
+        self.code = _AUTHORS_CODES.get(status, f"http_{status}")
+        if status == 401:
+            self.headers.setdefault("WWW-Authenticate", 'Bearer realm="relayrun"')
+
+
+def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Without what the server says itself, and what would be something else on the wire."""
+    return {
+        "-".join(part.capitalize() for part in name.lower().split("-")): value
+        for name, value in headers.items()
+        if _NAME.fullmatch(name) and _VALUE.fullmatch(value) and name.lower() not in _OURS
+    }
 
 
 class NotFound(ApiError):
@@ -150,6 +191,13 @@ class BodyTooLarge(ApiError):
     code = "body_too_large"
 
 
+class BodyTooSlow(ApiError):
+    """The body does not come."""
+
+    status = 408
+    code = "body_too_slow"
+
+
 class UnsupportedMediaType(ApiError):
     """The body is not JSON."""
 
@@ -179,3 +227,17 @@ class RunnerRefused(ApiError):
 
     status = 502
     code = "runner_refused"
+
+
+class RunnerLost(ApiError):
+    """A runner went while it answered: what was asked for may have been done."""
+
+    status = 502
+    code = "runner_lost"
+
+
+class TooSlow(ApiError):
+    """An agent's own code did not answer in time."""
+
+    status = 504
+    code = "too_slow"

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from relayrun_api.answers import dumps
 from relayrun_api.problems import Problem
+from relayrun_api.stream.response import CUT
 
 MAX_HEAD_BYTES = 65_536
 #: Requests that wait behind the one that is being answered; no client of ours sends any.
@@ -57,17 +58,23 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
+        cycle.scope["state"][CUT] = self._cut
         super()._start_asgi_task(cycle, app)
 
     def _refuse(self, problem: Problem) -> None:
         if self.transport.is_closing():
             return
         if self._answering is not None and not self._answering.response_complete:
-            # As when the client leaves: what is under way ends, and writes no more.
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+            self._cut()
         else:
             body = dumps(problem.body())
             headers = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close"
             self.transport.write(STATUS_LINE[problem.status] + headers.encode() + b"\r\n\r\n" + body)
+            self.transport.close()
+
+    def _cut(self) -> None:
+        """As when the client leaves: what is under way ends, and writes no more."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         self.transport.close()

@@ -55,6 +55,8 @@ class RunSpec(BaseModel):
     #: Who is told of the run's end.
     webhook: str | None = None
     answers: list[BoundAnswer] = Field(default_factory=list)
+    #: Whom the author's own authentication found, as JSON; for the graph alone, never shown.
+    user: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

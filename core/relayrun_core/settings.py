@@ -1,6 +1,7 @@
 """Settings of every part, from the environment (`RELAYRUN_*`)."""
 
 import base64
+import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-AuthKind = Literal["none", "jwt", "api-key"]
+AuthKind = Literal["none", "jwt", "api-key", "custom"]
 
 #: Providers of language models whose variables are known.
 LLM_PROVIDERS = ("anthropic", "azure", "deepseek", "google", "groq", "mistral", "ollama", "openai", "xai")
@@ -112,6 +113,8 @@ class AccessSettings(CoreSettings):
     world: Literal["local", "kubernetes"] = "local"
     #: Has to be said: nobody shall let everybody in by forgetting it.
     auth: Annotated[list[AuthKind], *CommaSeparated] = []
+    #: With `custom`: the Agent whose `auth` is asked, where there are several.
+    auth_agent: str | None = None
     #: Either the secret of HS256 tokens or where the issuer publishes its public keys.
     jwt_secret: SecretStr | None = None
     jwt_jwks_url: str | None = None
@@ -157,9 +160,13 @@ class AccessSettings(CoreSettings):
     @model_validator(mode="after")
     def _auth_is_said(self) -> Self:
         if not self.auth:
-            raise ValueError("RELAYRUN_AUTH is not set: say jwt, api-key, jwt,api-key, or none to let everybody in")
+            raise ValueError(
+                "RELAYRUN_AUTH is not set: say jwt, api-key, jwt,api-key, custom, or none to let everybody in"
+            )
         if "none" in self.auth and len(self.auth) > 1:
             raise ValueError("RELAYRUN_AUTH=none stands alone: with it nobody is asked for a token")
+        if "custom" in self.auth and "jwt" in self.auth:
+            raise ValueError("RELAYRUN_AUTH has custom and jwt, which both read the token: leave one out")
         if "jwt" in self.auth:
             _check_jwt(self)
         return self
@@ -254,4 +261,21 @@ class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings
     cors_origins: list[str] = ["http://localhost:3000"]
     #: Local mode: any origin on this machine may call.
     cors_allow_localhost: bool = False
+    #: Further origins, as a regular expression for all of an origin.
+    cors_origin_regex: str | None = None
+    #: Further headers of answers that pages may read.
+    cors_expose_headers: list[str] = []
+    #: How long a browser may remember what it was allowed.
+    cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
     default_graph: str | None = None
+    #: How long an agent's own web app may take to begin its answer.
+    custom_route_seconds: float = Field(default=60, gt=0, le=3600)
+
+    @field_validator("cors_origin_regex")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from error
+        return value

@@ -12,15 +12,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from relayrun_core.custom_routes import CUSTOM_PATH
 from relayrun_core.database import is_transient
 from relayrun_core.errors import ThreadBusyError, ThreadNotFound
 from relayrun_core.runs import NewRun, ObjectRef, Outcome, RunSpec
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.assign import Assigner, Wish
+from relayrun_runner.author_asks import parse_question
+from relayrun_runner.author_auth import AuthorAuth
 from relayrun_runner.board import RunBoard
+from relayrun_runner.custom_app import CustomApp
 from relayrun_runner.describe import GraphDescriber, GraphQuestion
 from relayrun_runner.errors import (
     CheckpointOrder,
@@ -29,6 +33,8 @@ from relayrun_runner.errors import (
     InvalidState,
     InvalidStoreCall,
     LoopBusy,
+    NoAuth,
+    NoCustomApp,
     NotReady,
     StoreCallFailed,
     UnknownGraph,
@@ -51,6 +57,8 @@ _NOT_LOADED = "the graphs are not loaded yet, or failed to load: /readyz says wh
 
 _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     UnknownGraph: (404, "UnknownGraph"),
+    NoAuth: (404, "NoAuth"),
+    NoCustomApp: (404, "NoCustomApp"),
     ThreadNotFound: (404, "ThreadNotFound"),
     ThreadBusyError: (409, "ThreadBusy"),
     InvalidState: (400, "Invalid"),
@@ -78,6 +86,10 @@ class Protocol:
     states: ThreadStates | None = None
     describer: GraphDescriber | None = None
     store: StoreCalls | None = None
+    #: None: the agent has none, or it does not run yet.
+    custom_app: CustomApp | None = None
+    #: None: the agent has no authentication of its own, or its code is not loaded yet.
+    auth: AuthorAuth | None = None
 
 
 class NewBody(BaseModel):
@@ -133,7 +145,7 @@ class PutBody(BaseModel):
 
 def make_app(protocol: Protocol) -> ASGIApp:
     """The ASGI application of one runner."""
-    routes = Routes(protocol)
+    routes, custom = Routes(protocol), CustomRoutes(protocol)
     app = Starlette(
         routes=[
             Route("/runs/{run_id:uuid}", routes.put_run, methods=["PUT"]),
@@ -146,6 +158,9 @@ def make_app(protocol: Protocol) -> ASGIApp:
             Route("/threads/{thread_id:uuid}/history", routes.get_history, methods=["GET", "POST"]),
             Route("/store/{call}", routes.call_store, methods=["POST"]),
             Route("/describe", routes.describe, methods=["POST"]),
+            Route("/auth", routes.ask_auth, methods=["POST"]),
+            Route(CUSTOM_PATH, custom),
+            WebSocketRoute(CUSTOM_PATH, custom),
             Route("/healthz", routes.healthz),
             Route("/readyz", routes.readyz),
             Route("/metrics", routes.metrics),
@@ -170,7 +185,7 @@ class BearerToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
             scope["authorized"] = hmac.compare_digest(given, self._expected)
             if not scope["authorized"] and scope["path"] not in OPEN_PATHS:
@@ -178,6 +193,22 @@ class BearerToken:
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class CustomRoutes:
+    """Hands what the API sends on to the author's own web app."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        app = self._protocol.custom_app
+        if app is None and self._protocol.states is None:
+            raise NotReady(_NOT_LOADED)
+        if app is None:
+            raise NoCustomApp("this agent has no http.app")
+        await app.serve(scope, receive, send)
 
 
 class Routes:
@@ -249,6 +280,16 @@ class Routes:
         question = GraphQuestion.model_validate_json(await request.body())
         describer = self._describer
         return await self._ask(lambda: describer.answer(question))
+
+    async def ask_auth(self, request: Request) -> Response:
+        """Who a caller is, and what the author lets it do."""
+        question = parse_question(await request.body())
+        auth = self._protocol.auth
+        if auth is None:
+            if not self._protocol.gate.is_open:
+                raise NotReady(_NOT_LOADED)
+            raise NoAuth("this agent's langgraph.json has no `auth`")
+        return _json(await auth.answer(question))
 
     async def healthz(self, _: Request) -> Response:
         """Whether this process answers. A blocked node does not make it ill: its other runs would die with it."""

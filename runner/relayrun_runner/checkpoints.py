@@ -88,6 +88,7 @@ class FencedSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save a checkpoint behind the fence, together with the events of its step."""
         self._check(config)
+        config = _without_user(config)
         require_after(checkpoint["id"], self._newest)
         self._blank = False
         await self._barrier()
@@ -199,6 +200,13 @@ class FencedSaver(AsyncPostgresSaver):
         thread_id = str(config["configurable"]["thread_id"])
         if thread_id != self.thread_id:
             raise ForeignThread(f"a run can only use the checkpoints of its own thread, not those of {thread_id}")
+
+
+def _without_user(config: RunnableConfig) -> RunnableConfig:
+    # LangGraph would note the user's id in the metadata of each checkpoint, which everybody reads who reads the state.
+    given = config["configurable"]
+    configurable = {key: value for key, value in given.items() if not key.startswith("langgraph_auth_")}
+    return {**config, "configurable": configurable} if len(configurable) < len(given) else config
 
 
 class HeadOnly(BaseCheckpointSaver[str]):

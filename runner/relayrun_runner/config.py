@@ -5,11 +5,12 @@ What becomes of each key is in `fates`; what the file's graphs, paths and variab
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from relayrun_runner import fates
 from relayrun_runner.errors import ConfigError
@@ -66,6 +67,66 @@ class SerdeConfig(BaseModel):
     pickle_fallback: bool = False
 
 
+class CorsConfig(BaseModel):
+    """Which web pages may call, as far as the API has a setting for it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    allow_origins: list[str] = []
+    allow_origin_regex: str | None = None
+    expose_headers: list[str] = []
+    max_age: int | None = Field(default=None, ge=0)
+
+    @field_validator("allow_origin_regex")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from error
+        return value
+
+
+class HeaderPatterns(BaseModel):
+    """Names of headers, with `*` for any text."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    includes: list[str] | None = None
+    excludes: list[str] | None = None
+
+
+class HttpConfig(BaseModel):
+    """The author's own web app, and what else of the server's HTTP is the agent's to say."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    app: str | None = None
+    #: Only `false`, said, lets everybody call the app.
+    enable_custom_route_auth: bool | None = None
+    configurable_headers: HeaderPatterns | None = None
+    cors: CorsConfig | None = None
+
+
+class AuthCache(BaseModel):
+    """How long a user may be remembered: by the values of these headers or query parameters."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    cache_keys: list[str] = Field(default_factory=list)
+    ttl_seconds: float = Field(default=60, gt=0)
+    max_size: int = Field(default=1000, gt=0)
+
+
+class AuthConfig(BaseModel):
+    """The author's own authentication: `path.py:name` or `package.module:name` of an `Auth` of LangGraph's SDK."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    path: str
+    cache: AuthCache | None = None
+
+
 @dataclass(frozen=True)
 class Config:
     """A read `langgraph.json`. `warnings` are the sentences to say once about keys without effect."""
@@ -76,6 +137,8 @@ class Config:
     env: str | dict[str, str] | None = None
     store: StoreConfig | None = None
     serde: SerdeConfig | None = None
+    http: HttpConfig | None = None
+    auth: AuthConfig | None = None
     build: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -83,6 +146,11 @@ class Config:
     def folder(self) -> Path:
         """The folder that every relative path of the file starts from."""
         return self.file.parent
+
+    @property
+    def cors(self) -> CorsConfig | None:
+        """Which web pages may call."""
+        return self.http.cors if self.http else None
 
 
 def load_config(path: Path | str) -> Config:
@@ -100,6 +168,8 @@ def load_config(path: Path | str) -> Config:
         env=_checked(file, "env", str | dict[str, str] | None, raw.get("env")),
         store=_checked(file, "store", StoreConfig | None, raw.get("store")),
         serde=_checked(file, "checkpointer.serde", SerdeConfig | None, checkpointer.get("serde")),
+        http=_http(file, raw.get("http")),
+        auth=_auth(file, raw.get("auth")),
         build={key: raw[key] for key in fates.BUILD_ONLY if key in raw},
         warnings=tuple(warnings),
     )
@@ -151,12 +221,34 @@ def _graphs(file: Path, raw: Any) -> dict[str, GraphSource]:
 
 def _graph(file: Path, key: str, value: Any) -> GraphSource:
     source: GraphSource = _checked(file, key, GraphSource, {"path": value} if isinstance(value, str) else value)
-    where, _, name = source.path.rpartition(":")
-    if not where or not name:
-        raise ConfigError(file, key, f"{source.path!r} does not name an object: write ./agent.py:graph")
-    if where.endswith(fates.JAVASCRIPT):
-        raise ConfigError(file, key, f"{where} is JavaScript; Relayrun runs Python graphs")
+    _require_object(file, key, source.path, "./agent.py:graph", "graphs")
     return source
+
+
+def _http(file: Path, value: Any) -> HttpConfig | None:
+    http: HttpConfig | None = _checked(file, "http", HttpConfig | None, value)
+    if http is not None and http.app is not None:
+        _require_object(file, "http.app", http.app, "./app.py:app", "apps")
+    return http
+
+
+def _auth(file: Path, raw: Any) -> AuthConfig | None:
+    if not raw:
+        return None
+    if isinstance(raw, dict) and not raw.get("path"):
+        # Whoever writes it wants callers to be asked: not to ask them would be the wrong guess.
+        raise ConfigError(file, "auth", 'has no `path`: write {"path": "./auth.py:auth"}, or take `auth` out')
+    auth: AuthConfig = _checked(file, "auth", AuthConfig, raw)
+    _require_object(file, "auth.path", auth.path, "./auth.py:auth", "handlers")
+    return auth
+
+
+def _require_object(file: Path, key: str, path: str, example: str, kind: str) -> None:
+    where, _, name = path.rpartition(":")
+    if not where or not name:
+        raise ConfigError(file, key, f"{path!r} does not name an object: write {example}")
+    if where.endswith(fates.JAVASCRIPT):
+        raise ConfigError(file, key, f"{where} is JavaScript; Relayrun runs Python {kind}")
 
 
 def _at(raw: dict[str, Any], key: str) -> Any:

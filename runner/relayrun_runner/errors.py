@@ -27,8 +27,28 @@ class GraphLoadError(RunnerError):
         self.graph = graph
 
 
+class CustomAppFailed(RunnerError):
+    """The author's own web app did not load or start."""
+
+
+class NoCustomApp(RunnerError):
+    """This agent has no web app of its own."""
+
+
 class UnknownGraph(RunnerError):
     """This runner has no graph of that name."""
+
+
+class AuthLoadError(RunnerError):
+    """The `auth` of `langgraph.json` did not load; `__cause__` is the author's own exception, where there is one."""
+
+
+class AuthFailed(RunnerError):
+    """An author's handler returned what it must not."""
+
+
+class NoAuth(RunnerError):
+    """This agent's `langgraph.json` has no `auth`."""
 
 
 class StoreUnavailable(RunnerError):

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -18,6 +20,8 @@ from relayrun_core.states import CancelAction, Reason
 from relayrun_core.store.claim import release
 from relayrun_core.store.finish import finish
 from relayrun_core.store.journal import Event
+from relayrun_core.store.notify import Hint
+from relayrun_runner.author_users import User
 from relayrun_runner.board import RunBoard
 from relayrun_runner.checkpoints import FencedSaver
 from relayrun_runner.errors import DatabaseAway
@@ -29,7 +33,7 @@ from relayrun_runner.retry import until_deadline
 from relayrun_runner.serialize import dumps
 from relayrun_runner.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
-from relayrun_runner.writer import Hint, RunWriter
+from relayrun_runner.writer import RunWriter
 
 logger = logging.getLogger("relayrun.runner")
 
@@ -39,6 +43,8 @@ _TURNS_TO_TELL = 10
 
 # Keys of `configurable` that say where a run writes: ours alone to set.
 _RESERVED = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "run_id")
+# With it a RemoteGraph that is a node goes on where it was when the graph around it does, in place of starting anew.
+_RESUMING = "__pregel_resuming"
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class Execution:
                 self._services.board.drained(run_id, attempt)
                 logger.info("run drained, it goes on elsewhere", extra=self._log)
                 return
-            await self._finish(outcome)
+            await self._finish(outcome, self._services.hint)
             self._services.board.finished(run_id, attempt, outcome)
             logger.info("run ended: %s", outcome.reason.value, extra=self._log)
         except (StaleAttempt, RunNotFound, DatabaseAway, asyncio.CancelledError) as error:
@@ -112,7 +118,8 @@ class Execution:
         if self._action is not None:
             with suppress(StaleAttempt):
                 self._rest = await self._writer.close()
-                await self._finish(Outcome(Reason.CANCELLED, "the run was cancelled; its node ignored that"))
+                ignored = Outcome(Reason.CANCELLED, "the run was cancelled; its node ignored that")
+                await self._finish(ignored, hint=None)  # nobody would send what gathers here
 
     async def _until_outcome(self) -> Outcome | None:
         """Run the graph beside its writer. None: drained. Raises StaleAttempt, DatabaseAway, CancelledError."""
@@ -134,7 +141,6 @@ class Execution:
 
     async def _run_graph(self) -> Outcome | None:
         run = self.claimed
-        await self._writer.emit("metadata", dumps({"run_id": str(run.run_id), "attempt": run.attempt}))
         config = self._config()
         try:
             async with self._services.registry.open(run.graph, config, context=run.spec.context) as loaded:
@@ -155,6 +161,7 @@ class Execution:
             self._services.board.metrics.ids_ahead_seconds.set(await self._saver.begin())
             call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
             if isinstance(call, Call):
+                self._measure_resume()
                 await self._stream(graph, config, call)
             outcome = await settled_outcome(graph, self._saver, _of_thread(config))
         except GraphDrained:
@@ -173,6 +180,12 @@ class Execution:
             logger.info("the graph raised", exc_info=error, extra=self._log)
             outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
         return outcome
+
+    def _measure_resume(self) -> None:
+        if self.claimed.attempt > 1:
+            # A claim sets `updated_at`.
+            seconds = (datetime.now(UTC) - self.claimed.updated_at).total_seconds()
+            self._services.board.metrics.run_resume_seconds.observe(max(0.0, seconds))
 
     async def _stream(self, graph: Graph, config: RunnableConfig, call: Call) -> None:
         spec = self.claimed.spec
@@ -204,9 +217,9 @@ class Execution:
             async with self._telling:
                 pass
 
-    async def _finish(self, outcome: Outcome) -> None:
+    async def _finish(self, outcome: Outcome, hint: Hint | None) -> None:
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
-        await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest), "finishing the run")
+        await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest, hint), "finishing the run")
 
     async def _release(self) -> None:
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
@@ -221,7 +234,7 @@ class Execution:
         given = {
             key: value
             for key, value in (spec.config.get("configurable") or {}).items()
-            if key not in _RESERVED and not key.startswith("__pregel")
+            if key == _RESUMING or (key not in _RESERVED and not key.startswith(("__pregel", "langgraph_auth_")))
         }
         # Checkpoints carry the run's id: that is how the next attempt knows its own.
         identity = {"run_id": str(run.run_id), "graph_id": run.graph}
@@ -234,13 +247,25 @@ class Execution:
                 if key in ("tags", "recursion_limit", "max_concurrency")
             },
             "run_name": run.graph,
-            "configurable": {**given, **identity, "thread_id": str(run.thread_id)},
+            "configurable": {**given, **identity, **_of_user(spec.user), "thread_id": str(run.thread_id)},
             "metadata": {**(spec.config.get("metadata") or {}), **spec.metadata, **identity},
         }
         if run.attempt == 1:
             # As the trace's id; a second attempt under the same id would overwrite the first one's trace.
             config["run_id"] = run.run_id
         return config  # type: ignore[return-value]
+
+
+def _of_user(user: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Whose run it is, for nodes, tools and factories, in the names of the Agent Server."""
+    if user is None:
+        return {}
+    found = User(user)
+    return {
+        "langgraph_auth_user": found,
+        "langgraph_auth_user_id": found.identity,
+        "langgraph_auth_permissions": found.permissions,
+    }
 
 
 def _of_thread(config: RunnableConfig) -> RunnableConfig:

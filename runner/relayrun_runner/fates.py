@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable
 
 #: Keys that do what they do in the LangGraph Agent Server.
-WORKS = frozenset({"$schema", "dependencies", "graphs", "env", "store", "checkpointer"})
+WORKS = frozenset({"$schema", "dependencies", "graphs", "env", "store", "checkpointer", "auth", "http"})
 
 #: Keys that `relayrun build` reads and a running process does not.
 BUILD_ONLY = frozenset(
@@ -25,14 +25,24 @@ BUILD_ONLY = frozenset(
     }
 )
 
+_STAYS = "the API has all of its routes; let a proxy in front refuse those that nobody shall call"
+
 #: Keys without effect here, each with what to do instead; said once, when the file is loaded.
 IGNORED = {
-    "auth": "this handler is not called; Relayrun checks JWTs or API keys itself (RELAYRUN_AUTH)",
-    "http": "custom routes and CORS are settings of the API (RELAYRUN_CORS_ORIGINS)",
+    "http.cors.allow_methods": "every method is allowed, from the origins that may call",
+    "http.cors.allow_headers": "every header is allowed, from the origins that may call",
+    "http.cors.allow_credentials": "cookies are no proof of who calls: a page sends its token itself",
+    "http.logging_headers": "headers of requests are not logged",
+    "http.middleware_order": "the app's middleware sees the app's own routes, after the API has asked who calls",
+    "http.mount_prefix": "the API's routes are at /; let a proxy in front take a prefix away",
+    **{f"http.disable_{part}": _STAYS for part in ("assistants", "threads", "runs", "store", "meta")},
+    "http.disable_webhooks": "webhooks are sent; RELAYRUN_WEBHOOK_ALLOW_HOSTS of the API says to whom",
+    **{f"http.disable_{part}": "Relayrun has no such routes" for part in ("mcp", "a2a", "ui")},
     "ui": "generative UI components are not served",
     "ui_config": "generative UI components are not served",
     "webhooks": "webhooks are settings of the API",
     "priority": "runs of a thread are served in their order; there are no priorities",
+    "auth.openapi": "the OpenAPI document names no schemes of security",
     "checkpointer.ttl": "how long threads are kept is a setting of the API",
     "project_root": "write source.root",
     "package": "write source.package",
@@ -54,7 +64,28 @@ _STORE = ("index", "ttl")
 _INDEX = ("dims", "embed", "fields", "ann_index_config", "distance_type")
 _TTL = ("refresh_on_read", "default_ttl", "sweep_interval_minutes", "omit_expired")
 _CHECKPOINTER = ("path", "ttl", "serde")
+_AUTH = ("path", "disable_studio_auth", "cache", "openapi")
+_AUTH_CACHE = ("cache_keys", "ttl_seconds", "max_size")
 _SERDE = ("allowed_json_modules", "allowed_msgpack_modules", "pickle_fallback")
+_HTTP = (
+    "app",
+    "enable_custom_route_auth",
+    "cors",
+    "configurable_headers",
+    "logging_headers",
+    "middleware_order",
+    "mount_prefix",
+    *(f"disable_{part}" for part in ("assistants", "threads", "runs", "store", "meta", "webhooks", "mcp", "a2a", "ui")),
+)
+_CORS = (
+    "allow_origins",
+    "allow_origin_regex",
+    "expose_headers",
+    "max_age",
+    "allow_methods",
+    "allow_headers",
+    "allow_credentials",
+)
 
 #: The known keys below a key that works.
 NESTED = {
@@ -63,6 +94,11 @@ NESTED = {
     "store.ttl": _TTL,
     "checkpointer": _CHECKPOINTER,
     "checkpointer.serde": _SERDE,
+    "http": _HTTP,
+    "http.cors": _CORS,
+    "http.configurable_headers": ("includes", "excludes"),
+    "auth": _AUTH,
+    "auth.cache": _AUTH_CACHE,
 }
 
 

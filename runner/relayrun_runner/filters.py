@@ -6,9 +6,10 @@ objects. Here a filter means what it means in the in-memory store of `langgraph 
 
 from typing import Any
 
+from relayrun_core.store.memories import OWNER_LABELS
 from relayrun_runner.serialize import dumps
 
-#: The key of a filter whose value is a label that the item's namespace must have.
+#: The key of a filter whose value is a label that the item's namespace must have in an owner's place.
 LABEL = "$label"
 
 Condition = tuple[str, list[Any]]
@@ -20,7 +21,7 @@ _ORDER = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 def condition_of(key: str, wanted: Any) -> Condition:
     """The condition that one entry of a filter puts, and its parameters. Raises ValueError for an unknown operator."""
     if key == LABEL:
-        return "%s = ANY (string_to_array(store.prefix, '.'))", [wanted]
+        return f"%s = ANY ((string_to_array(store.prefix, '.'))[:{OWNER_LABELS}])", [wanted]
     return _matches([key], wanted)
 
 

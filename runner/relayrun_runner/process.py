@@ -21,15 +21,17 @@ from relayrun_core.settings import RunnerSettings
 from relayrun_core.store.memories import register_store
 from relayrun_runner.app import Protocol, make_app
 from relayrun_runner.assign import Assigner, Identity
+from relayrun_runner.author_auth import AuthorAuth
 from relayrun_runner.board import RunBoard
 from relayrun_runner.config import load_config
+from relayrun_runner.custom_app import CustomApp, CustomAppFailure
 from relayrun_runner.describe import GraphDescriber, register_graphs
 from relayrun_runner.drain import drain
-from relayrun_runner.errors import ConfigError, StoreUnavailable
+from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
 from relayrun_runner.execute import Executor
 from relayrun_runner.exits import STOPPED, end_process
 from relayrun_runner.gate import Gate
-from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.graphs import GraphFailure, GraphRegistry
 from relayrun_runner.llm_health import LlmHealth
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.protocol import ProtocolThread, bind
@@ -67,6 +69,7 @@ class RunnerProcess:
         self._readiness = Readiness()
         self._watchdog = Watchdog(self._loop, self._metrics.loop_lag_seconds, reports=not settings.allow_blocking)
         self._registry: GraphRegistry | None = None
+        self._custom_app: CustomApp | None = None
         self._identity = Identity(settings.name, uuid4())
         face = Face(settings.name, self._identity.holder, settings.build, settings.agent)
         self._watching = Watching(face, self._board, lambda: self._watchdog.lag_seconds * 1000, self._graph_names)
@@ -100,8 +103,13 @@ class RunnerProcess:
     def _load(self) -> GraphRegistry | None:
         try:
             self._registry = GraphRegistry.load(load_config(self._settings.config_path))
+            self._custom_app = CustomApp.load(self._registry.config)
+            self._protocol.auth = AuthorAuth.load(self._registry.config)
         except ConfigError as error:
             self._stay_unready("config", error)
+        except AuthLoadError as error:
+            self._stay_unready("auth", error)
+            return None
         return self._registry
 
     async def _serve_graphs(self, registry: GraphRegistry | None) -> None:
@@ -122,11 +130,10 @@ class RunnerProcess:
             self._stay_unready("store", error)
             return
         registry.store = store
+        if self._custom_app is not None:
+            await stack.enter_async_context(self._custom_app.running())
         await stack.enter_async_context(registry.running())
-        if registry.failures:
-            for name, failure in registry.failures.items():
-                self._readiness.set(f"graph {name}", failure.message, failure.traceback)
-            self._readiness.clear("start")
+        if self._tell_failures(registry):
             return
         await wait_for_schema(database, registry.config, self._readiness)
         await when_database_answers(
@@ -140,8 +147,22 @@ class RunnerProcess:
         self._protocol.states = ThreadStates(registry, database, store)
         self._protocol.describer = GraphDescriber(registry)
         self._protocol.store = await stack.enter_async_context(open_store_calls(self._url, store))
+        self._protocol.custom_app = self._custom_app
         self._gate.open(self._loop, executor)
         self._thread.loop.call_soon_threadsafe(self._ready.set)
+
+    def _tell_failures(self, registry: GraphRegistry) -> bool:
+        """Whether something of the author's failed, which keeps this runner from being ready."""
+        failures: dict[str, GraphFailure | CustomAppFailure] = {
+            f"graph {name}": failure for name, failure in registry.failures.items()
+        }
+        if self._custom_app is not None and self._custom_app.failure is not None:
+            failures["http.app"] = self._custom_app.failure
+        for subject, failure in failures.items():
+            self._readiness.set(subject, failure.message, failure.traceback)
+        if failures:
+            self._readiness.clear("start")
+        return bool(failures)
 
     def _stay_unready(self, subject: str, error: Exception) -> None:
         # A supervisor that restarted this process would only see the same again; `dev` shows it and waits for an edit.
@@ -163,12 +184,15 @@ class RunnerProcess:
             watchdog = tasks.create_task(self._when_ready(assigner))
             health = tasks.create_task(self._check_llm(database))
             await self._told_to_drain.wait()
+            until = asyncio.get_running_loop().time() + settings.drain_grace_seconds
             health.cancel()
             await drain(board, gate, self._watching, settings.drain_grace_seconds)
             # From here on nothing may call the graphs' loop, which is about to close.
             watchdog.cancel()
             await asyncio.wait([health], timeout=_TAKE_BACK_SECONDS)
             gate.close()
+            if self._protocol.custom_app is not None:
+                await self._protocol.custom_app.close(until - asyncio.get_running_loop().time())
             self._loop.call_soon_threadsafe(self._drained.set)
             await asyncio.Event().wait()  # until the server has ended
 

@@ -20,6 +20,8 @@ log = logging.getLogger("relayrun.runner")
 # The world keeps its connections; one that the server closes in the very moment of a PUT would look like a lost PUT.
 _KEEP_ALIVE_SECONDS = 600
 _STOP_SECONDS = 2.0
+# As large as the API lets through.
+_MOST_MESSAGE_BYTES = 10_000_000
 
 #: Runs beside the server, on its loop, and ends with it.
 Beside = Callable[[], Awaitable[None]]
@@ -35,6 +37,9 @@ class ProtocolThread:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            ws="websockets-sansio",
+            ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
         )

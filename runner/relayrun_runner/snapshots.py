@@ -1,9 +1,13 @@
 """LangGraph's state snapshots in the JSON forms of the LangGraph Agent Server. Pure functions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
+
+#: What a checkpoint's metadata has of the edit that made it; the runners' own, and nobody's business.
+EDIT_ID = "relayrun_edit_id"
 
 _CHECKPOINT_KEYS = ("checkpoint_id", "thread_id", "checkpoint_ns", "checkpoint_map")
 
@@ -16,7 +20,7 @@ def thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": [_task(task) for task in snapshot.tasks],
-        "metadata": snapshot.metadata,
+        "metadata": _without_edit_id(snapshot.metadata),
         "created_at": snapshot.created_at,
         "checkpoint": checkpoint,
         "parent_checkpoint": parent,
@@ -36,6 +40,10 @@ def interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
     """A question: its id, what it asks, and the form of its answer where the graph says it."""
     schema = {} if interrupt.response_schema is None else {"response_schema": interrupt.response_schema}
     return {"id": interrupt.id, "value": interrupt.value, **schema}
+
+
+def _without_edit_id(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return metadata and {key: value for key, value in metadata.items() if key != EDIT_ID}
 
 
 def _task(task: PregelTask) -> dict[str, Any]:

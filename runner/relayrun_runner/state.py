@@ -6,7 +6,7 @@ written in that one transaction; so is a new thread together with the state that
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -31,7 +31,7 @@ from relayrun_runner.goingon import goto_of
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.outcome import pending_interrupts
 from relayrun_runner.serialize import dumps, without_nul
-from relayrun_runner.snapshots import checkpoint_of, thread_state
+from relayrun_runner.snapshots import EDIT_ID, checkpoint_of, thread_state
 from relayrun_runner.state_bodies import (
     HistoryQuestion,
     Place,
@@ -40,6 +40,13 @@ from relayrun_runner.state_bodies import (
     SuperstepUpdate,
     ThreadInMaking,
 )
+
+# Nobody asks again for an edit that is as far back as this.
+_EDITED = """
+SELECT checkpoint_ns, checkpoint_id FROM (
+    SELECT checkpoint_ns, checkpoint_id, metadata FROM checkpoints WHERE thread_id = %s
+    ORDER BY checkpoint_id DESC LIMIT 100
+) newest WHERE metadata ->> %s = %s"""
 
 
 class ThreadStates:
@@ -77,10 +84,12 @@ class ThreadStates:
             self._registry.open(name, edit.config(thread_id), access="threads.update") as loaded,
             idle_thread(self._database, thread_id) as (conn, _),
         ):
-            graph, saver = await self._editable(loaded, conn, thread_id)
-            written = await _written(graph.aupdate_state(config, edit.values, edit.as_node))
-            state = await _note_state(graph, saver, conn, thread_id)
-            await note_edit(conn, thread_id, dumps({"state": thread_state(state), "thread_id": str(thread_id)}))
+            graph, saver = await self._editable(loaded, conn, thread_id, edit.edit_id)
+            written = await saver.written_before()
+            if written is None:
+                written = await _written(graph.aupdate_state(config, edit.values, edit.as_node))
+                state = await _note_state(graph, saver, conn, thread_id)
+                await note_edit(conn, thread_id, dumps({"state": thread_state(state), "thread_id": str(thread_id)}))
         await notify_thread(self._database, thread_id)
         checkpoint = checkpoint_of(written)
         return dumps(
@@ -103,9 +112,11 @@ class ThreadStates:
                 return dumps({"created": False})
         return dumps({"created": True})
 
-    async def _editable(self, loaded: Graph, conn: Connection, thread_id: UUID) -> tuple[Graph, "EditSaver"]:
+    async def _editable(
+        self, loaded: Graph, conn: Connection, thread_id: UUID, edit_id: UUID | None = None
+    ) -> tuple[Graph, "EditSaver"]:
         """The graph, for edits in the connection's transaction."""
-        saver = EditSaver(conn, str(thread_id), self._registry.serializer)
+        saver = EditSaver(conn, str(thread_id), self._registry.serializer, edit_id)
         await saver.begin()
         return loaded.copy({"checkpointer": saver, "store": self._store or loaded.store}), saver
 
@@ -132,9 +143,10 @@ class ThreadStates:
 class EditSaver(AsyncPostgresSaver):
     """LangGraph's saver on the one connection whose transaction holds the thread."""
 
-    def __init__(self, conn: Any, thread_id: str, serde: SerializerProtocol | None) -> None:
+    def __init__(self, conn: Any, thread_id: str, serde: SerializerProtocol | None, edit_id: UUID | None) -> None:
         super().__init__(conn, serde=serde)
         self._thread_id = thread_id
+        self._edit_id = edit_id
         self._newest: str | None = None
 
     async def begin(self) -> None:
@@ -145,6 +157,15 @@ class EditSaver(AsyncPostgresSaver):
         self._newest = row["newest"] if row else None
         make_ids_after(self._newest)
 
+    async def written_before(self) -> RunnableConfig | None:
+        """The checkpoint of this very edit, where it was made already and only its answer was lost."""
+        if self._edit_id is None:
+            return None
+        async with self._cursor() as cursor:
+            await cursor.execute(_EDITED, (self._thread_id, EDIT_ID, str(self._edit_id)))
+            row = await cursor.fetchone()
+        return {"configurable": {"thread_id": self._thread_id, **row}} if row else None
+
     async def aput(
         self,
         config: RunnableConfig,
@@ -154,6 +175,8 @@ class EditSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save the edit's checkpoint."""
         require_after(checkpoint["id"], self._newest)
+        if self._edit_id is not None:
+            metadata = cast("CheckpointMetadata", {**metadata, EDIT_ID: str(self._edit_id)})
         return await super().aput(config, checkpoint, metadata, new_versions)
 
     async def recorded_answers(self, task_id: str) -> int:

@@ -59,10 +59,14 @@ class HistoryQuestion(Place):
 
 
 class StateEdit(Place):
-    """POST state: `values` as if `as_node` had returned them."""
+    """POST state: `values` as if `as_node` had returned them.
+
+    `edit_id`: who asks again with the same one, because the first answer was lost, gets that answer and no second edit.
+    """
 
     values: Any = None
     as_node: str | None = None
+    edit_id: UUID | None = None
 
 
 class SuperstepUpdate(BaseModel):

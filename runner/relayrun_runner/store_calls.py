@@ -1,6 +1,7 @@
 """What clients ask of the store: the very store of the graphs, on their loop, by connections of its own.
 
-The API checks who may and what is bounded; `label`, where it is set, is one that every namespace in the answer has.
+The API checks who may and what is bounded; `label`, where it is set, is one that every namespace in the answer has in
+an owner's place.
 """
 
 import logging
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError
+from relayrun_core.store.memories import OWNER_LABELS
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.filters import LABEL
 from relayrun_runner.serialize import dumps
@@ -208,7 +210,7 @@ def _patterns(call: ListNamespaces) -> Iterator[str]:
     if call.suffix:
         yield rf"(^|\.){_path(call.suffix)}$"
     if call.label is not None:
-        yield rf"(^|\.){re.escape(call.label)}(\.|$)"
+        yield rf"^([^.]+\.){{0,{OWNER_LABELS - 1}}}{re.escape(call.label)}(\.|$)"
 
 
 def _path(labels: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +9,6 @@ from typing import Any
 
 import httpx
 import jwt
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from starlette.applications import Starlette
@@ -20,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.api.conftest import Api
-from tests.support.waiting import until
+from tests.support.serving import serving
 
 SECRET = "a secret of forty-eight bytes, or a few more than that"
 ISSUER = "https://issuer.example"
@@ -105,14 +102,6 @@ async def issuing() -> AsyncIterator[Issuer]:
     """An issuer on a port of its own."""
     issuer = Issuer()
     app = Starlette(routes=[Route("/keys", issuer.serve)])
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        await until(lambda: server.started)
-        issuer.url = f"http://127.0.0.1:{listening.getsockname()[1]}/keys"
-        try:
-            yield issuer
-        finally:
-            server.should_exit = True
-            await task
+    async with serving(app) as port:
+        issuer.url = f"http://127.0.0.1:{port}/keys"
+        yield issuer

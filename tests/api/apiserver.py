@@ -1,6 +1,5 @@
 """A stand-in for the Kubernetes API server: AgentRuns that are kept, Agents, a Lease, UIDs, and refusals on demand."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from relayrun_core.kinds import AgentRun
-from tests.support.waiting import until
+from tests.support.serving import serving
 
 NAMESPACE = "agents"
 _RUNS = f"/apis/relayrun.dev/v1alpha1/namespaces/{NAMESPACE}/agentruns"
@@ -102,17 +100,10 @@ async def api_server(folder: Path) -> AsyncIterator[tuple[ApiServer, Path]]:
         Route("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/agentruns.relayrun.dev", there.definition),
         Route(f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/relayrun-operator", there.read_lease),
     ]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=0, log_config=None, access_log=False))
-    task = asyncio.create_task(server.serve())
-    try:
-        await until(lambda: server.started or task.done())
-        port = server.servers[0].sockets[0].getsockname()[1]
+    async with serving(Starlette(routes=routes)) as port:
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_bytes(orjson.dumps(_kubeconfig(f"http://127.0.0.1:{port}")))
         yield there, kubeconfig
-    finally:
-        server.should_exit = True
-        await task
 
 
 def _kubeconfig(url: str) -> dict[str, Any]:

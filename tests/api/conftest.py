@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 import pytest
@@ -23,11 +22,10 @@ from relayrun_api.services.container import Services
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
+from tests.api.apiserver import NAMESPACE, ApiServer, api_server
 from tests.api.play import MESSAGES, STEPS, register
 from tests.support.postgres import fresh_database
-from tests.support.waiting import until
-
-T = TypeVar("T")
+from tests.support.waiting import until, until_it_is
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,15 @@ async def serving(settings: ApiSettings) -> AsyncIterator[tuple[FastAPI, Server,
         finally:
             server.should_exit = True
             await task
+
+
+async def until_metrics_say(api: Api, line: str) -> None:
+    """Wait for a line of /metrics: a counter moves a moment after what it counts can be seen in the database."""
+
+    async def said() -> bool:
+        return line in (await api.http.get("/metrics")).text
+
+    await until_it_is(said, seconds=10)
 
 
 def open_streams(api: Api) -> float:
@@ -105,9 +112,27 @@ async def shared(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
             yield api
 
 
-async def eventually(condition: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
-    """What `condition` answers as soon as that is true; TimeoutError if it is not within the time."""
-    async with asyncio.timeout(seconds):
-        while not (answer := await condition()):
-            await asyncio.sleep(0.01)
-    return answer
+@pytest.fixture
+async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
+    """A user of an API that asks who calls."""
+    from tests.api.access import as_user, caller  # it needs this module
+
+    async with caller(api, as_user("alice")) as client:
+        yield client
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
+    """The server of a cluster, to which the environment leads."""
+    async with api_server(tmp_path) as (there, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+        yield there
+
+
+@pytest.fixture
+async def clustered(cluster: ApiServer, database_url: str) -> AsyncIterator[Api]:
+    """An API whose runs become that cluster's AgentRuns."""
+    settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
+    async with opened(settings) as running:
+        yield running

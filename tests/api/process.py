@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import httpx
 
 from relayrun_core.parent import VARIABLE
-from tests.api.conftest import eventually
 from tests.support.runner import free_port
+from tests.support.waiting import eventually
 
 
 @dataclass(frozen=True)

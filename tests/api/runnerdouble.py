@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from relayrun_core.settings import ApiSettings
-from tests.support.waiting import until
+from tests.support.serving import serving
 
 
 class RunnerDouble:
@@ -45,19 +42,11 @@ async def runner_double(settings: ApiSettings) -> AsyncIterator[RunnerDouble]:
     double = RunnerDouble()
     paths = ("/threads/{t}", "/threads/{t}/state", "/threads/{t}/history")
     app = Starlette(routes=[Route(path, double.answer, methods=["GET", "POST"]) for path in paths])
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        await until(lambda: server.started)
-        urls = ["http://127.0.0.1:1", f"http://127.0.0.1:{listening.getsockname()[1]}"]
+    async with serving(app) as port:
+        urls = ["http://127.0.0.1:1", f"http://127.0.0.1:{port}"]
         entries = [
             {"name": url, "url": url, "agent": "default", "graphs": ["steps", "talk"], "ready": True} for url in urls
         ]
         assert settings.runners_file is not None
         settings.runners_file.write_bytes(orjson.dumps({"runners": entries, "desired": 2, "problems": []}))
-        try:
-            yield double
-        finally:
-            server.should_exit = True
-            await task
+        yield double

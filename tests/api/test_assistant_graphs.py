@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from relayrun_core.settings import ApiSettings
 from tests.api.conftest import serving
 from tests.runner.processes import TOKEN, RunnerProcess, runner_process, write_agent
 from tests.support.postgres import fresh_database
+from tests.support.waiting import until
 
 CODE = """
 import asyncio
@@ -186,9 +186,7 @@ async def test_a_runner_goes_on_when_a_thread_is_forgotten_below_its_run(stage: 
     made = await stage.sdk.assistants.create("typed")
     run = await placed(stage, made["assistant_id"], {"gate": str(gate)})
     kept = await placed(stage, "typed", {"gate": str(gate)})
-    async with asyncio.timeout(10):
-        while not gate.with_name("gate.entered").exists():
-            await asyncio.sleep(0.02)
+    await until(gate.with_name("gate.entered").exists, seconds=10)
     await stage.sdk.assistants.delete(made["assistant_id"], delete_threads=True)
     with pytest.raises(NotFoundError):
         await stage.sdk.threads.get(run["thread_id"])

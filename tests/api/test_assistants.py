@@ -23,10 +23,11 @@ from relayrun_core.settings import ApiSettings
 from relayrun_core.store.graphs import register_graph
 from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_admin, as_user
-from tests.api.conftest import Api, eventually, opened, serving
+from tests.api.conftest import Api, opened, serving
 from tests.api.play import STEPS, Attempt, register
 from tests.api.test_refusals import check_problem
 from tests.support.postgres import fresh_database
+from tests.support.waiting import eventually
 
 LANGGRAPH_DEV_STEPS = "01d10e59-d4b4-51ec-8e94-9b2716b34de8"  # what langgraph dev calls a graph named `steps`
 NOBODYS = "00000000-0000-4000-8000-000000000000"

@@ -21,8 +21,9 @@ from relayrun_api.auth.tokens import Tokens, open_tokens
 from relayrun_api.errors import IssuerAway, Unauthenticated
 from relayrun_core.settings import ApiSettings
 from tests.api.access import AUDIENCE, ISSUER, Issuer, bearer, issuing, token
-from tests.api.conftest import eventually, opened
+from tests.api.conftest import opened
 from tests.api.test_refusals import check_problem
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

@@ -205,6 +205,7 @@ async def test_status_shows_more_to_those_who_may_see_it(guarded: Api) -> None:
         ({"auth": "jwt", "jwt_jwks_url": "http://a.example/keys"}, "must be https"),
         ({"auth": "jwt", "jwt_jwks_url": "https://a.example/keys"}, "RELAYRUN_JWT_ISSUER and RELAYRUN_JWT_AUDIENCE"),
         ({"auth": "jwt", "jwt_secret": SECRET, "jwt_admin_claim": "roles"}, "go together"),
+        ({"auth": "custom,jwt", "jwt_secret": SECRET}, "custom and jwt"),
         ({"auth": "none", "trusted_proxies": "*"}, "does not appear to be an IPv4 or IPv6 network"),
         ({"auth": "none", "rate_limit": -1}, "greater than or equal to 0"),
     ],

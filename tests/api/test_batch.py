@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,25 +9,19 @@ import pytest
 
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.runs import unfinished_runs
-from tests.api.access import HS256, as_user, caller
-from tests.api.apiserver import NAMESPACE, api_server
-from tests.api.conftest import Api, eventually, opened
+from tests.api.access import HS256
+from tests.api.apiserver import ApiServer
+from tests.api.conftest import Api
 from tests.api.test_refusals import check_problem
+from tests.support.waiting import until
 
 RUN = {"assistant_id": "steps", "input": {}}
 KEY = {"Idempotency-Key": "batch-1"}
 
 
 @pytest.fixture
-async def api(database_url: str) -> AsyncIterator[Api]:
-    async with opened(ApiSettings(database_url=database_url, rate_limit=5, **HS256)) as running:
-        yield running
-
-
-@pytest.fixture
-async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with caller(api, as_user("alice")) as client:
-        yield client
+def settings(database_url: str) -> ApiSettings:
+    return ApiSettings(database_url=database_url, rate_limit=5, **HS256)
 
 
 def batch(count: int, **more: Any) -> list[dict[str, Any]]:
@@ -98,17 +90,7 @@ async def test_a_batch_has_one_to_a_hundred_runs_of_their_own_threads(shared: Ap
     assert [run["status"] for run in made] == ["pending", "pending"]
 
 
-async def test_in_a_cluster_each_run_of_a_batch_becomes_an_agentrun(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with api_server(tmp_path) as (cluster, kubeconfig):
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
-        settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
-        async with opened(settings) as api:
-            runs = (await api.http.post("/runs/batch", json=[*batch(2), *batch(1, after_seconds=3600)])).json()
-
-            async def made() -> bool:
-                return {spec["spec"]["runId"] for spec in cluster.runs.values()} == {run["run_id"] for run in runs[:2]}
-
-            await eventually(made)
+async def test_in_a_cluster_each_run_of_a_batch_becomes_an_agentrun(cluster: ApiServer, clustered: Api) -> None:
+    runs = (await clustered.http.post("/runs/batch", json=[*batch(2), *batch(1, after_seconds=3600)])).json()
+    made = {run["run_id"] for run in runs[:2]}
+    await until(lambda: {spec["spec"]["runId"] for spec in cluster.runs.values()} == made, seconds=10)

@@ -13,8 +13,9 @@ import orjson
 from relayrun_core.ids import thread_uuid
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.store.runs import get_run, unfinished_runs
-from tests.api.conftest import Api, eventually
+from tests.api.conftest import Api
 from tests.api.play import Attempt, ai, human, tool
+from tests.support.waiting import eventually
 
 QUESTION = PendingInterrupt("b" * 32, "really?", "task-1")
 META = {"langgraph_node": "chat"}

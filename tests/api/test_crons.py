@@ -7,7 +7,6 @@ import logging
 import re
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -24,13 +23,13 @@ from relayrun_core.runs import NewRun, RunSpec
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.crons import Cron, fire_cron, get_cron
 from tests.api.access import HS256, as_admin, as_user, caller
-from tests.api.apiserver import NAMESPACE, api_server
-from tests.api.conftest import Api, eventually, opened
+from tests.api.apiserver import ApiServer
+from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import STEPS as STATE
 from tests.api.play import Attempt, register
 from tests.api.process import api_process
 from tests.api.test_refusals import check_problem
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 FAR = datetime(2999, 1, 1)  # noqa: DTZ001 - the SDK takes one without a zone as well
 # Not due while a test runs, unless it says so.
@@ -322,7 +321,7 @@ async def test_a_due_cron_starts_its_run_and_has_a_next_time(api: Api) -> None:
     again = await fired(api, made)
     assert again.last_run_id != cron.last_run_id
     assert len({run["thread_id"] for run in await runs_of(api.database)}) == 2
-    assert 'relayrun_cron_fires_total{outcome="started"} 2.0' in (await api.http.get("/metrics")).text
+    await until_metrics_say(api, 'relayrun_cron_fires_total{outcome="started"} 2.0')
 
 
 async def test_however_many_times_were_missed_it_fires_once(api: Api) -> None:
@@ -371,9 +370,8 @@ async def test_on_a_busy_thread_the_strategy_decides(api: Api) -> None:
     row = await api.database.fetch_one("SELECT cancel_action FROM runs WHERE run_id = %s", (busy["run_id"],))
     assert row == {"cancel_action": "interrupt"}
     assert len(await runs_of(api.database)) == 3
-    metrics = (await api.http.get("/metrics")).text
-    assert 'relayrun_cron_fires_total{outcome="busy"} 1.0' in metrics
-    assert 'relayrun_cron_fires_total{outcome="started"} 2.0' in metrics
+    await until_metrics_say(api, 'relayrun_cron_fires_total{outcome="busy"} 1.0')
+    await until_metrics_say(api, 'relayrun_cron_fires_total{outcome="started"} 2.0')
 
 
 async def test_a_cron_whose_graph_is_gone_says_so_once_and_tries_again(
@@ -586,22 +584,15 @@ async def make_due_past_the_trigger(database: Database) -> None:
         await conn.execute("ALTER TABLE crons ENABLE TRIGGER wait")
 
 
-async def test_in_a_cluster_the_run_becomes_an_agentrun(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with api_server(tmp_path) as (cluster, kubeconfig):
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
-        settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
-        async with opened(settings) as api:
-            made: Any = await api.sdk.crons.create("steps", schedule="@yearly", input={"secret": 1})
-            run_id = (await fired(api, made)).last_run_id
+async def test_in_a_cluster_the_run_becomes_an_agentrun(cluster: ApiServer, clustered: Api) -> None:
+    made: Any = await clustered.sdk.crons.create("steps", schedule="@yearly", input={"secret": 1})
+    run_id = (await fired(clustered, made)).last_run_id
 
-            async def there() -> dict[str, Any] | None:
-                return cluster.runs.get(f"run-{run_id}")
+    async def there() -> dict[str, Any] | None:
+        return cluster.runs.get(f"run-{run_id}")
 
-            found = await eventually(there)
-            assert found is not None
-            assert (found["spec"]["runId"], "input" in found["spec"]) == (str(run_id), False)
-            (run,) = await runs_of(api.database)
-            assert run["spec"]["active_deadline_seconds"] == 77  # the Agent's own
+    found = await eventually(there)
+    assert found is not None
+    assert (found["spec"]["runId"], "input" in found["spec"]) == (str(run_id), False)
+    (run,) = await runs_of(clustered.database)
+    assert run["spec"]["active_deadline_seconds"] == 77  # the Agent's own

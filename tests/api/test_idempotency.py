@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
@@ -16,10 +15,11 @@ from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_admin, as_user, caller
-from tests.api.conftest import Api, eventually, opened, serving
+from tests.api.conftest import Api, opened, serving
 from tests.api.play import Attempt
 from tests.api.process import api_process
 from tests.api.test_refusals import check_problem
+from tests.support.waiting import eventually
 
 RUN = {"assistant_id": "steps", "input": {"a": 1, "b": [1, 2]}}
 TALK = {"assistant_id": "talk", "message": "hi", "thread_id": "diary"}
@@ -27,15 +27,8 @@ KEY = {"Idempotency-Key": "order-4711"}
 
 
 @pytest.fixture
-async def api(database_url: str) -> AsyncIterator[Api]:
-    async with opened(ApiSettings(database_url=database_url, rate_limit=5, **HS256)) as running:
-        yield running
-
-
-@pytest.fixture
-async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with caller(api, as_user("alice")) as client:
-        yield client
+def settings(database_url: str) -> ApiSettings:
+    return ApiSettings(database_url=database_url, rate_limit=5, **HS256)
 
 
 def run_of(response: httpx.Response) -> UUID:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,12 +17,12 @@ from relayrun_core.database import Database
 from relayrun_core.ids import new_run_id
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import NewRun, ObjectRef, Run, RunSpec
-from relayrun_core.settings import ApiSettings
 from relayrun_core.states import CancelAction, Reason, RunStatus
 from relayrun_core.store.runs import create_run, request_cancel
-from tests.api.apiserver import NAMESPACE, ApiServer, api_server
-from tests.api.conftest import Api, eventually, opened
+from tests.api.apiserver import NAMESPACE, ApiServer
+from tests.api.conftest import Api
 from tests.support.runs import accept, claimed, reread
+from tests.support.waiting import eventually
 
 QUOTA = (403, 'agentruns "x" is forbidden: exceeded quota: runs, requested: 1, used: 2, limited: 2')
 NOW = "UPDATE runs SET look_after = now(), cancel_requested_at = cancel_requested_at - interval '3 seconds'"
@@ -51,14 +50,6 @@ class There:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
-    async with api_server(tmp_path) as (there, kubeconfig):
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
-        yield there
-
-
-@pytest.fixture
 async def there(cluster: ApiServer, database: Database) -> AsyncIterator[There]:
     async with Kube.open() as kube:
         agents = AgentDirectory(kube, [NAMESPACE])
@@ -73,10 +64,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def api(cluster: ApiServer, database_url: str) -> AsyncIterator[Api]:
-    settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
-    async with opened(settings) as running:
-        yield running
+def api(clustered: Api) -> Api:
+    return clustered
 
 
 async def test_a_run_becomes_an_agentrun_without_its_payload(api: Api, cluster: ApiServer) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,18 +15,18 @@ import pytest
 from relayrun_core.database import Database
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, PendingInterrupt, Run, RunSpec
-from relayrun_core.settings import ApiSettings
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.later import LinedUp, due_later, line_up
 from relayrun_core.store.queue import unfinished_heads
 from relayrun_core.store.runs import create_run, get_run, request_cancel, unfinished_runs
 from relayrun_core.store.tidying import Keep, sweep_threads
-from tests.api.apiserver import NAMESPACE, api_server
-from tests.api.conftest import Api, eventually, opened
+from tests.api.apiserver import ApiServer
+from tests.api.conftest import Api
 from tests.api.play import STEPS, Attempt, register
 from tests.api.process import api_process
 from tests.api.test_refusals import check_problem
 from tests.support.runs import reread
+from tests.support.waiting import eventually
 
 RUN: dict[str, Any] = {"assistant_id": "steps", "input": {}}
 HOUR = 3600
@@ -226,24 +225,17 @@ async def test_a_cancel_between_flag_and_end_is_carried_out_by_who_lines_up(data
         await request_cancel(database, run.run_id, CancelAction.INTERRUPT)
 
 
-async def test_in_a_cluster_it_has_no_agentrun_before_its_time(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with api_server(tmp_path) as (cluster, kubeconfig):
-        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-        monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
-        settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
-        async with opened(settings) as api:
-            late = await api.sdk.runs.create(None, "steps", input={}, after_seconds=HOUR)
-            # The reconciler has looked when this one, whose first look it waits for, has an AgentRun.
-            await api.database.execute("UPDATE runs SET look_after = now() - interval '1 s'")
-            soon = await api.sdk.runs.create(None, "steps", input={}, after_seconds=1)
+async def test_in_a_cluster_it_has_no_agentrun_before_its_time(cluster: ApiServer, clustered: Api) -> None:
+    late = await clustered.sdk.runs.create(None, "steps", input={}, after_seconds=HOUR)
+    # The reconciler has looked when this one, whose first look it waits for, has an AgentRun.
+    await clustered.database.execute("UPDATE runs SET look_after = now() - interval '1 s'")
+    soon = await clustered.sdk.runs.create(None, "steps", input={}, after_seconds=1)
 
-            async def made() -> set[str]:
-                return {found["spec"]["runId"] for found in cluster.runs.values()}
+    async def made() -> set[str]:
+        return {found["spec"]["runId"] for found in cluster.runs.values()}
 
-            assert await eventually(made) == {soon["run_id"]}
-            assert (await reread(api.database, UUID(late["run_id"]))).status is RunStatus.DELAYED
+    assert await eventually(made) == {soon["run_id"]}
+    assert (await reread(clustered.database, UUID(late["run_id"]))).status is RunStatus.DELAYED
 
 
 @pytest.mark.crash

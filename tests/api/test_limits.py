@@ -21,9 +21,10 @@ from relayrun_core.runs import NewRun, RunSpec
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.starting import Answer, Limit, Start, Terms, forget_old_starts, start_run
 from tests.api.access import HS256, as_user, caller
-from tests.api.conftest import Api, eventually, opened, serving
+from tests.api.conftest import Api, opened, serving
 from tests.api.play import Attempt
 from tests.api.test_refusals import check_problem
+from tests.support.waiting import eventually
 
 RUN = {"assistant_id": "steps", "input": {}}
 TALK = {"assistant_id": "talk", "message": "hi"}

@@ -23,6 +23,7 @@ from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, open_streams, opened, serving
 from tests.api.play import Attempt, ai
+from tests.api.reading import beside, until_told
 from tests.api.test_refusals import check_problem
 from tests.support.postgres import fresh_database
 from tests.support.waiting import until
@@ -114,7 +115,7 @@ async def frames(response: httpx.Response) -> AsyncIterator[Told]:
 @asynccontextmanager
 async def reading(api: Api, thread_id: str, *channels: str, **body: Any) -> AsyncIterator[list[Told]]:
     """What a subscriber is told, while it grows. The subscriber is there when the block begins."""
-    before, told = open_streams(api), []
+    told: list[Told] = []
 
     async def read() -> None:
         request = {"channels": channels or ALL, **body}
@@ -123,19 +124,8 @@ async def reading(api: Api, thread_id: str, *channels: str, **body: Any) -> Asyn
             async for one in frames(response):
                 told.append(one)  # noqa: PERF401 - others look at it while it grows
 
-    task = asyncio.create_task(read())
-    await until(lambda: open_streams(api) == before + 1)
-    try:
+    async with beside(api, read()):
         yield told
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await until(lambda: open_streams(api) == before)
-
-
-async def until_told(told: list[Told], count: int) -> list[Told]:
-    await until(lambda: len(told) >= count, seconds=10)
-    return told[:count]
 
 
 def phases(told: list[Told]) -> list[str]:

@@ -11,9 +11,9 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.store.runs import get_run, unfinished_runs
-from tests.api.conftest import Api, eventually, open_streams
+from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 QUESTION = PendingInterrupt("a" * 32, {"ask": "ok?"}, "task-1")
 

@@ -1,4 +1,4 @@
-"""An API process that is asked to go, as on each rollout: streams end cleanly, and their readers go on at another."""
+"""An API process that is asked to go, as on each rollout: streams are cut off, and their readers go on at another."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from langgraph_sdk.client import LangGraphClient
 
 from relayrun_core.database import Database
 from tests.api.play import MESSAGES, Attempt, register
 from tests.api.process import ApiProcess, api_process
+from tests.support.cutting import CuttingProxy
 from tests.support.reading import Told, client_of, events
 from tests.support.waiting import until, until_it_is
 
@@ -48,7 +50,7 @@ class Reader:
         return [told.data.get("value", told.data)["number"] for told in self.told if told.event == "custom"]
 
     async def read(self, client: httpx.AsyncClient) -> None:
-        """Read until the server ends the answer; raises if it is cut off instead."""
+        """Read until the server ends the answer. Raises RemoteProtocolError if it is cut off instead."""
         headers = {"Last-Event-ID": self.told[-1].id} if self.told else {}
         async with client.stream("GET", self.path, headers=headers) as response:
             assert response.status_code == 200
@@ -79,7 +81,7 @@ async def test_a_process_that_is_told_to_go_hands_its_readers_over(
         idle, busy = [(await client.post("/runs", json={"assistant_id": "talk"})).json() for _ in range(2)]
         attempt = await Attempt.begin(database, busy["run_id"])
         waiting, following = readers_of(idle), readers_of(busy)
-        reading = asyncio.gather(*(reader.read(client) for reader in (*waiting, *following)))
+        reading = asyncio.gather(*(reader.read(client) for reader in (*waiting, *following)), return_exceptions=True)
         # One who has said nothing yet holds nobody up.
         _, silent = await asyncio.open_connection("127.0.0.1", going.port)
         telling = asyncio.create_task(tell(attempt))
@@ -87,20 +89,21 @@ async def test_a_process_that_is_told_to_go_hands_its_readers_over(
 
         going.process.terminate()
         async with asyncio.timeout(_SECONDS):
-            await reading
+            endings = await reading
             assert await going.process.wait() == 0
         silent.close()
+        assert [type(ending) for ending in endings] == [httpx.RemoteProtocolError] * 4
         assert not any(one.event == "end" for reader in (*waiting, *following) for one in reader.told)
 
         before = [len(reader.numbers) for reader in following]
-        reading = asyncio.gather(*(reader.read(other) for reader in (*waiting, *following)))
+        following_on = asyncio.gather(*(reader.read(other) for reader in (*waiting, *following)))
         await until(lambda: all(len(reader.numbers) > had for reader, had in zip(following, before, strict=True)))
         handed_over.set()
         told = await telling
         await attempt.succeed()
         await (await Attempt.begin(database, idle["run_id"])).succeed()
         async with asyncio.timeout(_SECONDS):
-            await reading
+            await following_on
     for reader in (*waiting, *following):
         assert [one.event for one in reader.told].count("end") == 1
         assert reader.told[-1].event == "end"
@@ -108,6 +111,42 @@ async def test_a_process_that_is_told_to_go_hands_its_readers_over(
         assert len(set(ids)) == len(ids)
     for reader in following:
         assert reader.numbers == list(range(told))
+
+
+@pytest.mark.crash
+async def test_a_program_with_the_sdk_reads_on_at_another_process(
+    replicas: tuple[ApiProcess, ApiProcess], database: Database
+) -> None:
+    """Also if its run has ended when it comes back: the SDK takes a stream that ends in order for one that is over."""
+    going, staying = replicas
+    numbers: list[int] = []
+
+    async def read() -> None:
+        # As behind an ingress, whose connections outlive those to the API: after a stream the SDK can ask for its run.
+        unkept = httpx.Limits(max_keepalive_connections=0)
+        async with LangGraphClient(httpx.AsyncClient(base_url=proxy.url, limits=unkept)) as sdk:
+            async for part in sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-"):
+                if part.event == "custom":
+                    numbers.append(part.data["number"])  # noqa: PERF401 - looked at while it grows
+
+    async with CuttingProxy(going.port).open() as proxy, client_of(going.url) as client:
+        run = (await client.post("/runs", json={"assistant_id": "talk"})).json()
+        attempt = await Attempt.begin(database, run["run_id"])
+        reading = asyncio.create_task(read())
+        for number in range(5):
+            await attempt.tell("custom", {"number": number})
+        await until(lambda: len(numbers) == 5)
+        proxy.lets_in.clear()
+        proxy.target = staying.port
+        going.process.terminate()
+        assert await going.process.wait() == 0
+        for number in range(5, 10):
+            await attempt.tell("custom", {"number": number})
+        await attempt.succeed()
+        proxy.lets_in.set()
+        async with asyncio.timeout(_SECONDS):
+            await reading
+    assert numbers == list(range(10))
 
 
 @pytest.mark.crash

@@ -44,6 +44,7 @@ async def test_state_and_history_are_asked_of_a_runner_that_is_up(api: Api, sett
         assert history["path"] == f"/threads/{thread_id}/history"
         assert history["body"] == {"graph": "steps", "limit": 3, "before": "c2", "metadata": {"step": 1}}
         updated: Any = await api.sdk.threads.update_state(thread_id, {"steps": [2]}, as_node="a")
+        assert UUID(updated["body"].pop("edit_id"))
         assert updated["body"] == {"graph": "steps", "values": {"steps": [2]}, "as_node": "a"}
         by_get = await api.http.get(f"/threads/{thread_id}/history", params={"limit": 2})
         assert by_get.json()["body"] == {"graph": "steps", "limit": 2}
@@ -80,6 +81,10 @@ async def test_what_a_runner_refuses_is_passed_on_as_ours(api: Api, settings: Ap
         double.refusal = (400, {"reason": "Invalid", "message": "no node of this name"})
         with pytest.raises(UnprocessableEntityError, match="no node of this name"):
             await api.sdk.threads.update_state(thread_id, {})
+        double.refusal = (504, {"reason": "LoopBusy"})
+        with pytest.raises(InternalServerError, match="look whether it was done") as blocked:
+            await api.sdk.threads.update_state(thread_id, {})
+        assert (blocked.value.status_code, blocked.value.code) == (503, "no_runner")
         double.refusal = (500, {})
         response: httpx.Response = await api.http.get(f"/threads/{thread_id}/state")
         assert (response.status_code, response.json()["code"]) == (502, "runner_refused")

@@ -22,11 +22,12 @@ from relayrun_core.store.later import line_up
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.thread_stream import note_edit
 from relayrun_core.store.threads import idle_thread
-from tests.api.conftest import Api, eventually, open_streams, opened
+from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt
 from tests.api.process import api_process
+from tests.api.reading import beside, until_told
 from tests.support.runner import free_port
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 Told = tuple[str, Any]
 
@@ -34,25 +35,14 @@ Told = tuple[str, Any]
 @asynccontextmanager
 async def reading(api: Api, thread_id: str, **options: Any) -> AsyncIterator[list[Any]]:
     """What a follower of the thread is told, while it grows. The follower is there when the block begins."""
-    before, told = open_streams(api), []
+    told: list[Any] = []
 
     async def read() -> None:
         async for part in await api.sdk.threads.join_stream(thread_id, **options):
             told.append(part)  # noqa: PERF401 - others look at it while it grows
 
-    task = asyncio.create_task(read())
-    await until(lambda: open_streams(api) == before + 1)
-    try:
+    async with beside(api, read()):
         yield told
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await until(lambda: open_streams(api) == before)
-
-
-async def until_told(told: list[Any], count: int) -> None:
-    async with asyncio.timeout(10):
-        await until(lambda: len(told) >= count)
 
 
 def plain(told: list[Any]) -> list[Told]:

@@ -19,9 +19,10 @@ from relayrun_core.ids import thread_uuid
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.threads import create_thread
-from tests.api.conftest import Api, eventually, opened
+from tests.api.conftest import Api, opened
 from tests.api.play import Attempt, ai, human
 from tests.api.runnerdouble import RunnerDouble, runner_double
+from tests.support.waiting import eventually
 
 QUESTION = PendingInterrupt("c" * 32, "ok?", "task-1")
 SUPERSTEPS = [{"updates": [{"values": {"steps": [1]}, "as_node": "a"}]}]

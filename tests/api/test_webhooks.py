@@ -19,7 +19,6 @@ from uuid import UUID, uuid4
 import httpx
 import orjson
 import pytest
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -44,11 +43,12 @@ from relayrun_core.store.finish import finish_from_outside
 from relayrun_core.store.outbox import delivered, put_off, take_deliveries
 from relayrun_core.store.runs import create_run, delete_run, get_run, request_cancel
 from relayrun_core.store.threads import delete_thread
-from tests.api.conftest import Api, eventually, opened
+from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import STEPS, Attempt, register
 from tests.api.process import api_process
 from tests.api.test_refusals import check_problem
-from tests.support.waiting import until
+from tests.support.serving import serving
+from tests.support.waiting import eventually, until
 
 QUESTION = PendingInterrupt("a" * 32, "ok?", "task-1")
 PRIVATE = WebhookRules(allow_private=True)
@@ -85,20 +85,13 @@ class Receiver:
 @asynccontextmanager
 async def receiving(**tls: Any) -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        receiver.port = listening.getsockname()[1]
+    async with serving(receiver, lifespan="off", **tls) as receiver.port:
         receiver.url = f"http://127.0.0.1:{receiver.port}/hook?token=t"
-        server = uvicorn.Server(uvicorn.Config(receiver, log_config=None, lifespan="off", **tls))
-        task = asyncio.create_task(server.serve(sockets=[listening]))
-        await until(lambda: server.started)
         try:
             yield receiver
         finally:
             if receiver.hold is not None:
                 receiver.hold.set()
-            server.should_exit = True
-            await task
 
 
 @pytest.fixture
@@ -151,8 +144,7 @@ async def test_an_end_is_told_as_the_agent_server_tells_it(api: Api, receiver: R
 
     await eventually(removed)
     assert len(receiver.requests) == 1
-    metrics = (await api.http.get("/metrics")).text
-    assert 'relayrun_webhooks_total{outcome="delivered"} 1.0' in metrics
+    await until_metrics_say(api, 'relayrun_webhooks_total{outcome="delivered"} 1.0')
 
 
 async def cancelled_while_running(database: Database, run: Run) -> None:

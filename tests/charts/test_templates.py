@@ -147,6 +147,12 @@ def test_access_becomes_the_apis_settings() -> None:
     assert secret["JWT_SECRET"] == {"name": "tokens", "key": "hs256"}
 
 
+def test_the_agent_that_says_who_may_call_becomes_the_apis_setting() -> None:
+    given = api_environment("--set=api.auth=custom\\,api-key", "--set=api.authAgent=support", of=("AUTH",))
+    assert given == {"AUTH": "custom,api-key", "AUTH_AGENT": "support"}
+    assert api_environment("--set=api.auth=custom", of=("AUTH",)) == {"AUTH": "custom"}
+
+
 def test_how_many_crons_an_owner_may_have_becomes_the_apis_setting() -> None:
     assert api_environment(of=("CRONS",)) == {"CRONS_PER_OWNER": "100"}
     assert api_environment("-f", str(EVERYTHING), of=("CRONS",)) == {"CRONS_PER_OWNER": "1000000"}
@@ -181,6 +187,7 @@ def test_the_api_accepts_the_settings_that_the_chart_gives_it(file: str) -> None
         (["api.auth=jwt", "api.jwt.existingSecret=a", "api.jwt.adminClaim=roles"], "go together"),
         (["api.auth=everybody"], "api"),
         (["api.auth=none", "api.jwt.secret=in-plain"], "secret"),
+        (["api.auth=api-key", "api.authAgent=support"], "api.authAgent is for api.auth=custom"),
     ],
 )
 def test_access_that_is_not_said_or_cannot_work_fails_with_a_sentence(arguments: list[str], sentence: str) -> None:

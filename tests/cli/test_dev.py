@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -180,6 +181,42 @@ async def test_the_environment_says_who_may_call(project: Project, database_url:
                 for headers in ({}, {"Authorization": f"Bearer {token}"})
             ]
         assert statuses == [401, 200]
+
+
+AUTH = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+@auth.authenticate
+async def authenticate(authorization: str | None) -> str:
+    if authorization != "Bearer open sesame":
+        raise Auth.exceptions.HTTPException(401, "Say the word")
+    return "ali"
+"""
+
+
+async def test_langgraph_json_says_who_may_call_and_dev_does_not_take_it_out_while_it_runs(
+    project: Project, database_url: str
+) -> None:
+    (project.folder / "auth.py").write_text(AUTH)
+    file = project.folder / "langgraph.json"
+    given = json.loads(file.read_text())
+    file.write_text(json.dumps({**given, "auth": {"path": "./auth.py:auth"}}))
+    async with (
+        running_dev(project, environment={"DATABASE_URL": database_url}) as dev,
+        httpx.AsyncClient(base_url=dev.url) as client,
+    ):
+        await dev.wait_for("./auth.py:auth says who may, as langgraph.json has it")
+
+        async def statuses() -> list[int]:
+            sent = ({}, {"Authorization": "Bearer open sesame"})
+            return [(await client.post("/threads/search", json={}, headers=headers)).status_code for headers in sent]
+
+        assert await statuses() == [401, 200]
+        file.write_text(json.dumps(given))
+        await dev.wait_for("restart dev for that")
+        assert await statuses() == [401, 200]
 
 
 async def test_code_that_does_not_load_is_shown_and_loaded_once_repaired_and_reset_refuses_meanwhile(

@@ -48,7 +48,10 @@ def nested(key: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("key", [key for key, (fate, _) in TABLE.items() if fate in ("ignored", "refused")])
 def test_an_ignored_key_is_warned_about_once_and_a_refused_one_refused_by_name(tmp_path: Path, key: str) -> None:
     file = tmp_path / "langgraph.json"
-    file.write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, **nested(key, {"some": "thing"})}))
+    written = nested(key, {"some": "thing"})
+    if "auth" in written:
+        written["auth"]["path"] = "./auth.py:auth"
+    file.write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, **written}))
     if TABLE[key][0] == "ignored":
         [warning] = load_config(file).warnings
         assert f"{key} is ignored" in warning

@@ -31,6 +31,8 @@ _PROBLEM = (
 _TRACE = "LangSmith's own bookkeeping in metadata; ours has the run, its attempt and its graph"
 _INSIDE = "what the server keeps for itself of a run's configuration is not shown to clients"
 
+_PAGES = "any page that you open could use your agents and read what they know"
+
 KEPT: tuple[Kept, ...] = (
     Kept("*", "* .*", "more", "further members", "they say more, and clients ignore members that they do not know"),
     Kept("*", "* header .content-type", "other", "`application/problem+json`", _PROBLEM),
@@ -128,6 +130,44 @@ KEPT: tuple[Kept, ...] = (
         "other",
         "`metadata` is told in every mode",
         "it names the run and its attempt",
+    ),
+    Kept("studio.*", "*.payload.metadata.*", "missing", "metadata of LangSmith", _TRACE),
+    Kept(
+        "studio.a_visit",
+        "threads[] .config.recursion_limit",
+        "missing",
+        "an empty `config` of threads",
+        _INSIDE,
+    ),
+    *(
+        Kept("studio.*", where, kind, "pages of localhost and of Studio may call, others may not", _PAGES)
+        for where, kind in (
+            ("* header .access-control-allow-origin", "other"),
+            ("* header .access-control-allow-origin", "missing"),
+            ("of any page status", "other"),
+        )
+    ),
+    Kept(
+        "studio.leave_to_call",
+        "from a public page status",
+        "other",
+        "Studio may call a private network: its preflight is answered 200",
+        "browsers ask before a public page calls one's own machine",
+    ),
+    Kept(
+        "studio.leave_to_call",
+        "* header .access-control-allow-private-network",
+        "missing",
+        "leave for a private network is given where it is asked for",
+        "elsewhere it means nothing",
+    ),
+    Kept("studio.leave_to_call", "* header .access-control-allow-methods", "other", "no `QUERY`", "no route takes it"),
+    Kept(
+        "studio.*",
+        "* header .access-control-expose-headers",
+        "other",
+        "pages may read further headers",
+        "among them where to go on reading after a lost connection",
     ),
 )
 

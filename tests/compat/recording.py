@@ -13,12 +13,16 @@ import httpx
 from relayrun_core.ids import default_assistant_id
 
 #: Headers that clients read.
-_HEADERS = ("content-type", "location", "content-location", "x-pagination-total", "x-pagination-next", "retry-after")
+_HEADERS = (
+    *("content-type", "location", "content-location", "x-pagination-total", "x-pagination-next", "retry-after"),
+    *(f"access-control-{name}" for name in ("allow-origin", "allow-private-network", "allow-headers", "allow-methods")),
+    *("access-control-expose-headers", "access-control-max-age"),
+)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 #: Made of the graph's name: the same everywhere, and clients know them.
 _ASSISTANTS = {
     str(default_assistant_id(graph)): f"<assistant {graph}>"
-    for graph in ("plain", "talk", "ask", "nested", "fails", "slow")
+    for graph in ("plain", "talk", "ask", "nested", "fails", "slow", "speech")
 }
 _HASH = re.compile(r"\b[0-9a-f]{32}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?")

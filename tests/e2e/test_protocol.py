@@ -198,7 +198,7 @@ async def test_raw_events_and_subscriptions(client: Client, transport: Any) -> N
         async for event in thread.events:
             if "method" in event:  # on a WebSocket the SDK gives the subscription's answer too
                 found.append(event)
-                if _ends(event):
+                if ends_a_run(event):
                     break
         seqs = [event["seq"] for event in found]
         assert seqs == sorted(set(seqs))
@@ -293,7 +293,7 @@ class Follower:
     async def read(self, ends: int = 1) -> None:
         """Read to the end of so many runs."""
         async with client_of(self.url) as http:
-            while sum(_ends(one) for one in self.told) < ends:
+            while sum(ends_a_run(one) for one in self.told) < ends:
                 try:
                     await self._connect(http, ends)
                 except httpx.TransportError:
@@ -313,11 +313,11 @@ class Follower:
             async for line in response.aiter_lines():
                 if line.startswith("data:"):
                     self.told.append(json.loads(line.removeprefix("data:")))
-                    if sum(_ends(one) for one in self.told) == ends:
+                    if sum(ends_a_run(one) for one in self.told) == ends:
                         return
 
 
-def _ends(one: Told) -> bool:
+def ends_a_run(one: Told) -> bool:
     data = one["params"]["data"]
     ended = one["method"] == "lifecycle" and data["event"] in ("completed", "failed", "interrupted")
     return ended and not one["params"]["namespace"]

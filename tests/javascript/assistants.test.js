@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { client } from "./server.js";
+import { client, partsOf, uncalled } from "./server.js";
 
 const { assistants, runs } = client();
 
@@ -32,4 +32,13 @@ test("an assistant of one's own has versions, runs with its configuration, and g
   assert.equal(await assistants.count({ metadata: { of: "javascript" } }), 1);
   await assistants.delete(made.assistant_id);
   await assert.rejects(assistants.get(made.assistant_id), /404/);
+});
+
+test("the client has no other parts", () => {
+  // The last loads the components of generative interfaces, which nothing serves here.
+  assert.deepEqual(partsOf(client()), ["assistants", "threads", "runs", "crons", "store", "~ui"]);
+});
+
+test("no method is left out", () => {
+  assert.deepEqual(uncalled("assistants"), []);
 });

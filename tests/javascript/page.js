@@ -24,12 +24,12 @@ export function rendered(hook) {
 }
 
 /** What `question()` answers once that is true; rejects after some seconds. */
-export async function until(question, what = "it") {
-  const end = Date.now() + 20_000;
+export async function until(question, what = "it", seconds = 20) {
+  const end = Date.now() + seconds * 1_000;
   for (;;) {
     const answer = question();
     if (answer) return answer;
-    if (Date.now() > end) throw new Error(`${what} did not happen within 20 s`);
+    if (Date.now() > end) throw new Error(`${what} did not happen within ${seconds} s`);
     await new Promise((go) => setTimeout(go, 10));
   }
 }

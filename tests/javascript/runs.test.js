@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { all, client } from "./server.js";
+import { all, client, uncalled } from "./server.js";
 
 const { threads, runs } = client();
 
@@ -78,4 +78,8 @@ test("a batch of runs is started at once", async () => {
   assert.equal(made.length, 2);
   const [values] = await Promise.all(made.map((run) => runs.join(run.thread_id, run.run_id)));
   assert.equal(values.topic, "x");
+});
+
+test("no method is left out", () => {
+  assert.deepEqual(uncalled("runs"), []);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { client } from "./server.js";
+import { client, uncalled } from "./server.js";
 
 const { store, crons, threads } = client();
 
@@ -28,4 +28,9 @@ test("crons are made, changed, found, counted and deleted", async () => {
   assert.ok((await crons.count({ assistantId: found[0].assistant_id })) >= 2);
   for (const each of [own, ofThread]) await crons.delete(each.cron_id);
   assert.deepEqual(await crons.search({ threadId: thread_id }), []);
+});
+
+test("no method is left out", () => {
+  assert.deepEqual(uncalled("store"), []);
+  assert.deepEqual(uncalled("crons"), []);
 });

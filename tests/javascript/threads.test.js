@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { client } from "./server.js";
+import { all, client, uncalled } from "./server.js";
 
 const { threads, runs } = client();
 
@@ -26,8 +26,8 @@ test("its state is read, edited and gone back to", async () => {
   assert.deepEqual(state.values.done, ["first", "second plain"]);
   await threads.updateState(thread_id, { values: { topic: "y" } });
   assert.equal((await threads.getState(thread_id)).values.topic, "y");
-  await threads.patchState(thread_id, { seen: true });
-  assert.equal((await threads.get(thread_id)).metadata.seen, true);
+  // The client has a method for it, and no server: the LangGraph Agent Server refuses it with the same status.
+  await assert.rejects(threads.patchState(thread_id, { seen: true }), /405/);
   const history = await threads.getHistory(thread_id, { limit: 10 });
   const before = history.find((each) => each.next[0] === "second");
   const forked = await runs.wait(thread_id, "plain", { input: null, checkpoint: before.checkpoint });
@@ -50,4 +50,33 @@ test("all its runs are followed through one stream", async () => {
   leaving.abort();
   const topics = events.filter((each) => each.event === "values").map((each) => each.data.topic);
   assert.deepEqual(topics, ["one", "one", "one", "two", "two", "two"]);
+});
+
+test("a thread's stream has its projections", async () => {
+  const [talk, nested, ask] = ["talk", "nested", "ask"].map((assistantId) => threads.stream({ assistantId }));
+  const said = (async () => {
+    for await (const message of talk.messages) return await message.text;
+  })();
+  await talk.run.start({ input: { messages: [{ role: "user", content: "count" }] } });
+  assert.equal(await said, "one two three");
+  assert.equal((await talk.output).messages.length, 2);
+  const found = (async () => {
+    for await (const graph of nested.subgraphs) return graph.namespace.at(-1).split(":")[0];
+  })();
+  const values = all(nested.values);
+  await nested.run.start({ input: {} });
+  assert.equal(await found, "inner");
+  assert.equal((await values).at(-1).done.length, 4);
+  await ask.run.start({ input: {} });
+  for await (const event of await ask.subscribe({ channels: ["lifecycle"] })) {
+    if (event.params.data.event === "interrupted") break;
+  }
+  assert.deepEqual(ask.interrupts[0].payload, { question: "ok?" });
+  await ask.respondInput({ interrupt_id: ask.interrupts[0].interruptId, namespace: [], response: "yes" });
+  assert.deepEqual((await ask.output).done, ["first", "approved yes", "second plain"]);
+  for (const each of [talk, nested, ask]) await each.close();
+});
+
+test("no method is left out", () => {
+  assert.deepEqual(uncalled("threads"), []);
 });

@@ -57,3 +57,49 @@ test("stop cancels the run", async () => {
   await runs.join(thread, run.run_id);
   assert.equal((await threads.get(thread)).status, "idle");
 });
+
+test("what agent-chat-ui asks for: its list of threads, another answer in place of one, a question's answer", async () => {
+  const { threads } = client();
+  const streaming = { streamMode: ["values"], streamSubgraphs: true, streamResumable: true, onDisconnect: "continue" };
+  assert.ok((await fetch(`${apiUrl}/info`)).ok);
+
+  let thread;
+  const options = { apiUrl, apiKey: null, fetchStateHistory: true, onThreadId: (id) => (thread = id) };
+  const page = rendered(() => useStream({ ...options, assistantId: "talk" }));
+  const { current } = page;
+  await until(current, "rendering");
+  const asked = { id: crypto.randomUUID(), type: "human", content: "count" };
+  current().submit(
+    { messages: [asked] },
+    { ...streaming, optimisticValues: (before) => ({ ...before, messages: [...(before?.messages ?? []), asked] }) },
+  );
+  await until(() => current().messages[0]?.id === asked.id, "the question, before its run");
+  const answer = await until(() => !current().isLoading && current().history.length && current().messages[1], "the answer");
+
+  const { metadata } = await threads.get(thread);
+  for (const wanted of [{ graph_id: "talk" }, { assistant_id: metadata.assistant_id }]) {
+    const found = await threads.search({ metadata: wanted, limit: 100 });
+    assert.ok(found.some((each) => each.thread_id === thread && each.values.messages.length === 2));
+  }
+
+  const { parent_checkpoint: checkpoint } = current().getMessagesMetadata(answer).firstSeenState;
+  current().submit(undefined, { ...streaming, checkpoint });
+  const other = await until(() => {
+    const last = current().messages[1];
+    return !current().isLoading && last && last.id !== answer.id && current().getMessagesMetadata(last).branch && last;
+  }, "another answer");
+  const { branch, branchOptions } = current().getMessagesMetadata(other);
+  assert.equal(branchOptions.length, 2);
+  current().setBranch(branchOptions.find((each) => each !== branch));
+  await until(() => current().messages[1]?.id === answer.id, "the first answer again");
+  page.leave();
+
+  const asking = rendered(() => useStream({ ...options, assistantId: "ask" }));
+  await until(asking.current, "rendering");
+  asking.current().submit({ topic: "x" }, streaming);
+  await until(() => asking.current().interrupt && !asking.current().isLoading, "the question");
+  asking.current().submit({}, { ...streaming, command: { resume: "yes" } });
+  await until(() => asking.current().values.done?.includes("approved yes") && !asking.current().isLoading, "the end");
+  assert.equal((await threads.get(thread)).status, "idle");
+  asking.leave();
+});

@@ -121,6 +121,24 @@ async def test_an_edit_writes_a_checkpoint_and_the_threads_row(
     assert thread.values["did"][-1] == "edited"
 
 
+async def test_an_edit_asked_for_again_is_made_once_and_answered_alike(
+    shared_runner: RunnerProcess, shared_database: Database
+) -> None:
+    thread_id = await _ran(shared_runner, shared_database, "steps", input={"did": ["in"]})
+    answers = []
+    for edit_id in (first := str(uuid4()), first, str(uuid4()), first):
+        body = {"values": {"did": ["edited"]}, "as_node": "last", "edit_id": edit_id}
+        answer = await shared_runner.client.post(f"/threads/{thread_id}/state", json=body)
+        assert answer.status_code == 200, answer.text
+        answers.append(answer.json())
+    assert answers[0] == answers[1] == answers[3] != answers[2]
+    state = await _state(shared_runner, thread_id)
+    assert state["values"]["did"] == ["in", "first", "wait", "last", "edited", "edited"]
+    assert state["checkpoint"] == answers[2]["checkpoint"]
+    history = (await shared_runner.client.get(f"/threads/{thread_id}/history")).json()
+    assert not [key for entry in history for key in entry["metadata"] if "edit" in key]
+
+
 async def test_an_edit_of_the_root_withdraws_the_question(
     shared_runner: RunnerProcess, shared_database: Database
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
+from relayrun_api.auth.custom import CustomAuth, Handlers
 from relayrun_api.auth.keys import KeyRing
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_core.database import Database
@@ -54,10 +55,15 @@ class HeaderAuth:
 
 
 @asynccontextmanager
-async def open_authenticator(settings: AccessSettings, database: Database) -> AsyncIterator[Authenticator]:
-    """The authenticator of these settings; an issuer's keys are kept fresh meanwhile."""
+async def open_authenticator(
+    settings: AccessSettings, database: Database, handlers: Handlers
+) -> AsyncIterator[Authenticator]:
+    """The authenticator of these settings; an issuer's keys are kept fresh meanwhile. `handlers`: for `custom`."""
     if "none" in settings.auth_kinds:
         yield NoAuth()
+        return
+    if "custom" in settings.auth_kinds:
+        yield CustomAuth(handlers, KeyRing(database) if "api-key" in settings.auth_kinds else None)
         return
     async with AsyncExitStack() as stack:
         tokens: Verifier | None = None

@@ -1,4 +1,7 @@
-"""Where callers are asked who they are: in front of each route, before anything of the request's body is read."""
+"""Where callers are asked who they are: in front of each route, before anything of the request's body is read.
+
+Where an author's handlers decide, they are asked here too what the caller may, for all routes alike.
+"""
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -7,9 +10,11 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
+from relayrun_api.auth.admission import admitted
+from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.bodies import JsonRoute
-from relayrun_api.errors import Unauthenticated
+from relayrun_api.errors import ApiError, Unauthenticated
 
 
 class GuardedRoute(JsonRoute):
@@ -20,7 +25,12 @@ class GuardedRoute(JsonRoute):
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            principal = await _principal(request)
+            authenticator: Authenticator = request.app.state.authenticator
+            principal: Principal | None
+            if isinstance(authenticator, CustomAuth):
+                principal, request = await admitted(authenticator, request, self)
+            else:
+                principal = await authenticator.authenticate(request)
             if principal is None:
                 raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
             request.state.principal = principal
@@ -29,9 +39,15 @@ class GuardedRoute(JsonRoute):
         return handle
 
 
-async def _principal(request: Request) -> Principal | None:
+async def _anybody(request: Request) -> Principal | None:
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.authenticate(request)
+    if not isinstance(authenticator, CustomAuth):
+        return await authenticator.authenticate(request)
+    try:
+        # What is open to all is so without the author's code too.
+        return await authenticator.authenticate(request)
+    except ApiError:
+        return None
 
 
 async def _caller(request: Request) -> Principal:
@@ -42,4 +58,4 @@ async def _caller(request: Request) -> Principal:
 #: Who calls a guarded route.
 Caller = Annotated[Principal, Depends(_caller)]
 #: Who calls a route that is open to all; None: it does not say.
-MaybeCaller = Annotated[Principal | None, Depends(_principal)]
+MaybeCaller = Annotated[Principal | None, Depends(_anybody)]

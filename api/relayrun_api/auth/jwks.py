@@ -102,7 +102,8 @@ class Jwks:
         try:
             published = await self._get()
             keys = _usable(published)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
+            # The last is a connection that was reset while it was opened: see RunnerTransport.
             logger.warning("cannot read the token issuer's keys at %s: %r", self._url, error)
             return False
         if published != self._published:

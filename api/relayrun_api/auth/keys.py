@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from starlette.requests import HTTPConnection
+
 from relayrun_api.auth.principal import Principal
 from relayrun_api.auth.remembered import Remembered
 from relayrun_api.errors import Unauthenticated
@@ -36,6 +38,13 @@ class KeyRing:
         if not key.valid(now):
             raise _refusal(f"API key {key.key_id} has expired or was revoked")
         return Principal(key.owner, key.admin)
+
+
+def sent_key(connection: HTTPConnection) -> str | None:
+    """What a caller sends in the form of a key of this installation."""
+    scheme, _, rest = connection.headers.get("authorization", "").partition(" ")
+    token = rest.strip() if scheme.lower() == "bearer" else ""
+    return next((text for text in (token, connection.headers.get("x-api-key", "")) if looks_like_key(text)), None)
 
 
 def _refusal(why: str) -> Unauthenticated:

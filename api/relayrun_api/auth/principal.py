@@ -1,21 +1,50 @@
-"""A caller, and what finds out who it is."""
+"""A caller, what it may see, and what finds out who it is."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from starlette.requests import HTTPConnection
+
+from relayrun_core.metadata_filter import MetadataFilter
+
+Resource = Literal["threads", "assistants", "crons", "store"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of a resource a caller sees: an owner's, or everybody's, and of these what a filter leaves."""
+
+    owner: str | None
+    any_owner: bool = False
+    visible: MetadataFilter | None = None
+
+    def covers(self, owner: str | None, metadata: Mapping[str, Any]) -> bool:
+        """Whether a thing of this owner and with this metadata exists for the caller."""
+        if not (self.any_owner or owner == self.owner):
+            return False
+        return self.visible is None or self.visible.matches(metadata)
 
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller: `owner` owns what it makes; an admin sees what everybody owns. Without authentication nobody owns."""
+    """A caller: `owner` owns what it makes; an admin sees what everybody owns. Without authentication nobody owns.
+
+    `user` is what an author's own authentication says of it, `scopes` what its handlers decided about this request,
+    `metadata` what they would have the run marked with that it starts; None: no handler is about that. `kwargs` is what
+    they changed of such a run, for requests that do not have these words of LangGraph's.
+    """
 
     owner: str | None
     admin: bool = False
+    user: Mapping[str, Any] | None = None
+    scopes: Mapping[str, Scope] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
-    def may_see(self, owner: str | None) -> bool:
-        """Whether a thing of `owner` exists for this caller."""
-        return self.admin or self.owner == owner
+    def scope(self, resource: Resource) -> Scope:
+        """What it sees of a resource: its own, unless a handler says otherwise."""
+        return self.scopes.get(resource) or Scope(self.owner, self.admin)
 
 
 class Authenticator(Protocol):

@@ -92,7 +92,7 @@ class CronCount(LangGraphBody):
     """Which crons to count."""
 
     assistant_id: Name | None = None
-    thread_id: str | None = None
+    thread_id: Name | None = None
     metadata: dict[str, Any] | None = None
 
 

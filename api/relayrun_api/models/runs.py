@@ -26,6 +26,7 @@ LONGEST_DELAY_SECONDS = 30 * 86400
 LARGEST_BATCH = 100
 _LONGEST_URL = 2048
 _MOST_RUN_IDS = 1000
+_MOST_TAGS = 1000
 Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
 Nodes = Annotated[list[Name], Field(max_length=1000)] | Literal["*"]
 
@@ -49,7 +50,7 @@ class RunConfig(LangGraphBody):
 
     model_config = ConfigDict(extra="allow")
 
-    tags: list[Name] | None = None
+    tags: list[Name] | None = Field(default=None, max_length=_MOST_TAGS)
     metadata: dict[str, Any] | None = None
     configurable: dict[str, Any] | None = None
     recursion_limit: int | None = Field(default=None, ge=1, le=1_000_000)

@@ -104,7 +104,7 @@ class ThreadSearch(ThreadCount):
     offset: int = Field(default=0, ge=0, lt=2**63)
     sort_by: SortBy | None = None
     sort_order: SortOrder | None = None
-    select: list[ThreadField] | None = None
+    select: list[ThreadField] | None = Field(default=None, max_length=100)
     extract: dict[str, str] | None = Field(default=None, max_length=MAX_PATHS)
 
     @field_validator("extract")
@@ -143,7 +143,7 @@ class HistoryQuery(LangGraphBody):
     """Which of a thread's states to list."""
 
     limit: int = Field(default=10, ge=1, le=1000)
-    before: str | dict[str, Any] | None = None
+    before: Name | dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     checkpoint: dict[str, Any] | None = None
     select: StateFields | None = None

@@ -16,7 +16,7 @@ from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
 from relayrun_api.services.conversation import invoke_answer, page_of_messages
 from relayrun_api.services.runs import StartedRun, StartRun
-from relayrun_api.services.specs import spec_of_chat
+from relayrun_api.services.specs import spec_as_handlers_have_it, spec_of_chat
 from relayrun_api.services.threads import find_thread, refer, visible_thread
 from relayrun_api.stream.chat import CHAT_MODES, ChatTranslator
 from relayrun_api.stream.chat_frames import PREFACE, ChatFrames
@@ -116,10 +116,11 @@ async def _start(
     answers = body.message is None
     request = StartRun(
         assistant,
-        spec_of_chat(body, assistant, modes),
+        spec_as_handlers_have_it(spec_of_chat(body, assistant, modes), principal.kwargs),
         thread,
         if_not_exists="reject" if answers else "create",
         require_not_interrupted=not answers,
+        mark=principal.metadata or {},
     )
     try:
         return await services.runs.start(principal, request, terms)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path
@@ -59,7 +60,10 @@ def run_stream(
             async for page in follow(services.database, subscription, after.seq, since_of(started.run)):
                 yield (page and frames.page(page)) or HEARTBEAT
 
-    headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, "stream"), **started.headers}
+    # Python's SDK comes back there with its last event's id, and without the query that it had sent.
+    query = {"stream_mode": modes or (), **({"cancel_on_disconnect": "true"} if on_disconnect == "cancel" else {})}
+    again = "?".join(filter(None, ("stream", urlencode(query, doseq=True))))
+    headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, again), **started.headers}
     leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
     return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, on_disconnect=leave)
 

@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller, Principal
+from relayrun_api.auth.lasting import StillAccepted, WhileAccepted
 from relayrun_api.errors import Invalid, ThreadNotFound
 from relayrun_api.models.protocol import Command, EventStreamRequest
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
 from relayrun_api.services.protocol import Commands, Refusal, checked, refused
-from relayrun_api.services.threads import ThreadRef
+from relayrun_api.services.threads import ThreadRef, sees_thread
 from relayrun_api.stream.protocol_feed import ProtocolFeed, Sent
 from relayrun_api.stream.protocol_seq import LARGEST_SEQ
 from relayrun_api.stream.protocol_told import Subscribed
@@ -39,10 +40,15 @@ async def command(thread: ThreadAt, body: Command, services: Given, caller: Call
 
 @router.post("/threads/{thread_id}/stream/events")
 async def stream(
-    thread: ThreadAt, body: EventStreamRequest, services: Given, caller: Caller, last_event_id: LastEventId = None
+    thread: ThreadAt,
+    body: EventStreamRequest,
+    services: Given,
+    caller: Caller,
+    accepted: WhileAccepted,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Stream a thread's events."""
-    return await _streamed(services, caller, thread, _after(body.subscribed, last_event_id))
+    return await _streamed(services, caller, accepted, thread, _after(body.subscribed, last_event_id))
 
 
 @router.get("/threads/{thread_id}/stream/events")
@@ -50,6 +56,7 @@ async def get_stream(
     thread: ThreadAt,
     services: Given,
     caller: Caller,
+    accepted: WhileAccepted,
     channels: Annotated[list[str], Query(description="values, messages, …; several, or with commas between")],
     namespaces: Annotated[list[str] | None, Query(description="Paths as in `research:1|inner:2`")] = None,
     depth: int | None = None,
@@ -67,23 +74,25 @@ async def get_stream(
         request = checked(EventStreamRequest, asked)
     except Refusal as error:
         raise Invalid(error.message) from error
-    return await _streamed(services, caller, thread, _after(request.subscribed, last_event_id))
+    return await _streamed(services, caller, accepted, thread, _after(request.subscribed, last_event_id))
 
 
 async def require_visible(services: Services, caller: Principal, thread: ThreadRef) -> None:
     """Raise ThreadNotFound for somebody else's thread. One that nobody has may come to be: its first run makes it."""
     found = await get_thread(services.database, thread.thread_id)
-    if found is not None and not caller.may_see(found.owner):
+    if found is not None and not sees_thread(caller, found):
         raise ThreadNotFound(f"Thread {thread.sent} does not exist: start a run on a thread of your own.")
 
 
-async def _streamed(services: Services, caller: Principal, thread: ThreadRef, subscribed: Subscribed) -> Response:
+async def _streamed(
+    services: Services, caller: Principal, accepted: StillAccepted, thread: ThreadRef, subscribed: Subscribed
+) -> Response:
     await require_visible(services, caller, thread)
     feed = ProtocolFeed(services.database, services.hub, caller, thread.thread_id, subscribed)
 
     async def chunks() -> AsyncGenerator[bytes]:
         with services.metrics.sse_connections.track_inprogress():
-            async with aclosing(feed.events()) as pages:
+            async with aclosing(accepted.guard(feed.events())) as pages:
                 async for page in pages:
                     yield HEARTBEAT if page is None else b"".join(map(_frame, page))
 

@@ -10,26 +10,24 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import Iterable
 from contextlib import aclosing
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 from psycopg_pool import PoolTimeout
-from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from relayrun_api.answers import dumps, problem_response
+from relayrun_api.answers import dumps
 from relayrun_api.auth import Principal
+from relayrun_api.auth.admission import admitted_command
+from relayrun_api.auth.lasting import NoLongerAccepted, StillAccepted
 from relayrun_api.bodies import parse_json
-from relayrun_api.cors import cors_options
-from relayrun_api.errors import ApiError, Forbidden, Invalid, Unauthenticated
+from relayrun_api.errors import ApiError, Invalid, Unauthenticated
 from relayrun_api.models.protocol import Command, EventStreamRequest, UnsubscribeParams
 from relayrun_api.problems import Problem, problem_of
 from relayrun_api.routes.parts import new_router
 from relayrun_api.routes.protocol import require_visible
+from relayrun_api.routes.sockets import BEARER, SUBPROTOCOL, check_origin, offered, refuse, with_token
 from relayrun_api.routes.terms import limit_of
 from relayrun_api.services.container import Services
 from relayrun_api.services.protocol import Code, Commands, Refusal, checked, refused
@@ -39,7 +37,6 @@ from relayrun_api.stream.protocol_told import Subscribed
 from relayrun_api.stream.response import Truncated
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.errors import RelayrunError
-from relayrun_core.settings import ApiSettings
 from relayrun_core.store.starting import Terms
 
 logger = logging.getLogger("relayrun.api.protocol")
@@ -47,11 +44,9 @@ logger = logging.getLogger("relayrun.api.protocol")
 router = new_router("event protocol")
 
 _MOST_SUBSCRIPTIONS = 64
-#: The one protocol that is spoken, for clients that have to name one.
-_SUBPROTOCOL = "relayrun"
-#: Browsers send no `Authorization` with a WebSocket; what they can send is a list of protocols.
-_BEARER = "relayrun.bearer."
-_BROKEN, _COME_AGAIN = 1011, 1012
+#: What a client does that connects.
+_READ = Command(id=0, method="subscription.subscribe")
+_BROKEN, _COME_AGAIN, _UNAUTHENTICATED = 1011, 1012, 4401
 _REFUSALS = (ApiError, RelayrunError, psycopg.Error, PoolTimeout)
 
 
@@ -59,14 +54,14 @@ _REFUSALS = (ApiError, RelayrunError, psycopg.Error, PoolTimeout)
 async def socket(websocket: WebSocket, thread_id: str) -> None:
     """Commands and events of a thread."""
     services: Services = websocket.app.state.services
-    subprotocol = _SUBPROTOCOL if _SUBPROTOCOL in _offered(websocket) else None
+    subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered(websocket) else None
     try:
-        _check_origin(websocket, services.settings)
-        caller = await _caller(websocket)
+        check_origin(websocket, services.settings)
+        caller = await _caller(websocket, _READ)
         thread = refer(caller, thread_id)
         await require_visible(services, caller, thread)
     except _REFUSALS as error:
-        await _refuse(websocket, problem_of(error), subprotocol)
+        await refuse(websocket, problem_of(error), subprotocol)
         return
     await websocket.accept(subprotocol)
     with services.metrics.sse_connections.track_inprogress():
@@ -82,8 +77,7 @@ class _Conversation:
         self._caller = caller
         self._thread = thread
         address = websocket.client.host if websocket.client else None
-        terms = Terms(limit=limit_of(services.settings, caller, address))
-        self._commands = Commands(services, caller, thread, terms)
+        self._terms = Terms(limit=limit_of(services.settings, caller, address), headers=websocket.headers.items())
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -107,8 +101,9 @@ class _Conversation:
         try:
             command = checked(Command, parse_json(content))
             command_id = command.id
-            await _caller(self._websocket)  # a token may have expired since, or a key been withdrawn
-            answer = await self._carried_out(command)
+            # A token may have expired since, or a key been withdrawn.
+            caller = await _caller(self._websocket, command)
+            answer = await self._carried_out(command, caller)
         except Refusal as error:
             answer = refused(command_id, error.code, error.message)
         except Invalid as error:
@@ -118,7 +113,7 @@ class _Conversation:
             answer = refused(command_id, _code_of(problem), problem.detail)
         await self._send(dumps(answer))
 
-    async def _carried_out(self, command: Command) -> dict[str, object]:
+    async def _carried_out(self, command: Command, caller: Principal) -> dict[str, object]:
         match command.method:
             case "subscription.subscribe":
                 result = self._subscribe(checked(EventStreamRequest, command.params).subscribed)
@@ -128,7 +123,8 @@ class _Conversation:
                 # Subscriptions end with their connection: a client makes them again, with `since`.
                 result = {"restored": False}
             case _:
-                return (await self._commands.carry_out(command)).answer(command.id)
+                commands = Commands(self._services, caller, self._thread, self._terms)
+                return (await commands.carry_out(command)).answer(command.id)
         return {"type": "success", "id": command.id, "result": result}
 
     def _subscribe(self, subscribed: Subscribed) -> dict[str, object]:
@@ -150,12 +146,15 @@ class _Conversation:
     async def _pump(self, subscribed: Subscribed) -> None:
         services = self._services
         feed = ProtocolFeed(services.database, services.hub, self._caller, self._thread.thread_id, subscribed)
+        accepted = StillAccepted(self._websocket.app.state.authenticator, with_token(self._websocket))
         try:
-            async with aclosing(feed.events()) as pages:
+            async with aclosing(accepted.guard(feed.events())) as pages:
                 async for page in pages:
                     for sent in page or ():
                         # The server's flow control holds back the feed while the client does not read.
                         await self._send(sent.data)
+        except NoLongerAccepted:
+            await self._close(_UNAUTHENTICATED, "connect again with a new token")
         except Truncated:
             await self._close(_COME_AGAIN, "connect again")
         except WebSocketDisconnect:
@@ -177,47 +176,16 @@ class _Conversation:
             return  # it is closed already
 
 
-def _check_origin(websocket: WebSocket, settings: ApiSettings) -> None:
-    """Pages of foreign origins are kept out as CORS does it elsewhere; a browser asks no leave for a WebSocket."""
-    origin = websocket.headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == websocket.headers.get("host"):
-        return
-    allowed = cors_options(settings)
-    pattern = allowed.get("allow_origin_regex")
-    if {origin, "*"}.isdisjoint(allowed["allow_origins"]) and not (pattern and re.fullmatch(pattern, origin)):
-        raise Forbidden(f"Pages of {origin} may not connect: have the origin added to those that CORS allows.")
-
-
-def _offered(websocket: WebSocket) -> Iterable[str]:
-    return websocket.scope.get("subprotocols") or ()
-
-
-async def _caller(websocket: WebSocket) -> Principal:
-    token = next((name.removeprefix(_BEARER) for name in _offered(websocket) if name.startswith(_BEARER)), None)
-    connection = websocket if token is None else _with_bearer(websocket, token)
-    caller = await websocket.app.state.authenticator.authenticate(connection)
+async def _caller(websocket: WebSocket, command: Command) -> Principal:
+    """Who calls, and may give this command, whose members an author's handlers may change."""
+    connection = with_token(websocket)
+    caller = await admitted_command(websocket.app.state.authenticator, connection, command.params, command.method)
     if caller is None:
         raise Unauthenticated(
             "Say who you are: send `Authorization: Bearer` with your token, or your key; from a browser, the protocols "
-            f"`{_SUBPROTOCOL}` and `{_BEARER}<token>`."
+            f"`{SUBPROTOCOL}` and `{BEARER}<token>`."
         )
-    principal: Principal = caller
-    return principal
-
-
-def _with_bearer(websocket: WebSocket, token: str) -> HTTPConnection:
-    headers = [*websocket.scope["headers"], (b"authorization", f"Bearer {token}".encode())]
-    return HTTPConnection({**websocket.scope, "headers": headers})
-
-
-async def _refuse(websocket: WebSocket, problem: Problem, subprotocol: str | None) -> None:
-    if problem.status >= 500:
-        logger.error("a WebSocket was refused: %s", problem.detail)
-    if "origin" in websocket.headers and problem.code != Forbidden.code:
-        await websocket.accept(subprotocol)
-        await websocket.close(4000 + problem.status, problem.code)
-    else:
-        await websocket.send_denial_response(problem_response(problem, None))
+    return caller
 
 
 def _code_of(problem: Problem) -> Code:

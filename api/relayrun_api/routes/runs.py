@@ -63,7 +63,9 @@ async def requested(
     if thread is None and body.on_completion != "keep":
         spec = spec.model_copy(update={"on_completion": "delete"})
     later = body.after_seconds or 0.0
-    return StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists, after_seconds=later)
+    # Of a batch each has its own, which the body has by now.
+    mark = {} if principal.metadata is None else body.metadata or {}
+    return StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists, after_seconds=later, mark=mark)
 
 
 async def answer_created(services: Services, started: StartedRun) -> Response:
@@ -101,7 +103,7 @@ async def listing(
     services: Given,
     caller: Caller,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     status: AgentServerStatus | None = None,
     select: Annotated[list[RunField] | None, Query(max_length=100)] = None,
 ) -> Response:

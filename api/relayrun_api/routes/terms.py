@@ -29,6 +29,7 @@ async def _terms(request: Request, services: Given, caller: Caller, key: Idempot
     return Terms(
         limit=limit_of(services.settings, caller, address),
         once=None if key is None else await _once(request, caller, key),
+        headers=request.headers.items(),
     )
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller, Principal
+from relayrun_api.auth.lasting import WhileAccepted
 from relayrun_api.errors import Invalid
 from relayrun_api.extract import Extract
 from relayrun_api.models.threads import ThreadCount, ThreadCreate, ThreadPatch, ThreadPrune, ThreadSearch
@@ -68,7 +69,10 @@ async def count(body: ThreadCount, services: Given, caller: Caller) -> Response:
 async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
     """Forget threads, or all of their checkpoints but the newest; those with an unfinished run are passed over."""
     ids = [thread_uuid(caller.owner, name) for name in body.thread_ids]
-    pruned = await prune_threads(services.database, ids, body.strategy, owner=caller.owner, any_owner=caller.admin)
+    scope = caller.scope("threads")
+    pruned = await prune_threads(
+        services.database, ids, body.strategy, owner=scope.owner, any_owner=scope.any_owner, visible=scope.visible
+    )
     return Json({"pruned_count": pruned})
 
 
@@ -124,6 +128,7 @@ async def join_stream(
     thread: ThreadAt,
     services: Given,
     caller: Caller,
+    accepted: WhileAccepted,
     header: LastEventId = None,
     query: Annotated[str | None, Query(alias="last_event_id", max_length=128)] = None,
     stream_mode: Annotated[list[str] | None, Query(description="run_modes, lifecycle, state_update")] = None,
@@ -137,7 +142,7 @@ async def join_stream(
 
     async def chunks() -> AsyncGenerator[bytes]:
         with services.metrics.sse_connections.track_inprogress():
-            async with aclosing(follower.chunks()) as found:
+            async with aclosing(accepted.guard(follower.chunks())) as found:
                 async for chunk in found:
                     yield chunk
 
@@ -158,9 +163,11 @@ def _stream_modes(given: list[str]) -> list[ThreadStreamMode]:
 
 
 def _query(caller: Principal, body: ThreadCount, ids: list[str] | None = None) -> ThreadQuery:
+    scope = caller.scope("threads")
     return ThreadQuery(
-        owner=caller.owner,
-        any_owner=caller.admin,
+        owner=scope.owner,
+        any_owner=scope.any_owner,
+        visible=scope.visible,
         status=body.status,
         metadata=body.metadata,
         values=body.values,

@@ -72,7 +72,10 @@ class AssistantService:
 
     async def get(self, principal: Principal, name: str) -> Assistant:
         """The assistant with this id, or a graph's default one by its name. Raises AssistantNotFound (404)."""
-        if assistant := await self._find(principal, name):
+        visible = principal.scope("assistants").visible
+        assistant = await self._find(principal, name)
+        # Everybody may run a graph's own; who may look at it, an author's handler decides as for all others.
+        if assistant and (visible is None or visible.matches(assistant.row.metadata)):
             return assistant
         raise AssistantNotFound(
             f"There is no assistant {name!r}: look for yours with POST /assistants/search, or "
@@ -222,7 +225,7 @@ class AssistantService:
             # An id can be guessed before its graph is there: whoever took it must not stand for the graph.
             return await self._of(row if row and row.is_default else _unchanged(graph))
         row = await get_assistant(self._database, assistant_id) if assistant_id else None
-        if row is None or row.is_default or not principal.may_see(row.owner):
+        if row is None or row.is_default or not principal.scope("assistants").covers(row.owner, row.metadata):
             return None  # a default assistant is there as long as its graph
         return await self._of(row)
 
@@ -247,9 +250,11 @@ class AssistantService:
 
     async def _filter(self, principal: Principal, query: AssistantCount) -> AssistantFilter:
         graph = None if query.graph_id is None else (await self._catalog.get(query.graph_id)).graph
+        scope = principal.scope("assistants")
         return AssistantFilter(
-            owner=principal.owner,
-            any_owner=principal.admin,
+            owner=scope.owner,
+            any_owner=scope.any_owner,
+            visible=scope.visible,
             defaults=[_unchanged(graph) for graph in await self._catalog.all()],
             agent=graph.agent if graph else None,
             graph=graph.graph if graph else None,

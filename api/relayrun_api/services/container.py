@@ -10,9 +10,13 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from relayrun_api import __version__
+from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.metrics import Metrics
 from relayrun_api.services.assistants import AssistantService
+from relayrun_api.services.author_auth import AuthorHandlers
+from relayrun_api.services.connections import RunnerTransport
 from relayrun_api.services.crons import CronService
+from relayrun_api.services.custom_routes import CustomRoutes, open_transport
 from relayrun_api.services.dispatch import Dispatcher
 from relayrun_api.services.drawings import DrawingService
 from relayrun_api.services.graphs import GraphCatalog
@@ -47,6 +51,8 @@ class Services:
     runs: RunService
     dispatcher: Dispatcher
     crons: CronService
+    custom_routes: CustomRoutes
+    handlers: AuthorHandlers
     states: StateService
     store: StoreService
     status: StatusService
@@ -59,7 +65,8 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
     url = settings.database_url.get_secret_value()
     async with (
         Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
-        httpx.AsyncClient(timeout=_RUNNER_TIMEOUT, trust_env=False) as client,
+        httpx.AsyncClient(transport=RunnerTransport(), timeout=_RUNNER_TIMEOUT, trust_env=False) as client,
+        open_transport() as transport,
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
@@ -67,6 +74,8 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         runners = Runners(world.runners, client, settings.runner_token)
         assistants = AssistantService(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
+        handlers = AuthorHandlers(runners, catalog, settings.auth_agent)
+        custom = CustomAuth(handlers) if "custom" in settings.auth_kinds else None
         yield Services(
             settings=settings,
             database=database,
@@ -77,7 +86,9 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
             runners=runners,
             runs=runs,
             dispatcher=world.dispatcher,
-            crons=CronService(database, catalog, assistants, runs, settings.crons_per_owner),
+            crons=CronService(database, catalog, assistants, runs, settings.crons_per_owner, custom),
+            custom_routes=CustomRoutes(catalog, runners, transport, settings.custom_route_seconds),
+            handlers=handlers,
             states=StateService(runners, catalog),
             store=StoreService(runners, catalog, database, settings.default_graph),
             status=StatusService(database, runners, __version__, world.checks),

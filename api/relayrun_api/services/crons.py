@@ -1,6 +1,7 @@
 """Crons on behalf of a caller: made, found, changed, deleted."""
 
 import asyncio
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,8 @@ from uuid import UUID
 import orjson
 
 from relayrun_api.auth import Principal
+from relayrun_api.auth.asks import Sent, new_run
+from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.errors import BodyTooLarge, CronNotFound, Invalid, TooManyCrons
 from relayrun_api.models.crons import MAX_PAYLOAD_BYTES, CronCount, CronCreate, CronPatch, CronSearch
 from relayrun_api.models.runs import RunCreate
@@ -45,13 +48,15 @@ class CronService:
         assistants: AssistantService,
         runs: RunService,
         per_owner: int,
+        custom: CustomAuth | None = None,
     ) -> None:
-        """`per_owner`: how many crons one owner may have; 0: no limit."""
+        """`per_owner`: how many crons one owner may have; 0: no limit. `custom`: asked whenever one fires."""
         self._database = database
         self._catalog = catalog
         self._assistants = assistants
         self._runs = runs
         self._per_owner = per_owner
+        self._custom = custom
         self.news = asyncio.Event()
 
     async def create(self, principal: Principal, body: CronCreate, thread: ThreadRef | None) -> Cron:
@@ -70,6 +75,7 @@ class CronService:
             cron_id=new_run_id(),
             owner=owner,
             as_admin=principal.admin,
+            made_by=None if principal.user is None else dict(principal.user),
             assistant_id=assistant.assistant_id,
             thread_id=thread.thread_id if thread else None,
             schedule=body.schedule,
@@ -90,14 +96,15 @@ class CronService:
     async def visible(self, principal: Principal, cron_id: UUID) -> Cron:
         """The cron. Raises CronNotFound, also when it is somebody else's."""
         cron = await get_cron(self._database, cron_id)
-        if cron is None or not principal.may_see(cron.owner):
+        if cron is None or not principal.scope("crons").covers(cron.owner, cron.metadata):
             raise _not_found(cron_id)
         return cron
 
     async def run_of(self, cron: NewCron) -> NewRun:
         """The run that the cron would start now. Raises what the start of such a run does before it is accepted."""
-        principal = Principal(cron.owner, admin=cron.as_admin)
-        body = RunCreate.model_validate(cron.payload)
+        thread = ThreadRef(cron.thread_id, str(cron.thread_id), None) if cron.thread_id else None
+        principal, payload = await self._decided(cron, thread)
+        body = RunCreate.model_validate(payload)
         assistant = await self._assistants.to_run(principal, body.assistant_id)
         spec = spec_of_run(body, assistant, body.stream_mode)
         mark = {"cron_id": str(cron.cron_id)}
@@ -106,13 +113,27 @@ class CronService:
             "metadata": {**spec.metadata, **mark},
             "on_completion": cron.on_run_completed or "keep",
         }
-        thread = ThreadRef(cron.thread_id, str(cron.thread_id), None) if cron.thread_id else None
-        request = StartRun(assistant, spec.model_copy(update=own), thread, if_not_exists="reject")
+        marked = principal.metadata or {} if thread is None else {}
+        request = StartRun(assistant, spec.model_copy(update=own), thread, if_not_exists="reject", mark=marked)
         new = await self._runs.new_run(principal, request)
         if thread is not None:
             return new
         # Threads that are kept are found by what their cron is marked with.
         return replace(new, thread_metadata={**cron.metadata, **new.thread_metadata, **mark})
+
+    async def _decided(self, cron: NewCron, thread: ThreadRef | None) -> tuple[Principal, dict[str, Any]]:
+        """For whom it runs and what; an author's handlers may have changed their mind since it was made."""
+        principal = Principal(cron.owner, admin=cron.as_admin, user=cron.made_by)
+        if self._custom is None or cron.made_by is None:
+            return principal, cron.payload
+        path = {} if thread is None else {"thread_id": str(thread.thread_id)}
+        sent = Sent(path, body=deepcopy(cron.payload))
+        decided = await self._custom.decide(cron.made_by, new_run(sent))
+        # On somebody else's thread it is theirs.
+        principal = replace(decided, owner=cron.owner)
+        if thread is not None and decided.metadata is not None:
+            await visible_thread(self._database, principal, thread)
+        return principal, sent.body
 
     async def update(self, principal: Principal, cron_id: UUID, body: CronPatch) -> Cron:
         """Change a cron. Raises CronNotFound, BodyTooLarge, what `run_of` does where its run is changed, and Invalid
@@ -159,9 +180,11 @@ class CronService:
         assistant = None
         if query.assistant_id is not None and (assistant := await self._assistant_id(query.assistant_id)) is None:
             return None
+        scope = principal.scope("crons")
         return CronFilter(
-            owner=principal.owner,
-            any_owner=principal.admin,
+            owner=scope.owner,
+            any_owner=scope.any_owner,
+            visible=scope.visible,
             assistant_id=assistant,
             thread_id=None if query.thread_id is None else refer(principal, query.thread_id).thread_id,
             enabled=enabled,

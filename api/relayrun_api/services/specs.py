@@ -1,6 +1,6 @@
 """What a run shall do (`RunSpec`), from the bodies that ask for it and the assistant's settings. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relayrun_api.errors import Invalid
@@ -48,6 +48,15 @@ def spec_of_chat(body: ChatBody, assistant: Assistant, stream_modes: Sequence[st
         stream_modes=list(stream_modes),
         stream_subgraphs=True,
     )
+
+
+def spec_as_handlers_have_it(spec: RunSpec, kwargs: Mapping[str, Any]) -> RunSpec:
+    """With what an author's handlers changed of the run."""
+    update = {name: kwargs[name] for name in ("input", "context", "webhook") if name in kwargs}
+    if isinstance(config := kwargs.get("config"), dict):
+        configurable = {**(spec.config.get("configurable") or {}), **(config.get("configurable") or {})}
+        update["config"] = {**spec.config, **config, "configurable": configurable}
+    return spec.model_copy(update=update) if update else spec
 
 
 def _input(message: str, assistant: Assistant) -> dict[str, Any]:

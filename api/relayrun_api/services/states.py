@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 import orjson
 
@@ -51,10 +52,10 @@ class StateService:
             return dumps(last_finish(thread))
 
     async def update(self, thread: Thread, body: Mapping[str, Any]) -> bytes:
-        """Edit the thread's state. Raises Conflict while it has an unfinished run, RunnersAway."""
+        """Edit the thread's state, once. Raises Conflict while it has an unfinished run, RunnersAway."""
         agent, graph = await self._needed(thread)
         path = f"/threads/{thread.thread_id}/state"
-        return await self._runners.ask(agent, graph, "POST", path, body={"graph": graph, **body})
+        return await self._runners.ask(agent, graph, "POST", path, body={**body, "graph": graph, "edit_id": uuid4()})
 
     async def create(self, new: NewThread, supersteps: Sequence[Mapping[str, Any]]) -> bool:
         """Make a thread with the state that the supersteps lead to; False, and nothing, where it exists by now.

@@ -13,15 +13,18 @@ from relayrun_api.models.store import ItemAt, ItemPut, ItemQuery, ItemSearch, Na
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runners import Runners
 from relayrun_core.database import Database
-from relayrun_core.store.memories import indexed_agents
+from relayrun_core.store.memories import OWNER_LABELS, indexed_agents
 
 
 def label_of(caller: Principal) -> str | None:
-    """The label that a namespace has to have for the caller to use what is in it; None: it may use everything.
+    """The label that a namespace has to begin with, or have as its second, for the caller to use what is in it.
+
+    None: it may use everything.
 
     Agents put the user's id into the namespace of what they remember of a user: that is how LangGraph has it.
     """
-    return None if caller.admin else caller.owner or ""
+    scope = caller.scope("store")
+    return None if scope.any_owner else scope.owner or ""
 
 
 class StoreService:
@@ -90,7 +93,7 @@ class StoreService:
 
 def _may_use(caller: Principal, namespace: Sequence[str]) -> bool:
     label = label_of(caller)
-    return label is None or label in namespace
+    return label is None or label in namespace[:OWNER_LABELS]
 
 
 def _require(caller: Principal, namespace: Sequence[str]) -> None:
@@ -99,7 +102,7 @@ def _require(caller: Principal, namespace: Sequence[str]) -> None:
 
 
 def _advice(caller: Principal) -> str:
-    return f"make your id, {caller.owner!r}, one of its labels."
+    return f"make your id, {caller.owner!r}, its first or second label."
 
 
 def _only_of(caller: Principal, query: dict[str, Any]) -> dict[str, Any]:

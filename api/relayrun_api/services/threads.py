@@ -41,6 +41,10 @@ async def make_thread(
     ttl: Ttl | None = None,
 ) -> Thread:
     """A new thread of the caller's. Raises core's ThreadExists, and its ThreadNotFound for somebody else's."""
+    if principal.scope("threads").visible is not None:
+        existing = await get_thread(database, ref.thread_id)
+        if existing is not None and not sees_thread(principal, existing):
+            raise core.ThreadNotFound(f"thread {ref.sent} does not exist")
     new: dict[str, Any] = {"name": ref.name, "metadata": metadata, "if_exists": if_exists, "ttl": ttl}
     try:
         return await create_thread(database, ref.thread_id, owner=principal.owner, **new)
@@ -62,7 +66,12 @@ async def visible_thread(database: Database, principal: Principal, ref: ThreadRe
 async def find_thread(database: Database, principal: Principal, ref: ThreadRef) -> Thread | None:
     """The thread, or None when there is none for this caller."""
     thread = await get_thread(database, ref.thread_id)
-    return thread if thread is not None and principal.may_see(thread.owner) else None
+    return thread if thread is not None and sees_thread(principal, thread) else None
+
+
+def sees_thread(principal: Principal, thread: Thread) -> bool:
+    """Whether the thread exists for this caller."""
+    return principal.scope("threads").covers(thread.owner, thread.metadata)
 
 
 def _is_uuid(text: str) -> bool:

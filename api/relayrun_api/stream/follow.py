@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from relayrun_api.stream.hub import Subscription
+from relayrun_api.stream.response import Truncated
 from relayrun_api.stream.sse import HEARTBEAT_SECONDS
 from relayrun_core.database import Database, is_transient
 from relayrun_core.store.follow import Page, read_page
@@ -41,8 +42,9 @@ async def follow(
 ) -> AsyncIterator[Page | None]:
     """Yield pages of the run's events behind `after_seq` until its `end`; None after 5 s of silence.
 
-    A page is read when the one before was taken, so a slow reader costs one page and slows nobody else. Ends without
-    `end` only when the process goes down.
+    A page is read when the one before was taken, so a slow reader costs one page and slows nobody else. Raises
+    Truncated when the process goes down before: clients take a stream that ends in order for one that is over, and the
+    SDKs, which ask for the run then, find one that has ended meanwhile.
     """
     subscription.position = after_seq
     finished = since is Since.FINISHED
@@ -76,6 +78,7 @@ async def follow(
                 return
             if page.full:
                 wait_seconds = 0.0
+    raise Truncated
 
 
 async def _has_ended(database: Database, subscription: Subscription) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from relayrun_api.auth import Principal
+from relayrun_api.services.runs import sees_run
 from relayrun_api.stream.follow import Since, follow
 from relayrun_api.stream.hub import EventHub
 from relayrun_api.stream.protocol import ProtocolRun, ProtocolTranslator
@@ -95,13 +96,11 @@ class ProtocolFeed:
         while following := await run_behind(self._database, self._thread_id, self._after):
             run = await get_run(self._database, following.run_id)
             if run is not None:
-                if not self._caller.may_see(run.owner):
+                if not await sees_run(self._database, self._caller, run):
                     raise Truncated  # the thread is somebody else's since: for this caller there is none
                 async with aclosing(self._of(run)) as pages:
                     async for page in pages:
                         yield page
-            if self._hub.closing:
-                return
             self._after = following.number
 
     async def _first(self) -> int:

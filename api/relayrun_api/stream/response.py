@@ -11,6 +11,10 @@ from relayrun_api.stream.tasks import cancelled
 
 OnDisconnect = Callable[[], Awaitable[None]]
 
+#: Where the state of a request's scope has what cuts its connection. Without it the server logs an unfinished answer as
+#: an error.
+CUT = "relayrun.cut"
+
 
 class Truncated(Exception):
     """The source ends here though its answer is not complete: the connection is cut, so that the client asks again."""
@@ -37,10 +41,10 @@ class Streamed(Response):
         # Made by hand: with a body Starlette's constructor would add its Content-Length.
         self.init_headers(headers)
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         async with aclosing(self._chunks), asyncio.TaskGroup() as group:
-            pump = group.create_task(self._pump(send))
+            pump = group.create_task(self._pump(scope, send))
             gone = group.create_task(_disconnected(receive))
             await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
             left = not pump.done()
@@ -48,7 +52,7 @@ class Streamed(Response):
         if left and self._on_disconnect is not None:
             await self._on_disconnect()
 
-    async def _pump(self, send: Send) -> None:
+    async def _pump(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async for chunk in self._chunks:
@@ -57,6 +61,8 @@ class Streamed(Response):
                 # Nothing more, which waits until the client has taken the chunk: only then is the next one made.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
         except Truncated:
+            if cut := scope.get("state", {}).get(CUT):
+                cut()
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

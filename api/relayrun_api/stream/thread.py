@@ -141,7 +141,7 @@ class ThreadFollower:
             self._place = Place(following.number)
 
     async def _rest_of_run(self) -> AsyncGenerator[bytes]:
-        """The events of the reader's run behind its place; ends with the run, or when the process goes down."""
+        """The events of the reader's run behind its place, until its end."""
         run = await run_at(self._database, self._thread_id, self._place.number)
         # A reader that has its end, or a run whose journal was forgotten: it is not told to end once more.
         if run is not None and not (run.status.finished and await self._has_all_of(run)):
@@ -153,8 +153,6 @@ class ThreadFollower:
                         continue
                     yield self._frames(page, run)
                     self._place = Place(run.number, page.events[-1].seq)
-            if self._hub.closing:
-                return
         self._place = Place(self._place.number, BEHIND_ALL_EVENTS)
 
     async def _has_all_of(self, run: NumberedRun) -> bool:

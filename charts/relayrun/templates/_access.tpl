@@ -2,9 +2,16 @@
 {{- define "relayrun.accessEnvironment" -}}
 {{- $api := .Values.api -}}
 {{- if not $api.auth -}}
-{{- fail "\n\napi.auth is not set. Say who may call the API: jwt, api-key, \"jwt,api-key\", or none to let in whoever reaches it (docs/authentication.md)." -}}
+{{- fail "\n\napi.auth is not set. Say who may call the API: jwt, api-key, \"jwt,api-key\", custom, or none to let in whoever reaches it (docs/authentication.md)." -}}
 {{- end -}}
 - {name: RELAYRUN_AUTH, value: {{ $api.auth | quote }}}
+{{- if contains "custom" $api.auth }}
+{{- with $api.authAgent }}
+- {name: RELAYRUN_AUTH_AGENT, value: {{ . | quote }}}
+{{- end }}
+{{- else if $api.authAgent }}
+{{- fail "\n\napi.authAgent is for api.auth=custom. Set that, or leave authAgent out." }}
+{{- end }}
 {{- if contains "jwt" $api.auth }}
 {{- with $api.jwt }}
 {{- if and .jwksUrl .existingSecret }}

@@ -53,7 +53,7 @@ def dev(
     """Run the agent of a langgraph.json here: Postgres, the API and runners, supervised.
 
     Kill any of it, or all, and start again: the runs go on. DATABASE_URL replaces the embedded Postgres. Everybody may
-    call, unless RELAYRUN_AUTH and the settings beside it say who.
+    call, unless langgraph.json has `auth`, or RELAYRUN_AUTH and the settings beside it say who.
     """
     level = "debug" if debug else server_log_level.lower()
     if level not in ("debug", "info", "warning", "error", "critical"):
@@ -84,13 +84,15 @@ def dev(
     asyncio.run(run_dev(options))
 
 
-def _auth() -> str:
-    """What RELAYRUN_AUTH says, if that and the settings beside it are right."""
+def _auth() -> str | None:
+    """What RELAYRUN_AUTH says, if that and the settings beside it are right; None: nothing."""
     from pydantic import ValidationError
 
     from relayrun_core.settings import AccessSettings
 
-    auth = os.environ.get("RELAYRUN_AUTH") or "none"
+    auth = os.environ.get("RELAYRUN_AUTH")
+    if not auth:
+        return None
     try:
         return ",".join(AccessSettings.model_validate({"auth": auth}).auth)
     except ValidationError as error:

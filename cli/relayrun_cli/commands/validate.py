@@ -37,10 +37,15 @@ def validate(
         import_folders(read)
     except ConfigError as error:
         raise CliError(str(error)) from error
+    named = {f"graph {name}": source.path for name, source in read.graphs.items()}
+    if read.http is not None and read.http.app is not None:
+        named["http.app"] = read.http.app
+    if read.auth is not None:
+        named["auth"] = read.auth.path
     missing = [
-        f"graph {name}: {file} does not exist"
-        for name, source in read.graphs.items()
-        if (file := read.folder / source.path.rpartition(":")[0]).suffix == ".py" and not file.is_file()
+        f"{what}: {file} does not exist"
+        for what, path in named.items()
+        if (file := read.folder / path.rpartition(":")[0]).suffix == ".py" and not file.is_file()
     ]
     if missing:
         raise CliError(f"{read.file}: {'; '.join(missing)}.")

@@ -28,8 +28,8 @@ class DevOptions:
     runners: int = 2
     data: Path = Path(DATA_FOLDER)
     cors_origins: tuple[str, ...] = ()
-    #: How callers prove who they are, as RELAYRUN_AUTH says it.
-    auth: str = "none"
+    #: How callers prove who they are, as RELAYRUN_AUTH says it; None: as langgraph.json does, or everybody may call.
+    auth: str | None = None
 
     @property
     def folder(self) -> Path:

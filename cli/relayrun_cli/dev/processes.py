@@ -9,31 +9,48 @@ from urllib.parse import urlsplit
 
 from relayrun_cli.dev.options import DevOptions
 from relayrun_operator.local.settings import LocalWorldSettings
+from relayrun_runner.config import CorsConfig
 
 # -P: a file of the author called types.py must not replace a module of ours.
 API_COMMAND = (sys.executable, "-P", "-m", "relayrun_api")
 RUNNERS_FILE = "runners.json"
 DEFAULT_ORIGIN = "http://localhost:3000"
+# No browser remembers for longer.
+_A_DAY_SECONDS = 86400
 
 
-def api_environment(options: DevOptions, database_url: str, port: int, token: str) -> dict[str, str]:
-    """The environment of `python -m relayrun_api`: ours, and its settings."""
+def api_environment(
+    options: DevOptions, database_url: str, port: int, token: str, cors: CorsConfig | None = None
+) -> dict[str, str]:
+    """The environment of `python -m relayrun_api`: ours, and its settings, to which `cors` of langgraph.json adds."""
+    cors = cors or CorsConfig()
     studio = urlsplit(options.studio_url)
-    origins = [DEFAULT_ORIGIN, f"{studio.scheme}://{studio.netloc}", *options.cors_origins]
+    origins = [DEFAULT_ORIGIN, f"{studio.scheme}://{studio.netloc}", *options.cors_origins, *cors.allow_origins]
     return {
         **os.environ,
         "RELAYRUN_DATABASE_URL": database_url,
         "RELAYRUN_HOST": options.host,
         "RELAYRUN_PORT": str(port),
         "RELAYRUN_WORLD": "local",
-        "RELAYRUN_AUTH": options.auth,
+        "RELAYRUN_AUTH": options.auth or "none",
+        "RELAYRUN_AUTH_AGENT": LocalWorldSettings.agent,
         "RELAYRUN_RUNNERS_FILE": str(options.data / RUNNERS_FILE),
         "RELAYRUN_RUNNER_TOKEN": token,
         "RELAYRUN_CORS_ORIGINS": json.dumps(origins),
         "RELAYRUN_CORS_ALLOW_LOCALHOST": "true",
+        **_further_cors(cors),
         "RELAYRUN_LOG_LEVEL": options.log_level,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _further_cors(cors: CorsConfig) -> dict[str, str]:
+    said = {"RELAYRUN_CORS_EXPOSE_HEADERS": json.dumps(cors.expose_headers)} if cors.expose_headers else {}
+    if cors.allow_origin_regex is not None:
+        said["RELAYRUN_CORS_ORIGIN_REGEX"] = cors.allow_origin_regex
+    if cors.max_age is not None:
+        said["RELAYRUN_CORS_MAX_AGE_SECONDS"] = str(min(cors.max_age, _A_DAY_SECONDS))
+    return said
 
 
 def world_settings(options: DevOptions, token: str, build: str) -> LocalWorldSettings:

@@ -23,12 +23,23 @@ class Reloadable(Protocol):
 class Reloader:
     """Watches the sources and tells the world."""
 
-    def __init__(self, config: Path, sources: Sources, build: str, world: Reloadable, screen: Screen) -> None:
+    def __init__(
+        self,
+        config: Path,
+        sources: Sources,
+        build: str,
+        world: Reloadable,
+        screen: Screen,
+        *,
+        has_auth: bool = False,
+    ) -> None:
+        """`has_auth`: the API, which is not reloaded, was told that langgraph.json has `auth`."""
         self._config = config
         self._sources = sources
         self._build = build
         self._world = world
         self._screen = screen
+        self._has_auth = has_auth
 
     async def run(self) -> None:
         """Reload at every change of what the sources amount to, until cancelled."""
@@ -46,9 +57,12 @@ class Reloader:
         self._build = build
         names = ", ".join(sorted({file.name for file in files})[:3])
         try:
-            load_config(self._config)
+            config = load_config(self._config)
         except ConfigError as error:
             self._screen.warn(f"{error}. The old code goes on.")
+            return
+        if (config.auth is not None) != self._has_auth:
+            self._screen.warn("`auth` came into langgraph.json, or went: restart dev for that. The old code goes on.")
             return
         self._screen.say(f"{names} changed: loading the new code.")
         problem = await self._world.reload(build)

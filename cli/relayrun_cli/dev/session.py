@@ -10,6 +10,7 @@ import importlib.util
 import secrets
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -44,7 +45,9 @@ CRASHED_PORT_SECONDS = 3.0
 async def run_dev(options: DevOptions) -> None:
     """Run until a signal. Raises `CliError` for whatever the person can put right."""
     configure_logging(options.log_level)
-    session = Session(options, _checked_config(options))
+    config = _checked_config(options)
+    auth = options.auth or ("none" if config.auth is None else "custom")
+    session = Session(replace(options, auth=auth), config)
     try:
         await until_signalled(session.run(), session.abandon)
     except BaseExceptionGroup as group:
@@ -104,7 +107,7 @@ class Session:
         api = Child(
             "API",
             processes.API_COMMAND,
-            processes.api_environment(options, database.url, self._port, token),
+            processes.api_environment(options, database.url, self._port, token, self._config.cors),
             lifeline,
             say=self._screen.warn,
         )
@@ -115,7 +118,8 @@ class Session:
             reconcile_forever(database.url),
         ]
         if options.reload and options.debug_port is None:
-            parts.append(Reloader(options.config, sources, build, world, self._screen).run())
+            has_auth = self._config.auth is not None
+            parts.append(Reloader(options.config, sources, build, world, self._screen, has_auth=has_auth).run())
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part) for part in parts]
             working: asyncio.Task[None] | None = None
@@ -151,7 +155,7 @@ class Session:
                     + ("" if ready.done() else "; none is ready yet"),
                     "Database": database.described,
                     "Data": str(options.data),
-                    "Access": _access(options.auth),
+                    "Access": _access(options.auth, self._config),
                 }
             )
         finally:
@@ -160,9 +164,12 @@ class Session:
             await asyncio.to_thread(open_browser, studio)
 
 
-def _access(auth: str) -> str:
+def _access(auth: str | None, config: Config) -> str:
     if auth == "none":
-        return "no authentication: whoever reaches this address may use it"
+        unused = "" if config.auth is None else f"; RELAYRUN_AUTH=none, so {config.auth.path} is not asked"
+        return f"no authentication: whoever reaches this address may use it{unused}"
+    if auth == "custom" and config.auth is not None:
+        return f"{config.auth.path} says who may, as langgraph.json has it"
     return f"{auth}, as RELAYRUN_AUTH says"
 
 

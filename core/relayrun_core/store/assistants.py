@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.metadata_filter import MetadataFilter
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 SortOrder = Literal["asc", "desc"]
@@ -95,6 +96,8 @@ class AssistantFilter:
     graph: str | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
+    #: What an author's handler lets the caller see.
+    visible: MetadataFilter | None = None
 
 
 _JSON = ("config", "context", "metadata")
@@ -160,7 +163,7 @@ WITH a AS (
 SELECT {what} FROM a
 WHERE (%(graph)s::text IS NULL OR (a.agent, a.graph) = (%(agent)s, %(graph)s))
   AND (%(name)s::text IS NULL OR position(lower(%(name)s) IN lower(a.name)) > 0)
-  AND a.metadata @> %(metadata)s::jsonb"""
+  AND a.metadata @> %(metadata)s::jsonb AND {visible}"""
 _PAGE = "ORDER BY {key} {order}, a.created_at, a.assistant_id LIMIT %(limit)s OFFSET %(offset)s"
 # By code point, whatever the database's collation: that is the order in which clients compare.
 _KEYS: dict[SortBy, str] = {
@@ -174,6 +177,7 @@ _KEYS: dict[SortBy, str] = {
 _THREADS = """
 SELECT thread_id FROM threads
 WHERE metadata @> jsonb_build_object('assistant_id', %(assistant)s::text) AND owner IS NOT DISTINCT FROM %(owner)s
+  AND {visible}
 ORDER BY thread_id LIMIT %(limit)s"""
 
 
@@ -232,15 +236,22 @@ async def count_assistants(database: Database, which: AssistantFilter) -> int:
 
 
 async def threads_of_assistant(
-    database: Database, assistant_id: UUID, *, owner: str | None, limit: int = 100
+    database: Database,
+    assistant_id: UUID,
+    *,
+    owner: str | None,
+    visible: MetadataFilter | None = None,
+    limit: int = 100,
 ) -> list[UUID]:
-    """An owner's threads whose metadata names the assistant, which the last run of a thread does."""
-    params = {"assistant": assistant_id, "owner": owner, "limit": limit}
-    return [row["thread_id"] for row in await database.fetch_all(_THREADS, params)]
+    """An owner's visible threads whose metadata names the assistant, which the last run of a thread does."""
+    condition, params = visible.sql("metadata") if visible else ("true", {})
+    params |= {"assistant": assistant_id, "owner": owner, "limit": limit}
+    return [row["thread_id"] for row in await database.fetch_all(_THREADS.format(visible=condition), params)]
 
 
 def _found(which: AssistantFilter, what: str) -> str:
-    return _FOUND.format(owned=_ANYBODYS if which.any_owner else _THEIRS, what=what)
+    visible = which.visible.sql("a.metadata")[0] if which.visible else "true"
+    return _FOUND.format(owned=_ANYBODYS if which.any_owner else _THEIRS, what=what, visible=visible)
 
 
 def _filter_params(which: AssistantFilter) -> dict[str, Any]:
@@ -252,6 +263,7 @@ def _filter_params(which: AssistantFilter) -> dict[str, Any]:
         "graph": which.graph,
         "name": which.name,
         "metadata": orjson.dumps(which.metadata or {}).decode(),
+        **(which.visible.sql("a.metadata")[1] if which.visible else {}),
     }
 
 

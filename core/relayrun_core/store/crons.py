@@ -14,6 +14,7 @@ import psycopg
 
 from relayrun_core.database import Connection, Database
 from relayrun_core.errors import RelayrunError, ThreadBusyError, ThreadNotFound
+from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.runs import NewRun
 from relayrun_core.store.notify import NOTIFY_CREATED
 from relayrun_core.store.runs import create_within, raise_refusal
@@ -23,7 +24,10 @@ SortBy = Literal["cron_id", "assistant_id", "thread_id", "next_run_date", "end_t
 
 @dataclass(frozen=True)
 class NewCron:
-    """What `create_cron` needs. `owner` is the thread's where there is one; `payload` is the run's body as accepted."""
+    """What `create_cron` needs. `owner` is the thread's where there is one; `payload` is the run's body as accepted.
+
+    `made_by` is whom the author's own authentication found, where there is one.
+    """
 
     cron_id: UUID
     owner: str | None
@@ -37,6 +41,7 @@ class NewCron:
     end_time: datetime | None
     enabled: bool
     next_run_at: datetime | None
+    made_by: dict[str, Any] | None
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -66,6 +71,8 @@ class CronFilter:
     thread_id: UUID | None = None
     enabled: bool | None = None
     metadata: dict[str, Any] | None = None
+    #: What an author's handler lets the caller see.
+    visible: MetadataFilter | None = None
 
 
 _NAMES = [field.name for field in fields(Cron)]
@@ -76,9 +83,9 @@ _NOW = "SELECT now() AS now"
 _LOCK_OWNER = "SELECT pg_advisory_xact_lock(hashtextextended(coalesce(%(owner)s, ''), 7262))"
 _CREATE = f"""
 INSERT INTO crons (cron_id, owner, as_admin, assistant_id, thread_id, schedule, timezone, payload, metadata,
-                   on_run_completed, end_time, enabled, next_run_at)
+                   on_run_completed, end_time, enabled, next_run_at, made_by)
 SELECT %(cron_id)s, %(owner)s, %(as_admin)s, %(assistant_id)s, %(thread_id)s, %(schedule)s, %(timezone)s, %(payload)s,
-       %(metadata)s, %(on_run_completed)s, %(end_time)s, %(enabled)s, %(next_run_at)s
+       %(metadata)s, %(on_run_completed)s, %(end_time)s, %(enabled)s, %(next_run_at)s, %(made_by)s
 WHERE %(limit)s::int IS NULL
    OR (SELECT count(*) FROM crons WHERE coalesce(owner, '') = coalesce(%(owner)s, '')) < %(limit)s::int
 RETURNING {_COLUMNS}"""  # noqa: S608 - our own column names
@@ -95,8 +102,8 @@ FROM crons WHERE (%(any_owner)s OR coalesce(owner, '') = coalesce(%(owner)s, '')
   AND (%(assistant)s::uuid IS NULL OR assistant_id = %(assistant)s)
   AND (%(thread)s::uuid IS NULL OR thread_id = %(thread)s)
   AND (%(enabled)s::boolean IS NULL OR enabled = %(enabled)s)
-  AND metadata @> %(metadata)s::jsonb"""
-_COUNT = f"SELECT count(*) AS number {_FOUND}"
+  AND metadata @> %(metadata)s::jsonb AND {visible}"""
+_COUNT = "SELECT count(*) AS number "
 _DUE = f"""
 SELECT {_COLUMNS}, now() AS now FROM crons WHERE next_run_at <= now() ORDER BY next_run_at LIMIT %s"""  # noqa: S608
 _NEXT = "SELECT extract(epoch FROM min(next_run_at) - now())::float AS seconds FROM crons WHERE next_run_at IS NOT NULL"
@@ -160,7 +167,7 @@ async def search_crons(
     """A page of crons, and whether there are more; those without a value to sort by are last."""
     column = "next_run_at" if sort_by == "next_run_date" else sort_by
     order = f"ORDER BY {column} {'DESC' if descending else 'ASC'} NULLS LAST, cron_id"
-    query = f"SELECT {_COLUMNS} {_FOUND} {order} LIMIT %(limit)s OFFSET %(offset)s"
+    query = f"SELECT {_COLUMNS} {_found(wanted)} {order} LIMIT %(limit)s OFFSET %(offset)s"
     params = {**_filter_params(wanted), "limit": limit + 1, "offset": offset}
     crons = [_to_cron(row) for row in await database.fetch_all(query, params)]
     return crons[:limit], len(crons) > limit
@@ -168,7 +175,7 @@ async def search_crons(
 
 async def count_crons(database: Database, wanted: CronFilter) -> int:
     """How many crons there are."""
-    row = await database.fetch_one(_COUNT, _filter_params(wanted))
+    row = await database.fetch_one(_COUNT + _found(wanted), _filter_params(wanted))
     return int(row["number"]) if row else 0
 
 
@@ -226,6 +233,10 @@ def _advance_params(cron: Cron, next_run_at: datetime | None, refusal: str | Non
     return {"cron": cron.cron_id, "revision": cron.revision, "next": next_run_at, "refusal": refusal, "run": run}
 
 
+def _found(wanted: CronFilter) -> str:
+    return _FOUND.format(visible=wanted.visible.sql("metadata")[0] if wanted.visible else "true")
+
+
 def _filter_params(wanted: CronFilter) -> dict[str, Any]:
     return {
         "owner": wanted.owner,
@@ -234,11 +245,16 @@ def _filter_params(wanted: CronFilter) -> dict[str, Any]:
         "thread": wanted.thread_id,
         "enabled": wanted.enabled,
         "metadata": orjson.dumps(wanted.metadata or {}).decode(),
+        **(wanted.visible.sql("metadata")[1] if wanted.visible else {}),
     }
 
 
-def _stored(cron: NewCron) -> dict[str, str]:
-    return {"payload": orjson.dumps(cron.payload).decode(), "metadata": orjson.dumps(cron.metadata).decode()}
+def _stored(cron: NewCron) -> dict[str, str | None]:
+    return {
+        "payload": orjson.dumps(cron.payload).decode(),
+        "metadata": orjson.dumps(cron.metadata).decode(),
+        "made_by": None if cron.made_by is None else orjson.dumps(cron.made_by).decode(),
+    }
 
 
 def _to_cron(row: dict[str, Any]) -> Cron:

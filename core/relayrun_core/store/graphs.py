@@ -1,23 +1,31 @@
-"""What runners found in their agents' code: graphs, their schemas and drawings."""
+"""What runners found in their agents' code: graphs, their schemas and drawings, and what they say of `http`."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
+from pydantic import TypeAdapter
 
+from relayrun_core.custom_routes import NO_HTTP, CustomHttp
 from relayrun_core.database import Database
 
+# What an agent says of `http` is kept with each of its graphs, so that a build is read as a whole.
 _REGISTER = """
 INSERT INTO graphs (agent, graph, build, description, schemas, drawing)
-VALUES (%(agent)s, %(graph)s, %(build)s, %(description)s, %(schemas)s, %(drawing)s)
+VALUES (%(agent)s, %(graph)s, %(build)s, %(description)s, %(schemas)s,
+    %(drawing)s::jsonb || jsonb_build_object('http', %(http)s::jsonb))
 ON CONFLICT (agent, graph, build) DO UPDATE SET description = EXCLUDED.description, schemas = EXCLUDED.schemas,
     drawing = EXCLUDED.drawing, registered_at = now()"""
 # The newest build of an agent says what it offers; older builds stay for runs that began in them.
 _LIST = """
-SELECT g.agent, g.graph, g.build, g.description, g.schemas, g.drawing, g.registered_at FROM graphs g
+SELECT g.agent, g.graph, g.build, g.description, g.schemas, g.drawing - 'http' AS drawing,
+    g.drawing -> 'http' AS http, g.registered_at FROM graphs g
 WHERE g.build = (SELECT n.build FROM graphs n WHERE n.agent = g.agent ORDER BY n.registered_at DESC LIMIT 1)
 ORDER BY g.agent, g.graph"""
+
+
+_HTTP = TypeAdapter(CustomHttp)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class GraphRow:
     schemas: dict[str, Any]
     drawing: dict[str, Any]
     registered_at: datetime
+    http: CustomHttp = NO_HTTP
 
 
 async def register_graph(
@@ -42,6 +51,7 @@ async def register_graph(
     schemas: dict[str, Any],
     drawing: dict[str, Any],
     description: str | None = None,
+    http: CustomHttp = NO_HTTP,
 ) -> None:
     """Note that a build of an agent offers this graph; saying it again updates it."""
     params = {
@@ -51,10 +61,16 @@ async def register_graph(
         "description": description,
         "schemas": orjson.dumps(schemas, default=str).decode(),
         "drawing": orjson.dumps(drawing, default=str).decode(),
+        "http": orjson.dumps(http).decode(),
     }
     await database.execute(_REGISTER, params)
 
 
 async def list_graphs(database: Database) -> list[GraphRow]:
     """Every agent's graphs, of its newest build."""
-    return [GraphRow(**row) for row in await database.fetch_all(_LIST)]
+    return [_to_row(row) for row in await database.fetch_all(_LIST)]
+
+
+def _to_row(row: dict[str, Any]) -> GraphRow:
+    # Runners of an older version tell nothing.
+    return GraphRow(**{**row, "http": _HTTP.validate_python(row["http"] or {})})

@@ -1,6 +1,12 @@
-"""Which agents' runners keep the long-term memory with a vector index. The items themselves are LangGraph's tables."""
+"""The long-term memory: whose a namespace is, and which agents' runners keep a vector index. The items themselves are
+LangGraph's tables.
+"""
 
 from relayrun_core.database import Database
+
+#: A namespace is the caller's whose id is among this many of its first labels: `(user, …)` and `("memories", user, …)`.
+#: Not in any place: what somebody puts below another's namespace would be found by a node that searches there.
+OWNER_LABELS = 2
 
 _REGISTER = """
 INSERT INTO agent_stores (agent, indexed) VALUES (%s, %s)

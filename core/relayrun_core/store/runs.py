@@ -15,6 +15,7 @@ from relayrun_core.errors import (
     ThreadInterrupted,
     ThreadNotFound,
 )
+from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.notify import NOTIFY_CREATED, notify
@@ -36,10 +37,13 @@ _DELETE = "DELETE FROM runs WHERE run_id = %s AND finished_at IS NOT NULL"
 # Two arms, so that each finds its partial index.
 _UNFINISHED_OF = """
 SELECT run_id, seq FROM (
-    SELECT run_id, seq, status, owner FROM runs WHERE status IN ('pending', 'running')
-    UNION ALL SELECT run_id, seq, status, owner FROM runs WHERE status = 'delayed') AS r
+    SELECT run_id, seq, status, owner, thread_id FROM runs WHERE status IN ('pending', 'running')
+    UNION ALL SELECT run_id, seq, status, owner, thread_id FROM runs WHERE status = 'delayed') AS r
 WHERE status = ANY(%(status)s) AND (%(any_owner)s OR owner IS NOT DISTINCT FROM %(owner)s) AND seq > %(after)s
+  AND {visible}
 ORDER BY seq LIMIT %(limit)s"""
+
+_ON_VISIBLE_THREAD = "EXISTS (SELECT 1 FROM threads t WHERE t.thread_id = r.thread_id AND {condition})"
 
 _REFUSALS: dict[str, tuple[type[Exception], str]] = {
     "ThreadNotFound": (ThreadNotFound, "thread {thread} does not exist: create it first"),
@@ -153,12 +157,19 @@ async def unfinished_run_ids(
     *,
     owner: str | None,
     any_owner: bool,
+    visible: MetadataFilter | None = None,
     after_seq: int = 0,
     limit: int = 500,
 ) -> list[tuple[int, UUID]]:
-    """The seq and id of unfinished runs of these states, of one owner or of all, in the order of seq."""
-    params: dict[str, Any] = {"status": status, "owner": owner, "any_owner": any_owner, "after": after_seq}
-    rows = await database.fetch_all(_UNFINISHED_OF, params | {"limit": limit})
+    """The seq and id of unfinished runs of these states, of one owner or of all, in the order of seq.
+
+    `visible` is about their threads.
+    """
+    condition, more = visible.sql("t.metadata") if visible else ("true", {})
+    if visible:
+        condition = _ON_VISIBLE_THREAD.format(condition=condition)
+    params: dict[str, Any] = {"status": status, "owner": owner, "any_owner": any_owner, "after": after_seq, **more}
+    rows = await database.fetch_all(_UNFINISHED_OF.format(visible=condition), params | {"limit": limit})
     return [(row["seq"], row["run_id"]) for row in rows]
 
 

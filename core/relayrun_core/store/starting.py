@@ -15,7 +15,7 @@ import orjson
 
 from relayrun_core.database import Database
 from relayrun_core.runs import NewRun
-from relayrun_core.store.notify import NOTIFY_CREATED
+from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
 from relayrun_core.store.runs import create_run, raise_refusal, run_params
 
 #: For so long a key stands for its first request.
@@ -52,10 +52,11 @@ class OnceKey:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a start is held against."""
+    """What a start is held against, and the headers that it came with."""
 
     limit: Limit | None = None
     once: OnceKey | None = None
+    headers: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ async def start_runs(database: Database, new: Sequence[NewRun], terms: Terms) ->
         async with database.connection() as conn:
             row = await (await conn.execute(_START.encode(), params)).fetchone()
             if row and row["answer"] == Answer.CREATED:
-                for run in new:
-                    if not run.delay_seconds:
-                        await conn.execute(NOTIFY_CREATED.encode(), (run.run_id, run.thread_id))
+                hints = [hint for run in new if not run.delay_seconds for hint in _hints(run)]
+                if hints:
+                    await conn.execute(NOTIFY_MANY.encode(), many_params(hints))
             return row
 
     row = await database.twice(start)
@@ -131,6 +132,10 @@ def _entry(new: NewRun) -> dict[str, Any]:
     params = run_params(new)
     written = {name: orjson.Fragment(params[name]) for name in _WRITTEN if params[name] is not None}
     return params | written
+
+
+def _hints(run: NewRun) -> tuple[tuple[str, UUID], ...]:
+    return (RUNS_CHANNEL, run.run_id), (EVENTS_CHANNEL, run.thread_id)
 
 
 def _term_params(terms: Terms) -> dict[str, Any]:

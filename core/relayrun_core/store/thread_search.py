@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.states import ThreadStatus
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
@@ -41,6 +42,8 @@ class ThreadQuery:
     metadata: dict[str, Any] | None = None
     values: dict[str, Any] | None = None
     ids: list[UUID] | None = None
+    #: What an author's handler lets the caller see.
+    visible: MetadataFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ def _where(query: ThreadQuery) -> tuple[str, dict[str, Any]]:
     if query.ids is not None:
         conditions.append("thread_id = ANY(%(ids)s::uuid[])")
         params["ids"] = query.ids
+    if query.visible is not None:
+        condition, more = query.visible.sql("metadata")
+        conditions.append(condition)
+        params |= more
     return " AND ".join(conditions), params
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Connection, Database
+from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import TtlStrategy
 from relayrun_core.store.threads import forget
@@ -46,7 +47,8 @@ SELECT 1 FROM threads WHERE thread_id = %s AND updated_at = %s
 FOR UPDATE SKIP LOCKED"""
 _STILL_IDLE = f"SELECT 1 FROM threads t WHERE thread_id = %s AND {_IDLE}"  # noqa: S608
 _LOCK_VISIBLE = """
-SELECT 1 FROM threads WHERE thread_id = %(thread)s AND (%(any_owner)s OR owner IS NOT DISTINCT FROM %(owner)s)
+SELECT 1 FROM threads
+WHERE thread_id = %(thread)s AND (%(any_owner)s OR owner IS NOT DISTINCT FROM %(owner)s) AND {visible}
 FOR UPDATE"""
 _FINISHED = f"SELECT 1 FROM threads t WHERE thread_id = %s AND NOT {_UNFINISHED}"  # noqa: S608
 _KEEP_LATEST = "SELECT relayrun_keep_latest_v1(%s::text) AS kept"
@@ -75,14 +77,25 @@ async def sweep_threads(database: Database, keep: Keep) -> int:
 
 
 async def prune_threads(
-    database: Database, thread_ids: Sequence[UUID], strategy: TtlStrategy, *, owner: str | None, any_owner: bool
+    database: Database,
+    thread_ids: Sequence[UUID],
+    strategy: TtlStrategy,
+    *,
+    owner: str | None,
+    any_owner: bool,
+    visible: MetadataFilter | None = None,
 ) -> int:
-    """Forget or reduce those of the threads that are the owner's and have no unfinished run; how many is returned."""
+    """Forget or reduce those of the threads that are the owner's, and visible, and have no unfinished run.
+
+    How many is returned.
+    """
     done = 0
+    condition, params = visible.sql("metadata") if visible else ("true", {})
+    lock = _LOCK_VISIBLE.format(visible=condition)
     for thread_id in dict.fromkeys(thread_ids):
-        visible = {"thread": thread_id, "owner": owner, "any_owner": any_owner}
+        which = {"thread": thread_id, "owner": owner, "any_owner": any_owner, **params}
         async with database.connection() as conn, conn.transaction():
-            found = await _finds(conn, _LOCK_VISIBLE, visible) and await _finds(conn, _FINISHED, (thread_id,))
+            found = await _finds(conn, lock, which) and await _finds(conn, _FINISHED, (thread_id,))
             pruned = found and await _apply(conn, thread_id, strategy)
         done += pruned
         if pruned and strategy == "delete":

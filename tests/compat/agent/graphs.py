@@ -70,6 +70,15 @@ async def broken(state: State) -> State:
     raise ValueError("this node is broken")
 
 
+async def speak(state: State) -> State:
+    write = get_stream_writer()
+    for number in range(int(state.get("topic", 120))):
+        write({"name": "said", "number": number, "text": "ß" * (number * 37 % 300)})
+        if number % 4 == 3:
+            await asyncio.sleep(0.35)
+    return {"done": ["spoke"]}
+
+
 async def wait(state: State) -> State:
     await asyncio.sleep(60)
     return {"done": ["waited"]}
@@ -89,6 +98,7 @@ talk = _chain(model, state=MessagesState).compile()
 ask = _chain(first, approve, second).compile()
 fails = _chain(first, broken).compile()
 slow = _chain(first, wait).compile()
+speech = _chain(speak).compile()
 
 _outer = StateGraph(State)
 _outer.add_node("before", first)

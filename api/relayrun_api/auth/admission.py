@@ -1,0 +1,95 @@
+"""Requests in front of an author's handlers: what each wants is asked, and what comes back is written into it."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection, Request
+from starlette.types import Message, Receive
+
+from relayrun_api.auth.asks import Sent, command
+from relayrun_api.auth.custom import CustomAuth
+from relayrun_api.auth.principal import Authenticator, Principal
+from relayrun_api.auth.rules import RULES
+from relayrun_api.bodies import JsonRequest, parse_json
+from relayrun_api.errors import Forbidden
+from relayrun_core.database import Database
+from relayrun_core.store.runs import get_run
+
+# A larger body is read once it is known who sends it: that costs one more call.
+_READ_BEFORE_BYTES = 64 * 1024
+
+
+async def admitted(custom: CustomAuth, request: Request, route: APIRoute) -> tuple[Principal, Request]:
+    """The caller, and the request as its handlers want it. Raises what `CustomAuth.admit` does, and Forbidden."""
+    rule = RULES.get((request.method, route.path_format))
+    if rule is None:
+        raise Forbidden("No handler of the agent's authorization can be asked about this path: use another.")
+    sent = Sent(dict(request.path_params), request.query_params)
+    known = None
+    if route.body_field is not None:
+        if not _is_small(request):
+            known = await custom.admit(request, ())
+        sent.body = await _checked_body(request, route)
+    elif "run_id" in sent.path and "thread_id" not in sent.path:
+        await _find_thread(request, sent)
+    caller = await custom.admit(request, rule(sent), known)
+    return caller, _rewritten(request, sent, route)
+
+
+async def admitted_command(
+    authenticator: Authenticator, connection: HTTPConnection, params: dict[str, Any], method: str
+) -> Principal | None:
+    """The caller of a WebSocket, for one command, whose `params` may be changed."""
+    if not isinstance(authenticator, CustomAuth):
+        return await authenticator.authenticate(connection)
+    sent = Sent(dict(connection.path_params), body={"method": method, "params": params})
+    return await authenticator.admit(connection, command(sent))
+
+
+async def _checked_body(request: Request, route: APIRoute) -> Any:
+    """The body, which is one that the route takes: handlers may rely on its form."""
+    raw = await JsonRequest(request.scope, request.receive).body()
+    body = parse_json(raw) if raw else None
+    assert route.body_field is not None
+    _, errors = route.body_field.validate(body, {}, loc=("body",))
+    if errors:
+        raise RequestValidationError(errors)
+    return body
+
+
+def _is_small(request: Request) -> bool:
+    length = request.headers.get("content-length", "")
+    return length.isdigit() and int(length) <= _READ_BEFORE_BYTES
+
+
+async def _find_thread(request: Request, sent: Sent) -> None:
+    """The thread of a run that is named alone."""
+    database: Database = request.app.state.services.database
+    try:
+        run = await get_run(database, UUID(sent.path["run_id"]))
+    except ValueError:
+        return
+    if run is not None:
+        sent.path["thread_id"] = str(run.thread_id)
+
+
+def _rewritten(request: Request, sent: Sent, route: APIRoute) -> Request:
+    scope = dict(request.scope)
+    if sent.query is not request.query_params:
+        scope["query_string"] = str(sent.query).encode("latin-1")
+    if route.body_field is None:
+        return Request(scope, request.receive)
+    return Request(scope, _replaying(orjson.dumps(sent.body), request.receive))
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """What was read, once more; then whatever comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay

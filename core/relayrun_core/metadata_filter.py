@@ -1,0 +1,134 @@
+"""Filters on metadata, as authors' handlers return them: who is hidden from whom. One meaning, for a row and in SQL.
+
+`{"owner": "alice"}` and `{"owner": {"$eq": "alice"}}` mean equality, `{"members": {"$contains": "alice"}}` (or a list
+of such) means to be in a list; several mean all of them; `$or` and `$and` take a list of at least two filters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+_DEEPEST = 2
+_MOST_CONDITIONS = 100
+_GROUPS = ("$or", "$and")
+
+
+class InvalidFilter(ValueError):
+    """What a handler returned is no filter."""
+
+
+@dataclass(frozen=True)
+class MetadataFilter:
+    """A filter that was checked. Made by `parse_filter`."""
+
+    conditions: Mapping[str, Any]
+
+    def matches(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a row with this metadata is to be seen."""
+        return _matches(self.conditions, metadata)
+
+    def sql(self, column: str, name: str = "visible") -> tuple[str, dict[str, Any]]:
+        """The same as a condition on a jsonb column, and its parameters, whose names begin with `name`."""
+        params: dict[str, Any] = {}
+        return _sql(self.conditions, column, name, params), params
+
+
+def parse_filter(given: Mapping[str, Any]) -> MetadataFilter | None:
+    """The filter; None: it hides nothing. Raises InvalidFilter."""
+    if _checked(given, 0) > _MOST_CONDITIONS:
+        raise InvalidFilter(f"a filter has at most {_MOST_CONDITIONS} conditions")
+    return MetadataFilter(given) if given else None
+
+
+def _checked(given: Any, depth: int) -> int:
+    if not isinstance(given, Mapping):
+        raise InvalidFilter(f"a filter is a dict, and not a {type(given).__name__}")
+    if depth > _DEEPEST:
+        raise InvalidFilter(f"$or and $and are at most {_DEEPEST} deep")
+    count = 0
+    for key, value in given.items():
+        if key in _GROUPS:
+            if not isinstance(value, list) or len(value) < 2:
+                raise InvalidFilter(f"{key} takes a list of at least two filters")
+            count += sum(_checked(group, depth + 1) for group in value)
+        elif key.startswith("$"):
+            raise InvalidFilter(f"there is no {key} for filters: use $or, $and, or {{field: {{$eq or $contains: …}}}}")
+        else:
+            _check_operator(key, value)
+            count += 1
+    return count
+
+
+def _check_operator(key: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        return
+    if len(value) != 1 or next(iter(value)) not in ("$eq", "$contains"):
+        raise InvalidFilter(f"{key} takes a value, {{$eq: value}} or {{$contains: value or list}}")
+    # jsonb's containment compares objects by their parts: what is an equality here would not be one there.
+    if any(isinstance(element, (list, Mapping)) for element in _wanted(value.get("$contains"))):
+        raise InvalidFilter(f"{key}: $contains takes texts, numbers and booleans")
+
+
+def _wanted(contains: Any) -> list[Any]:
+    return contains if isinstance(contains, list) else [contains]
+
+
+def _matches(conditions: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
+    for key, value in conditions.items():
+        if key == "$or":
+            if not any(_matches(group, metadata) for group in value):
+                return False
+        elif key == "$and":
+            if not all(_matches(group, metadata) for group in value):
+                return False
+        elif key not in metadata or not _satisfies(metadata[key], value):
+            return False
+    return True
+
+
+def _satisfies(found: Any, wanted: Any) -> bool:
+    if not isinstance(wanted, Mapping):
+        return _same(found, wanted)
+    if "$eq" in wanted:
+        return _same(found, wanted["$eq"])
+    return isinstance(found, list) and all(
+        any(_same(entry, element) for entry in found) for element in _wanted(wanted["$contains"])
+    )
+
+
+def _same(left: Any, right: Any) -> bool:
+    """JSON's equality: to Python `true` is 1."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    return bool(left == right)
+
+
+def _sql(conditions: Mapping[str, Any], column: str, name: str, params: dict[str, Any]) -> str:
+    parts = []
+    for key, value in conditions.items():
+        if key in _GROUPS:
+            word = " OR " if key == "$or" else " AND "
+            parts.append("(" + word.join(_sql(group, column, name, params) for group in value) + ")")
+            continue
+        field = _param(params, name, key)
+        if isinstance(value, Mapping) and "$contains" in value:
+            wanted = _param(params, name, orjson.dumps(_wanted(value["$contains"])).decode())
+            found = f"({column} -> %({field})s::text)"
+            parts.append(f"(jsonb_typeof({found}) = 'array' AND {found} @> %({wanted})s::jsonb)")
+        else:
+            equal = value["$eq"] if isinstance(value, Mapping) else value
+            wanted = _param(params, name, orjson.dumps(equal).decode())
+            parts.append(f"({column} -> %({field})s::text = %({wanted})s::jsonb)")
+    return "(" + (" AND ".join(parts) or "true") + ")"
+
+
+def _param(params: dict[str, Any], name: str, value: Any) -> str:
+    key = f"{name}_{len(params)}"
+    params[key] = value
+    return key
