@@ -103,6 +103,20 @@ async def test_runs_of_one_thread_start_in_the_order_of_their_times(database: Da
     assert [run_id for run_id, _ in await due_later(database, 60)] == [first.run_id]
 
 
+async def test_a_run_that_cannot_be_started_holds_up_no_other(api: Api, database: Database) -> None:
+    broken, other = await delayed(database, HOUR), await delayed(database, HOUR)
+    await database.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$")
+    await database.execute(
+        f"CREATE TRIGGER refuse BEFORE UPDATE OF status ON runs FOR EACH ROW WHEN (OLD.run_id = '{broken.run_id}')"
+        " EXECUTE FUNCTION refuse()"
+    )
+    for run in (broken, other):
+        await now_due(database, run)
+    await eventually(lambda: queue(database))
+    assert await queue(database) == [other.run_id]
+    assert (await reread(database, broken.run_id)).status is RunStatus.DELAYED
+
+
 async def test_before_its_time_it_is_not_lined_up_and_at_its_time_once(database: Database) -> None:
     run = await delayed(database, HOUR)
     assert await line_up(database, run.run_id) is LinedUp.NOT_YET

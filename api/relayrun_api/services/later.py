@@ -52,10 +52,19 @@ class LateStarter:
         # One after the other: those of one thread start in the order of their times.
         for run_id, seconds in soon:
             if seconds <= 0:
-                await self._start(run_id)
+                await self._guarded(run_id)
         if len(soon) == _PAGE and not waits:
             return 0.0
         return min(waits, default=_PERIOD_SECONDS)
+
+    async def _guarded(self, run_id: UUID) -> None:
+        try:
+            await self._start(run_id)
+        except (psycopg.OperationalError, PoolTimeout):
+            raise
+        except Exception:
+            # One that is beyond us must not hold up those behind it.
+            logger.exception("a delayed run cannot be started", extra={"run": str(run_id)})
 
     async def _start(self, run_id: UUID) -> None:
         if await line_up(self._database, run_id) is not LinedUp.LINED_UP:
