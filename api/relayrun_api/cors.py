@@ -23,6 +23,7 @@ _EXPOSED = (
 def cors_options(settings: ApiSettings) -> dict[str, Any]:
     """Arguments for Starlette's CORSMiddleware. No credentials: a token is sent by the page, never by the browser."""
     origins = list(settings.cors_origins)
+    regex = settings.cors_origin_regex.pattern if settings.cors_origin_regex else None
     options: dict[str, Any] = {
         "allow_methods": _METHODS,
         "allow_headers": ["*"],
@@ -34,7 +35,7 @@ def cors_options(settings: ApiSettings) -> dict[str, Any]:
         # `dev`: Studio is a public page that calls this machine, which browsers ask leave for.
         return options | {
             "allow_origins": [*origins, STUDIO],
-            "allow_origin_regex": f"{_LOCALHOST}|{regex}" if (regex := settings.cors_origin_regex) else _LOCALHOST,
+            "allow_origin_regex": f"{_LOCALHOST}|{regex}" if regex else _LOCALHOST,
             "allow_private_network": True,
         }
-    return options | {"allow_origins": origins, "allow_origin_regex": settings.cors_origin_regex}
+    return options | {"allow_origins": origins, "allow_origin_regex": regex}

@@ -119,7 +119,7 @@ app = Starlette(lifespan=lifespan)
         ({"app": "./app.ts:app"}, "http.app: ./app.ts is JavaScript"),
         ({"app": 1}, "http.app: "),
         ({"enable_custom_route_auth": "perhaps"}, "http.enable_custom_route_auth: "),
-        ({"cors": {"allow_origin_regex": "("}}, "http.cors.allow_origin_regex: .*no regular expression"),
+        ({"cors": {"allow_origin_regex": "("}}, "http.cors.allow_origin_regex: .*valid regular expression"),
         ({"configurable_headers": {"includes": "x-*"}}, "http.configurable_headers.includes: "),
     ],
 )

@@ -47,7 +47,7 @@ def api_environment(
 def _further_cors(cors: CorsConfig) -> dict[str, str]:
     said = {"RELAYRUN_CORS_EXPOSE_HEADERS": json.dumps(cors.expose_headers)} if cors.expose_headers else {}
     if cors.allow_origin_regex is not None:
-        said["RELAYRUN_CORS_ORIGIN_REGEX"] = cors.allow_origin_regex
+        said["RELAYRUN_CORS_ORIGIN_REGEX"] = cors.allow_origin_regex.pattern
     if cors.max_age is not None:
         said["RELAYRUN_CORS_MAX_AGE_SECONDS"] = str(min(cors.max_age, _A_DAY_SECONDS))
     return said
