@@ -135,6 +135,21 @@ async def test_graphs_of_agents_that_are_gone_are_not_offered(api: Api, cluster:
     await eventually(refused, seconds=30)
 
 
+async def test_an_agent_that_came_since_is_looked_for(cluster: ApiServer) -> None:
+    wanted = {"default", "newcomer", "gone"}
+    async with Kube.open() as kube:
+        agents = AgentDirectory(kube, [NAMESPACE])
+        assert set(await agents.existing(wanted)) == wanted, "nobody is gone before it is known who is there"
+        await agents.find("default")
+        assert set(await agents.existing(wanted)) == {"default"}
+        cluster.agents.append({**cluster.agents[0], "metadata": {**cluster.agents[0]["metadata"], "name": "newcomer"}})
+
+        async def known() -> bool:
+            return set(await agents.existing(wanted)) == {"default", "newcomer"}
+
+        await eventually(known)
+
+
 async def test_a_refused_agentrun_is_made_as_soon_as_it_may_be(there: There) -> None:
     run = await accept(there.database)
     there.api.refusal = QUOTA

@@ -54,9 +54,11 @@ class AgentDirectory:
         """Every Agent, by name."""
         return [self._agents[name] for name in sorted(self._agents)]
 
-    def names(self) -> Collection[str] | None:
-        """The names of all Agents; None before the first answer."""
-        return self._agents.keys() if self._answered else None
+    async def existing(self, names: Collection[str]) -> Collection[str]:
+        """Those of the names that are Agents'; all of them before the first answer."""
+        if self._answered and self.away is None and not self._agents.keys() >= set(names):
+            await self._look(_LOOK_AGAIN_SECONDS)
+        return [name for name in names if name in self._agents] if self._answered else names
 
     async def find(self, name: str) -> AgentEntry | None:
         """The Agent of that name, or None."""

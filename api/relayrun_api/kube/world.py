@@ -25,7 +25,7 @@ async def open_cluster(settings: ApiSettings, database: Database) -> AsyncIterat
             background = asyncio.gather(agents.run(), reconciler.run())
             try:
                 checks = cluster_checks(kube, agents, settings.namespace)
-                yield World(dispatcher, ServiceRunners(agents), checks, agents.names)
+                yield World(dispatcher, ServiceRunners(agents), checks, agents.existing)
             finally:
                 background.cancel()
                 await asyncio.gather(background, return_exceptions=True)

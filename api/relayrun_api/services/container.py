@@ -70,7 +70,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
-        catalog = GraphCatalog(database, agents=world.agents)
+        catalog = GraphCatalog(database, world.existing)
         runners = Runners(world.runners, client, settings.runner_token)
         assistants = AssistantService(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -32,13 +32,20 @@ class OfferedGraph:
         return default_assistant_id(self.name)
 
 
+async def all_of_them(agents: Collection[str]) -> Collection[str]:
+    """Where nobody knows of agents that are gone."""
+    return agents
+
+
 class GraphCatalog:
     """Looks graphs up by name."""
 
-    def __init__(self, database: Database, *, agents: Callable[[], Collection[str] | None] = lambda: None) -> None:
-        """`agents`: those there are, where graphs of others are not offered any more; None: not known."""
+    def __init__(
+        self, database: Database, existing: Callable[[Collection[str]], Awaitable[Collection[str]]] = all_of_them
+    ) -> None:
+        """`existing`: which of these agents there are; graphs of others are not offered any more."""
         self._database = database
-        self._agents = agents
+        self._existing = existing
         self._by_name: dict[str, OfferedGraph] = {}
         self._by_default_id: dict[UUID, OfferedGraph] = {}
         self._apps: dict[str, GraphRow] = {}
@@ -111,8 +118,9 @@ class GraphCatalog:
             now = time.monotonic()
             if now - self._read_at < older_than_seconds:
                 return
-            rows, agents = await list_graphs(self._database), self._agents()
-            offered = _named([row for row in rows if agents is None or row.agent in agents])
+            rows = await list_graphs(self._database)
+            agents = await self._existing({row.agent for row in rows})
+            offered = _named([row for row in rows if row.agent in agents])
             self._by_default_id = {graph.assistant_id: graph for graph in offered}
             self._by_name = {_full_name(graph.graph): graph for graph in offered}
             self._by_name |= {graph.name: graph for graph in offered}

@@ -1,10 +1,11 @@
 """The world an API process is in: how its runs reach a runner, and what can be seen of that."""
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from relayrun_api.services.dispatch import Dispatcher, LocalDispatcher
+from relayrun_api.services.graphs import all_of_them
 from relayrun_api.services.runners import RunnersFile, RunnerSource
 from relayrun_api.services.status import ClusterChecks, no_cluster
 from relayrun_core.database import Database
@@ -18,15 +19,15 @@ class World:
     dispatcher: Dispatcher
     runners: RunnerSource
     checks: ClusterChecks
-    agents: Callable[[], Collection[str] | None]
-    """The names of the agents there are; None: not known."""
+    existing: Callable[[Collection[str]], Awaitable[Collection[str]]]
+    """Those of the agents of these names that there are, as far as known."""
 
 
 @asynccontextmanager
 async def open_world(settings: ApiSettings, database: Database) -> AsyncIterator[World]:
     """The world that the settings name."""
     if settings.world == "local":
-        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster, lambda: None)
+        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster, all_of_them)
         return
     # Only there is the Kubernetes client installed.
     from relayrun_api.kube.world import open_cluster
