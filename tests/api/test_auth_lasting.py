@@ -27,7 +27,7 @@ from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt
 from tests.api.test_protocol_socket import Talk, closed_with, url_of
 from tests.support.postgres import fresh_database
-from tests.support.waiting import until
+from tests.support.waiting import until, until_it_is
 
 LIFE_SECONDS = 2.0
 
@@ -116,11 +116,13 @@ async def test_a_run_is_followed_to_its_end_whatever_becomes_of_the_token(guarde
     headers = short_lived()
     path = f"/threads/{await new_thread(guarded, headers)}/runs/{method}"
     body = {"assistant_id": "steps", "input": {}, "stream_mode": ["values"]}
+
+    async def refused() -> bool:
+        return (await guarded.http.get("/assistants/steps", headers=headers)).status_code != 200
+
     async with guarded.http.stream("POST", path, json=body, headers=headers) as answer:
         attempt = await Attempt.begin(guarded.database, answer.headers["content-location"].split("/")[-1])
-        async with asyncio.timeout(10):
-            while (await guarded.http.get("/assistants/steps", headers=headers)).status_code == 200:
-                await asyncio.sleep(0.05)
+        await until_it_is(refused, seconds=10)
         await attempt.tell("values", {"steps": [1]})
         await attempt.succeed({"steps": [1]})
         assert b'"steps":[1]' in await answer.aread()
