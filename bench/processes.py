@@ -38,14 +38,18 @@ class ServerStartError(Exception):
 @contextlib.contextmanager
 def work_folder(name: str, source: Path) -> Iterator[Path]:
     """A temporary copy of a folder: servers write beside their configuration. Removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f"relayrun-{name}-"))
+    folder = None
     try:
+        with _held_back():
+            folder = Path(tempfile.mkdtemp(prefix=f"relayrun-{name}-"))
         # As root, Postgres runs as another user, who must pass through to its data.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            with undisturbed():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -69,7 +73,7 @@ def started(name: str, command: Sequence[str], folder: Path, url: str) -> Iterat
         yield process.pid
     finally:
         if process is not None:
-            with _undisturbed():
+            with undisturbed():
                 _stop(process, folder)
 
 
@@ -134,7 +138,7 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """A Ctrl-C comes at the end: in the middle of `Popen`, the process would be there and nobody would know it."""
+    """A Ctrl-C comes at the end: in the middle, a process or a file would be there and nobody would know it."""
     came: list[int] = []
     with _handled_by(lambda number, _frame: came.append(number)):
         yield
@@ -142,7 +146,7 @@ def _held_back() -> Iterator[None]:
         signal.raise_signal(number)
 
 
-def _undisturbed() -> contextlib.AbstractContextManager[None]:
+def undisturbed() -> contextlib.AbstractContextManager[None]:
     """Another Ctrl-C must not cut the cleaning up short; it takes half a minute at most."""
     return _handled_by(signal.SIG_IGN)
 

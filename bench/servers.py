@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.processes import ServerStartError, free_port, local_url, started, work_folder
+from bench.processes import ServerStartError, free_port, local_url, started, undisturbed, work_folder
 from relayrun_cli.postgres import remove_data
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,7 +72,8 @@ def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
                 yield Server("relayrun dev", local_url(port), "this checkout", pid, data)
         finally:
             # Postgres may have put files outside of its folder, and survives a killed dev.
-            asyncio.run(remove_data(data))
+            with undisturbed():
+                asyncio.run(remove_data(data))
 
 
 @contextlib.contextmanager
