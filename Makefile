@@ -48,7 +48,7 @@ bench: setup  ## Measure relayrun dev and langgraph dev side by side (about thre
 
 clean:  ## Remove all that make, the tests and local runs have made here
 	rm -rf .venv .uv .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
-	  examples/web/node_modules examples/web/dist
+	  examples/web/node_modules examples/web/dist tests/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 crds: setup  ## Write the CRDs anew from the models, for kubectl and for the chart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,6 +24,8 @@ STOP_SECONDS = 20.0
 ORPHAN_SECONDS = 5.0
 LOG_NAME = "server.log"
 LOG_LINES = 30
+# Of those that Linux gives to connections, one would be somebody else's by the time that a server listens on it.
+_PORTS = range(10_000, 32_000)
 QUIET = {
     "LANGSMITH_TRACING": "false",
     "LANGGRAPH_CLI_NO_ANALYTICS": "1",
@@ -90,9 +93,11 @@ def processes_that_name(folder: Path) -> list[psutil.Process]:
 
 def free_port() -> int:
     """A loopback port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def local_url(port: int) -> str:

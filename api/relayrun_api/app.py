@@ -36,7 +36,7 @@ from relayrun_api.services.container import open_services
 from relayrun_api.services.firing import CronTimer, firing
 from relayrun_api.services.later import starting_later
 from relayrun_api.services.tidying import tidying
-from relayrun_api.services.webhooks import delivering
+from relayrun_api.services.webhooks.courier import delivering
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 
@@ -102,3 +102,4 @@ def begin_shutdown(app: FastAPI) -> None:
     services = getattr(app.state, "services", None)
     if services is not None:
         services.hub.close()
+        services.custom_routes.close()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from relayrun_cli.errors import CliError
 
 if TYPE_CHECKING:
-    from relayrun_runner.config import Config
+    from relayrun_runner.config.model import Config
 
 #: The Python of the runner's image.
 PYTHON_VERSION = "3.13"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from relayrun_core.database import Database
 from relayrun_core.store.graphs import register_graph
-from relayrun_runner.custom_app import told_of
+from relayrun_runner.custom_app.app import told_of
 from relayrun_runner.errors import InvalidState, RunnerError
 from relayrun_runner.graphs import Graph, GraphRegistry, durability_notes
 from relayrun_runner.serialize import dumps

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 
-from relayrun_runner.board import Entry, RunBoard
 from relayrun_runner.exits import STOPPED, end_process
 from relayrun_runner.gate import Gate
-from relayrun_runner.watching import Watching
+from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.runs.entries import Entry
+from relayrun_runner.runs.watching import Watching
 
 log = logging.getLogger("relayrun.runner")
 
@@ -16,7 +17,6 @@ _TELL_SECONDS = 2.0
 
 async def drain(board: RunBoard, gate: Gate, watching: Watching, grace_seconds: float) -> None:
     """Drain the runner; belongs to the protocol's loop. After the grace the process ends with what still runs."""
-    log.info("draining: no new runs; %s go on elsewhere after their next step", board.active)
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -28,6 +28,7 @@ async def drain(board: RunBoard, gate: Gate, watching: Watching, grace_seconds: 
     if not gate.is_open:
         end_process(STOPPED, "told to stop before it was ready")
     gate.drain("SIGTERM")
+    log.info("draining: no new runs; %s go on elsewhere after their next step", board.active)
     try:
         async with asyncio.timeout(grace_seconds):
             while board.active:

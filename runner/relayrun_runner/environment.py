@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from relayrun_runner.config import Config
+from relayrun_runner.config.model import Config
 from relayrun_runner.errors import ConfigError
 
 log = logging.getLogger("relayrun.runner")

@@ -19,10 +19,10 @@ from relayrun_core.runs import Run
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
 from relayrun_core.store.notify import Hints
-from relayrun_runner.board import RunBoard
-from relayrun_runner.execution import Execution, Services
+from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.workers import WorkerThreads
 
 logger = logging.getLogger("relayrun.runner")

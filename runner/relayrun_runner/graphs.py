@@ -14,7 +14,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
-from relayrun_runner.config import Config, GraphSource
+from relayrun_runner.config.model import Config, GraphSource
 from relayrun_runner.environment import prepare_environment
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
 from relayrun_runner.factories import Access, Call, Factory, NotAGraph, compiled, factory

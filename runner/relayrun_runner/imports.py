@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from relayrun_runner.config import Config
+from relayrun_runner.config.model import Config
 from relayrun_runner.environment import import_folders
 
 

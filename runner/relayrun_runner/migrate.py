@@ -16,7 +16,7 @@ from relayrun_core.database import is_transient
 from relayrun_core.logs import configure_logging
 from relayrun_core.migrate import migrate
 from relayrun_core.settings import CoreSettings
-from relayrun_runner.config import StoreConfig
+from relayrun_runner.config.model import StoreConfig
 from relayrun_runner.errors import StoreUnavailable
 from relayrun_runner.schema import setup
 

@@ -19,12 +19,9 @@ import uvloop
 from relayrun_core.database import Database
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.store.memories import register_store
-from relayrun_runner.app import Protocol, make_app
-from relayrun_runner.assign import Assigner, Identity
-from relayrun_runner.author_auth import AuthorAuth
-from relayrun_runner.board import RunBoard
-from relayrun_runner.config import load_config
-from relayrun_runner.custom_app import CustomApp, CustomAppFailure
+from relayrun_runner.auth.handlers import AuthorAuth
+from relayrun_runner.config.load import load_config
+from relayrun_runner.custom_app.app import CustomApp, CustomAppFailure
 from relayrun_runner.describe import GraphDescriber, register_graphs
 from relayrun_runner.drain import drain
 from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
@@ -32,16 +29,20 @@ from relayrun_runner.execute import Executor
 from relayrun_runner.exits import STOPPED, end_process
 from relayrun_runner.gate import Gate
 from relayrun_runner.graphs import GraphFailure, GraphRegistry
-from relayrun_runner.llm_health import LlmHealth
+from relayrun_runner.llm.health import LlmHealth
 from relayrun_runner.metrics import RunnerMetrics
-from relayrun_runner.protocol import ProtocolThread, bind
+from relayrun_runner.protocol.app import make_app
+from relayrun_runner.protocol.parts import Protocol
+from relayrun_runner.protocol.server import ProtocolThread, bind
 from relayrun_runner.readiness import Readiness
+from relayrun_runner.runs.assign import Assigner, Identity
+from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.runs.watching import Face, Watching
 from relayrun_runner.startup import flush_tracers, wait_for_schema, when_database_answers
-from relayrun_runner.state import ThreadStates
-from relayrun_runner.store_calls import open_store_calls
-from relayrun_runner.vectors import open_store
+from relayrun_runner.store.calls import open_store_calls
+from relayrun_runner.store.vectors import open_store
+from relayrun_runner.threads.state import ThreadStates
 from relayrun_runner.watchdog import Watchdog
-from relayrun_runner.watching import Face, Watching
 
 log = logging.getLogger("relayrun.runner")
 

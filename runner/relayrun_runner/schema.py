@@ -15,7 +15,7 @@ from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import Migration, PostgresIndexConfig
 from psycopg.rows import DictRow, dict_row
 
-from relayrun_runner.config import IndexConfig, StoreConfig
+from relayrun_runner.config.model import IndexConfig, StoreConfig
 from relayrun_runner.errors import StoreUnavailable
 
 log = logging.getLogger("relayrun.runner")

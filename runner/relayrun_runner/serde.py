@@ -5,7 +5,7 @@ from typing import Literal
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from relayrun_runner.config import SerdeConfig
+from relayrun_runner.config.model import SerdeConfig
 
 
 def make_serializer(config: SerdeConfig | None) -> JsonPlusSerializer | None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from relayrun_core.database import Database, is_transient
 from relayrun_core.errors import SchemaTooOld
 from relayrun_core.migrate import require_schema
-from relayrun_runner.config import Config
+from relayrun_runner.config.model import Config
 from relayrun_runner.readiness import Readiness
 from relayrun_runner.schema import check
 

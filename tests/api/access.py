@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from tests.support.serving import serving
 SECRET = "a secret of forty-eight bytes, or a few more than that"
 ISSUER = "https://issuer.example"
 AUDIENCE = "relayrun"
+#: Longer than a session: modules make their tokens when they are collected.
+LIFE_SECONDS = 7200
 HS256 = {
     "auth": "jwt",
     "jwt_secret": SECRET,
@@ -32,7 +35,7 @@ HS256 = {
 
 def claims_of(subject: str = "alice", **more: Any) -> dict[str, Any]:
     """Claims of a good token; None takes one away."""
-    claims = {"sub": subject, "exp": time.time() + 300, "iss": ISSUER, "aud": AUDIENCE, **more}
+    claims = {"sub": subject, "exp": time.time() + LIFE_SECONDS, "iss": ISSUER, "aud": AUDIENCE, **more}
     return {name: value for name, value in claims.items() if value is not None}
 
 
@@ -48,12 +51,16 @@ def bearer(text: str) -> dict[str, str]:
 
 
 def as_user(subject: str) -> dict[str, str]:
-    """Good for longer than a session: modules make theirs when they are collected."""
-    return bearer(token(subject, exp=time.time() + 7200))
+    return bearer(token(subject))
 
 
 def as_admin(subject: str = "root") -> dict[str, str]:
-    return bearer(token(subject, exp=time.time() + 7200, roles=["relayrun-admin"]))
+    return bearer(token(subject, roles=["relayrun-admin"]))
+
+
+def as_user_for(seconds: float, subject: str = "alice") -> dict[str, str]:
+    """Good for that long, and up to a second longer: an expiry counts in whole ones, and the rest is dropped."""
+    return bearer(token(subject, exp=math.ceil(time.time() + seconds)))
 
 
 @asynccontextmanager

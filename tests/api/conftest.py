@@ -66,7 +66,7 @@ async def until_metrics_say(api: Api, line: str) -> None:
     async def said() -> bool:
         return line in (await api.http.get("/metrics")).text
 
-    await until_it_is(said, seconds=10)
+    await until_it_is(said)
 
 
 def open_streams(api: Api) -> float:

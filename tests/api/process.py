@@ -54,7 +54,7 @@ async def api_process(database_url: str, port: int | None = None, **settings: st
                     return (await http.get("/readyz")).is_success
                 return False
 
-            await eventually(answers, seconds=30)
+            await eventually(answers)
         yield api
     finally:
         with suppress(OSError):

@@ -29,5 +29,5 @@ async def beside(api: Api, reading: Coroutine[Any, Any, None]) -> AsyncIterator[
 
 async def until_told(told: list[T], count: int) -> list[T]:
     """The first so many of what grows, once it is there."""
-    await until(lambda: len(told) >= count, seconds=10)
+    await until(lambda: len(told) >= count)
     return told[:count]

@@ -19,7 +19,7 @@ from tests.support.runner import AGENTS, TOKEN, Runner, RunnerSetup
 from tests.support.waiting import until
 
 ALICE = as_user("alice")
-LIMIT_SECONDS = 1.0
+LIMIT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ async def routed(
             database_url=database_url,
             runners_file=runners,
             runner_token=TOKEN,
-            custom_route_seconds=LIMIT_SECONDS,
-            **{**HS256, **more},
+            **{"custom_route_seconds": LIMIT_SECONDS, **HS256, **more},
         )
         async with (
             serving(settings) as (_, _, url),

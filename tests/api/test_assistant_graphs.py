@@ -186,7 +186,7 @@ async def test_a_runner_goes_on_when_a_thread_is_forgotten_below_its_run(stage: 
     made = await stage.sdk.assistants.create("typed")
     run = await placed(stage, made["assistant_id"], {"gate": str(gate)})
     kept = await placed(stage, "typed", {"gate": str(gate)})
-    await until(gate.with_name("gate.entered").exists, seconds=10)
+    await until(gate.with_name("gate.entered").exists)
     await stage.sdk.assistants.delete(made["assistant_id"], delete_threads=True)
     with pytest.raises(NotFoundError):
         await stage.sdk.threads.get(run["thread_id"])

@@ -16,13 +16,13 @@ from websockets.typing import Subprotocol
 
 from relayrun_api.auth import Principal, keys, lasting
 from relayrun_api.auth.lasting import NoLongerAccepted, StillAccepted
-from relayrun_api.errors import ApiError, Forbidden, IssuerAway, Unauthenticated
-from relayrun_api.stream import protocol_feed
+from relayrun_api.errors import ApiError, Forbidden, IssuerAway, ThreadNotFound, Unauthenticated
 from relayrun_api.stream import thread as thread_stream
+from relayrun_api.stream.protocol import feed as protocol_feed
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.keys import create_key, revoke_key
-from tests.api.access import HS256, bearer, token
+from tests.api.access import HS256, as_user, as_user_for, bearer
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt
 from tests.api.test_protocol_socket import Talk, closed_with, url_of
@@ -49,11 +49,11 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def short_lived() -> dict[str, str]:
-    return bearer(token("alice", exp=time.time() + LIFE_SECONDS))
+    return as_user_for(LIFE_SECONDS)
 
 
-async def new_thread(api: Api, headers: dict[str, str]) -> str:
-    made = await api.http.post("/threads", json={}, headers=headers)
+async def new_thread(api: Api) -> str:
+    made = await api.http.post("/threads", json={}, headers=as_user("alice"))
     assert made.status_code == 200, made.text
     thread_id: str = made.json()["thread_id"]
     return thread_id
@@ -61,7 +61,7 @@ async def new_thread(api: Api, headers: dict[str, str]) -> str:
 
 async def cut_off(api: Api, headers: dict[str, str], method: str, path: str, body: Any = None) -> int:
     """The status with which a stream begins that is cut off some time, and which is then refused."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with api.http.stream(method, path, json=body, headers=headers) as answer:
             with pytest.raises(httpx.RemoteProtocolError):
                 await answer.aread()
@@ -81,8 +81,8 @@ STREAMS = [
 async def test_who_follows_a_thread_is_cut_off_when_the_token_expires(
     guarded: Api, method: str, path: str, body: Any
 ) -> None:
+    path = path.format(t=await new_thread(guarded))
     headers = short_lived()
-    path = path.format(t=await new_thread(guarded, headers))
     begun = time.monotonic()
     assert await cut_off(guarded, headers, method, path, body) == 200
     assert time.monotonic() - begun > LIFE_SECONDS / 4, "it was hardly begun"
@@ -90,9 +90,10 @@ async def test_who_follows_a_thread_is_cut_off_when_the_token_expires(
 
 @pytest.mark.parametrize("browser", [False, True])
 async def test_a_web_socket_says_that_a_new_token_is_needed(guarded: Api, *, browser: bool) -> None:
+    thread_id = await new_thread(guarded)
     headers = short_lived()
     names = [Subprotocol("relayrun"), Subprotocol("relayrun.bearer." + headers["Authorization"].split()[1])]
-    url = url_of(guarded, await new_thread(guarded, headers))
+    url = url_of(guarded, thread_id)
     options: dict[str, Any] = {"subprotocols": names} if browser else {"additional_headers": headers}
     async with connect(url, proxy=None, **options) as connection:
         await Talk(connection).subscribe("values")
@@ -104,7 +105,8 @@ async def test_who_follows_a_thread_is_cut_off_when_the_key_is_revoked(
 ) -> None:
     monkeypatch.setattr(keys, "REMEMBERED_SECONDS", 0.1)
     text, key = await create_key(guarded.database, "alice")
-    path = f"/threads/{await new_thread(guarded, bearer(text))}/stream"
+    path = f"/threads/{await new_thread(guarded)}/stream"
+    await until(lambda: open_streams(guarded) == 0)  # those of the tests before
     cut = asyncio.create_task(cut_off(guarded, bearer(text), "GET", path))
     await until(lambda: open_streams(guarded) > 0)
     assert await revoke_key(guarded.database, key.key_id)
@@ -113,8 +115,8 @@ async def test_who_follows_a_thread_is_cut_off_when_the_key_is_revoked(
 
 @pytest.mark.parametrize("method", ["stream", "wait"])
 async def test_a_run_is_followed_to_its_end_whatever_becomes_of_the_token(guarded: Api, method: str) -> None:
+    path = f"/threads/{await new_thread(guarded)}/runs/{method}"
     headers = short_lived()
-    path = f"/threads/{await new_thread(guarded, headers)}/runs/{method}"
     body = {"assistant_id": "steps", "input": {}, "stream_mode": ["values"]}
 
     async def refused() -> bool:
@@ -122,23 +124,31 @@ async def test_a_run_is_followed_to_its_end_whatever_becomes_of_the_token(guarde
 
     async with guarded.http.stream("POST", path, json=body, headers=headers) as answer:
         attempt = await Attempt.begin(guarded.database, answer.headers["content-location"].split("/")[-1])
-        await until_it_is(refused, seconds=10)
+        await until_it_is(refused)
         await attempt.tell("values", {"steps": [1]})
         await attempt.succeed({"steps": [1]})
         assert b'"steps":[1]' in await answer.aread()
 
 
 class Someone:
-    """Is asked who calls, and answers in turn."""
+    """Is asked who calls, and answers in turn; a ThreadNotFound comes when the thread is looked for."""
 
     def __init__(self, *answers: Principal | ApiError | None) -> None:
+        self._found = True
         self._answers = list(answers)
 
     async def authenticate(self, _: HTTPConnection) -> Principal | None:
         answer = self._answers.pop(0)
+        if isinstance(answer, ThreadNotFound):
+            self._found = False
+            return ALICE
         if isinstance(answer, ApiError):
             raise answer
         return answer
+
+    async def see(self, _: Principal) -> None:
+        if not self._found:
+            raise ThreadNotFound("It is somebody else's.")
 
 
 async def numbers() -> AsyncGenerator[int]:
@@ -158,11 +168,14 @@ ALICE = Principal("alice")
         ([ALICE, Unauthenticated("It has expired.")], 1),
         ([ALICE, ALICE, Forbidden("Not any more.")], 2),
         ([ALICE, ALICE, None], 2),
+        ([ALICE, ALICE, ThreadNotFound("")], 2),
     ],
 )
 async def test_only_a_refusal_ends_a_stream(answers: list[Any], told: int) -> None:
     found: list[int] = []
-    guarded = StillAccepted(Someone(*answers), HTTPConnection({"type": "http", "headers": []})).guard(numbers())
+    someone = Someone(*answers)
+    connection = HTTPConnection({"type": "http", "headers": []})
+    guarded = StillAccepted(someone, connection).guard(numbers(), someone.see)
     with pytest.raises(NoLongerAccepted) if told < 5 else nullcontext():
         async for number in guarded:
             found.append(number)  # noqa: PERF401 - as far as it comes

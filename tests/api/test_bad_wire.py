@@ -19,7 +19,7 @@ from tests.api.play import STEPS, register
 from tests.api.process import ApiProcess, api_process
 from tests.support.postgres import fresh_database
 
-_SECONDS = 10
+_SECONDS = 60
 _MOST_BYTES = 40_000_000
 _GET = b"GET /ok HTTP/1.1\r\nHost: api\r\n"
 _POST = b"POST /threads/search HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
@@ -81,7 +81,7 @@ async def send(writer: asyncio.StreamWriter, piece: bytes) -> None:
 
 
 async def check_lives(api: ApiProcess) -> None:
-    async with httpx.AsyncClient(base_url=api.url, timeout=5) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
         assert (await client.post("/threads/search", json={})).status_code == 200
 
 
@@ -155,5 +155,5 @@ async def test_requests_beside_a_bad_one_are_answered(there: ApiProcess) -> None
 async def test_http_2_is_not_taken_up(there: ApiProcess) -> None:
     """As RFC 9113 has it for servers that do not know it: the request is answered as it came."""
     upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": ""}
-    async with httpx.AsyncClient(base_url=there.url, timeout=5) as client:
+    async with httpx.AsyncClient(base_url=there.url, timeout=60) as client:
         assert (await client.get("/ok", headers=upgrade)).json() == {"ok": True}

@@ -93,4 +93,4 @@ async def test_a_batch_has_one_to_a_hundred_runs_of_their_own_threads(shared: Ap
 async def test_in_a_cluster_each_run_of_a_batch_becomes_an_agentrun(cluster: ApiServer, clustered: Api) -> None:
     runs = (await clustered.http.post("/runs/batch", json=[*batch(2), *batch(1, after_seconds=3600)])).json()
     made = {run["run_id"] for run in runs[:2]}
-    await until(lambda: {spec["spec"]["runId"] for spec in cluster.runs.values()} == made, seconds=10)
+    await until(lambda: {spec["spec"]["runId"] for spec in cluster.runs.values()} == made)

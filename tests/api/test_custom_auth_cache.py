@@ -10,12 +10,13 @@ import orjson
 import pytest
 from starlette.requests import HTTPConnection
 
-from relayrun_api.auth.asks import Sent, thread
+from relayrun_api.auth.asks.ask import Sent
+from relayrun_api.auth.asks.threads import thread
 from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.errors import ApiError, AuthFailed
-from relayrun_runner.author_asks import parse_question
-from relayrun_runner.author_auth import AuthorAuth
-from relayrun_runner.config import load_config
+from relayrun_runner.auth.asks import parse_question
+from relayrun_runner.auth.handlers import AuthorAuth
+from relayrun_runner.config.load import load_config
 from relayrun_runner.environment import prepare_environment
 from tests.runner.processes import write_agent
 

@@ -33,8 +33,8 @@ async def shop(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 async def mortal(postgres: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Routed]:
-    """With a runner of the test's own."""
-    async with fresh_database(postgres) as url, routed(url, tmp_path) as running:
+    """With a runner of the test's own, and time for what the test does meanwhile."""
+    async with fresh_database(postgres) as url, routed(url, tmp_path, custom_route_seconds=60) as running:
         yield running
 
 

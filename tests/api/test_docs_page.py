@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.conftest import Api
-from tests.examples.browser import browsing
+from tests.support.browser import browsing
 
 
 async def test_the_page_loads_from_this_server_alone_and_sends_an_example(

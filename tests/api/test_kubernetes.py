@@ -132,7 +132,7 @@ async def test_graphs_of_agents_that_are_gone_are_not_offered(api: Api, cluster:
     async def refused() -> bool:
         return await api.sdk.assistants.search() == []
 
-    await eventually(refused, seconds=30)
+    await eventually(refused)
 
 
 async def test_an_agent_that_came_since_is_looked_for(cluster: ApiServer) -> None:

@@ -153,7 +153,7 @@ async def routes_of(api: Api) -> dict[Route, dict[str, Any]]:
 
 async def status_of(api: Api, method: str, path: str, headers: dict[str, str], body: Any = None) -> int:
     # Only the answer's start: a stream would go on.
-    async with asyncio.timeout(10), api.http.stream(method, path, headers=headers, json=body) as response:
+    async with asyncio.timeout(60), api.http.stream(method, path, headers=headers, json=body) as response:
         return response.status_code
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,7 +16,7 @@ from websockets.typing import Origin, Subprotocol
 
 from relayrun_api.bodies import MAX_BODY_BYTES
 from relayrun_core.settings import ApiSettings
-from tests.api.access import HS256, as_admin, as_user, bearer, token
+from tests.api.access import HS256, as_admin, as_user, as_user_for, token
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt
 from tests.api.test_protocol import ASKS, QUESTION, START, new_thread, phases, ran, sent
@@ -51,7 +50,7 @@ class Talk:
         return await self.answer(self._number)
 
     async def answer(self, number: int | None) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "method" in (message := await self._next()):
                 self.told.append(message)
         assert message["id"] == number, message
@@ -59,7 +58,7 @@ class Talk:
 
     async def events(self, count: int) -> list[dict[str, Any]]:
         """The first `count` events."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.told) < count:
                 self.told.append(await self._next())
         return self.told[:count]
@@ -76,7 +75,7 @@ class Talk:
 
 async def closed_with(connection: ClientConnection) -> int:
     """The code with which the server closes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await connection.wait_closed()
     assert connection.protocol.close_rcvd is not None
     return connection.protocol.close_rcvd.code
@@ -120,6 +119,25 @@ async def test_subscriptions_come_and_go(shared: Api) -> None:
         assert (await talk.ask("subscription.reconnect", {}))["result"] == {"restored": False}
 
 
+async def test_a_run_ends_when_all_subscriptions_of_a_connection_have_told_it(shared: Api) -> None:
+    """Made one right behind the other, as by a client that comes back; the one with the end has the least to read."""
+    thread_id = new_thread()
+    run_id = (await sent(shared.http, thread_id, "run.start", START)).json()["result"]["run_id"]
+    attempt = await Attempt.begin(shared.database, run_id)
+    for number in range(300):
+        await attempt.tell("custom", {"number": number})
+    await attempt.succeed()
+    wanted = [["lifecycle"], ["lifecycle", "input"], ["custom"]]
+    async with connected(shared, thread_id) as talk:
+        for number, channels in enumerate(wanted):
+            command = {"id": number, "method": "subscription.subscribe", "params": {"channels": channels}}
+            await talk.connection.send(json.dumps(command))
+        for number in range(len(wanted)):
+            await talk.answer(number)
+        told = await talk.events(304)
+    assert phases(told) == ["running"] * 2 + ["custom"] * 300 + ["completed"] * 2
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
@@ -143,7 +161,7 @@ async def test_what_is_wrong_is_answered_and_the_connection_goes_on(
 ) -> None:
     async with connected(shared, new_thread()) as talk:
         await talk.connection.send(message)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = json.loads(await talk.connection.recv())
         assert (answer["type"], answer["error"]) == ("error", code), answer
         assert (await talk.ask("subscription.reconnect"))["type"] == "success"
@@ -228,7 +246,7 @@ async def test_who_may_connect(guarded: Api) -> None:
 
 
 async def test_a_token_that_has_expired_starts_nothing_more(guarded: Api) -> None:
-    brief = bearer(token("alice", exp=time.time() + 1))
+    brief = as_user_for(1)
     thread_id = new_thread()
     async with connected(guarded, thread_id, additional_headers=brief) as talk:
         answers = [await talk.ask("subscription.reconnect")]

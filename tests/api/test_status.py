@@ -91,6 +91,13 @@ async def silent(guarded: Api) -> Api:
     return guarded
 
 
+async def told_of_now(api: Api, headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """The same of a report that was made in this test, without its age."""
+    whole, check = await told(api, headers)
+    assert 0 <= check.pop("checked_seconds_ago") < 60
+    return whole, check
+
+
 async def told(api: Api, headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
     response = await api.http.get("/status", headers=headers)
     assert response.status_code == 200
@@ -107,19 +114,14 @@ async def test_a_model_that_is_down_degrades_the_whole_and_admins_are_told_why(s
     admin, user = as_admin(), as_user("alice")
     assert await told(silent, user) == ("ok", {"status": "disabled"})
     await says(silent, holder, LlmVerdict("x"), LlmVerdict("y"))
-    assert await told(silent, admin) == ("ok", {"status": "ok", "checked_seconds_ago": 0})
+    assert await told_of_now(silent, admin) == ("ok", {"status": "ok"})
     await says(silent, holder, LlmVerdict("x"), LlmVerdict("y", WRONG_KEY))
     whole, check = await told(silent, admin)
     assert (whole, check["status"]) == ("degraded", "degraded")
     await says(silent, holder, LlmVerdict("x", SILENT), LlmVerdict("y", WRONG_KEY))
-    whole, check = await told(silent, admin)
-    assert whole == "degraded"
-    assert check == {
-        "status": "down",
-        "checked_seconds_ago": 0,
-        "reason": f"agent default: {SILENT}; agent default: {WRONG_KEY}",
-    }
-    assert await told(silent, user) == ("degraded", {"status": "down", "checked_seconds_ago": 0})
+    why = f"agent default: {SILENT}; agent default: {WRONG_KEY}"
+    assert await told_of_now(silent, admin) == ("degraded", {"status": "down", "reason": why})
+    assert await told_of_now(silent, user) == ("degraded", {"status": "down"})
     assert (await silent.http.get("/status")).json() == {"status": "degraded"}
 
 
@@ -133,7 +135,7 @@ async def test_the_age_is_that_of_the_report(silent: Api) -> None:
     await says(silent, uuid4(), LlmVerdict("x"))
     await silent.database.execute("UPDATE llm_reports SET checked_at = checked_at - interval '40 seconds'")
     _, check = await told(silent, as_user("alice"))
-    assert check["checked_seconds_ago"] in (40, 41, 42)
+    assert check["checked_seconds_ago"] in range(40, 60)
 
 
 async def test_without_a_database_nothing_is_said_of_models(silent: Api) -> None:

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
-from relayrun_runner.config import IndexConfig, StoreConfig
+from relayrun_runner.config.model import IndexConfig, StoreConfig
 from relayrun_runner.schema import setup
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened

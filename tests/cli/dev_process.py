@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
-from relayrun_cli.dev.ports import choose_port
+from tests.support.runner import free_port
 from tests.support.waiting import until
 
 START_SECONDS = 90.0
@@ -113,7 +113,7 @@ class Dev:
     def part(self, module: str) -> list[psutil.Process]:
         """Its live child processes of a module, `relayrun_api` or `relayrun_runner`."""
         children = psutil.Process(self.process.pid).children()
-        return [child for child in children if alive(child) and module in child.cmdline()]
+        return [child for child in children if alive(child) and module in command_of(child)]
 
     async def wait_for(self, words: str, seconds: float = START_SECONDS) -> None:
         """Wait until it has printed something; fails with the log if it ends instead."""
@@ -127,14 +127,14 @@ class Dev:
         except TimeoutError:
             raise AssertionError(f"{words!r} not in the log:\n{self.log}") from None
 
-    async def ended(self, seconds: float = 30.0) -> int:
+    async def ended(self, seconds: float = 60.0) -> int:
         """Its exit code, once it has ended."""
         return await asyncio.to_thread(self.process.wait, seconds)
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def call(self, method: str, path: str, body: Any = None, *, seconds: float = 30.0) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, *, seconds: float = 60.0) -> Any:
         """The JSON of an answer; tried again where the API, or the database behind it, is just restarting."""
         async with httpx.AsyncClient(base_url=self.url, timeout=seconds) as client, asyncio.timeout(seconds):
             while True:
@@ -166,7 +166,7 @@ async def running_dev(
     arguments: Sequence[str] = (),
 ) -> AsyncIterator[Dev]:
     """A `relayrun dev` with one runner that has shown its banner; killed at the end, Postgres excepted."""
-    port = port or choose_port("127.0.0.1", None, 18000 + os.getpid() % 2000)
+    port = port or free_port()
     log = project.folder / "dev.log"
     log.touch()
     begins = log.stat().st_size
@@ -176,9 +176,10 @@ async def running_dev(
         await dev.wait_for("Access")
         yield dev
     finally:
-        if dev.process.poll() is None:
-            dev.process.kill()
+        ours = [*dev.part("relayrun_api"), *dev.part("relayrun_runner")] if dev.process.poll() is None else []
+        dev.process.kill()
         dev.process.wait()
+        await until(lambda: not any(map(alive, ours)))  # they would go on writing where all is removed
 
 
 def start(
@@ -203,3 +204,11 @@ def alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line, an empty one if it ends meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

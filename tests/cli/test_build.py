@@ -10,7 +10,7 @@ import pytest
 
 from relayrun_cli.errors import CliError
 from relayrun_cli.images import agent_image
-from relayrun_runner.config import load_config
+from relayrun_runner.config.load import load_config
 
 BASE = "relayrun-runner:1"
 

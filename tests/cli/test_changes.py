@@ -68,7 +68,7 @@ async def test_changes_are_told_also_in_a_folder_that_was_made_meanwhile(tmp_pat
 
     watching = asyncio.create_task(watch())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await write_until_seen(tmp_path / "agent.py", seen)
             (tmp_path / "new").mkdir()
             await write_until_seen(tmp_path / "new" / "more.py", seen)

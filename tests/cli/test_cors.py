@@ -15,7 +15,7 @@ from relayrun_api.cors import cors_options
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.processes import api_environment
 from relayrun_core.settings import ApiSettings
-from relayrun_runner.config import load_config
+from relayrun_runner.config.load import load_config
 
 CORS = {
     "allow_origins": ["https://shop.example"],

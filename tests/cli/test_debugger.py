@@ -54,4 +54,4 @@ async def test_a_runner_that_waits_for_a_debugger_ends_with_its_parent(tmp_path:
         _, editor = await listens(port)
         assert process.poll() is None
     editor.close()
-    assert await asyncio.to_thread(process.wait, 10) == 0
+    assert await asyncio.to_thread(process.wait, 60) == 0

@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.dev_process import AGENT, Dev, Project, alive, running_dev, start
 from tests.support.postgres import scratch_folder
-from tests.support.waiting import until
+from tests.support.waiting import until, until_it_is
 
 STEPS = ["first one", "gate one", "last one"]
 
@@ -108,12 +108,17 @@ async def test_a_run_under_way_goes_on_in_new_code_and_broken_code_leaves_the_ol
     run = await at_the_gate(dev, "reload")
     code.write_text(AGENT.replace('"one"', '"two"'))
     await dev.wait_for("The new code runs")
+    await dev.wait_for("draining: ")  # the old runner knows that it is not to go on
     dev.project.open_gate()
     assert (await dev.join("reload", run))["steps"] == ["first one", "gate one", "last two"]
     code.write_text("import no_such_module\n")
     await dev.wait_for("The new code does not load")
-    assert "No module named 'no_such_module'" in dev.log
-    assert (await dev.call("GET", "/status"))["status"] == "degraded"
+    await dev.wait_for("No module named 'no_such_module'")
+
+    async def degraded() -> bool:
+        return bool((await dev.call("GET", "/status"))["status"] == "degraded")
+
+    await until_it_is(degraded)  # the API is told a moment later
     assert (await dev.join("broken", await dev.start_run("broken")))["steps"][0] == "first two"
 
 
@@ -156,7 +161,7 @@ async def test_a_second_ctrl_c_ends_dev_at_once_with_postgres_and_reset_then_del
         dev.send(signal.SIGINT)
         await dev.wait_for("Stopping")
         dev.send(signal.SIGINT)
-        assert await dev.ended(2) == 128 + signal.SIGINT
+        assert await dev.ended(8) == 128 + signal.SIGINT  # sooner than the runners' drain
         await until(lambda: not any(map(alive, children)))
     assert command("reset", "--yes", "-c", str(project.folder / "langgraph.json")).returncode == 0
     assert not project.data.exists()
@@ -225,7 +230,7 @@ async def test_code_that_does_not_load_is_shown_and_loaded_once_repaired_and_res
     good = project.code.read_text()
     project.code.write_text("import no_such_module\n")
     async with running_dev(project) as dev:
-        assert "No module named 'no_such_module'" in dev.log
+        await dev.wait_for("No module named 'no_such_module'")
         refused = command("reset", "--yes", "-c", str(project.folder / "langgraph.json"))
         assert refused.returncode == 1
         assert f"process {dev.process.pid}" in refused.stderr

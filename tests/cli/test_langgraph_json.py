@@ -10,8 +10,8 @@ import pytest
 
 from relayrun_cli.errors import CliError
 from relayrun_cli.images import agent_image
-from relayrun_runner import fates
-from relayrun_runner.config import load_config
+from relayrun_runner.config import fates
+from relayrun_runner.config.load import load_config
 from relayrun_runner.errors import ConfigError
 from tests.cli.documents import rows, sections
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -54,6 +55,15 @@ async def at_risky(dev: Dev) -> None:
     await until(lambda: "risky" in dev.project.effects())
 
 
+def read_all(terminal: int) -> str:
+    """What was written to the terminal, a piece a line, until nobody has it open any more."""
+    said = b""
+    with contextlib.suppress(OSError):  # which says so
+        while piece := os.read(terminal, 10_000):
+            said += piece
+    return said.decode()
+
+
 def how(word: str) -> tuple[str, str]:
     return "-i", json.dumps({"how": word})
 
@@ -78,7 +88,7 @@ def test_on_a_terminal_there_are_colours_and_values_over_several_lines(dev: Dev,
     environment = {**os.environ, "TERM": "xterm-256color"}
     with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment) as process:
         os.close(theirs)
-        said = os.read(ours, 10_000).decode()
+        said = read_all(ours)
         process.communicate(timeout=60)
     os.close(ours)
     assert process.returncode == 0
@@ -131,6 +141,8 @@ async def test_a_detached_run_is_listed_followed_and_cancelled(dev: Dev, relayru
 async def test_ctrl_c_leaves_the_run_running_and_says_how_to_go_on(dev: Dev, relayrun: Relayrun) -> None:
     showing = start(dev, "run", "refund", "-t", "left", *how("wait"))
     await at_risky(dev)
+    assert showing.stdout is not None
+    assert "first" in await asyncio.to_thread(showing.stdout.readline)  # it knows which run it shows
     showing.send_signal(signal.SIGINT)
     left = await ended(showing)
     assert left.code == 130

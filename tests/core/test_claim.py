@@ -21,6 +21,7 @@ from relayrun_core.store.notify import EVENTS_CHANNEL
 from relayrun_core.store.runs import request_cancel
 from relayrun_core.store.threads import get_thread
 from tests.support.runs import DONE, accept, claimed, progress, reread
+from tests.support.waiting import until_it_is
 
 
 async def test_of_two_claims_of_the_same_attempt_exactly_one_wins(database: Database) -> None:
@@ -45,7 +46,7 @@ async def test_a_claim_that_announces_its_attempt_is_the_first_that_readers_see_
     async with Listener.open(database.url, EVENTS_CHANNEL) as listener:
         with listener.subscribe(str(run.run_id), heard.put_nowait):
             assert isinstance(await claim(database, wish), Claimed)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await heard.get()
     assert isinstance(await claim(database, wish), Claimed)
     assert isinstance(await claim(database, Claim(run.run_id, 1, uuid4(), "runner-2", announce=True)), Stale)
@@ -86,10 +87,16 @@ async def test_a_claim_waits_for_a_writer_that_is_between_fence_and_commit(datab
         async with writer.transaction():
             await writer.execute(FENCE_PROGRESS, (run.run_id, 1))
             taking = asyncio.create_task(claim(database, Claim(run.run_id, 2, uuid4(), "runner-2")))
-            done, _ = await asyncio.wait([taking], timeout=0.1)
-            assert not done
+            await until_it_is(lambda: somebody_waits(database))
+            assert not taking.done()
         assert isinstance(await taking, Claimed)
     assert (await reread(database, run.run_id)).progress == 1
+
+
+async def somebody_waits(database: Database) -> bool:
+    """For the run's lock: a quarter of a second, then the writer would be ended."""
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    return bool(await database.fetch_all(waiting))
 
 
 async def test_a_writer_frozen_between_fence_and_commit_is_ended_by_the_claim(database: Database) -> None:

@@ -176,7 +176,7 @@ async def test_replicas_that_sweep_at_once_do_each_thread_once(database: Databas
 
 async def test_a_thread_that_somebody_holds_is_passed_over(database: Database) -> None:
     held, free = await made(database, Ttl(1), hours=1), await made(database, Ttl(1), hours=1)
-    async with idle_thread(database, held), asyncio.timeout(5):
+    async with idle_thread(database, held), asyncio.timeout(60):
         assert await sweep_threads(database, KEEP) == 1
     assert await left(database, held, free) == [True, False]
 
@@ -203,7 +203,7 @@ async def test_a_run_that_comes_while_its_thread_is_deleted_gets_a_new_one(datab
         await forget(conn, thread_id)
         coming = asyncio.create_task(accept(database, thread=thread_id))
         waits = "SELECT count(*) AS count FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'create_run'"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await database.fetch_all(waits))[0]["count"] == 0:
                 await asyncio.sleep(0.01)
     run = await coming

@@ -15,6 +15,7 @@ from tests.support.witness import nothing_repeated, read_notes, steps_begun
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(240)]
 
 RUNS = 200
+FEWEST_KILLS = 5
 TICKS = 8
 WORK = {"take", "mill", "paint", "polish", "ship"}
 LIMIT_SECONDS = 180
@@ -45,9 +46,11 @@ async def test_two_hundred_runs_survive_a_kill_every_second(dev: Dev) -> None:
         killing = tasks.create_task(killer.run())
         readers = await asyncio.gather(*(start(dev, number) for number in range(RUNS)))
         await until_all_ended(dev, readers)
+        while killer.killed < FEWEST_KILLS:  # where runners start slowly, few of them can be killed meanwhile
+            readers.append(await start(dev, len(readers)))
+            await until_all_ended(dev, readers[-1:])
         killing.cancel()
     print(f"{killer.killed} runners were killed")
-    assert killer.killed >= 5
     again = 0
     for number, reader in enumerate(readers):
         await reader.read()

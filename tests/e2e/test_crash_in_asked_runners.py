@@ -58,8 +58,14 @@ QUESTIONS: dict[str, tuple[Ask, Callable[[Any], bool]]] = {
 @pytest.fixture
 async def runners(place: Place) -> list[psutil.Process]:
     """Two that are ready."""
-    await until(lambda: len(place.dev.ready_runners()) == 2, seconds=60)
-    return place.dev.ready_runners()
+    found: list[psutil.Process] = []
+
+    def both() -> bool:
+        found[:] = place.dev.ready_runners()
+        return len(found) == 2
+
+    await until(both)
+    return found
 
 
 async def ran(place: Place, thread: str) -> str:
@@ -97,7 +103,7 @@ async def test_another_runner_answers(place: Place, runners: list[psutil.Process
     tasks = {name: await asked_of_the_held(place, ask, threads[name]) for name, (ask, _) in QUESTIONS.items()}
     try:
         runners[0].kill()
-        answers = {name: await asyncio.wait_for(task, 20) for name, (task, _) in tasks.items()}
+        answers = {name: await asyncio.wait_for(task, 60) for name, (task, _) in tasks.items()}
     finally:
         await settle(*(task for task, _ in tasks.values()))
     for name, answer in answers.items():
@@ -134,7 +140,7 @@ async def test_with_all_runners_gone_the_answer_is_503_or_what_is_known(
             runner.suspend()
         for runner in runners:
             runner.kill()
-        answers = {name: await asyncio.wait_for(task, 20) for name, task in tasks.items()}
+        answers = {name: await asyncio.wait_for(task, 60) for name, task in tasks.items()}
     finally:
         await settle(*tasks.values())
     for name, answer in answers.items():

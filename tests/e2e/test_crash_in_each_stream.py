@@ -24,7 +24,7 @@ from tests.support.gated import Call, Place
 from tests.support.reading import Reader
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(500)]
 
 PARTS = ("relayrun_runner", "relayrun_api")
 DONE = ["first", "held", "last"]
@@ -195,6 +195,7 @@ WAYS: tuple[Way, ...] = (
     resume,
     webhook,
 )
+PATIENCE = 120  # seconds
 GRAPHS = {"resume": "ask", "chat": "chat", "invoke": "chat", "run_task": "chat"}
 Endings = dict[str, dict[str, Ending | BaseException]]
 
@@ -224,7 +225,7 @@ async def endings_after(place: Place, part: str) -> dict[str, Ending | BaseExcep
             os.kill(pid, signal.SIGKILL)
         for call in calls:
             (place.folder / f"{call.name}.open").touch()
-        _, late = await asyncio.wait(tasks, timeout=60)
+        _, late = await asyncio.wait(tasks, timeout=PATIENCE)
     finally:
         await settle(*tasks)
     found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -235,7 +236,7 @@ async def endings_after(place: Place, part: str) -> dict[str, Ending | BaseExcep
 async def until_held(place: Place, calls: list[Call], tasks: list[asyncio.Task[Ending]]) -> None:
     """Until all of them wait at their gates."""
     outside = set(calls)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while outside := {call for call in outside if "held" not in place.begun(call.name)}:
             for task in tasks:
                 assert not task.done(), task.result()

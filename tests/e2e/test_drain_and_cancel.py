@@ -44,7 +44,7 @@ async def test_a_drained_run_is_reported_and_goes_on_elsewhere_with_its_next_ste
     runner = await running_in(crash, run, "b")
     runner.signal(SIGTERM)
     refused = await crash.accept("line")
-    await until(lambda: "draining" in runner.log.read_text())
+    await until(lambda: "draining: " in runner.log.read_text())
     assert (await runner.put(refused.run_id, 1)).json()["reason"] == "Draining"
     crash.let_go(run, "b")
     await runner.reported(run.run_id, 1, "Drained")
@@ -62,7 +62,7 @@ async def test_a_drained_run_inside_a_subgraph_repeats_no_saved_step(crash: Cras
     run = await crash.accept("nested")
     runner = await running_in(crash, run, "two")
     runner.signal(SIGTERM)
-    await until(lambda: "draining" in runner.log.read_text())
+    await until(lambda: "draining: " in runner.log.read_text())
     crash.let_go(run, "two")
     assert await runner.exit_code() == 0
     ended = await crash.finish(run)

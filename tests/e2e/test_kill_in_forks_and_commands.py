@@ -6,7 +6,7 @@ import pytest
 
 from relayrun_core.runs import Run
 from relayrun_core.states import Reason
-from relayrun_runner.checkpoints import NULL_TASK_ID
+from relayrun_runner.attempt.checkpoints import NULL_TASK_ID
 from tests.support.crash import Crash, whole
 from tests.support.waiting import until
 from tests.support.witness import Note

@@ -25,6 +25,9 @@ async def test_an_endpoint_that_goes_away_is_told_with_its_reason() -> None:
         checks.update(body["checks"], whole=body["status"])
         return bool(checks["llm"]["status"] == status)
 
+    async def is_well_and_just_asked(client: httpx.AsyncClient) -> bool:
+        return await becomes(client, "ok") and checks["llm"]["checked_seconds_ago"] <= 1
+
     async with AsyncExitStack() as endpoint:
         models = await endpoint.enter_async_context(model_server())
         models.key = "right"
@@ -36,9 +39,8 @@ async def test_an_endpoint_that_goes_away_is_told_with_its_reason() -> None:
         }
         async with relayrun_dev(config=CONFIG, environment=environment, runners=1) as dev, client_of(dev.url) as client:
             await dev.answers()
-            await until_it_is(lambda: becomes(client, "ok"))
+            await until_it_is(lambda: is_well_and_just_asked(client))
             assert checks["whole"] == "ok"
-            assert checks["llm"]["checked_seconds_ago"] <= 1
             models.key = "changed"
             await until_it_is(lambda: becomes(client, "down"))
             assert checks["whole"] == "degraded"

@@ -13,6 +13,7 @@ from relayrun_api.openapi import things
 from tests.support.dev import relayrun_dev
 from tests.support.reading import client_of
 from tests.support.runner import AGENTS
+from tests.support.waiting import until_it_is
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -58,6 +59,7 @@ class Examples:
         for method, path, operation in sorted(operations, key=lambda found: found[2]["operationId"] in LAST):
             for shows, body in _bodies(operation):
                 here = await self._special(operation["operationId"], shows)
+                await self._until_idle()  # what another example started would keep this one from its thread
                 in_path = {**here, "agent": here[things.ASSISTANT]}  # a graph's own assistant is not to be changed
                 await self._send(method, _filled(path, operation, in_path), operation, _about(body, here))
                 self.sent.append(f"{operation['operationId']}: {shows}")
@@ -76,6 +78,12 @@ class Examples:
         if name == "delete_thread":
             await self._http.post("/runs/cancel", json={"status": "all"})
         return here
+
+    async def _until_idle(self) -> None:
+        async def idle() -> bool:
+            return bool((await self._http.get(f"/threads/{things.NAME}")).json()["status"] != "busy")
+
+        await until_it_is(idle)
 
     async def _post(self, path: str, body: Json) -> Json:
         answer = await self._http.post(path, json=body)

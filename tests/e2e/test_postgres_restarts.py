@@ -100,13 +100,13 @@ async def test_runs_wait_for_postgres_and_repeat_nothing(world: Crash, server: E
 async def test_what_readers_saw_of_a_step_is_still_there_after_the_postmaster_was_killed(
     world: Crash, server: EmbeddedPostgres
 ) -> None:
-    words = 150
+    words = 300
     run = await world.accept("talk", input={"upto": words, "pause": 0.01})
     await world.start(run)
     seen: list[Event] = []
     async with asyncio.timeout(60), asyncio.TaskGroup() as readers:
         readers.create_task(follow(world.database, run, seen))
-        await until(lambda: len(seen) > words / 2)
+        await until(lambda: len(seen) > words / 4)
         await end(server, SIGKILL)
         assert seen[-1].event != END, "it had ended before: this tests nothing"
     assert (await world.read(run)).attempt == 1

@@ -81,7 +81,8 @@ async def test_a_conversation_with_a_tool(client: Client, transport: Any) -> Non
             return call.name, call.input, (await call.output)["content"]
 
         async def snapshots() -> list[int]:
-            return [len(values["messages"]) async for values in thread.values]
+            # The first is the state as it was when somebody looked: before or after the first checkpoint.
+            return [len(values.get("messages", ())) async for values in thread.values]
 
         assert (await thread.run.start(input=user("look")))["run_id"]
         async with reading_everything(thread):
@@ -91,7 +92,7 @@ async def test_a_conversation_with_a_tool(client: Client, transport: Any) -> Non
         assert texts == ["", "the sea is blue "]
         assert calls == [("look", {"at": "the sea"}, "the sea is blue")]
         assert lengths[-1] == 4
-        output = await thread.output.with_timeout(10)
+        output = await thread.output.with_timeout(60)
         assert [message["type"] for message in output["messages"]] == ["human", "ai", "tool", "ai"]
         assert await thread.values == output
         tree = await thread.agent.get_tree()
@@ -363,7 +364,7 @@ async def test_what_a_killed_runner_had_half_told_is_told_anew(client: Client, p
     assert len(set(checkpoints)) == len(checkpoints)
     # Whoever comes later is told the same.
     later = Follower(protocol_dev.url, follower.path.split("/")[2])
-    await asyncio.wait_for(later.read(), 20)
+    await asyncio.wait_for(later.read(), 60)
     assert later.told == follower.told
 
 
@@ -377,7 +378,7 @@ async def test_a_follower_comes_back_to_an_api_that_was_killed(client: Client, p
     assert seqs == sorted(set(seqs))
     assert text_in(follower.of_messages()) == f"{SLOWLY} "
     later = Follower(protocol_dev.url, follower.path.split("/")[2])
-    await asyncio.wait_for(later.read(), 20)
+    await asyncio.wait_for(later.read(), 60)
     assert later.told == follower.told
 
 

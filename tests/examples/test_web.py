@@ -6,24 +6,33 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import jwt
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.examples.browser import browsing, build, served
 from tests.examples.chatting import CONFIG
 from tests.examples.openai_server import Call, OpenAIServer, Refusal, Reply, openai_server
 from tests.examples.visiting import SECRET, asking_for_tokens, log_in, runner_at_work, say
+from tests.support import npm
+from tests.support.browser import browsing, served
 from tests.support.dev import Dev, relayrun_dev
 
 FIND = Call("find_order", {"order_id": "4711"}, "call_find")
 REFUND = Call("refund", {"order_id": "4711"}, "call_refund")
 SCREENSHOT = os.environ.get("SCREENSHOT")
 
+WEB = Path(__file__).resolve().parents[2] / "examples" / "web"
+
 # The first test pays for installing, building and starting everything; the others for a second or two.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 expect.set_options(timeout=20_000)
+
+
+def build(config: pytest.Config, folder: Path) -> None:
+    there = npm.installed(config, WEB, "the page of examples/web was", required="REQUIRE_CHROMIUM")
+    npm.run(WEB, there, "run", "build", "--", "--outDir", folder, "--emptyOutDir", "--logLevel", "warn")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,8 @@ async def browser(pytestconfig: pytest.Config) -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 async def address(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    folder = await asyncio.to_thread(build, pytestconfig, tmp_path_factory.mktemp("web"))
+    folder = tmp_path_factory.mktemp("web")
+    await asyncio.to_thread(build, pytestconfig, folder)
     with served(folder) as address:
         yield address
 

@@ -24,7 +24,7 @@ export function rendered(hook) {
 }
 
 /** What `question()` answers once that is true; rejects after some seconds. */
-export async function until(question, what = "it", seconds = 20) {
+export async function until(question, what = "it", seconds = 50) {
   const end = Date.now() + seconds * 1_000;
   for (;;) {
     const answer = question();

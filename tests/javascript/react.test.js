@@ -36,7 +36,7 @@ test("a question is shown, and answered", async () => {
   assert.deepEqual(asking.current().interrupt.value, { question: "ok?" });
   asking.current().respond("yes");
   await until(() => asking.current().values.done?.includes("approved yes") && !asking.current().isLoading, "the end");
-  assert.equal(asking.current().interrupt, undefined);
+  await until(() => asking.current().interrupt === undefined, "the question's end");
   asking.leave();
 });
 
@@ -44,7 +44,9 @@ test("subgraphs are found", async () => {
   const outer = await page({ assistantId: "nested" });
   outer.current().submit({ topic: "x" });
   await until(() => outer.current().values.done?.length >= 3 && !outer.current().isLoading, "the end");
-  assert.deepEqual([...outer.current().subgraphs.values()].map((each) => each.namespace?.at(-1)?.split(":")[0]), ["inner"]);
+  const found = () => [...outer.current().subgraphs.values()].map((each) => each.namespace?.at(-1)?.split(":")[0]);
+  await until(() => found().length, "a subgraph");
+  assert.deepEqual(found(), ["inner"]);
   outer.leave();
 });
 

@@ -8,6 +8,7 @@ import { rendered, until } from "./page.js";
 import { all, apiUrl, client } from "./server.js";
 
 const proxies = process.env.RELAYRUN_PROXIES.split(",");
+const socketProxies = process.env.RELAYRUN_SOCKET_PROXIES.split(",");
 const speech = { input: {}, streamMode: ["custom", "updates"] };
 const channels = ["custom", "updates", "lifecycle"];
 const numbers = Array.from({ length: 120 }, (_, number) => number);
@@ -41,8 +42,11 @@ const joinsThread = (run) => async (proxy) => {
   assert.equal(told.at(-1).id, whole.at(-1).id);
 };
 
-async function events(proxy) {
-  const thread = through(proxy).threads.stream({ assistantId: "speech" });
+// A page's: Node 20 has no WebSocket of its own.
+const socket = { transport: "websocket", webSocketFactory: (url) => new window.WebSocket(url), reconnectDelayMs: () => 50 };
+
+async function events(proxy, transport = {}) {
+  const thread = through(proxy).threads.stream({ assistantId: "speech", ...transport });
   await thread.run.start({ input: {} });
   const told = [];
   for await (const event of await thread.subscribe({ channels })) {
@@ -94,7 +98,8 @@ test("cuts lose and repeat nothing", async () => {
     reloadedPage,
   ];
   assert.equal(readers.length, proxies.length);
-  await Promise.all(readers.map((read, nth) => read(proxies[nth])));
+  const sockets = socketProxies.map((proxy) => events(proxy, socket));
+  await Promise.all([...readers.map((read, nth) => read(proxies[nth])), ...sockets]);
 });
 
 /** A run's journal, read once by plain HTTP. */

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -18,28 +16,23 @@ import pytest
 from bench.servers import Server, relayrun_dev
 from tests.compat.conftest import AGENT, until_it_has_graphs
 from tests.support.cutting import CuttingProxy
-from tests.support.skipping import skip_loudly
+from tests.support.npm import installed
 
 FOLDER = Path(__file__).parent
 RECONNECTS = "reconnect.test.js"
 TESTS = sorted(path.name for path in FOLDER.glob("*.test.js") if path.name != RECONNECTS)
 READERS = 20
+SOCKET_READERS = 5
 CUTS_EACH = 6
+# Cut off before it is subscribed again, the SDK gives up without a word: it does not come back, and nothing fails.
+SUBSCRIBED = b'"custom"'
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
 def server(pytestconfig: pytest.Config) -> Iterator[Server]:
-    npm = shutil.which("npm")
-    if npm is None:
-        sentence = "the JavaScript clients were NOT tested: there is no npm (Node.js 20.19 or newer)"
-        skip_loudly(pytestconfig, sentence, required="REQUIRE_NODE")
-    # npm leaves this file when it has installed what the lock file says.
-    installed = FOLDER / "node_modules" / ".package-lock.json"
-    if not installed.is_file() or installed.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
-        done = subprocess.run([npm, "ci"], cwd=FOLDER, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"npm ci:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    installed(pytestconfig, FOLDER, "the JavaScript clients were", required="REQUIRE_NODE")
     with relayrun_dev(2, AGENT) as running:
         until_it_has_graphs(running)
         yield running
@@ -55,15 +48,24 @@ async def test_a_hundred_cuts_lose_and_repeat_nothing(server: Server) -> None:
     print(f"the cuts' seed is {seed}")
     async with AsyncExitStack() as stack:
         port = urlsplit(server.url).port or 0
-        proxies = [
-            await stack.enter_async_context(CuttingProxy(port, seed=seed + nth, cuts=CUTS_EACH).open())
-            for nth in range(READERS)
+        proxies = [CuttingProxy(port, seed=seed + nth, cuts=CUTS_EACH) for nth in range(READERS)]
+        sockets = [
+            CuttingProxy(port, seed=seed - nth, cuts=CUTS_EACH, behind=SUBSCRIBED) for nth in range(SOCKET_READERS)
         ]
-        await _passes(server, RECONNECTS, RELAYRUN_PROXIES=",".join(proxy.url for proxy in proxies))
-    cuts = sum((proxy.done for proxy in proxies), Counter[str]())
-    print(dict(cuts))
+        for proxy in (*proxies, *sockets):
+            await stack.enter_async_context(proxy.open())
+        await _passes(
+            server,
+            RECONNECTS,
+            RELAYRUN_PROXIES=",".join(proxy.url for proxy in proxies),
+            RELAYRUN_SOCKET_PROXIES=",".join(proxy.url for proxy in sockets),
+        )
+    cuts, of_sockets = (sum((proxy.done for proxy in some), Counter[str]()) for some in (proxies, sockets))
+    print(dict(cuts), dict(of_sockets))
     assert cuts.total() >= 100
     assert len(cuts) == 8
+    assert of_sockets.total() >= 20
+    assert {kind.partition(",")[0] for kind in of_sockets} == {"between", "within", "silence"}
 
 
 async def _passes(server: Server, name: str, **environment: str) -> None:

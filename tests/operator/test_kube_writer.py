@@ -108,7 +108,7 @@ class Setting:
 
     async def written(self) -> None:
         """Until nothing waits to be written any more."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.writer.idle:
                 await asyncio.sleep(0.01)  # the writer has no event for it
 
@@ -116,7 +116,7 @@ class Setting:
         """The reasons of all Events so far."""
         posting = asyncio.create_task(self.events.run())
         self.events.post(about_run(self.record), "Last", "", unusual=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "Last" not in self.server.events:
                 await asyncio.sleep(0.01)
         posting.cancel()

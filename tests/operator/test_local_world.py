@@ -63,7 +63,7 @@ async def test_a_running_run_is_cancelled_by_its_runner_and_a_queued_one_at_once
     await request_cancel(play.database, queued, CancelAction.INTERRUPT)
     assert (await play.run(queued)).status is RunStatus.CANCELLED
     await request_cancel(play.database, running, CancelAction.INTERRUPT)
-    assert (await play.until_finished(running, seconds=10)).reason is Reason.CANCELLED
+    assert (await play.until_finished(running)).reason is Reason.CANCELLED
 
 
 async def test_an_interrupting_run_cancels_the_one_before_it(play: Play, mark: str):
@@ -72,7 +72,7 @@ async def test_an_interrupting_run_cancels_the_one_before_it(play: Play, mark: s
     await play.until_traced(mark, "second")
     waiting = await play.start_run(thread=thread)
     newest = await play.start_run(thread=thread, gate="", spec={"multitask_strategy": "interrupt"})
-    assert (await play.until_finished(newest, seconds=10)).status is RunStatus.SUCCESS
+    assert (await play.until_finished(newest)).status is RunStatus.SUCCESS
     assert (await play.run(running)).status is RunStatus.CANCELLED
     assert (await play.run(waiting)).status is RunStatus.CANCELLED
 
@@ -80,14 +80,14 @@ async def test_an_interrupting_run_cancels_the_one_before_it(play: Play, mark: s
 async def test_a_run_past_its_deadline_is_ended_from_outside_and_its_runner_stops_it(play: Play, mark: str):
     abandoned = play.world.snapshot()["decisions"].get("abandon", 0)
     run_id = await play.start_run(name=mark, gate=mark, spec={"active_deadline_seconds": 1})
-    run = await play.until_finished(run_id, seconds=10)
+    run = await play.until_finished(run_id)
     assert (run.status, run.reason) == (RunStatus.TIMEOUT, Reason.DEADLINE_EXCEEDED)
-    await until(lambda: sum(runner["load"] for runner in play.runners) == 0, seconds=10)
+    await until(lambda: sum(runner["load"] for runner in play.runners) == 0)
     assert play.world.snapshot()["decisions"]["abandon"] == abandoned + 1
 
 
 async def test_a_run_of_a_graph_that_nobody_has_is_invalid(play: Play):
-    run = await play.until_finished(await play.start_run(graph="refund"), seconds=10)
+    run = await play.until_finished(await play.start_run(graph="refund"))
     assert (run.status, run.reason) == (RunStatus.ERROR, Reason.INVALID_RUN)
     assert run.message == "agent default offers no graph refund; it offers: steps"
 

@@ -32,13 +32,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def test_a_killed_process_is_known_to_be_dead_within_milliseconds():
+async def test_a_killed_process_is_known_to_be_dead_at_once():
     process = start("import time; time.sleep(60)")
     await asyncio.sleep(0.05)
     began = time.monotonic()
     os.kill(process.pid, signal.SIGKILL)
-    assert await asyncio.wait_for(process.exited, 5) == -signal.SIGKILL
-    assert time.monotonic() - began < 0.25
+    assert await asyncio.wait_for(process.exited, 30) == -signal.SIGKILL
+    assert time.monotonic() - began < 2, "a runner that is silent is lost after ten"
 
 
 async def test_an_exit_code_and_the_last_words_are_kept_and_lines_are_prefixed():
@@ -70,7 +70,7 @@ async def test_what_a_runner_started_dies_with_it(tmp_path: Path):
     child = int((tmp_path / "pid").read_text())
     os.kill(process.pid, signal.SIGKILL)
     await process.exited
-    await until(lambda: not alive(child), seconds=5)
+    await until(lambda: not alive(child))
 
 
 async def test_a_terminated_process_may_end_in_its_own_way_and_a_killed_one_may_not():
@@ -114,4 +114,4 @@ async def test_a_runner_ends_when_we_are_killed(tmp_path: Path):
     assert alive(child)
     supervisor.kill()
     await supervisor.wait()
-    await until(lambda: not alive(child), seconds=5)
+    await until(lambda: not alive(child))

@@ -135,7 +135,7 @@ async def test_a_call_is_never_repeated_by_itself():
 
 
 async def test_a_call_that_is_not_answered_ends_in_time():
-    async with asyncio.timeout(5), ScriptedRunner().serving() as scripted:
+    async with asyncio.timeout(30), ScriptedRunner().serving() as scripted:
         scripted.answers = [SILENCE]
         wire = Wire("127.0.0.1", scripted.port, TOKEN)
         with pytest.raises(RunnerUnreachable, match="TimeoutError"):

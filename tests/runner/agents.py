@@ -17,7 +17,7 @@ from langgraph.types import interrupt
 class State(TypedDict, total=False):
     did: Annotated[list[str], operator.add]
     gate: str          # a file to wait for
-    block: float       # seconds to hold up the event loop
+    block: float       # seconds to hold up the event loop, at most: the gate ends it too
 
 
 def _enter(state: State) -> None:
@@ -29,7 +29,7 @@ async def first(state: State) -> State:
     if state.get("block"):
         _enter(state)
         end = time.monotonic() + state["block"]
-        while time.monotonic() < end:
+        while time.monotonic() < end and not (state.get("gate") and Path(state["gate"]).exists()):
             time.sleep(0.05)
     return {"did": ["first"]}
 

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,6 +18,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+
+from tests.support.runner import free_port
 
 TOKEN = "a token of the tests"
 
@@ -67,10 +68,10 @@ class RunnerProcess:
         answer: dict[str, Any] = (await self.client.get("/readyz")).json()
         return answer
 
-    async def wait_ready(self, *, seconds: float = 30.0) -> None:
+    async def wait_ready(self, *, seconds: float = 60.0) -> None:
         await self._poll_readyz(lambda answer: bool(answer["ready"]), seconds)
 
-    async def wait_trouble(self, *, seconds: float = 30.0) -> list[dict[str, Any]]:
+    async def wait_trouble(self, *, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Until it says why it is not ready, other than that it is starting."""
         found: list[dict[str, Any]] = []
 
@@ -81,7 +82,7 @@ class RunnerProcess:
         await self._poll_readyz(told, seconds)
         return found
 
-    async def wait_state(self, run_id: UUID, *states: str, seconds: float = 20.0) -> dict[str, Any]:
+    async def wait_state(self, run_id: UUID, *states: str, seconds: float = 60.0) -> dict[str, Any]:
         """Until the run is in one of the states here."""
         async with asyncio.timeout(seconds):
             while True:
@@ -90,7 +91,7 @@ class RunnerProcess:
                     return entry
                 await asyncio.sleep(0.02)
 
-    async def wait_exit(self, *, seconds: float = 20.0) -> int:
+    async def wait_exit(self, *, seconds: float = 60.0) -> int:
         async with asyncio.timeout(seconds):
             while (code := self.process.poll()) is None:
                 await asyncio.sleep(0.02)
@@ -135,7 +136,7 @@ async def runner_process(
     **settings: Any,
 ) -> AsyncIterator[RunnerProcess]:
     """A runner that serves this agent until the block ends. `settings` are RELAYRUN_* in lower case."""
-    port = _free_port()
+    port = free_port()
     log_file = config.parent / f"runner-{port}.log"
     given = {"name": f"r{port}", "slots": 4, "cancel_grace_seconds": 1.0, "drain_grace_seconds": 5.0, **settings}
     env = {
@@ -170,10 +171,3 @@ async def runner_process(
         process.wait()
         if runner is not None:
             runner.close_parent_pipe()
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -11,11 +11,11 @@ import orjson
 import pytest
 
 from relayrun_core.ids import thread_uuid
-from relayrun_runner import author_auth
-from relayrun_runner.author_asks import AuthAnswer, parse_question
-from relayrun_runner.author_auth import AuthorAuth
-from relayrun_runner.author_users import User, user_of
-from relayrun_runner.config import load_config
+from relayrun_runner.auth import handlers as author_auth
+from relayrun_runner.auth.asks import AuthAnswer, parse_question
+from relayrun_runner.auth.handlers import AuthorAuth
+from relayrun_runner.auth.users import User, user_of
+from relayrun_runner.config.load import load_config
 from relayrun_runner.environment import prepare_environment
 from relayrun_runner.errors import AuthFailed, AuthLoadError, ConfigError
 from tests.runner.processes import write_agent

@@ -17,7 +17,7 @@ from langgraph.pregel._checkpoint import create_checkpoint
 
 from relayrun_core.database import Database
 from relayrun_runner import execute
-from relayrun_runner.clocks import make_ids_after, require_after
+from relayrun_runner.attempt.clocks import make_ids_after, require_after
 from relayrun_runner.errors import CheckpointOrder
 from tests.support.runs import accept, claimed
 

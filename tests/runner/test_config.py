@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from relayrun_runner import fates
-from relayrun_runner.config import Config, load_config
+from relayrun_runner.config import fates
+from relayrun_runner.config.load import load_config
+from relayrun_runner.config.model import Config
 from relayrun_runner.environment import import_folders, read_env
 from relayrun_runner.errors import ConfigError
 
@@ -145,5 +146,5 @@ def test_local_dependencies_and_their_src_are_where_code_is_imported_from(tmp_pa
 
 def test_reading_a_config_imports_no_langgraph() -> None:
     # The command line reads it in a process that must stay small.
-    code = "import sys, relayrun_runner.config, relayrun_runner.environment; print('langgraph' in sys.modules)"
+    code = "import sys, relayrun_runner.config.load, relayrun_runner.environment; print('langgraph' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "False\n"

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from relayrun_core.settings import LLM_PROVIDERS, RunnerSettings
-from relayrun_runner.endpoints import Endpoint, endpoints_of, installed_clients
-from relayrun_runner.providers import CLIENTS, PROVIDERS
+from relayrun_runner.llm.endpoints import Endpoint, endpoints_of, installed_clients
+from relayrun_runner.llm.providers import CLIENTS, PROVIDERS
 
 AUTO = ["auto"]
 

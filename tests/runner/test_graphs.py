@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from langgraph.pregel import Pregel
 
-from relayrun_runner.config import load_config
+from relayrun_runner.config.load import load_config
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
 from relayrun_runner.graphs import GraphRegistry
 from tests.runner.processes import write_agent

@@ -79,7 +79,7 @@ async def test_a_drain_ends_at_its_grace_though_a_node_goes_on(
         await runner.put(run_id)
         await until(entered(gate))
         runner.terminate()
-        assert await runner.wait_exit(seconds=5) == 0
+        assert await runner.wait_exit() == 0
         assert "did not reach their next step" in runner.log()
 
 
@@ -91,6 +91,7 @@ async def test_a_second_sigterm_ends_it_at_once_even_while_a_node_blocks_the_loo
         await runner.wait_ready()
         lines = runner.watch()
         await anext(lines)
+        before = runner.log().count("event loop has been blocked")
         await runner.put(run_id)
         lag = 0.0
         async for line in lines:  # heartbeats come although the graphs' loop is blocked, and say so
@@ -106,9 +107,9 @@ async def test_a_second_sigterm_ends_it_at_once_even_while_a_node_blocks_the_loo
         log = runner.log()
         assert "event loop has been blocked" in log
         assert "time.sleep(0.05)" in log  # the stack shows the author's line
-        assert log.count("event loop has been blocked") == 1
+        assert log.count("event loop has been blocked") == before + 1
         runner.terminate()
-        assert await runner.wait_exit(seconds=5) == 0
+        assert await runner.wait_exit(seconds=20) == 0  # long before its drain's grace is over
 
 
 async def test_a_cancel_that_a_blocked_loop_does_not_hear_ends_the_process(
@@ -122,7 +123,7 @@ async def test_a_cancel_that_a_blocked_loop_does_not_hear_ends_the_process(
         await until(entered(gate))
         await request_cancel(database, run_id, CancelAction.INTERRUPT)
         assert (await runner.delete(run_id)).status_code == 202
-        assert await runner.wait_exit(seconds=10) == 70
+        assert await runner.wait_exit() == 70
     run = await get_run(database, run_id)
     assert run is not None
     assert run.status is RunStatus.CANCELLED
@@ -139,7 +140,7 @@ async def test_a_sync_node_that_ignores_its_cancel_ends_with_the_process(
         await until(entered(gate))
         await request_cancel(database, run_id, CancelAction.INTERRUPT)
         await runner.delete(run_id)
-        assert await runner.wait_exit(seconds=10) == 70
+        assert await runner.wait_exit() == 70
     run = await get_run(database, run_id)
     assert run is not None
     assert run.status is RunStatus.CANCELLED
@@ -221,7 +222,7 @@ async def test_it_waits_for_a_schema_that_is_new_enough(play: Path, database_url
 async def test_it_waits_for_a_database_that_is_away(play: Path, database_url: str, tmp_path: Path) -> None:
     nowhere = "postgresql://relayrun@127.0.0.1:9/nothing"
     async with runner_process(play, nowhere) as runner:
-        [reason] = await runner.wait_trouble(seconds=40)
+        [reason] = await runner.wait_trouble()
         assert reason["subject"] == "database"
         assert (await runner.client.get("/healthz")).status_code == 200
         runner.terminate()

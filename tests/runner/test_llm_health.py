@@ -25,8 +25,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from relayrun_core.database import Database
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.store.llm import LlmReport, LlmVerdict, llm_reports, report_llm
-from relayrun_runner.endpoints import Endpoint, endpoints_of
-from relayrun_runner.llm_health import LlmHealth, why_it_is_down
+from relayrun_runner.llm.endpoints import Endpoint, endpoints_of
+from relayrun_runner.llm.health import LlmHealth, why_it_is_down
 from tests.runner.agents import PLAY, PLAY_GRAPHS
 from tests.runner.processes import runner_process, write_agent
 from tests.runner.runs import accepted
@@ -312,13 +312,13 @@ async def test_a_report_waits_for_nobody_who_cleans_up(database: Database) -> No
     await report_llm(database, agent="a", holder=uuid4(), verdicts=[LlmVerdict("x")], good_for_seconds=0)
     async with database.connection() as conn, conn.transaction():
         await conn.execute("SELECT FROM llm_reports FOR UPDATE")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await report_llm(database, agent="a", holder=uuid4(), verdicts=[LlmVerdict("y")], good_for_seconds=60)
     assert [report.endpoint for report in await llm_reports(database)] == ["y"]
 
 
 async def reported(database: Database, condition: Callable[[list[LlmReport]], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition(await llm_reports(database)):
             await asyncio.sleep(0.02)
 
@@ -335,12 +335,16 @@ async def test_a_runner_reports_what_its_agent_uses_also_while_a_node_blocks_unt
         await reported(database, lambda found: [report.reason for report in found] == [None])
         models.key = "another"
         await reported(database, lambda found: found[0].reason == f"401 from {models.url}: check its key")
-        run = await accepted(database, input={"block": 2.5})
+        gate = tmp_path / "gate"
+        run = await accepted(database, input={"block": 60, "gate": str(gate)})
+        blocked = runner.log().count("event loop has been blocked") + 1
         assert (await runner.put(run)).status_code == 202
-        await until(lambda: "event loop has been blocked for" in runner.log())
+        await until(lambda: runner.log().count("event loop has been blocked for") == blocked)
         before = len(models.asked)
         await until(lambda: len(models.asked) > before + 3)
-        assert "event loop goes on" not in runner.log()
+        assert runner.log().count("event loop has been blocked") == blocked
+        assert runner.log().count("event loop goes on") == blocked - 1
+        gate.touch()
         await runner.wait_state(run, "Finished")
         runner.terminate()
         assert await runner.wait_exit() == 0

@@ -134,12 +134,12 @@ async def test_a_newer_attempt_on_the_same_runner_takes_over_from_the_older(
     run_id = await accepted(shared_database, input={"gate": str(gate)})
     await shared_runner.put(run_id, 1)
     told = "SELECT count(*) AS n FROM run_events WHERE run_id = %s AND event = 'values'"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await shared_database.fetch_one(told, (run_id,)) or {})["n"] < 2:
             await asyncio.sleep(0.02)
 
     async def becomes(wanted: dict[int, str]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 entries = (await shared_runner.client.get("/runs")).json()["runs"]
                 if wanted == {e["attempt"]: e["state"] for e in entries if e["run_id"] == str(run_id)}:

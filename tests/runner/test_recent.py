@@ -8,7 +8,7 @@ import pytest
 
 from relayrun_core.database import Database
 from relayrun_core.store.journal import Event
-from relayrun_runner.recent import RecentEvents
+from relayrun_runner.attempt.recent import RecentEvents
 
 ONE, TWO, THREE = (Event(number, "custom", b"{}") for number in (1, 2, 3))
 

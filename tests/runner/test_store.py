@@ -11,10 +11,11 @@ from psycopg.rows import dict_row
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
-from relayrun_runner.config import IndexConfig, StoreConfig, load_config
+from relayrun_runner.config.load import load_config
+from relayrun_runner.config.model import IndexConfig, StoreConfig
 from relayrun_runner.errors import ConfigError, StoreUnavailable
 from relayrun_runner.schema import check, setup
-from relayrun_runner.vectors import load_embedding, open_store
+from relayrun_runner.store.vectors import load_embedding, open_store
 from tests.runner.processes import runner_process, write_agent
 from tests.runner.runs import accepted
 from tests.support.postgres import fresh_database

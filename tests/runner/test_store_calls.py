@@ -15,11 +15,12 @@ from langgraph.store.base import SearchItem
 from langgraph.store.memory import InMemoryStore
 
 from relayrun_core.database import Database
-from relayrun_runner.config import IndexConfig, load_config
+from relayrun_runner.config.load import load_config
+from relayrun_runner.config.model import IndexConfig
 from relayrun_runner.errors import DatabaseAway, InvalidStoreCall, StoreCallFailed
 from relayrun_runner.schema import setup
-from relayrun_runner.store_calls import StoreCalls, open_store_calls, parse_call
-from relayrun_runner.vectors import PatientStore, open_store
+from relayrun_runner.store.calls import StoreCalls, open_store_calls, parse_call
+from relayrun_runner.store.vectors import PatientStore, open_store
 from tests.runner.processes import RunnerProcess, write_agent
 from tests.support.waiting import until_it_is
 
@@ -312,7 +313,7 @@ async def test_a_read_starts_the_time_anew_unless_told_otherwise(
 async def test_what_has_expired_is_deleted_by_the_runners_together(
     tmp_path: Path, database_url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relayrun_runner.vectors._ttl", lambda _: {"sweep_interval_minutes": 0.001})
+    monkeypatch.setattr("relayrun_runner.store.vectors._ttl", lambda _: {"sweep_interval_minutes": 0.001})
 
     async def is_swept() -> bool:
         return await database.fetch_all("SELECT key FROM store ORDER BY key") == [{"key": "kept"}, {"key": "later"}]
@@ -348,7 +349,7 @@ async def test_what_has_expired_is_not_found_where_the_configuration_says_so(
 async def test_calls_do_not_wait_long_for_connections(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relayrun_runner.store_calls._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("relayrun_runner.store.calls._PATIENCE_SECONDS", 0.2)
     async with memory(tmp_path / "busy", database_url) as store:
         pool = store.calls._store.conn
         taken = [await pool.getconn() for _ in range(3)]

@@ -45,7 +45,7 @@ class Crash:
 
     async def read(self, run: Run | NewRun) -> Run:
         """The run as it is now."""
-        deadline = asyncio.get_running_loop().time() + 20
+        deadline = asyncio.get_running_loop().time() + 60
         found = await until_deadline(lambda: get_run(self.database, run.run_id), deadline, "reading the run")
         assert found is not None
         return found

@@ -1,7 +1,7 @@
-"""A TCP proxy between one reader and the API that cuts streams off: in an answer's head, between events, in the middle
-of one, or while nothing comes; by a reset, or by an end that comes too early.
+"""A TCP proxy between one reader and the API that cuts streams and WebSockets off: in an answer's head, between events,
+in the middle of one, or while nothing comes; by a reset, or by an end that comes too early.
 
-What is no stream goes through unharmed, and so does the head of a stream's first answer: whoever has not seen that has
+What is no stream goes through unharmed, and so do the heads of the first streams' answers: whoever has not seen one has
 no place to come back to.
 """
 
@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from tests.support.framing import EventStream, Frames, Framing
+
 Where = Literal["head", "between", "within", "silence"]
 
 _REQUEST = re.compile(rb"(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n")
 _STREAM_PATHS = ("/stream", "/stream/events")
 _END_OF_HEAD = b"\r\n\r\n"
-_END_OF_EVENT = b"\n\n"
 # The SDKs give up after five connections without an event.
 _MOST_FUTILE = 2
 
@@ -44,8 +45,12 @@ class Cut:
 class CuttingProxy:
     """Forwards to `target`, a port of this machine, and cuts streams off until there are no `cuts` left."""
 
-    def __init__(self, target: int, *, seed: int = 0, cuts: int = 0) -> None:
+    def __init__(self, target: int, *, seed: int = 0, cuts: int = 0, spared: int = 1, behind: bytes = b"") -> None:
+        """`spared`: how many streams' heads go through first. `behind`: what a stream has to have told before it is cut
+        off, for readers that rely on that.
+        """
         self.target = target
+        self.behind = behind
         self.done: Counter[str] = Counter()
         """The cuts made, by their kind."""
         self.lets_in = asyncio.Event()
@@ -55,7 +60,7 @@ class CuttingProxy:
         self._random = Random(seed)
         self._port = 0
         self._futile = 0
-        self._first = True
+        self._spared = spared
 
     @property
     def url(self) -> str:
@@ -89,10 +94,12 @@ class CuttingProxy:
         """How the answer to a request is to be cut off, if it is."""
         if not path.partition("?")[0].endswith(_STREAM_PATHS) or self.done.total() >= self._cuts:
             return None
-        first, self._first = self._first, False
+        self._spared -= 1
         places: list[Where] = ["between", "silence"]
         if self._futile < _MOST_FUTILE:
-            places += ["within", "within"] if first or method == "POST" else ["within", "head"]
+            places += (
+                ["within", "within"] if self._spared >= 0 or method == "POST" or self.behind else ["within", "head"]
+            )
         where = self._random.choice(places)
         amount: dict[Where, float] = {
             "head": self._random.randrange(200),
@@ -133,6 +140,8 @@ class _Connection:
         self._head = b""
         self._body_bytes = 0
         self._events = 0
+        self._framing: Framing | None = None
+        self._may_be_cut = False
         self._moment: float | None = None
 
     async def forward_requests(self, source: asyncio.StreamReader, api: asyncio.StreamWriter) -> None:
@@ -140,6 +149,7 @@ class _Connection:
             if request := _REQUEST.match(chunk):
                 self._planned = self._proxy.plan(request[1].decode(), request[2].decode())
                 self._head, self._body_bytes, self._events, self._moment = b"", 0, 0, None
+                self._framing, self._may_be_cut = None, not self._proxy.behind
             api.write(chunk)
             await api.drain()
 
@@ -160,42 +170,39 @@ class _Connection:
 
     def _allowed(self, chunk: bytes) -> int:
         """How much of a chunk goes through before the cut."""
-        if self._planned is None:
-            return len(chunk)
         cut = self._planned
-        start = 0
-        if _END_OF_HEAD not in self._head:
-            before = len(self._head)
-            self._head += chunk
-            whole = self._head.find(_END_OF_HEAD)
-            if cut.where == "head" and (whole < 0 or cut.amount < whole):
-                return max(0, min(len(chunk), int(cut.amount) - before))
-            if whole < 0:
-                return len(chunk)
-            if b"text/event-stream" not in self._head[:whole].lower():
-                self._planned = None
-                return len(chunk)
-            start = whole + len(_END_OF_HEAD) - before
-            if cut.where == "silence":
-                self._moment = asyncio.get_running_loop().time() + cut.amount
-        allowed = self._allowed_of_body(cut, chunk, start)
-        self._events += chunk.count(_END_OF_EVENT, start, allowed)
+        if cut is None:
+            return len(chunk)
+        if self._framing is not None:
+            return self._allowed_of_body(cut, self._framing, chunk, 0)
+        before = len(self._head)
+        self._head += chunk
+        whole = self._head.find(_END_OF_HEAD)
+        if cut.where == "head" and (whole < 0 or cut.amount < whole):
+            return max(0, min(len(chunk), int(cut.amount) - before))
+        if whole < 0:
+            return len(chunk)
+        self._framing = _framing_of(self._head[:whole].lower())
+        if self._framing is None:
+            self._planned = None
+            return len(chunk)
+        return self._allowed_of_body(cut, self._framing, chunk, whole + len(_END_OF_HEAD) - before)
+
+    def _allowed_of_body(self, cut: Cut, framing: Framing, chunk: bytes, start: int) -> int:
+        ends = [start + end for end in framing.ends(chunk[start:])]
+        if not self._may_be_cut:
+            self._may_be_cut = self._proxy.behind in chunk
+            return len(chunk)
+        if cut.where == "silence" and self._moment is None:
+            self._moment = asyncio.get_running_loop().time() + cut.amount
+        allowed = len(chunk)
+        if cut.where == "within":
+            allowed = min(allowed, start + int(cut.amount) - self._body_bytes)
+        elif cut.where == "between" and (lacking := int(cut.amount) - self._events) <= len(ends):
+            allowed = ends[lacking - 1] if lacking else start
+        self._events += sum(end <= allowed for end in ends)
         self._body_bytes += allowed - start
         return allowed
-
-    def _allowed_of_body(self, cut: Cut, chunk: bytes, start: int) -> int:
-        match cut.where:
-            case "within":
-                return min(len(chunk), start + int(cut.amount) - self._body_bytes)
-            case "between":
-                at = start
-                for _ in range(int(cut.amount) - self._events):
-                    at = chunk.find(_END_OF_EVENT, at) + len(_END_OF_EVENT)
-                    if at < start + len(_END_OF_EVENT):
-                        return len(chunk)
-                return at
-            case _:
-                return len(chunk)
 
     def _cut(self) -> None:
         assert self._planned is not None
@@ -204,3 +211,9 @@ class _Connection:
             client = self._client.get_extra_info("socket")
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._client.close()
+
+
+def _framing_of(head: bytes) -> Framing | None:
+    if b"text/event-stream" in head:
+        return EventStream()
+    return Frames() if head.startswith(b"http/1.1 101 ") else None

@@ -52,10 +52,15 @@ class Dev:
         self._more = dict(environment or {})
         self._port = free_port()
         self._process: psutil.Popen | None = None
+        self._listed_before: int | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def _listing(self) -> Path:
+        return self.data / "runners.json"
 
     @property
     def process(self) -> psutil.Popen:
@@ -63,7 +68,8 @@ class Dev:
         return self._process
 
     async def start(self) -> None:
-        """Start it, and return when all its runners take runs."""
+        """Start it, and return when its API answers and all its runners take runs."""
+        self._listed_before = self._listed_at()
         with self.log.open("ab") as log:
             self._process = psutil.Popen(
                 self._command(), env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -71,6 +77,7 @@ class Dev:
             )  # fmt: skip
         (self.folder / "dev.pid").write_text(str(self._process.pid))
         await until(self._is_ready, seconds=_START_SECONDS)
+        await self.answers()
 
     def kill(self) -> None:
         """Kill -9 of dev alone: what it started has to notice by itself."""
@@ -94,7 +101,7 @@ class Dev:
     def listed_runners(self) -> dict[str, bool]:
         """The runners that the API is told of, by name, and whether they are ready."""
         try:
-            listed = json.loads((self.data / "runners.json").read_text())
+            listed = json.loads(self._listing.read_text())
         except FileNotFoundError:
             return {}
         return {runner["name"]: runner["ready"] for runner in listed["runners"]}
@@ -115,8 +122,17 @@ class Dev:
 
         await until_it_is(ok)
 
+    def _listed_at(self) -> int | None:
+        """When runners were listed last, in nanoseconds."""
+        try:
+            return self._listing.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, f"dev ended:\n{self.log.read_text()[-4000:]}"
+        if self._listed_at() == self._listed_before:  # as one that was killed has left it
+            return False
         return list(self.listed_runners().values()).count(True) == self._runners
 
     def _command(self) -> list[str]:

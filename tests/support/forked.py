@@ -7,10 +7,12 @@ start itself does is for the tests with real ones (`tests/runner/processes.py`, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -31,6 +33,8 @@ _LOADED = [
     "yaml",
 ]
 _forks = multiprocessing.get_context("forkserver")
+# A start looks after all earlier processes too, and an exit code can be read once: of two threads one would get 255.
+_one_at_a_time = threading.Lock()
 
 
 class ForkedRunner:
@@ -45,7 +49,7 @@ class ForkedRunner:
         _forks.set_forkserver_preload(_LOADED)
         with Connection(os.dup(lifeline), writable=False) as pipe:
             process = _forks.Process(target=_run, args=(dict(environment), str(log), pipe), daemon=True)
-            await asyncio.to_thread(process.start)  # the first one waits for the imports
+            await asyncio.to_thread(_start, process)  # the first one waits for the imports
         return cls(process)
 
     @property
@@ -56,18 +60,26 @@ class ForkedRunner:
     @property
     def exit_code(self) -> int | None:
         """None while it runs."""
-        return self._process.exitcode
+        with _one_at_a_time:
+            return self._process.exitcode
 
     def send_signal(self, number: signal.Signals) -> None:
         """Signal it, if it still runs."""
         if self.exit_code is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and that is not known yet
+                os.kill(self.pid, number)
 
     def kill(self, seconds: float) -> None:
         """Kill -9, and wait until it is gone."""
-        self._process.kill()
-        self._process.join(seconds)
+        with _one_at_a_time:
+            self._process.kill()
+            self._process.join(seconds)
         assert self.exit_code is not None, f"{self.pid} does not die"
+
+
+def _start(process: ForkServerProcess) -> None:
+    with _one_at_a_time:
+        process.start()
 
 
 def _run(environment: dict[str, str], log: str, lifeline: Connection) -> None:

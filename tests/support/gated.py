@@ -138,5 +138,4 @@ async def gated_dev(postgres: EmbeddedPostgres) -> AsyncIterator[Place]:
         hooks = Hooks()
         hooks.url = f"http://127.0.0.1:{await stack.enter_async_context(serving(hooks, lifespan='off'))}/hook"
         http = await stack.enter_async_context(client_of(dev.url))
-        http.timeout = httpx.Timeout(60, connect=5)
         yield Place(dev, database, hooks, http)

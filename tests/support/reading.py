@@ -75,7 +75,7 @@ class Reader:
 
 def client_of(url: str) -> httpx.AsyncClient:
     """A client of the API; it loads no certificates, which takes longer than most runs."""
-    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=httpx.Timeout(20, connect=5))
+    return httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=httpx.Timeout(60, connect=20))
 
 
 async def begin(url: str, graph: str, **run: Any) -> Reader:

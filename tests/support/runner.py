@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -22,8 +23,12 @@ from tests.support.waiting import until
 
 TOKEN = "for-tests"
 AGENTS = Path(__file__).resolve().parent.parent / "data" / "agents"
-_END_SECONDS = 10
+_END_SECONDS = 30
 _ENDS = ("Finished", "Drained", "Abandoned")
+# Below those that Linux gives to connections and to who asks for any. Each process of a session has a part of its own.
+_PORTS = range(10_000, 32_000)
+_APART = 1_009
+_given = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,12 @@ class Runner:
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def exit_code(self, seconds: float = 20) -> int:
+    async def freeze(self) -> None:
+        """Stop the process with SIGSTOP, and wait until it stands still."""
+        self.signal(signal.SIGSTOP)
+        await until(lambda: self.frozen)
+
+    async def exit_code(self, seconds: float = 60) -> int:
         """The process's exit code, once it has ended by itself."""
         await until(lambda: not self.alive, seconds=seconds)
         assert self._process.exit_code is not None
@@ -124,7 +134,7 @@ class Runner:
         """Cancel (`interrupt`, `rollback`) or `abandon` an attempt."""
         return await self._http.delete(f"/runs/{run_id}", params={"attempt": attempt, "action": action})
 
-    async def reported(self, run_id: UUID, attempt: int, state: str, seconds: float = 20) -> None:
+    async def reported(self, run_id: UUID, attempt: int, state: str, seconds: float = 60) -> None:
         """Wait until it has reported this state of the attempt."""
         key = (str(run_id), attempt)
         async with asyncio.timeout(seconds), self._changed:
@@ -166,7 +176,9 @@ class Runner:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A loopback port that is free and stays so: it is given once, and the system gives none of these to others."""
+    while True:
+        port = _PORTS.start + (os.getpid() * _APART + next(_given)) % len(_PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port

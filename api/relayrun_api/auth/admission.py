@@ -9,7 +9,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive
 
-from relayrun_api.auth.asks import Sent, command
+from relayrun_api.auth.asks.ask import Sent
+from relayrun_api.auth.asks.runs import command
 from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.auth.rules import RULES
@@ -47,6 +48,11 @@ async def admitted_command(
         return await authenticator.authenticate(connection)
     sent = Sent(dict(connection.path_params), body={"method": method, "params": params})
     return await authenticator.admit(connection, command(sent))
+
+
+async def admitted_reader(authenticator: Authenticator, connection: HTTPConnection) -> Principal | None:
+    """The caller of a connection, to read the thread that its path names."""
+    return await admitted_command(authenticator, connection, {}, "subscription.subscribe")
 
 
 async def _checked_body(request: Request, route: APIRoute) -> Any:

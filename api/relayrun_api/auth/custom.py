@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 from starlette.requests import HTTPConnection
 
-from relayrun_api.auth.asks import Ask
+from relayrun_api.auth.asks.ask import Ask
 from relayrun_api.auth.keys import KeyRing, sent_key
 from relayrun_api.auth.principal import Principal, Resource, Scope
 from relayrun_api.auth.remembered import Remembered

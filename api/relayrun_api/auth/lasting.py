@@ -1,11 +1,12 @@
 """How long a stream that has no end of its own may outlive what its caller proved at its beginning.
 
-A token expires and a key is revoked while somebody follows a thread: who it is is asked again now and then, and whoever
-is refused by now is cut off, to come back with a new token. What is about one run is not: that ends with the run.
+A token expires, a key is revoked, or a thread is not shared any more while somebody follows it: who it is and whether
+they may read is asked again now and then, and whoever is refused by now is cut off, to come back with a new token. What
+is about one run is not: that ends with the run.
 """
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Annotated, TypeVar
 
@@ -14,45 +15,57 @@ from fastapi import Depends
 from psycopg_pool import PoolTimeout
 from starlette.requests import HTTPConnection, Request
 
-from relayrun_api.auth.principal import Authenticator
-from relayrun_api.errors import ApiError
+from relayrun_api.auth.admission import admitted_reader
+from relayrun_api.auth.principal import Authenticator, Principal
+from relayrun_api.errors import ApiError, ThreadNotFound, Unauthenticated
 from relayrun_api.stream.response import Truncated
 
 T = TypeVar("T")
+See = Callable[[Principal], Awaitable[object]]
 
 #: Between two questions; the streams it is for are heard of every 5 s at least.
 CHECK_SECONDS = 30.0
-_REFUSED = (401, 403)
+_REFUSED = (Unauthenticated.status, 403, ThreadNotFound.status)
 
 
 class NoLongerAccepted(Truncated):
-    """The caller's token has expired since, or its key was revoked."""
+    """The caller's token has expired since, its key was revoked, or it may not read the thread any more."""
+
+    def __init__(self, status: int) -> None:
+        """`status`: what the caller would be answered now."""
+        super().__init__()
+        self.status = status
 
 
 class StillAccepted:
-    """Asks whether the caller of a connection would be let in now as well."""
+    """Asks whether the caller of a connection would be let in now as well, to read the thread of its path."""
 
     def __init__(self, authenticator: Authenticator, connection: HTTPConnection) -> None:
         self._authenticator = authenticator
         self._connection = connection
 
-    async def guard(self, source: AsyncGenerator[T]) -> AsyncGenerator[T]:
-        """What the source yields. Raises NoLongerAccepted."""
+    async def guard(self, source: AsyncGenerator[T], see: See) -> AsyncGenerator[T]:
+        """What the source yields. `see` raises ThreadNotFound for who does not see the thread.
+
+        Raises NoLongerAccepted.
+        """
         asked = time.monotonic()
         async with aclosing(source) as parts:
             async for part in parts:
                 if time.monotonic() - asked >= CHECK_SECONDS:
-                    await self._require()
+                    await self._require(see)
                     asked = time.monotonic()
                 yield part
 
-    async def _require(self) -> None:
+    async def _require(self, see: See) -> None:
         try:
-            if await self._authenticator.authenticate(self._connection) is None:
-                raise NoLongerAccepted
+            caller = await admitted_reader(self._authenticator, self._connection)
+            if caller is None:
+                raise NoLongerAccepted(Unauthenticated.status)
+            await see(caller)
         except ApiError as error:
             if error.status in _REFUSED:
-                raise NoLongerAccepted from error
+                raise NoLongerAccepted(error.status) from error
             return  # who would know is away, and was not at the beginning
         except (psycopg.Error, PoolTimeout):
             return  # as above

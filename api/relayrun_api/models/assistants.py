@@ -7,7 +7,7 @@ import orjson
 from pydantic import AfterValidator, Field, model_validator
 
 from relayrun_api.models.runs import LangGraphBody, Name, RunConfig
-from relayrun_core.store.assistants import SortBy, SortOrder
+from relayrun_core.store.assistant_search import SortBy, SortOrder
 
 #: Of each of an assistant's config, context and metadata, all of which every run of it carries.
 MAX_SETTINGS_BYTES = 256 * 1024

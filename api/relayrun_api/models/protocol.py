@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictInt, field_validator, model_validator
 
 from relayrun_api.models.runs import LangGraphBody, Name, RunConfig
-from relayrun_api.stream.protocol_seq import LARGEST_SEQ
-from relayrun_api.stream.protocol_told import CHANNELS, NAMED_CUSTOM, Subscribed, Wanted
+from relayrun_api.stream.protocol.seq import LARGEST_SEQ
+from relayrun_api.stream.protocol.told import CHANNELS, NAMED_CUSTOM, Subscribed, Wanted
 from relayrun_core.runs import Durability, MultitaskStrategy
 
 Segment = Annotated[str, Field(max_length=512)]

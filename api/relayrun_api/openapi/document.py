@@ -13,8 +13,8 @@ from relayrun_api.openapi import refusals
 from relayrun_api.openapi.examples import BODIES
 from relayrun_api.openapi.operation import Operation, Stream, Text
 from relayrun_api.openapi.operations import OPERATIONS
-from relayrun_api.openapi.shapes_of_others import Cancelling
-from relayrun_api.openapi.shapes_of_threads import Values
+from relayrun_api.openapi.shapes.chat import Cancelling
+from relayrun_api.openapi.shapes.runs import Values
 from relayrun_api.openapi.words import ABOUT, MEMBERS, MEMBERS_OF, PARAMETER_EXAMPLES, PARAMETERS, TAGS
 
 Route = tuple[str, str]

@@ -17,7 +17,7 @@ from relayrun_api.models.assistants import (
     VersionSearch,
 )
 from relayrun_api.routes.parts import new_router
-from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.container import Given
 from relayrun_api.services.forgetting import forget_threads
 from relayrun_api.services.views import assistant_view, version_view
@@ -28,7 +28,7 @@ _DEEPEST_XRAY = 1000
 
 
 async def _assistant(assistant_id: str, services: Given, caller: Caller) -> Assistant:
-    return await services.assistants.get(caller, assistant_id)
+    return await services.assistant_lookup.get(caller, assistant_id)
 
 
 AssistantAt = Annotated[Assistant, Depends(_assistant)]
@@ -81,7 +81,7 @@ async def delete(assistant_id: str, services: Given, caller: Caller, delete_thre
     """Forget an assistant, and the threads that it was used on if that is asked for."""
     assistant = await services.assistants.to_delete(caller, assistant_id)
     if delete_threads:
-        await forget_threads(services.database, services.runs, assistant, caller.scope("threads"))
+        await forget_threads(services.database, services.cancels, assistant, caller.scope("threads"))
     await services.assistants.delete(assistant)
     return Response(status_code=204)
 

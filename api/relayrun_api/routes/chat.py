@@ -102,7 +102,7 @@ async def cancel(
 ) -> Response:
     """Cancel a run."""
     run = await services.runs.visible(caller, run_id)
-    await services.runs.cancel(run, action)
+    await services.cancels.cancel(run, action)
     answer = {"run_id": run.run_id, "thread_id": run.thread_id}
     return Json(answer, 202, run_headers(run.thread_id, run.run_id))
 
@@ -110,7 +110,7 @@ async def cancel(
 async def _start(
     services: Services, principal: Principal, body: ChatBody, modes: tuple[str, ...], terms: Terms
 ) -> StartedRun:
-    named, assistants = body.assistant_id, services.assistants
+    named, assistants = body.assistant_id, services.assistant_lookup
     assistant = await (assistants.to_run(principal, named) if named else assistants.default(principal))
     thread = refer(principal, body.thread_id)
     answers = body.message is None

@@ -97,7 +97,7 @@ def _canceller(services: Services, run_id: UUID) -> OnDisconnect:
         run = await get_run(services.database, run_id)
         if run is not None and not run.status.finished:
             try:
-                await services.runs.cancel(run, CancelAction.INTERRUPT)
+                await services.cancels.cancel(run, CancelAction.INTERRUPT)
             except RunFinished:
                 return
 

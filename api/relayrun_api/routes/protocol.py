@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -15,11 +16,12 @@ from relayrun_api.models.protocol import Command, EventStreamRequest
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
-from relayrun_api.services.protocol import Commands, Refusal, checked, refused
+from relayrun_api.services.protocol.answers import Refusal, checked, refused
+from relayrun_api.services.protocol.commands import Commands
 from relayrun_api.services.threads import ThreadRef, sees_thread
-from relayrun_api.stream.protocol_feed import ProtocolFeed, Sent
-from relayrun_api.stream.protocol_seq import LARGEST_SEQ
-from relayrun_api.stream.protocol_told import Subscribed
+from relayrun_api.stream.protocol.feed import ProtocolFeed, Sent
+from relayrun_api.stream.protocol.seq import LARGEST_SEQ
+from relayrun_api.stream.protocol.told import Subscribed
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, frame
 from relayrun_core.store.threads import get_thread
@@ -89,10 +91,11 @@ async def _streamed(
 ) -> Response:
     await require_visible(services, caller, thread)
     feed = ProtocolFeed(services.database, services.hub, caller, thread.thread_id, subscribed)
+    see = partial(require_visible, services, thread=thread)
 
     async def chunks() -> AsyncGenerator[bytes]:
         with services.metrics.sse_connections.track_inprogress():
-            async with aclosing(accepted.guard(feed.events())) as pages:
+            async with aclosing(accepted.guard(feed.events(), see)) as pages:
                 async for page in pages:
                     yield HEARTBEAT if page is None else b"".join(map(_frame, page))
 

@@ -11,6 +11,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
+from functools import partial
 from uuid import uuid4
 
 import psycopg
@@ -30,10 +31,12 @@ from relayrun_api.routes.protocol import require_visible
 from relayrun_api.routes.sockets import BEARER, SUBPROTOCOL, check_origin, offered, refuse, with_token
 from relayrun_api.routes.terms import limit_of
 from relayrun_api.services.container import Services
-from relayrun_api.services.protocol import Code, Commands, Refusal, checked, refused
+from relayrun_api.services.protocol.answers import Code, Refusal, checked, refused
+from relayrun_api.services.protocol.commands import Commands
 from relayrun_api.services.threads import ThreadRef, refer
-from relayrun_api.stream.protocol_feed import ProtocolFeed
-from relayrun_api.stream.protocol_told import Subscribed
+from relayrun_api.stream.protocol.feed import ProtocolFeed
+from relayrun_api.stream.protocol.order import SeqOrder
+from relayrun_api.stream.protocol.told import Subscribed
 from relayrun_api.stream.response import Truncated
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.errors import RelayrunError
@@ -46,7 +49,7 @@ router = new_router("event protocol")
 _MOST_SUBSCRIPTIONS = 64
 #: What a client does that connects.
 _READ = Command(id=0, method="subscription.subscribe")
-_BROKEN, _COME_AGAIN, _UNAUTHENTICATED = 1011, 1012, 4401
+_BROKEN, _COME_AGAIN = 1011, 1012
 _REFUSALS = (ApiError, RelayrunError, psycopg.Error, PoolTimeout)
 
 
@@ -79,6 +82,7 @@ class _Conversation:
         address = websocket.client.host if websocket.client else None
         self._terms = Terms(limit=limit_of(services.settings, caller, address), headers=websocket.headers.items())
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._order = SeqOrder()
 
     async def run(self) -> None:
         """Answer until the client leaves."""
@@ -133,7 +137,9 @@ class _Conversation:
                 "invalid_argument", f"A connection has at most {_MOST_SUBSCRIPTIONS} subscriptions: end one first."
             )
         identity = str(uuid4())
-        self._subscriptions[identity] = asyncio.create_task(self._pump(subscribed), name=f"subscription {identity}")
+        self._order.join(identity)
+        pump = self._pump(identity, subscribed)
+        self._subscriptions[identity] = asyncio.create_task(pump, name=f"subscription {identity}")
         return {"subscription_id": identity}
 
     async def _unsubscribe(self, identity: str) -> dict[str, object]:
@@ -141,20 +147,27 @@ class _Conversation:
         if task is None:
             raise Refusal("no_such_subscription", f"This connection has no subscription {identity!r}.")
         await cancelled(task)
+        self._order.leave(identity)
         return {}
 
-    async def _pump(self, subscribed: Subscribed) -> None:
-        services = self._services
-        feed = ProtocolFeed(services.database, services.hub, self._caller, self._thread.thread_id, subscribed)
+    async def _pump(self, identity: str, subscribed: Subscribed) -> None:
+        services, thread_id = self._services, self._thread.thread_id
+        passed = partial(self._order.passed, identity)
+        feed = ProtocolFeed(services.database, services.hub, self._caller, thread_id, subscribed, passed)
         accepted = StillAccepted(self._websocket.app.state.authenticator, with_token(self._websocket))
         try:
-            async with aclosing(accepted.guard(feed.events())) as pages:
+            see = partial(require_visible, services, thread=self._thread)
+            async with aclosing(accepted.guard(feed.events(), see)) as pages:
                 async for page in pages:
                     for sent in page or ():
+                        await self._order.turn(identity, sent.seq)
                         # The server's flow control holds back the feed while the client does not read.
                         await self._send(sent.data)
-        except NoLongerAccepted:
-            await self._close(_UNAUTHENTICATED, "connect again with a new token")
+        except NoLongerAccepted as error:
+            again = (
+                "connect again with a new token" if error.status == Unauthenticated.status else "not yours to read now"
+            )
+            await self._close(4000 + error.status, again)
         except Truncated:
             await self._close(_COME_AGAIN, "connect again")
         except WebSocketDisconnect:

@@ -58,7 +58,7 @@ async def requested(
     services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None, stream_modes: Sequence[str]
 ) -> StartRun:
     """The run that a LangGraph client asks for."""
-    assistant = await services.assistants.to_run(principal, body.assistant_id)
+    assistant = await services.assistant_lookup.to_run(principal, body.assistant_id)
     spec = spec_of_run(body, assistant, stream_modes)
     if thread is None and body.on_completion != "keep":
         spec = spec.model_copy(update={"on_completion": "delete"})
@@ -162,7 +162,7 @@ async def cancel(
 ) -> Response:
     """Cancel a run."""
     run = await services.runs.visible(caller, run_id, thread)
-    await services.runs.cancel(run, action)
+    await services.cancels.cancel(run, action)
     if wait:
         return run_ending(services, services.runs.join(run), render=lambda _: b"{}")
     return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))

@@ -54,10 +54,10 @@ async def cancel_many(
 ) -> Response:
     """Cancel runs of a thread, or all of a status."""
     if body.status is not None:
-        found = await services.runs.cancel_of_status(caller, _STATUSES[body.status], action)
+        found = await services.cancels.cancel_of_status(caller, _STATUSES[body.status], action)
     else:
         thread = refer(caller, body.thread_id or "")
-        found = await services.runs.cancel_named(caller, thread, body.run_ids or (), action)
+        found = await services.cancels.cancel_named(caller, thread, body.run_ids or (), action)
     if not found:
         raise RunNotFound("There is no such run that has not ended: list the thread's runs with their states.")
     return Response(status_code=204)

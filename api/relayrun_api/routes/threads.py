@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -138,11 +139,12 @@ async def join_stream(
     modes = _stream_modes([*(stream_mode or ()), *(stream_modes or ())])
     await visible_thread(services.database, caller, thread)
     after = await place_after(services.database, thread.thread_id, header or query)
+    see = partial(visible_thread, services.database, ref=thread)
     follower = ThreadFollower(services.database, services.hub, thread.thread_id, after, ThreadFilter(modes))
 
     async def chunks() -> AsyncGenerator[bytes]:
         with services.metrics.sse_connections.track_inprogress():
-            async with aclosing(accepted.guard(follower.chunks())) as found:
+            async with aclosing(accepted.guard(follower.chunks(), see)) as found:
                 async for chunk in found:
                     yield chunk
 

@@ -1,113 +1,36 @@
-"""Assistants as a caller sees them: its own, and the default one of every graph. A change makes a new version.
+"""Assistants as a caller sees them: its own, and the default one of every graph. A change makes a new version."""
 
-Each is looked up in the database when it is asked for, so that a change is there for the next request on any replica.
-"""
-
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from relayrun_api.auth import Principal
-from relayrun_api.errors import AssistantExists, AssistantNotFound, Conflict, Forbidden, Invalid, NotFound
+from relayrun_api.errors import AssistantExists, AssistantNotFound, Conflict, Forbidden, NotFound
 from relayrun_api.models.assistants import AssistantCount, AssistantCreate, AssistantPatch, AssistantSearch
-from relayrun_api.services.graphs import GraphCatalog, OfferedGraph, object_schema
+from relayrun_api.services.assistant_lookup import Assistant, AssistantLookup, unchanged
+from relayrun_api.services.graphs import GraphCatalog
 from relayrun_core.database import Database
+from relayrun_core.store.assistant_search import AssistantFilter, count_assistants, search_assistants
 from relayrun_core.store.assistants import (
     AssistantChange,
-    AssistantFilter,
     AssistantRow,
     AssistantVersion,
     NewAssistant,
     change_assistant,
-    count_assistants,
     create_assistant,
     delete_assistant,
-    get_assistant,
     list_versions,
-    search_assistants,
     use_version,
 )
-from relayrun_core.store.graphs import GraphRow
-
-#: What LangGraph's clients know default assistants by.
-_OF_THE_SYSTEM = {"created_by": "system"}
-
-
-@dataclass(frozen=True)
-class Assistant:
-    """A graph with configuration, at its current version. `graph` None: nobody offers its graph any more."""
-
-    row: AssistantRow
-    graph_id: str
-    graph: GraphRow | None
-
-    @property
-    def assistant_id(self) -> UUID:
-        """Its id."""
-        return self.row.assistant_id
-
-    @property
-    def takes_messages(self) -> bool:
-        """Whether its input has `messages`; a graph without a schema may."""
-        schema = self._schema("input") or self._schema("state")
-        return not schema or "messages" in (schema.get("properties") or {})
-
-    @property
-    def context_schema(self) -> Mapping[str, Any]:
-        """The JSON schema of its context; empty where it declares none."""
-        return self._schema("context")
-
-    def _schema(self, kind: str) -> Mapping[str, Any]:
-        return object_schema(self.graph.schemas.get(kind)) if self.graph else {}
 
 
 class AssistantService:
-    """Makes, finds, changes and deletes assistants."""
+    """Makes, searches, changes and deletes assistants."""
 
-    def __init__(self, database: Database, catalog: GraphCatalog, default_graph: str | None = None) -> None:
+    def __init__(self, database: Database, catalog: GraphCatalog, lookup: AssistantLookup) -> None:
         self._database = database
         self._catalog = catalog
-        self._default_graph = default_graph
-
-    async def get(self, principal: Principal, name: str) -> Assistant:
-        """The assistant with this id, or a graph's default one by its name. Raises AssistantNotFound (404)."""
-        visible = principal.scope("assistants").visible
-        assistant = await self._find(principal, name)
-        # Everybody may run a graph's own; who may look at it, an author's handler decides as for all others.
-        if assistant and (visible is None or visible.matches(assistant.row.metadata)):
-            return assistant
-        raise AssistantNotFound(
-            f"There is no assistant {name!r}: look for yours with POST /assistants/search, or "
-            f"{await self._catalog.choices()}"
-        )
-
-    async def to_run(self, principal: Principal, name: str) -> Assistant:
-        """As `get`, for a run to be started. Raises also Invalid (422) for a name that no graph has, as langgraph-api
-        does, and for a graph that is gone; RunnersAway.
-        """
-        assistant = await self._find(principal, name)
-        if assistant is None:
-            await self._catalog.require_some()
-            kind = Invalid if _uuid(name) is None else AssistantNotFound
-            raise kind(f"There is no assistant or graph {name!r}: {await self._catalog.choices()}")
-        if assistant.graph is None:
-            await self._catalog.require_some()
-            raise Invalid(
-                f"Graph {assistant.graph_id!r} of assistant {name} is not offered any more: update its `graph_id`, "
-                f"{await self._catalog.choices()}"
-            )
-        return assistant
-
-    async def default(self, principal: Principal) -> Assistant:
-        """The one for who names none: of the only graph, else the setting `default_graph`. Raises as `to_run`."""
-        graphs = await self._catalog.all()
-        if len(graphs) == 1:
-            return await self.to_run(principal, graphs[0].name)
-        if self._default_graph is not None:
-            return await self.to_run(principal, self._default_graph)
-        await self._catalog.require_some()
-        raise Invalid(f"Name an `assistant_id`: {await self._catalog.choices()}")
+        self._lookup = lookup
 
     async def create(self, principal: Principal, body: AssistantCreate) -> Assistant:
         """A new assistant of the caller's, or with `do_nothing` the one that has the id already.
@@ -129,8 +52,8 @@ class AssistantService:
         )
         exists = await self._catalog.find_by_default(new.assistant_id)
         if not exists and (made := await create_assistant(self._database, new)):
-            return await self._of(made)
-        existing = await self.get(principal, str(new.assistant_id))
+            return await self._lookup.of(made)
+        existing = await self._lookup.get(principal, str(new.assistant_id))
         if body.if_exists == "do_nothing":
             return existing
         raise AssistantExists(
@@ -155,7 +78,7 @@ class AssistantService:
         row = await change_assistant(self._database, assistant.assistant_id, change)
         if row is None:
             raise AssistantNotFound(f"Assistant {name} was deleted meanwhile: make another with POST /assistants.")
-        return await self._of(row)
+        return await self._lookup.of(row)
 
     async def use_version(self, principal: Principal, name: str, version: int) -> Assistant:
         """Go back or forth to a version. Raises AssistantNotFound, NotFound for the version, Forbidden."""
@@ -165,13 +88,13 @@ class AssistantService:
             raise NotFound(
                 f"Assistant {name} has no version {version}: list them with POST /assistants/{{id}}/versions."
             )
-        return await self._of(row)
+        return await self._lookup.of(row)
 
     async def versions(
         self, principal: Principal, name: str, *, metadata: dict[str, Any] | None, limit: int, offset: int
     ) -> list[tuple[AssistantVersion, str]]:
         """An assistant's versions, newest first, each with its graph's name. Raises AssistantNotFound."""
-        assistant = await self.get(principal, name)
+        assistant = await self._lookup.get(principal, name)
         found = await list_versions(
             self._database, assistant.assistant_id, metadata=metadata, limit=limit, offset=offset
         )
@@ -193,7 +116,7 @@ class AssistantService:
             limit=query.limit,
             offset=query.offset,
         )
-        return [await self._of(row) for row in rows], await count_assistants(self._database, which)
+        return [await self._lookup.of(row) for row in rows], await count_assistants(self._database, which)
 
     async def count(self, principal: Principal, query: AssistantCount) -> int:
         """How many there are. Raises NotFound for an unknown graph."""
@@ -214,23 +137,8 @@ class AssistantService:
         if not await delete_assistant(self._database, assistant.assistant_id):
             raise AssistantNotFound(f"Assistant {assistant.assistant_id} was deleted meanwhile: nothing is left to do.")
 
-    async def _find(self, principal: Principal, name: str) -> Assistant | None:
-        assistant_id = _uuid(name)
-        if assistant_id is None:
-            graph = await self._catalog.find(name)
-        else:
-            graph = await self._catalog.find_by_default(assistant_id)
-        if graph is not None:
-            row = await get_assistant(self._database, graph.assistant_id)
-            # An id can be guessed before its graph is there: whoever took it must not stand for the graph.
-            return await self._of(row if row and row.is_default else _unchanged(graph))
-        row = await get_assistant(self._database, assistant_id) if assistant_id else None
-        if row is None or row.is_default or not principal.scope("assistants").covers(row.owner, row.metadata):
-            return None  # a default assistant is there as long as its graph
-        return await self._of(row)
-
     async def _to_change(self, principal: Principal, name: str) -> Assistant:
-        assistant = await self.get(principal, name)
+        assistant = await self._lookup.get(principal, name)
         row = assistant.row
         if row.is_default:
             if not principal.admin:
@@ -242,12 +150,6 @@ class AssistantService:
             await create_assistant(self._database, NewAssistant(**_common(row, NewAssistant)))
         return assistant
 
-    async def _of(self, row: AssistantRow) -> Assistant:
-        offered = await self._catalog.find_of(row.agent, row.graph)
-        if offered is None:
-            return Assistant(row, await self._catalog.name_of(row.agent, row.graph), None)
-        return Assistant(row, offered.name, offered.graph)
-
     async def _filter(self, principal: Principal, query: AssistantCount) -> AssistantFilter:
         graph = None if query.graph_id is None else (await self._catalog.get(query.graph_id)).graph
         scope = principal.scope("assistants")
@@ -255,32 +157,12 @@ class AssistantService:
             owner=scope.owner,
             any_owner=scope.any_owner,
             visible=scope.visible,
-            defaults=[_unchanged(graph) for graph in await self._catalog.all()],
+            defaults=[unchanged(graph) for graph in await self._catalog.all()],
             agent=graph.agent if graph else None,
             graph=graph.graph if graph else None,
             name=query.name,
             metadata=query.metadata,
         )
-
-
-def _unchanged(graph: OfferedGraph) -> AssistantRow:
-    """A graph's default assistant as it is before anybody changes it."""
-    row = graph.graph
-    return AssistantRow(
-        assistant_id=graph.assistant_id,
-        owner=None,
-        agent=row.agent,
-        graph=row.graph,
-        name=graph.name,
-        description=row.description,
-        config={},
-        context={},
-        metadata=_OF_THE_SYSTEM,
-        version=1,
-        is_default=True,
-        created_at=row.registered_at,
-        updated_at=row.registered_at,
-    )
 
 
 def _common(row: AssistantRow, kind: type[NewAssistant | AssistantVersion]) -> dict[str, Any]:
@@ -291,10 +173,3 @@ def _common(row: AssistantRow, kind: type[NewAssistant | AssistantVersion]) -> d
 
 def _contains(metadata: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return all(key in metadata and metadata[key] == value for key, value in wanted.items())
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

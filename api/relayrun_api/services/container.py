@@ -12,8 +12,10 @@ from starlette.requests import Request
 from relayrun_api import __version__
 from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.metrics import Metrics
+from relayrun_api.services.assistant_lookup import AssistantLookup
 from relayrun_api.services.assistants import AssistantService
 from relayrun_api.services.author_auth import AuthorHandlers
+from relayrun_api.services.cancelling import CancelService
 from relayrun_api.services.connections import RunnerTransport
 from relayrun_api.services.crons import CronService
 from relayrun_api.services.custom_routes import CustomRoutes, open_transport
@@ -25,7 +27,7 @@ from relayrun_api.services.runs import RunService
 from relayrun_api.services.states import StateService
 from relayrun_api.services.status import StatusService
 from relayrun_api.services.store import StoreService
-from relayrun_api.services.webhook_rules import WebhookRules
+from relayrun_api.services.webhooks.rules import WebhookRules
 from relayrun_api.services.world import open_world
 from relayrun_api.stream.hub import EventHub
 from relayrun_core.database import Database
@@ -46,9 +48,11 @@ class Services:
     hub: EventHub
     catalog: GraphCatalog
     assistants: AssistantService
+    assistant_lookup: AssistantLookup
     drawings: DrawingService
     runners: Runners
     runs: RunService
+    cancels: CancelService
     dispatcher: Dispatcher
     crons: CronService
     custom_routes: CustomRoutes
@@ -72,7 +76,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
     ):
         catalog = GraphCatalog(database, world.existing)
         runners = Runners(world.runners, client, settings.runner_token)
-        assistants = AssistantService(database, catalog, settings.default_graph)
+        lookup = AssistantLookup(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
         handlers = AuthorHandlers(runners, catalog, settings.auth_agent)
         custom = CustomAuth(handlers) if "custom" in settings.auth_kinds else None
@@ -81,12 +85,14 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
             database=database,
             hub=hub,
             catalog=catalog,
-            assistants=assistants,
+            assistants=AssistantService(database, catalog, lookup),
+            assistant_lookup=lookup,
             drawings=DrawingService(runners),
             runners=runners,
             runs=runs,
+            cancels=CancelService(database, world.dispatcher),
             dispatcher=world.dispatcher,
-            crons=CronService(database, catalog, assistants, runs, settings.crons_per_owner, custom),
+            crons=CronService(database, catalog, lookup, runs, settings.crons_per_owner, custom),
             custom_routes=CustomRoutes(catalog, runners, transport, settings.custom_route_seconds),
             handlers=handlers,
             states=StateService(runners, catalog),

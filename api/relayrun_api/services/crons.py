@@ -10,13 +10,14 @@ from uuid import UUID
 import orjson
 
 from relayrun_api.auth import Principal
-from relayrun_api.auth.asks import Sent, new_run
+from relayrun_api.auth.asks.ask import Sent
+from relayrun_api.auth.asks.runs import new_run
 from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.errors import BodyTooLarge, CronNotFound, Invalid, TooManyCrons
 from relayrun_api.models.crons import MAX_PAYLOAD_BYTES, CronCount, CronCreate, CronPatch, CronSearch
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.schedules import next_fire
-from relayrun_api.services.assistants import AssistantService
+from relayrun_api.services.assistant_lookup import AssistantLookup
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runs import RunService, StartRun
 from relayrun_api.services.specs import spec_of_run
@@ -45,7 +46,7 @@ class CronService:
         self,
         database: Database,
         catalog: GraphCatalog,
-        assistants: AssistantService,
+        assistants: AssistantLookup,
         runs: RunService,
         per_owner: int,
         custom: CustomAuth | None = None,

@@ -4,12 +4,16 @@
  client ──body, at most 10 MB──▶ API ──────▶ runner's /app ──▶ the author's app, on the graphs' loop
         ◀─────── answer ───────      ◀──────   as it is made; cut when the runner dies, ended when the client leaves
 ```
+When the API goes down, streams of events are cut, as its own are; other answers come to their end.
 """
 
 import asyncio
 import logging
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,6 +26,7 @@ from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runners import RunnerEntry, Runners
 from relayrun_api.stream.client_body import ClientBody, ClientLeft
 from relayrun_api.stream.response import CUT
+from relayrun_api.stream.sse import MEDIA_TYPE
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.custom_routes import CUSTOM_PATH
 from relayrun_core.store.graphs import GraphRow
@@ -75,6 +80,14 @@ class CustomRoutes:
         self._runners = runners
         self._transport = transport
         self.limit_seconds = limit_seconds
+        self._streams: set[Callable[[], None]] = set()
+        self._closing = False
+
+    def close(self) -> None:
+        """The process is going down: cut off the streams, whose clients come back."""
+        self._closing = True
+        for cut in tuple(self._streams):
+            cut()
 
     async def find(self, path: str) -> CustomApp | None:
         """The app for this path: an agent's that the path names, else that of the first agent by name."""
@@ -125,17 +138,32 @@ class CustomRoutes:
             }
             await send(start)
             assert isinstance(response.stream, httpx.AsyncByteStream)
-            async for chunk in response.stream:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            with self._cut_off_at_the_end(scope, response):
+                async for chunk in response.stream:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except httpx.TransportError as error:
             # The status is gone out: an answer without its end is what tells the client that it is not whole.
             logger.warning("an answer of agent %s's app is cut: %r", app.agent, error)
-            if cut := scope.get("state", {}).get(CUT):
-                cut()
+            _cut(scope)
             return
         finally:
             await response.aclose()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    @contextmanager
+    def _cut_off_at_the_end(self, scope: Scope, response: httpx.Response) -> Iterator[None]:
+        """Do so at the end of the process, with an answer that may have no end of its own."""
+        if not response.headers.get("content-type", "").lower().startswith(MEDIA_TYPE):
+            yield
+            return
+        cut = partial(_cut, scope)
+        self._streams.add(cut)
+        try:
+            if self._closing:
+                cut()
+            yield
+        finally:
+            self._streams.discard(cut)
 
     async def _begun(
         self, app: CustomApp, method: str, headers: list[tuple[bytes, bytes]], body: ClientBody
@@ -186,6 +214,11 @@ class CustomRoutes:
             f"The agent's own route did not begin to answer within {self.limit_seconds:g} s: try again, or have it "
             "answer sooner and stream the rest."
         )
+
+
+def _cut(scope: Scope) -> None:
+    if cut := scope.get("state", {}).get(CUT):
+        cut()
 
 
 def _app(row: GraphRow, root: str = "") -> CustomApp:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from relayrun_api.errors import NotFound, RunnersAway
-from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.runners import Runners
 from relayrun_api.services.views import schemas_view, subgraph_schemas_view
 

@@ -1,6 +1,5 @@
-"""Runs: accepted, found, cancelled, on behalf of a caller."""
+"""Runs: accepted and found, on behalf of a caller."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,28 +8,26 @@ from uuid import UUID, uuid4
 from relayrun_api.auth import Principal
 from relayrun_api.errors import ApiError, IdempotencyKeyReused, Invalid, RunNotFound
 from relayrun_api.limits import limit_headers, rate_limited
-from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.dispatch import Dispatcher
 from relayrun_api.services.header_config import Headers, with_headers
 from relayrun_api.services.threads import ThreadRef
-from relayrun_api.services.webhook_rules import WebhookRules
+from relayrun_api.services.webhooks.rules import WebhookRules
 from relayrun_api.stream.hub import EventHub, Subscription
 from relayrun_core import errors as core
 from relayrun_core.custom_routes import NO_HTTP
 from relayrun_core.database import Database
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
-from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.dispatch import cancelling_runs
 from relayrun_core.store.notify import notify
-from relayrun_core.store.runs import get_run, get_runs, request_cancel, unfinished_run_ids
+from relayrun_core.store.runs import get_run, get_runs
 from relayrun_core.store.starting import Answer, Start, Terms, start_run, start_runs
 from relayrun_core.store.threads import get_thread
 
 NO_TERMS = Terms()
 #: The metadata that says who made a thread, a run or a checkpoint.
 ABOUT_ASSISTANTS = ("graph_id", "assistant_id")
-_CANCELS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class StartedRun:
 
 
 class RunService:
-    """Starts and cancels runs."""
+    """Starts and finds runs."""
 
     def __init__(self, database: Database, hub: EventHub, dispatcher: Dispatcher, webhooks: WebhookRules) -> None:
         self._database = database
@@ -182,58 +179,8 @@ class RunService:
             raise RunNotFound(f"Run {run_id} does not exist: list the thread's runs with GET /threads/{{id}}/runs.")
         return run
 
-    async def cancel(self, run: Run, action: CancelAction) -> None:
-        """Accept a cancel; asking again changes nothing. Raises core's RunFinished."""
-        await request_cancel(self._database, run.run_id, action)
-        await self._dispatcher.cancel_requested(run.run_id)
-
-    async def cancel_named(
-        self, principal: Principal, thread: ThreadRef, run_ids: Sequence[UUID], action: CancelAction
-    ) -> int:
-        """Cancel those of the thread's runs that have not ended; how many is returned."""
-        return await self._cancel_all(
-            [
-                run.run_id
-                for run in await get_runs(self._database, list(dict.fromkeys(run_ids)))
-                if run.thread_id == thread.thread_id and not run.status.finished and await self._sees(principal, run)
-            ],
-            action,
-        )
-
-    async def cancel_of_status(self, principal: Principal, statuses: Sequence[RunStatus], action: CancelAction) -> int:
-        """Cancel the caller's runs of these states, an admin's everybody's; how many is returned."""
-        cancelled, after = 0, 0
-        scope = principal.scope("threads")
-        while True:
-            page = await unfinished_run_ids(
-                self._database,
-                list(statuses),
-                owner=scope.owner,
-                any_owner=scope.any_owner,
-                visible=scope.visible,
-                after_seq=after,
-            )
-            if not page:
-                return cancelled
-            after = page[-1][0]
-            cancelled += await self._cancel_all([run_id for _, run_id in page], action)
-
     async def _sees(self, principal: Principal, run: Run) -> bool:
         return await sees_run(self._database, principal, run)
-
-    async def _cancel_all(self, run_ids: Sequence[UUID], action: CancelAction) -> int:
-        slots = asyncio.Semaphore(_CANCELS_AT_ONCE)
-
-        async def cancel(run_id: UUID) -> bool:
-            async with slots:
-                try:
-                    await request_cancel(self._database, run_id, action)
-                except (core.RunFinished, core.RunNotFound):
-                    return False
-                await self._dispatcher.cancel_requested(run_id)
-                return True
-
-        return sum(await asyncio.gather(*map(cancel, run_ids)))
 
 
 async def sees_run(database: Database, principal: Principal, run: Run) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from relayrun_api.errors import Invalid
 from relayrun_api.models.chat import ChatBody
 from relayrun_api.models.runs import RunCreate
-from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.runs import assistant_metadata
 from relayrun_core.runs import RunSpec
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from relayrun_api.services.assistants import Assistant
+from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
 from relayrun_core.store.assistants import AssistantVersion

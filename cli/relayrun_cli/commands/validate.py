@@ -26,7 +26,7 @@ def validate(
 
     Author code is not imported. Ends with 0 if the file can be used, else 1.
     """
-    from relayrun_runner.config import load_config
+    from relayrun_runner.config.load import load_config
     from relayrun_runner.environment import import_folders, read_env
     from relayrun_runner.errors import ConfigError
 

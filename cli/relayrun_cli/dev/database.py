@@ -14,8 +14,8 @@ import psycopg
 
 from relayrun_cli.errors import CliError
 from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
-from relayrun_cli.postgres.server import make_folder
 from relayrun_core.migrate import migrate
 
 VARIABLES = ("RELAYRUN_DATABASE_URL", "DATABASE_URL")

@@ -34,7 +34,7 @@ async def migrate_langgraph(url: str, config: str) -> None:
 
 
 async def _migrate_here() -> None:
-    from relayrun_runner.config import load_config
+    from relayrun_runner.config.load import load_config
     from relayrun_runner.schema import setup
 
     store = load_config(os.environ["RELAYRUN_CONFIG_PATH"]).store

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from relayrun_cli.dev.options import DevOptions
 from relayrun_operator.local.settings import LocalWorldSettings
-from relayrun_runner.config import CorsConfig
+from relayrun_runner.config.model import CorsConfig
 
 # -P: a file of the author called types.py must not replace a module of ours.
 API_COMMAND = (sys.executable, "-P", "-m", "relayrun_api")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from relayrun_cli.dev.banner import Screen
 from relayrun_cli.dev.changes import Sources
-from relayrun_runner.config import load_config
+from relayrun_runner.config.load import load_config
 from relayrun_runner.errors import ConfigError
 
 

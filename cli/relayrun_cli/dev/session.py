@@ -27,11 +27,12 @@ from relayrun_cli.dev.reconciling import reconcile_forever
 from relayrun_cli.dev.reload import Reloader
 from relayrun_cli.dev.signals import until_signalled
 from relayrun_cli.errors import CliError
+from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
-from relayrun_cli.postgres.server import make_folder
 from relayrun_core.logs import configure_logging
 from relayrun_operator.local.world import LocalWorld
-from relayrun_runner.config import Config, load_config
+from relayrun_runner.config.load import load_config
+from relayrun_runner.config.model import Config
 from relayrun_runner.environment import import_folders, read_env
 from relayrun_runner.errors import ConfigError
 

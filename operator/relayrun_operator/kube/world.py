@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from relayrun_operator.kube import names
 from relayrun_operator.kube.agents import AgentDesk
 from relayrun_operator.kube.book import RunBook
 from relayrun_operator.kube.calls import KubeCalls
@@ -26,10 +25,11 @@ from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.handlers import watch
 from relayrun_operator.kube.lease import Lease
+from relayrun_operator.kube.listing import Lister
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_operator.kube.observing import Observer, by_creation
+from relayrun_operator.kube.observing import Observer
 from relayrun_operator.kube.pool import KubePool
-from relayrun_operator.kube.runner import PodRunner, has_ended, key_of
+from relayrun_operator.kube.runner import PodRunner, has_ended
 from relayrun_operator.kube.watch import watch_pod
 from relayrun_operator.kube.writer import StatusWriter
 from relayrun_operator.settings import OperatorSettings
@@ -41,9 +41,6 @@ logger = logging.getLogger("relayrun.kube")
 
 #: How long a new leader waits to hear from runners that are ready, before it gives out runs.
 _SETTLE_SECONDS = 5.0
-
-#: What watches missed (a deletion while a connection was down) is found by listing names, this often.
-_RELIST_SECONDS = 60.0
 
 #: After a death the runs go first: pods can wait for that long.
 _POOL_LATER_SECONDS = 0.02
@@ -78,6 +75,7 @@ class KubeWorld:
         self._desk: AgentDesk
         self._pool: KubePool
         self._observer: Observer
+        self._lister: Lister
         self._decider: KubeDecider
 
     @property
@@ -90,14 +88,14 @@ class KubeWorld:
         began = time.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             self._wire()
-            await self._list_all()
+            await self._lister.list_all()
             await self._hear_runners()
             self._settled = True
             self._tell_what_there_is(time.monotonic() - began)
             self._tasks.create_task(
                 watch(self._observer, self._settings.namespaces, self._claim_signals), name="watches"
             )
-            self._tasks.create_task(self._relist_forever(), name="relist")
+            self._tasks.create_task(self._lister.relist_forever(), name="relist")
             self._tasks.create_task(
                 clean_forever(self._client, self._lease, self._book, self._desk.agents), name="cleaning"
             )
@@ -146,6 +144,9 @@ class KubeWorld:
             leave=self._leave,
             wake=self._on_change,
         )
+        self._lister = Lister(
+            client, self._settings.namespaces, self._memory, self._book, self._desk.agents, self._observer
+        )
         self._pool = self._desk.pool = KubePool(
             client,
             lease,
@@ -173,27 +174,6 @@ class KubeWorld:
             wake=self._wake,
             adjust=self._adjust,
         )
-
-    async def _list_all(self) -> None:
-        for namespace in self._settings.namespaces:
-            for agent in await self._list(names.agents_path(namespace)):
-                self._observer.see_agent(agent)
-            for run in by_creation(await self._list(names.runs_path(namespace))):
-                self._observer.see_run(run)
-            for pod in await self._list(names.core_path(namespace, "pods"), names.SELECTOR):
-                self._observer.see_pod(pod)
-
-    async def _list(self, path: str, selector: str = "") -> list[dict[str, Any]]:
-        """A list that has to succeed: kinds may not be there yet, the API server may be away."""
-        said = ""
-        while True:
-            try:
-                return await self._client.list(path, {"labelSelector": selector} if selector else None)
-            except KubeError as error:
-                if str(error) != said:
-                    logger.warning("%s cannot be listed yet: %s", path, error)
-                said = str(error)
-                await asyncio.sleep(1.0)  # back-off between two tries
 
     async def _hear_runners(self) -> None:
         """Ask the runners first: what they execute is adopted, and not given out again."""
@@ -248,37 +228,6 @@ class KubeWorld:
         with suppress(RunnerUnreachable, KubeError):
             self._lease.check()
             await runner.client.stop(run_id, attempt, "interrupt")
-
-    async def _relist_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_RELIST_SECONDS)  # slow on purpose: watches tell almost everything
-            for namespace in self._settings.namespaces:
-                try:
-                    await self._relist(namespace)
-                except KubeError as error:
-                    logger.warning("the slow look at %s failed: %s", namespace, error)
-
-    async def _relist(self, namespace: str) -> None:
-        began = time.monotonic()
-        there = await self._client.list_names(names.runs_path(namespace))
-        for record in list(self._book.by_key.values()):
-            if record.namespace == namespace and record.seen_at < began and there.get(record.name) != record.uid:
-                logger.info("AgentRun %s was deleted while nobody listened", record.key)
-                self._observer.lose_run(record)
-        pods = await self._client.list(names.core_path(namespace, "pods"), {"labelSelector": names.SELECTOR})
-        uids = {key_of(pod): pod["metadata"]["uid"] for pod in pods}
-        for runner in list(self._memory.runners.values()):
-            if runner.namespace == namespace and runner.started_at < began and uids.get(runner.name) != runner.uid:
-                self._observer.lose_pod(runner.name)
-        for pod in pods:
-            self._observer.see_pod(pod)
-        agents = await self._client.list(names.agents_path(namespace))
-        known = {f"{agent['metadata']['namespace']}/{agent['metadata']['name']}" for agent in agents}
-        for agent in list(self._desk.agents.values()):
-            if agent.namespace == namespace and agent.key not in known:
-                self._observer.lose_agent(agent.body)
-        for body in agents:
-            self._observer.see_agent(body)
 
 
 def _may_execute(runner: PodRunner) -> bool:

@@ -1,7 +1,7 @@
 """Assistants."""
 
 from relayrun_api.openapi.operation import Operation, Operations
-from relayrun_api.openapi.shapes_of_others import (
+from relayrun_api.openapi.shapes.assistants import (
     SUBGRAPHS_EXAMPLE,
     Assistant,
     AssistantVersion,

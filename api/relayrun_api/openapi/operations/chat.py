@@ -2,7 +2,7 @@
 
 from relayrun_api.openapi import things
 from relayrun_api.openapi.operation import Operation, Operations, Stream
-from relayrun_api.openapi.shapes_of_others import Accepted, Cancelling, Conversation, Invoked
+from relayrun_api.openapi.shapes.chat import Accepted, Cancelling, Conversation, Invoked
 
 _STREAM = Stream(f"""\
 event: start

@@ -1,7 +1,7 @@
 """Crons."""
 
 from relayrun_api.openapi.operation import Operation, Operations
-from relayrun_api.openapi.shapes_of_others import Cron
+from relayrun_api.openapi.shapes.crons import Cron
 
 OPERATIONS: Operations = {
     ("POST", "/threads/{thread_id}/runs/crons"): Operation(

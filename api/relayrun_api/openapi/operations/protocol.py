@@ -2,7 +2,7 @@
 
 from relayrun_api.openapi import things
 from relayrun_api.openapi.operation import Operation, Operations, Stream
-from relayrun_api.openapi.shapes_of_others import CommandAnswer
+from relayrun_api.openapi.shapes.protocol import CommandAnswer
 
 _STREAM = Stream("""\
 event: lifecycle

@@ -3,8 +3,8 @@
 from relayrun_api.openapi import things
 from relayrun_api.openapi.examples import STATELESS_RUN
 from relayrun_api.openapi.operation import Operation, Operations, Stream
-from relayrun_api.openapi.shapes_of_others import Cancelling
-from relayrun_api.openapi.shapes_of_threads import Run, Values
+from relayrun_api.openapi.shapes.chat import Cancelling
+from relayrun_api.openapi.shapes.runs import Run, Values
 
 _STREAM = Stream(f"""\
 event: metadata

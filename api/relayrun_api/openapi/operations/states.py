@@ -1,7 +1,7 @@
 """Threads' states and histories."""
 
 from relayrun_api.openapi.operation import Operation, Operations
-from relayrun_api.openapi.shapes_of_threads import StateEdited, ThreadState
+from relayrun_api.openapi.shapes.states import StateEdited, ThreadState
 
 _WITHOUT_RUNNER = "With no runner up it is the state of the last finish, marked `metadata.source: last_finish`."
 

@@ -1,7 +1,7 @@
 """The store."""
 
 from relayrun_api.openapi.operation import Operation, Operations
-from relayrun_api.openapi.shapes_of_others import FoundItems, Item, Namespaces
+from relayrun_api.openapi.shapes.store import FoundItems, Item, Namespaces
 
 _YOURS = "Your id has to be the namespace's first or second label."
 

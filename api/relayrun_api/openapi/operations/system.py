@@ -1,7 +1,7 @@
 """What operators and probes ask."""
 
 from relayrun_api.openapi.operation import Operation, Operations, Text
-from relayrun_api.openapi.shapes_of_others import Alive, Answering, Info, Status
+from relayrun_api.openapi.shapes.system import Alive, Answering, Info, Status
 
 OPERATIONS: Operations = {
     ("GET", "/ok"): Operation("get_ok", "Looks at nothing else; for probes use `/healthz` and `/readyz`.", Answering),

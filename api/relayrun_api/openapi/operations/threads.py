@@ -2,7 +2,7 @@
 
 from relayrun_api.openapi import things
 from relayrun_api.openapi.operation import Operation, Operations, Stream
-from relayrun_api.openapi.shapes_of_threads import Pruned, Thread
+from relayrun_api.openapi.shapes.threads import Pruned, Thread
 
 _STREAM = Stream(f"""\
 event: metadata

@@ -13,7 +13,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from relayrun_runner import state
+from relayrun_runner.threads import state
 
 _FOLDER = Path(os.environ["CRASH_FOLDER"])
 _HOLD, _BOMB = _FOLDER / "hold", _FOLDER / "bomb"

@@ -1,0 +1,144 @@
+"""Which assistant a caller means: one that it sees, by its id, or a graph's default one, by the graph's name.
+
+Each is looked up in the database when it is asked for, so that a change is there for the next request on any replica.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from relayrun_api.auth import Principal
+from relayrun_api.errors import AssistantNotFound, Invalid
+from relayrun_api.services.graphs import GraphCatalog, OfferedGraph, object_schema
+from relayrun_core.database import Database
+from relayrun_core.store.assistants import AssistantRow, get_assistant
+from relayrun_core.store.graphs import GraphRow
+
+#: What LangGraph's clients know default assistants by.
+_OF_THE_SYSTEM = {"created_by": "system"}
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """A graph with configuration, at its current version. `graph` None: nobody offers its graph any more."""
+
+    row: AssistantRow
+    graph_id: str
+    graph: GraphRow | None
+
+    @property
+    def assistant_id(self) -> UUID:
+        """Its id."""
+        return self.row.assistant_id
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether its input has `messages`; a graph without a schema may."""
+        schema = self._schema("input") or self._schema("state")
+        return not schema or "messages" in (schema.get("properties") or {})
+
+    @property
+    def context_schema(self) -> Mapping[str, Any]:
+        """The JSON schema of its context; empty where it declares none."""
+        return self._schema("context")
+
+    def _schema(self, kind: str) -> Mapping[str, Any]:
+        return object_schema(self.graph.schemas.get(kind)) if self.graph else {}
+
+
+class AssistantLookup:
+    """Finds assistants."""
+
+    def __init__(self, database: Database, catalog: GraphCatalog, default_graph: str | None = None) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._default_graph = default_graph
+
+    async def get(self, principal: Principal, name: str) -> Assistant:
+        """The assistant with this id, or a graph's default one by its name. Raises AssistantNotFound (404)."""
+        visible = principal.scope("assistants").visible
+        assistant = await self._find(principal, name)
+        # Everybody may run a graph's own; who may look at it, an author's handler decides as for all others.
+        if assistant and (visible is None or visible.matches(assistant.row.metadata)):
+            return assistant
+        raise AssistantNotFound(
+            f"There is no assistant {name!r}: look for yours with POST /assistants/search, or "
+            f"{await self._catalog.choices()}"
+        )
+
+    async def to_run(self, principal: Principal, name: str) -> Assistant:
+        """As `get`, for a run to be started. Raises also Invalid (422) for a name that no graph has, as langgraph-api
+        does, and for a graph that is gone; RunnersAway.
+        """
+        assistant = await self._find(principal, name)
+        if assistant is None:
+            await self._catalog.require_some()
+            kind = Invalid if _uuid(name) is None else AssistantNotFound
+            raise kind(f"There is no assistant or graph {name!r}: {await self._catalog.choices()}")
+        if assistant.graph is None:
+            await self._catalog.require_some()
+            raise Invalid(
+                f"Graph {assistant.graph_id!r} of assistant {name} is not offered any more: update its `graph_id`, "
+                f"{await self._catalog.choices()}"
+            )
+        return assistant
+
+    async def default(self, principal: Principal) -> Assistant:
+        """The one for who names none: of the only graph, else the setting `default_graph`. Raises as `to_run`."""
+        graphs = await self._catalog.all()
+        if len(graphs) == 1:
+            return await self.to_run(principal, graphs[0].name)
+        if self._default_graph is not None:
+            return await self.to_run(principal, self._default_graph)
+        await self._catalog.require_some()
+        raise Invalid(f"Name an `assistant_id`: {await self._catalog.choices()}")
+
+    async def of(self, row: AssistantRow) -> Assistant:
+        """The assistant of a row."""
+        offered = await self._catalog.find_of(row.agent, row.graph)
+        if offered is None:
+            return Assistant(row, await self._catalog.name_of(row.agent, row.graph), None)
+        return Assistant(row, offered.name, offered.graph)
+
+    async def _find(self, principal: Principal, name: str) -> Assistant | None:
+        assistant_id = _uuid(name)
+        if assistant_id is None:
+            graph = await self._catalog.find(name)
+        else:
+            graph = await self._catalog.find_by_default(assistant_id)
+        if graph is not None:
+            row = await get_assistant(self._database, graph.assistant_id)
+            # An id can be guessed before its graph is there: whoever took it must not stand for the graph.
+            return await self.of(row if row and row.is_default else unchanged(graph))
+        row = await get_assistant(self._database, assistant_id) if assistant_id else None
+        if row is None or row.is_default or not principal.scope("assistants").covers(row.owner, row.metadata):
+            return None  # a default assistant is there as long as its graph
+        return await self.of(row)
+
+
+def unchanged(graph: OfferedGraph) -> AssistantRow:
+    """A graph's default assistant as it is before anybody changes it."""
+    row = graph.graph
+    return AssistantRow(
+        assistant_id=graph.assistant_id,
+        owner=None,
+        agent=row.agent,
+        graph=row.graph,
+        name=graph.name,
+        description=row.description,
+        config={},
+        context={},
+        metadata=_OF_THE_SYSTEM,
+        version=1,
+        is_default=True,
+        created_at=row.registered_at,
+        updated_at=row.registered_at,
+    )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""One attempt at one run: how it goes on, what it writes behind the fence, what it tells, how it ends."""

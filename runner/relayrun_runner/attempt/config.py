@@ -1,0 +1,50 @@
+"""The config that a run's graph is called with: what the caller gave, without what is ours to set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+
+from relayrun_core.runs import Run
+from relayrun_runner.auth.users import User
+
+# Keys of `configurable` that say where a run writes: ours alone to set.
+_RESERVED = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "run_id")
+# With it a RemoteGraph that is a node goes on where it was when the graph around it does, in place of starting anew.
+_RESUMING = "__pregel_resuming"
+
+
+def config_of(run: Run) -> RunnableConfig:
+    """The config of a claimed run."""
+    spec = run.spec
+    given = {
+        key: value
+        for key, value in (spec.config.get("configurable") or {}).items()
+        if key == _RESUMING or (key not in _RESERVED and not key.startswith(("__pregel", "langgraph_auth_")))
+    }
+    # Checkpoints carry the run's id: that is how the next attempt knows its own.
+    identity = {"run_id": str(run.run_id), "graph_id": run.graph}
+    if run.assistant_id is not None:
+        identity["assistant_id"] = str(run.assistant_id)
+    config: dict[str, Any] = {
+        **{key: value for key, value in spec.config.items() if key in ("tags", "recursion_limit", "max_concurrency")},
+        "run_name": run.graph,
+        "configurable": {**given, **identity, **_of_user(spec.user), "thread_id": str(run.thread_id)},
+        "metadata": {**(spec.config.get("metadata") or {}), **spec.metadata, **identity},
+    }
+    if run.attempt == 1:
+        # As the trace's id; a second attempt under the same id would overwrite the first one's trace.
+        config["run_id"] = run.run_id
+    return config  # type: ignore[return-value]
+
+
+def _of_user(user: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Whose run it is, for nodes, tools and factories, in the names of the Agent Server."""
+    if user is None:
+        return {}
+    found = User(user)
+    return {
+        "langgraph_auth_user": found,
+        "langgraph_auth_user_id": found.identity,
+        "langgraph_auth_permissions": found.permissions,
+    }

@@ -1,0 +1,240 @@
+"""One attempt at one run, from its claim to its end."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from langgraph.store.base import BaseStore
+
+from relayrun_core.database import Database
+from relayrun_core.errors import RunNotFound, StaleAttempt
+from relayrun_core.runs import Outcome, Run
+from relayrun_core.states import CancelAction, Reason
+from relayrun_core.store.claim import release
+from relayrun_core.store.finish import finish
+from relayrun_core.store.journal import Event
+from relayrun_core.store.notify import Hint
+from relayrun_runner.attempt.checkpoints import FencedSaver
+from relayrun_runner.attempt.config import config_of
+from relayrun_runner.attempt.events import ToldBefore, is_cached
+from relayrun_runner.attempt.goingon import Call, next_call
+from relayrun_runner.attempt.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
+from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
+from relayrun_runner.attempt.writer import RunWriter
+from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.graphs import Graph, GraphRegistry
+from relayrun_runner.retry import until_deadline
+from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.serialize import dumps
+from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
+
+logger = logging.getLogger("relayrun.runner")
+
+# A subgraph's chunk reaches us within three turns of the loop (measured, for subgraphs in subgraphs too), and its next
+# checkpoint does not wait for that by itself.
+_TURNS_TO_TELL = 10
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every execution of a runner uses."""
+
+    registry: GraphRegistry
+    database: Database
+    store: BaseStore | None
+    board: RunBoard
+    workers: WorkerThreads
+    hint: Hint
+
+
+class Execution:
+    """One attempt. `deadline` is in the loop's time."""
+
+    def __init__(self, run: Run, services: Services, deadline: float) -> None:
+        self.claimed = run
+        self._services = services
+        self._deadline = deadline
+        self._control = RunControl()
+        self._writer = RunWriter(services.database, run, deadline, services.board.metrics, services.hint)
+        self._saver = FencedSaver(
+            services.database, run, deadline, self._writer, self._told_so_far, services.registry.serializer
+        )
+        self._told = ToldBefore(services.database, run)
+        self._telling = asyncio.Lock()
+        self._rest: list[Event] = []
+        self._stopped = False
+        self._action: CancelAction | None = None
+        self._work: asyncio.Task[Outcome | None] | None = None
+        self._log = {"run": str(run.run_id), "thread_id": str(run.thread_id), "attempt": run.attempt}
+
+    def drain(self, reason: str) -> None:
+        """Stop before the next step."""
+        self._control.request_drain(reason)
+
+    def stop(self, action: CancelAction | None) -> None:
+        """Stop at once; None: another attempt has the run, so nothing of it is touched. Only the first call counts."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._action = action
+        if self._work is not None:
+            self._work.cancel()
+
+    async def run(self) -> None:
+        """Execute, and say on the board how it ended."""
+        CURRENT_RUN.set(self.claimed.run_id)
+        logger.info("run started", extra=self._log)
+        run_id, attempt = self.claimed.run_id, self.claimed.attempt
+        try:
+            outcome = await self._until_outcome()
+            if outcome is None:
+                await self._release()
+                self._services.board.drained(run_id, attempt)
+                logger.info("run drained, it goes on elsewhere", extra=self._log)
+                return
+            await self._finish(outcome, self._services.hint)
+            self._services.board.finished(run_id, attempt, outcome)
+            logger.info("run ended: %s", outcome.reason.value, extra=self._log)
+        except (StaleAttempt, RunNotFound, DatabaseAway, asyncio.CancelledError) as error:
+            self._services.board.abandoned(run_id, attempt)
+            logger.info("run abandoned here: %s", str(error) or "it was told to stop", extra=self._log)
+        finally:
+            self._services.workers.forget(run_id)
+
+    async def finish_stuck(self) -> None:
+        """Finish the run as cancelled while its node still runs; the process ends behind this."""
+        if self._action is not None:
+            with suppress(StaleAttempt):
+                self._rest = await self._writer.close()
+                ignored = Outcome(Reason.CANCELLED, "the run was cancelled; its node ignored that")
+                await self._finish(ignored, hint=None)  # nobody would send what gathers here
+
+    async def _until_outcome(self) -> Outcome | None:
+        """Run the graph beside its writer. None: drained. Raises StaleAttempt, DatabaseAway, CancelledError."""
+        work = self._work = asyncio.create_task(self._run_graph(), name="graph")
+        writing = asyncio.create_task(self._writer.run(), name="writer")
+        if self._stopped:
+            work.cancel()
+        try:
+            await asyncio.wait((work, writing), return_when=asyncio.FIRST_COMPLETED)
+            if writing.done() and not work.done():
+                writing.result()  # raises: the writer ends only by failing
+            outcome = await work
+            self._rest = await self._writer.close()
+            return outcome
+        finally:
+            for task in (work, writing):
+                task.cancel()
+            await asyncio.gather(work, writing, return_exceptions=True)
+
+    async def _run_graph(self) -> Outcome | None:
+        run = self.claimed
+        config = config_of(self.claimed)
+        try:
+            async with self._services.registry.open(run.graph, config, context=run.spec.context) as loaded:
+                # Eager: else LangGraph holds a lone task's update back until its step's checkpoint is durable, and
+                # a crash in between would lose it; so it is in the journal before the saver's barrier lets go.
+                store = self._services.store or loaded.store
+                graph = loaded.copy({"checkpointer": self._saver, "store": store, "stream_eager": True})
+                return await self._call(graph, config)
+        except (StaleAttempt, DatabaseAway):
+            raise
+        except Exception as error:
+            # The graph could not even be opened, or what it left could not be read.
+            logger.warning("run failed before its graph ran", exc_info=error, extra=self._log)
+            return Outcome(Reason.GRAPH_ERROR, f"{type(error).__name__}", error=describe(error, run.attempt, None))
+
+    async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
+        try:
+            self._services.board.metrics.ids_ahead_seconds.set(await self._saver.begin())
+            call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
+            if isinstance(call, Call):
+                self._measure_resume()
+                await self._stream(graph, config, call)
+            outcome = await settled_outcome(graph, self._saver, _of_thread(config))
+        except GraphDrained:
+            outcome = None
+        except (StaleAttempt, DatabaseAway):
+            raise
+        except asyncio.CancelledError:
+            if self._action is None:
+                raise
+            # The grace ends the process if a thread never stops.
+            await self._services.workers.idle(self.claimed.run_id)
+            outcome = await stopped_outcome(graph, self._saver, _of_thread(config))
+        except Exception as error:
+            if (lost := _ours(error)) is not None:
+                raise lost from error
+            logger.info("the graph raised", exc_info=error, extra=self._log)
+            outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
+        return outcome
+
+    def _measure_resume(self) -> None:
+        if self.claimed.attempt > 1:
+            # A claim sets `updated_at`.
+            seconds = (datetime.now(UTC) - self.claimed.updated_at).total_seconds()
+            self._services.board.metrics.run_resume_seconds.observe(max(0.0, seconds))
+
+    async def _stream(self, graph: Graph, config: RunnableConfig, call: Call) -> None:
+        spec = self.claimed.spec
+        configurable = dict(config["configurable"])
+        if call.checkpoint_id is not None:
+            configurable["checkpoint_id"] = call.checkpoint_id
+        options: dict[str, Any] = {
+            "context": spec.context,
+            "interrupt_before": spec.interrupt_before,
+            "interrupt_after": spec.interrupt_after,
+            "durability": spec.durability,
+            "control": self._control,
+        }
+        where: RunnableConfig = {**config, "configurable": configurable}
+        teller = Teller(spec)
+        async for chunk in chunks(graph, call.input, where, spec, **options):
+            async with self._telling:
+                for name, data in teller.tell(chunk):
+                    if is_cached(chunk[1], data) and await self._told.contains(name, data):
+                        continue
+                    await self._writer.emit(name, dumps(data))
+
+    async def _told_so_far(self) -> None:
+        """Wait until we have what the graph has told so far; the writer commits it with the checkpoint."""
+        if not (self.claimed.spec.stream_subgraphs or EVENTS_MODE in self.claimed.spec.stream_modes):
+            return
+        for _ in range(_TURNS_TO_TELL):
+            await asyncio.sleep(0)
+            async with self._telling:
+                pass
+
+    async def _finish(self, outcome: Outcome, hint: Hint | None) -> None:
+        run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
+        await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest, hint), "finishing the run")
+
+    async def _release(self) -> None:
+        run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
+        await self._retried(lambda: release(database, run_id, attempt, self._rest), "giving the run back")
+
+    async def _retried(self, call: Any, what: str) -> None:
+        # What was computed is worth more than the deadline: the engine decides about that one.
+        await until_deadline(call, float("inf"), what)
+
+
+def _of_thread(config: RunnableConfig) -> RunnableConfig:
+    return {"configurable": {"thread_id": config["configurable"]["thread_id"]}}
+
+
+def _ours(error: BaseException) -> StaleAttempt | DatabaseAway | None:
+    """Our own exception, where an exception group or the author's code has wrapped it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (StaleAttempt, DatabaseAway)):
+            return seen
+        if isinstance(seen, BaseExceptionGroup):
+            return next((found for part in seen.exceptions if (found := _ours(part)) is not None), None)
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,129 @@
+"""How an attempt's run ended: the state it left, the questions it waits at, the error it died of."""
+
+import re
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
+from langgraph.types import StateSnapshot
+
+from relayrun_core.runs import Outcome, PendingInterrupt
+from relayrun_core.states import Reason
+from relayrun_runner.attempt.checkpoints import FencedSaver
+from relayrun_runner.attempt.head_only import HeadOnly
+from relayrun_runner.graphs import Graph
+from relayrun_runner.serialize import dumps, without_nul
+
+# LangGraph leaves this note on an exception that a node raised.
+_NODE_NOTE = re.compile(r"task with name '([^']+)'")
+# An author's traceback may hold whole prompts; this is plenty to find the line.
+_TRACEBACK_CHARACTERS = 20_000
+
+
+async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
+    """The outcome of a call that returned: done, or waiting at a question or breakpoint."""
+    state = await _settled_state(graph, saver, config)
+    waiting = bool(state.next or state.interrupts)
+    return Outcome(
+        reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
+        values=without_nul(dumps(state.values)),
+        interrupts=await pending_interrupts(graph, saver, config, state),
+        checkpoint_id=_checkpoint_id(state),
+    )
+
+
+async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> StateSnapshot:
+    head = saver.settled_head()
+    if head is None or any(isinstance(channel, DeltaChannel) for channel in graph.channels.values()):
+        return await graph.aget_state(config)
+    # What was just written need not be read back: this attempt is its only writer.
+    return await graph.copy({"checkpointer": HeadOnly(head)}).aget_state(config)
+
+
+async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: Exception) -> Outcome:
+    """The outcome of a call that raised: what the graph had reached, and where and why it stopped."""
+    state = await graph.aget_state(config)
+    checkpoint_id = _checkpoint_id(state)
+    return Outcome(
+        reason=Reason.GRAPH_ERROR,
+        message=f"{type(error).__name__} in node {node_of(error) or '?'}",
+        values=without_nul(dumps(state.values)),
+        interrupts=await pending_interrupts(graph, saver, config, state),
+        error=describe(error, saver.attempt, checkpoint_id),
+        checkpoint_id=checkpoint_id,
+    )
+
+
+async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
+    """The outcome of a cancelled call: what the graph had reached."""
+    state = await graph.aget_state(config)
+    return Outcome(
+        reason=Reason.CANCELLED,
+        message="the run was cancelled",
+        values=without_nul(dumps(state.values)),
+        interrupts=await pending_interrupts(graph, saver, config, state),
+        checkpoint_id=_checkpoint_id(state),
+    )
+
+
+def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> dict[str, Any]:
+    """An exception for the run's owner: enough to find the failing node and to retry it."""
+    text = "".join(traceback.format_exception(error))
+    return {
+        "error": type(error).__name__,
+        "message": _clean(str(error)),
+        "node": node_of(error),
+        "attempt": attempt,
+        "checkpoint_id": checkpoint_id,
+        "traceback": _clean(text[-_TRACEBACK_CHARACTERS:]),
+    }
+
+
+def node_of(error: BaseException) -> str | None:
+    """The node that raised the exception; of nested graphs the innermost."""
+    for note in getattr(error, "__notes__", ()):
+        if found := _NODE_NOTE.search(note):
+            return found[1]
+    return None
+
+
+async def pending_interrupts(
+    graph: Graph, saver: FencedSaver, config: RunnableConfig, state: StateSnapshot
+) -> tuple[PendingInterrupt, ...]:
+    """The questions the thread waits at, each with the task that asks and how many answers that one has already."""
+    if not state.interrupts:
+        return ()
+    if any(task.state is not None for task in state.tasks):
+        state = await graph.aget_state(config, subgraphs=True)
+    found = {}
+    async for entry in _asked(saver, state):
+        found[entry.id] = entry
+    return tuple(found.values())
+
+
+async def _asked(saver: FencedSaver, state: StateSnapshot) -> AsyncIterator[PendingInterrupt]:
+    for task in state.tasks:
+        if isinstance(task.state, StateSnapshot) and task.state.interrupts:
+            async for entry in _asked(saver, task.state):
+                yield entry
+            continue
+        for interrupt in task.interrupts:
+            answered = await saver.recorded_answers(task.id)
+            yield PendingInterrupt(interrupt.id, _plain(interrupt.value), task.id, answered)
+
+
+def _plain(value: Any) -> Any:
+
+    return orjson.loads(without_nul(dumps(value)))
+
+
+def _checkpoint_id(state: StateSnapshot) -> str | None:
+    return (state.config.get("configurable") or {}).get("checkpoint_id")
+
+
+def _clean(text: str) -> str:
+    """Text that `jsonb` can hold: no NULs, no lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

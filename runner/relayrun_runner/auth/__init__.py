@@ -1,0 +1,1 @@
+"""The author's own authentication and authorization, which the API asks for."""

@@ -1,0 +1,136 @@
+"""What a `langgraph.json` says."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class GraphSource(BaseModel):
+    """Where a graph is: `path.py:name` or `package.module:name`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    path: str
+    description: str | None = None
+
+
+class IndexConfig(BaseModel):
+    """The store's vector index. `embed` is `provider:model` or `path.py:function`, `dims` its vectors' length."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    dims: int = Field(gt=0)
+    embed: str
+    fields: list[str] | None = None
+    ann_index_config: dict[str, Any] | None = None
+    distance_type: str | None = None
+
+
+class StoreTtl(BaseModel):
+    """How long store items live, in minutes."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    refresh_on_read: bool = True
+    default_ttl: float | None = None
+    sweep_interval_minutes: int | None = None
+    omit_expired: bool = False
+
+
+class StoreConfig(BaseModel):
+    """The long-term memory store; without an index it answers no semantic search."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    index: IndexConfig | None = None
+    ttl: StoreTtl | None = None
+
+
+class SerdeConfig(BaseModel):
+    """Which of the author's types may be rebuilt from a checkpoint."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    allowed_json_modules: list[list[str]] | bool | None = None
+    allowed_msgpack_modules: list[list[str]] | bool | None = True
+    pickle_fallback: bool = False
+
+
+class CorsConfig(BaseModel):
+    """Which web pages may call, as far as the API has a setting for it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    allow_origins: list[str] = []
+    allow_origin_regex: re.Pattern[str] | None = None
+    expose_headers: list[str] = []
+    max_age: int | None = Field(default=None, ge=0)
+
+
+class HeaderPatterns(BaseModel):
+    """Names of headers, with `*` for any text."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    includes: list[str] | None = None
+    excludes: list[str] | None = None
+
+
+class HttpConfig(BaseModel):
+    """The author's own web app, and what else of the server's HTTP is the agent's to say."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    app: str | None = None
+    #: Only `false`, said, lets everybody call the app.
+    enable_custom_route_auth: bool | None = None
+    configurable_headers: HeaderPatterns | None = None
+    cors: CorsConfig | None = None
+
+
+class AuthCache(BaseModel):
+    """How long a user may be remembered: by the values of these headers or query parameters."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    cache_keys: list[str] = Field(default_factory=list)
+    ttl_seconds: float = Field(default=60, gt=0)
+    max_size: int = Field(default=1000, gt=0)
+
+
+class AuthConfig(BaseModel):
+    """The author's own authentication: `path.py:name` or `package.module:name` of an `Auth` of LangGraph's SDK."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    path: str
+    cache: AuthCache | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """A read `langgraph.json`. `warnings` are the sentences to say once about keys without effect."""
+
+    file: Path
+    graphs: dict[str, GraphSource]
+    dependencies: tuple[str, ...] = (".",)
+    env: str | dict[str, str] | None = None
+    store: StoreConfig | None = None
+    serde: SerdeConfig | None = None
+    http: HttpConfig | None = None
+    auth: AuthConfig | None = None
+    build: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that every relative path of the file starts from."""
+        return self.file.parent
+
+    @property
+    def cors(self) -> CorsConfig | None:
+        """Which web pages may call."""
+        return self.http.cors if self.http else None

@@ -1,0 +1,1 @@
+"""Whether the agent's language models answer."""

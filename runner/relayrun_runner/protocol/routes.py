@@ -1,0 +1,152 @@
+"""The protocol's HTTP routes. What they do is in `runs`, `threads`, `store` and `auth`."""
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import TypeAdapter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from relayrun_core.runs import Outcome
+from relayrun_core.states import CancelAction
+from relayrun_runner.auth.asks import parse_question
+from relayrun_runner.describe import GraphDescriber, GraphQuestion
+from relayrun_runner.errors import NoAuth, NotReady
+from relayrun_runner.protocol.bodies import FinishBody, PutBody
+from relayrun_runner.protocol.parts import NOT_LOADED, Protocol
+from relayrun_runner.protocol.responses import json_response
+from relayrun_runner.runs.assign import Assigner
+from relayrun_runner.store.calls import StoreCalls, parse_call
+from relayrun_runner.threads.bodies import HistoryQuestion, StateEdit, StateQuestion, ThreadInMaking
+from relayrun_runner.threads.state import ThreadStates
+
+# A long history with subgraphs takes its time; a loop that is blocked for longer is not worth waiting for.
+_STATE_TIMEOUT_SECONDS = 30.0
+
+
+class Routes:
+    """One method a route."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    async def put_run(self, request: Request) -> Response:
+        """Take a run: 202 once its claim has committed."""
+        body = PutBody.model_validate_json(await request.body())
+        run_id = _id(request, "run_id")
+        answer = await self._assigner.put(run_id, body.wish(run_id))
+        return json_response(answer.body, answer.status)
+
+    async def delete_run(self, request: Request) -> Response:
+        """Cancel or abandon one attempt of a run."""
+        attempt = TypeAdapter(int).validate_python(request.query_params.get("attempt"))
+        action = request.query_params.get("action", "interrupt")
+        wish = None if action == "abandon" else TypeAdapter(CancelAction).validate_python(action)
+        answer = await self._assigner.delete(_id(request, "run_id"), attempt, wish)
+        return json_response(answer.body, answer.status)
+
+    async def finish_run(self, request: Request) -> Response:
+        """End a run by the world's decision, for a world that has no database."""
+        body = FinishBody.model_validate_json(await request.body())
+        answer = await self._assigner.finish(_id(request, "run_id"), Outcome(body.reason, body.message))
+        return json_response(answer.body, answer.status)
+
+    async def list_runs(self, request: Request) -> Response:
+        """Every run here, once or, with `watch=1`, as a stream."""
+        if request.query_params.get("watch", "") in ("", "0", "false"):
+            return json_response(self._protocol.watching.list())
+        return StreamingResponse(self._protocol.watching.lines(), media_type="application/x-ndjson")
+
+    async def get_state(self, request: Request) -> Response:
+        """A thread's state."""
+        question = StateQuestion.model_validate(dict(request.query_params))
+        states, thread_id = self._states, _id(request, "thread_id")
+        return await self._ask(lambda: states.state(thread_id, question))
+
+    async def get_history(self, request: Request) -> Response:
+        """A thread's past states."""
+        given = dict(request.query_params) if request.method == "GET" else _with_checkpoint(await request.body())
+        question = HistoryQuestion.model_validate(given)
+        states, thread_id = self._states, _id(request, "thread_id")
+        return await self._ask(lambda: states.history(thread_id, question))
+
+    async def update_state(self, request: Request) -> Response:
+        """Edit a thread's state."""
+        edit = StateEdit.model_validate(_with_checkpoint(await request.body()))
+        states, thread_id = self._states, _id(request, "thread_id")
+        return await self._ask(lambda: states.update(thread_id, edit))
+
+    async def create_thread(self, request: Request) -> Response:
+        """Make a thread with the state it begins with."""
+        body = ThreadInMaking.model_validate_json(await request.body())
+        states, thread_id = self._states, _id(request, "thread_id")
+        return await self._ask(lambda: states.create(thread_id, body))
+
+    async def call_store(self, request: Request) -> Response:
+        """What a client asks of the store."""
+        call = parse_call(request.path_params["call"], await request.body())
+        store = self._store
+        return await self._ask(lambda: store.answer(call))
+
+    async def describe(self, request: Request) -> Response:
+        """A graph's drawing or schemas."""
+        question = GraphQuestion.model_validate_json(await request.body())
+        describer = self._describer
+        return await self._ask(lambda: describer.answer(question))
+
+    async def ask_auth(self, request: Request) -> Response:
+        """Who a caller is, and what the author lets it do."""
+        question = parse_question(await request.body())
+        auth = self._protocol.auth
+        if auth is None:
+            if not self._protocol.gate.is_open:
+                raise NotReady(NOT_LOADED)
+            raise NoAuth("this agent's langgraph.json has no `auth`")
+        return json_response(await auth.answer(question))
+
+    @property
+    def _assigner(self) -> Assigner:
+        if self._protocol.assigner is None:
+            raise NotReady("this runner is starting")
+        return self._protocol.assigner
+
+    @property
+    def _states(self) -> ThreadStates:
+        if self._protocol.states is None:
+            raise NotReady(NOT_LOADED)
+        return self._protocol.states
+
+    @property
+    def _store(self) -> StoreCalls:
+        if self._protocol.store is None:
+            raise NotReady(NOT_LOADED)
+        return self._protocol.store
+
+    @property
+    def _describer(self) -> GraphDescriber:
+        if self._protocol.describer is None:
+            raise NotReady(NOT_LOADED)
+        return self._protocol.describer
+
+    async def _ask(self, question: Any) -> Response:
+        body = await self._protocol.gate.ask(question, _STATE_TIMEOUT_SECONDS)
+        return Response(body, media_type="application/json")
+
+
+def _id(request: Request, name: str) -> UUID:
+    value: UUID = request.path_params[name]
+    return value
+
+
+def _with_checkpoint(body: bytes) -> dict[str, Any]:
+    """A body whose `checkpoint` object, the SDK's way to name one, is taken apart."""
+    try:
+        given = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise HTTPException(400, "the body is not a JSON object")
+    checkpoint = given.pop("checkpoint", None)
+    return {**(checkpoint if isinstance(checkpoint, dict) else {}), **given}

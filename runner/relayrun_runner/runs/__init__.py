@@ -1,0 +1,1 @@
+"""The runs of this runner: taken, stopped, told of."""

@@ -1,0 +1,47 @@
+"""What the world is answered when it asks for a run that is here, or has ended."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from relayrun_core.database import Database
+from relayrun_core.runs import Run
+from relayrun_core.states import RunStatus
+from relayrun_core.store.threads import get_thread
+from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry, State
+from relayrun_runner.serialize import dumps
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP status and a JSON body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+def known(entry: Entry | None, run_id: UUID, attempt: int) -> Answer:
+    """The answer about an attempt that was asked for before."""
+    if entry is None or entry.state in (State.DRAINED, State.ABANDONED):
+        return Answer(409, {"reason": "Stale", "attempt": attempt})
+    if entry.state is State.FINISHED:
+        return Answer(200, {"finished": True, "outcome": {"status": entry.status, "reason": entry.reason}})
+    return Answer(202, {"run_id": str(run_id), "attempt": attempt})
+
+
+async def ended(database: Database, run: Run, *, inline: bool) -> Answer:
+    """The answer about a run that has ended. `inline`: its text may go to its AgentRun."""
+    detail = str((run.error or {}).get("message") or "") if inline else ""
+    outcome: dict[str, Any] = {
+        "status": run.status.value,
+        "reason": run.reason and run.reason.value,
+        "message": ": ".join(filter(None, (run.message, detail))),
+    }
+    if inline and run.status is RunStatus.SUCCESS:
+        thread = await get_thread(database, run.thread_id)
+        # Values are those of the thread's last run: its own only while none came after it.
+        if thread is not None and thread.run_count == run.number:
+            values = dumps(thread.values)
+            outcome |= {"output": thread.values} if len(values) <= LARGEST_OUTPUT_BYTES else {}
+    body = {"finished": True, "attempt": run.attempt, "failed_attempts": run.failed_attempts, "outcome": outcome}
+    return Answer(200, body)

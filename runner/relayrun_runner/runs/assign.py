@@ -1,0 +1,220 @@
+"""PUT and DELETE of a run: slot, claim, hand-over to the executor.
+
+```
+ PUT ─▶ reserve a slot ─▶ claim in Postgres ─▶ board: Running ─▶ executor.start on the graphs' loop ─▶ 202
+            │ no               │ no
+            ▼                  ▼
+        409 and why        slot given back, 200 / 404 / 409 / 503 and why
+```
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NoReturn, assert_never
+from uuid import UUID
+
+import psycopg
+
+from relayrun_core.database import Database, is_transient
+from relayrun_core.errors import (
+    ResumeConflict,
+    RunFinished,
+    RunNotFound,
+    ThreadBusyError,
+    ThreadInterrupted,
+    ThreadNotFound,
+)
+from relayrun_core.runs import NewRun, Outcome, Run
+from relayrun_core.states import CancelAction
+from relayrun_core.store import claim as claims
+from relayrun_core.store.finish import finish_from_outside
+from relayrun_core.store.runs import ensure_run, get_run
+from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.exits import end_process
+from relayrun_runner.gate import Gate
+from relayrun_runner.retry import until_deadline
+from relayrun_runner.runs.answers import Answer, ended, known
+from relayrun_runner.runs.board import Reservation, RunBoard
+from relayrun_runner.runs.entries import State
+from relayrun_runner.runs.stopping import Stopper
+
+log = logging.getLogger("relayrun.runner")
+
+# The caller waits for seconds, and then asks again anyway.
+_PATIENCE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who claims: the runner's name, and the UUID of this very process."""
+
+    runner: str
+    holder: UUID
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The body of a PUT. `graph` spares a query where the caller knows it; `alone` asks for the whole runner."""
+
+    attempt: int
+    excused: bool = False
+    alone: bool = False
+    graph: str | None = None
+    #: Its payload came with its AgentRun: thread and run are inserted before the claim.
+    create: NewRun | None = None
+
+
+class Assigner:
+    """Takes runs for this runner. Lives on the protocol's loop; `tasks` owns what outlives a request."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        database: Database,
+        board: RunBoard,
+        gate: Gate,
+        tasks: asyncio.TaskGroup,
+        cancel_grace_seconds: float,
+        end: Callable[[int, str], NoReturn] = end_process,
+    ) -> None:
+        self._identity = identity
+        self._database = database
+        self._board = board
+        self._gate = gate
+        self._tasks = tasks
+        self._stopper = Stopper(database, board, gate, tasks, cancel_grace_seconds, end)
+        self._graphs: frozenset[str] = frozenset()
+        self._under_way: dict[tuple[UUID, int], asyncio.Task[Answer]] = {}
+
+    def offer(self, graphs: list[str]) -> None:
+        """The graphs that are loaded, from now on."""
+        self._graphs = frozenset(graphs)
+
+    async def put(self, run_id: UUID, wish: Wish) -> Answer:
+        """Take the run. The same attempt told twice, even at the same time, is taken once."""
+        key = (run_id, wish.attempt)
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = self._tasks.create_task(self._put(run_id, wish))
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        # A caller that goes away must not cancel a claim half way.
+        return await asyncio.shield(task)
+
+    async def finish(self, run_id: UUID, outcome: Outcome) -> Answer:
+        """End a run by the world's decision: a deadline, a cancel that nobody else can carry out, an invalid run."""
+        try:
+            await finish_from_outside(self._database, run_id, outcome)
+        except RunNotFound:
+            return Answer(404, {"reason": "NotFound"})
+        except RunFinished:
+            log.debug("it had ended before", extra={"run": str(run_id)})
+        run = await get_run(self._database, run_id)
+        return Answer(404, {"reason": "NotFound"}) if run is None else await ended(self._database, run, inline=False)
+
+    async def delete(self, run_id: UUID, attempt: int, action: CancelAction | None) -> Answer:
+        """Tell the run to stop; `action` None abandons it. Nothing happens for another attempt than the one named."""
+        if task := self._under_way.get((run_id, attempt)):
+            await asyncio.shield(task)
+        entry = self._board.get(run_id, attempt)
+        if entry is None or entry.state is State.RESERVED:
+            return Answer(404, {"reason": "NotFound"})
+        if entry.state.active:
+            self._stopper.stop(entry, action)
+        return Answer(202, {"run_id": str(run_id), "attempt": attempt})
+
+    async def _put(self, run_id: UUID, wish: Wish) -> Answer:
+        if not self._gate.is_open:
+            return Answer(503, {"reason": "NotReady"})
+        match self._board.reserve(run_id, wish.attempt, alone=wish.alone):
+            case Reservation.KNOWN:
+                return known(self._board.get(run_id, wish.attempt), run_id, wish.attempt)
+            case Reservation.FULL | Reservation.DRAINING as why:
+                return self._refuse(why.value)
+            case Reservation.RESERVED:
+                pass
+            case never:
+                assert_never(never)
+        try:
+            return await self._claim(run_id, wish)
+        except Exception as error:
+            if is_transient(error) or isinstance(error, (psycopg.errors.LockNotAvailable, DatabaseAway)):
+                log.warning("no claim, the database does not answer: %s", error, extra={"run": str(run_id)})
+                return Answer(503, {"reason": "DatabaseAway"})
+            # One run that can not be read must not end the task group, and with it this runner.
+            log.exception("no claim", extra={"run": str(run_id)})
+            return Answer(409, {"reason": "Invalid", "message": f"{type(error).__name__}: {error}"})
+        finally:
+            self._board.unreserve(run_id, wish.attempt)  # does nothing once the run has started
+
+    async def _claim(self, run_id: UUID, wish: Wish) -> Answer:
+        graph = wish.graph
+        if wish.create is not None:
+            graph = graph or self._only_graph()
+            if graph is None:
+                return self._refuse("Invalid", message=self._which_graph())
+        elif graph is None:
+            run = await get_run(self._database, run_id)  # only callers of other versions leave it out
+            if run is None:
+                return Answer(404, {"reason": "NotFound"})
+            graph = run.graph
+        if graph not in self._graphs:
+            return self._refuse("UnknownGraph", graph=graph)
+        if wish.create is not None:
+            try:
+                await ensure_run(self._database, replace(wish.create, graph=graph))
+            except ThreadNotFound:
+                message = f"thread {wish.create.thread_name or wish.create.thread_id} belongs to another owner"
+                return self._refuse("Invalid", message=message)
+            except (ThreadBusyError, ThreadInterrupted, ResumeConflict) as error:
+                return self._refuse("Invalid", message=str(error))
+        who = self._identity
+        alone = self._board.is_alone(run_id)
+        wanted = claims.Claim(run_id, wish.attempt, who.holder, who.runner, wish.excused, alone, announce=True)
+        # After a restart of Postgres every pooled connection is dead once; a claim may be told twice.
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
+        claim = partial(claims.claim, self._database, wanted)
+        inline = wish.create is not None
+        return await self._answer(await until_deadline(claim, deadline, "claiming"), inline=inline)
+
+    async def _answer(self, answer: claims.Answer, *, inline: bool) -> Answer:
+        match answer:
+            case claims.Claimed(run):
+                return await self._execute(run, inline=inline)
+            case claims.Finished(run):
+                return await ended(self._database, run, inline=inline)
+            case claims.Stale(newest):
+                return self._refuse("Stale", attempt=newest)
+            case claims.ThreadBusy(by):
+                return self._refuse("ThreadBusy", by=str(by))
+            case claims.BackOff(seconds, suspect, newest):
+                return self._refuse("BackOff", seconds=seconds, suspect=suspect, attempt=newest)
+            case claims.NotFound():
+                return Answer(404, {"reason": "NotFound"})
+            case never:
+                assert_never(never)
+
+    def _only_graph(self) -> str | None:
+        return next(iter(self._graphs)) if len(self._graphs) == 1 else None
+
+    def _which_graph(self) -> str:
+        return f"the agent has several graphs, name one of them: {', '.join(sorted(self._graphs))}"
+
+    async def _execute(self, run: Run, *, inline: bool) -> Answer:
+        if self._board.draining:
+            await claims.release(self._database, run.run_id, run.attempt)
+            return self._refuse("Draining")
+        for entry in self._board.older(run.run_id, run.attempt):
+            # The world thought it lost while it ran here: it is fenced off already, and only wastes a slot.
+            self._stopper.stop(entry, None)
+        self._board.started(run, inline=inline)
+        self._gate.start(run)
+        started_at = run.started_at.timestamp() if run.started_at else None
+        body = {"run_id": str(run.run_id), "attempt": run.attempt}
+        return Answer(202, {**body, "started_at": started_at, "failed_attempts": run.failed_attempts})
+
+    def _refuse(self, reason: str, **more: Any) -> Answer:
+        self._board.metrics.refusals.add(reason)
+        return Answer(409, {"reason": reason, **more})

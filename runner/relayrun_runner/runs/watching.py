@@ -1,0 +1,146 @@
+"""GET /runs: every run on this runner as NDJSON, then every change, and a heartbeat.
+
+A reader that is slow gets the last state of each run, not all that were between: what waits for it is bounded.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from relayrun_runner.runs.board import Key, RunBoard
+from relayrun_runner.runs.entries import Entry
+
+HEARTBEAT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a runner says about itself in a list."""
+
+    runner: str
+    holder: UUID
+    build: str
+    agent: str
+
+
+class Watching:
+    """The watch streams of one runner. `lag_ms` and `graphs` are asked for anew each time."""
+
+    def __init__(
+        self, face: Face, board: RunBoard, lag_ms: Callable[[], float], graphs: Callable[[], list[str]]
+    ) -> None:
+        self._face = face
+        self._board = board
+        self._lag_ms = lag_ms
+        self._graphs = graphs
+        self.open_streams = 0
+        self._closed = asyncio.Event()
+
+    def list(self, entries: list[Entry] | None = None) -> dict[str, Any]:
+        """The full list."""
+        runs = self._board.snapshot() if entries is None else entries
+        return {
+            "type": "list",
+            "holder": str(self._face.holder),
+            "runner": self._face.runner,
+            "agent": self._face.agent,
+            "build": self._face.build,
+            "pid": os.getpid(),
+            "slots": self._board.slots,
+            "draining": self._board.draining,
+            "lag_ms": round(self._lag_ms(), 1),
+            "graphs": self._graphs(),
+            "runs": [entry.as_json() for entry in runs],
+        }
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The list, then changes and heartbeats; ends by itself when the runner has drained and all was told."""
+        changes = _Changes(asyncio.get_running_loop())
+        entries = self._board.watch(changes.tell)
+        self.open_streams += 1
+        try:
+            yield _line(self.list(entries))
+            beat = time.monotonic() + HEARTBEAT_SECONDS
+            while True:
+                about_runner, changed = await changes.take(beat - time.monotonic())
+                for entry in changed:
+                    yield _line({"type": "run", **entry.as_json()})
+                if about_runner or time.monotonic() >= beat:
+                    beat = time.monotonic() + HEARTBEAT_SECONDS
+                    yield _line(
+                        {"type": "heartbeat", "lag_ms": round(self._lag_ms(), 1), "draining": self._board.draining}
+                    )
+                if self._board.draining and not self._board.active and await self._all_told(changes):
+                    return
+        finally:
+            self.open_streams -= 1
+            if not self.open_streams:
+                self._closed.set()
+            self._board.unwatch(changes.tell)
+
+    def _heartbeat(self) -> dict[str, Any]:
+        return {"type": "heartbeat", "lag_ms": round(self._lag_ms(), 1), "draining": self._board.draining}
+
+    async def closed(self, seconds: float) -> None:
+        """Wait until no stream is open, for at most `seconds`: they end by themselves after a drain."""
+        if not self.open_streams:
+            return
+        self._closed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+        except TimeoutError:
+            return
+
+    async def _all_told(self, changes: "_Changes") -> bool:
+        self._board.snapshot()  # whoever made the last change has told it once the board's lock is free
+        await asyncio.sleep(0)  # and what it told has arrived after one turn of the loop
+        return changes.empty
+
+
+class _Changes:
+    """What one reader has not been told yet."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._entries: dict[Key, Entry] = {}
+        self._about_runner = False
+        self._wake = asyncio.Event()
+
+    @property
+    def empty(self) -> bool:
+        return not self._entries
+
+    def tell(self, entry: Entry | None) -> None:
+        """Called in any thread."""
+        self._loop.call_soon_threadsafe(self._note, entry)
+
+    async def take(self, seconds: float) -> tuple[bool, list[Entry]]:
+        """Wait for something new for at most `seconds`: whether the runner itself changed, and the runs that did."""
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._wake.wait()
+        except TimeoutError:
+            return False, []
+        self._wake.clear()
+        about_runner, entries = self._about_runner, list(self._entries.values())
+        self._about_runner = False
+        self._entries.clear()
+        return about_runner, entries
+
+    def _note(self, entry: Entry | None) -> None:
+        if entry is None:
+            self._about_runner = True
+        else:
+            self._entries[entry.run_id, entry.attempt] = entry
+        self._wake.set()
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value) + b"\n"

@@ -1,0 +1,143 @@
+"""The store of the runs: LangGraph's Postgres store, with the vector index that `langgraph.json` asks for."""
+
+import asyncio
+import importlib.util
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from langchain_core.embeddings import Embeddings
+from langgraph.store.base import Op, Result, SearchOp, TTLConfig
+from langgraph.store.postgres.aio import AsyncPostgresStore
+from langgraph.store.postgres.base import PostgresIndexConfig
+
+from relayrun_core.database import Database, Pool
+from relayrun_runner.config.model import Config, StoreTtl
+from relayrun_runner.errors import ConfigError, StoreUnavailable
+from relayrun_runner.imports import ObjectNotFound, load_object
+from relayrun_runner.retry import until_deadline
+from relayrun_runner.schema import index_options
+from relayrun_runner.store.filters import condition_of
+
+# Store calls of nodes have connections of their own: a node that hammers the store must not starve checkpoints.
+_CONNECTIONS = 5
+_LONGEST_WAIT_SECONDS = 3600.0
+# Without these pgvector's indexes look at 40 vectors (or one list) and no more: a search for 100 finds 40, and one with
+# a filter perhaps none.
+_VECTOR_PARAMETERS = "-c hnsw.iterative_scan=strict_order -c ivfflat.iterative_scan=relaxed_order"
+
+# LangGraph hands each operator of a filter to `_get_filter_condition`: with this one the whole of an entry.
+_MATCHES = "$matches"
+
+
+class PatientStore(AsyncPostgresStore):
+    """The store that waits while the database is away. Its calls may be repeated: each sets or reads, none adds.
+
+    Its searches answer as those of LangGraph's in-memory store do, where LangGraph's Postgres store differs.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        index: PostgresIndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+        patience_seconds: float = _LONGEST_WAIT_SECONDS,
+    ) -> None:
+        super().__init__(pool, index=index, ttl=ttl)
+        self._patience_seconds = patience_seconds
+
+    def beside(self, pool: Pool, *, patience_seconds: float) -> "PatientStore":
+        """The same store by other connections."""
+        return PatientStore(pool, index=self.index_config, ttl=self.ttl_config, patience_seconds=patience_seconds)
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Execute operations together; a run's own deadline ends the wait sooner than this one."""
+        asked = list(ops)
+        batch = [_in_our_words(op) for op in asked]
+        run = super().abatch
+        deadline = asyncio.get_running_loop().time() + self._patience_seconds
+        results: list[Result] = await until_deadline(lambda: run(batch), deadline, "using the store")
+        return [_page(op, result) for op, result in zip(asked, results, strict=True)]
+
+    def _get_filter_condition(self, key: str, op: str, value: Any) -> tuple[str, list[Any]]:
+        if op != _MATCHES:
+            raise ValueError(f"Unsupported operator: {op}")
+        return condition_of(key, value)
+
+
+@asynccontextmanager
+async def open_store(url: str, config: Config) -> AsyncIterator[PatientStore]:
+    """The store, on the running loop; its connections open with first use. Writes are not fenced: at least once.
+
+    Raises ConfigError or StoreUnavailable when the embedding that `store.index.embed` names can not be loaded.
+    """
+    index = config.store.index if config.store else None
+    options = None if index is None else index_options(index, load_embedding(config, index.embed))
+    # Also without `store.ttl`: what an item's own time to live ends has to be deleted by somebody.
+    ttl = _ttl((config.store and config.store.ttl) or StoreTtl())
+    async with open_connections(url, _CONNECTIONS) as database:
+        store = PatientStore(database.pool, index=options, ttl=ttl)
+        async with store:
+            await store.start_ttl_sweeper()
+            yield store
+
+
+@asynccontextmanager
+async def open_connections(url: str, most: int, timeout_seconds: float = 10.0) -> AsyncIterator[Database]:
+    """Connections for a store, made with first use."""
+    async with Database.open(
+        url,
+        role="runner",
+        min_size=0,
+        max_size=most,
+        timeout_seconds=timeout_seconds,
+        parameters=_VECTOR_PARAMETERS,
+    ) as database:
+        yield database
+
+
+def load_embedding(config: Config, name: str) -> Any:
+    """What embeds texts: `provider:model` by LangChain, or `path.py:function` of the author."""
+    where, _, attribute = name.rpartition(":")
+    if where.endswith(".py") or "/" in where or ("." in where and "/" not in attribute):
+        return _author_embedding(config, name)
+    if importlib.util.find_spec("langchain") is None:
+        raise StoreUnavailable(
+            f"{config.file}: store.index.embed: {name!r} needs LangChain: install langchain and the provider's package"
+        )
+    try:
+        return importlib.import_module("langchain.embeddings").init_embeddings(name)
+    except Exception as error:  # a provider's own, for example for a key that is missing
+        raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {error}") from error
+
+
+def _author_embedding(config: Config, name: str) -> Any:
+    try:
+        value = load_object(config, name)
+    except ObjectNotFound as error:
+        raise ConfigError(config.file, "store.index.embed", str(error)) from error
+    if isinstance(value, Embeddings) or callable(value):
+        return value
+    raise ConfigError(config.file, "store.index.embed", f"{name!r} is neither a function nor an Embeddings object")
+
+
+def _ttl(ttl: StoreTtl) -> TTLConfig:
+    return cast("TTLConfig", ttl.model_dump(exclude_none=True))
+
+
+def _in_our_words(op: Op) -> Op:
+    if not isinstance(op, SearchOp):
+        return op
+    if op.filter:
+        op = op._replace(filter={key: {_MATCHES: wanted} for key, wanted in op.filter.items()})
+    if op.query and op.offset:
+        # LangGraph ranks too few items to skip any, so the skipping is ours.
+        op = op._replace(limit=op.limit + op.offset, offset=0)
+    return op
+
+
+def _page(op: Op, result: Result) -> Result:
+    if isinstance(op, SearchOp) and op.query and op.offset and isinstance(result, list):
+        return result[op.offset :]
+    return result

@@ -1,0 +1,1 @@
+"""Threads' states: read, edited, made."""

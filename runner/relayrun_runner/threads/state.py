@@ -1,0 +1,217 @@
+"""A thread's state, history and edits: what needs the compiled graph. Lives on the graphs' loop.
+
+Reading goes past the fence. An edit locks the thread's row, proves that no run of it is pending or running, and is
+written in that one transaction; so is a new thread together with the state that it begins with.
+"""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.store.base import BaseStore
+from langgraph.types import Command, StateSnapshot, StateUpdate
+
+from relayrun_core.database import Connection, Database
+from relayrun_core.errors import RelayrunError, ThreadExists, ThreadNotFound
+from relayrun_core.store.notify import notify_thread
+from relayrun_core.store.rows import Ttl
+from relayrun_core.store.thread_stream import note_edit
+from relayrun_core.store.threads import NewThread, get_thread, idle_thread, set_thread_state, thread_in_making
+from relayrun_runner.attempt.answers import recorded_answers
+from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
+from relayrun_runner.attempt.goingon import goto_of
+from relayrun_runner.attempt.outcome import pending_interrupts
+from relayrun_runner.errors import InvalidState
+from relayrun_runner.factories import Access
+from relayrun_runner.graphs import Graph, GraphRegistry
+from relayrun_runner.serialize import dumps, without_nul
+from relayrun_runner.threads.bodies import (
+    HistoryQuestion,
+    Place,
+    StateEdit,
+    StateQuestion,
+    SuperstepUpdate,
+    ThreadInMaking,
+)
+from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, thread_state
+
+# Nobody asks again for an edit that is as far back as this.
+_EDITED = """
+SELECT checkpoint_ns, checkpoint_id FROM (
+    SELECT checkpoint_ns, checkpoint_id, metadata FROM checkpoints WHERE thread_id = %s
+    ORDER BY checkpoint_id DESC LIMIT 100
+) newest WHERE metadata ->> %s = %s"""
+
+
+class ThreadStates:
+    """Answers about threads' states, as JSON. Raises ThreadNotFound, UnknownGraph, InvalidState, ThreadBusyError."""
+
+    def __init__(self, registry: GraphRegistry, database: Database, store: BaseStore | None) -> None:
+        self._registry = registry
+        self._database = database
+        self._store = store
+
+    async def state(self, thread_id: UUID, question: StateQuestion) -> bytes:
+        """The state, as a `ThreadState`."""
+        saver = AsyncPostgresSaver(self._database.pool, serde=self._registry.serializer)
+        async with self._graph(thread_id, question, "threads.read", saver) as graph:
+            snapshot = await graph.aget_state(question.config(thread_id), subgraphs=question.subgraphs)
+            return dumps(thread_state(snapshot))
+
+    async def history(self, thread_id: UUID, question: HistoryQuestion) -> bytes:
+        """The states at past checkpoints, newest first, as a list of `ThreadState`."""
+        saver = AsyncPostgresSaver(self._database.pool, serde=self._registry.serializer)
+        before: RunnableConfig | None = None
+        if question.before is not None:
+            before = {"configurable": {"checkpoint_id": question.before}}
+        async with self._graph(thread_id, question, "threads.read", saver) as graph:
+            found = graph.aget_state_history(
+                question.config(thread_id), filter=question.metadata, before=before, limit=question.limit
+            )
+            return dumps([thread_state(snapshot) async for snapshot in found])
+
+    async def update(self, thread_id: UUID, edit: StateEdit) -> bytes:
+        """Edit the state; the answer names the new checkpoint."""
+        name = await self._graph_name(thread_id, edit)
+        config = edit.config(thread_id, graph_id=name)
+        async with (
+            self._registry.open(name, edit.config(thread_id), access="threads.update") as loaded,
+            idle_thread(self._database, thread_id) as (conn, _),
+        ):
+            graph, saver = await self._editable(loaded, conn, thread_id, edit.edit_id)
+            written = await saver.written_before()
+            if written is None:
+                written = await _written(graph.aupdate_state(config, edit.values, edit.as_node))
+                state = await _note_state(graph, saver, conn, thread_id)
+                await note_edit(conn, thread_id, dumps({"state": thread_state(state), "thread_id": str(thread_id)}))
+        await notify_thread(self._database, thread_id)
+        checkpoint = checkpoint_of(written)
+        return dumps(
+            {"checkpoint": checkpoint, "configurable": checkpoint, "checkpoint_id": checkpoint.get("checkpoint_id")}
+        )
+
+    async def create(self, thread_id: UUID, body: ThreadInMaking) -> bytes:
+        """Make a thread and its state, or neither; the answer says whether, which it is not where one exists."""
+        ttl = None if body.ttl_minutes is None else Ttl(body.ttl_minutes, body.ttl_strategy)
+        new = NewThread(thread_id, body.owner, body.name, body.metadata, ttl)
+        config = Place().config(thread_id, graph_id=body.graph)
+        supersteps = [[_state_update(update) for update in step.updates] for step in body.supersteps]
+        async with self._registry.open(body.graph, config, access="threads.update") as loaded:
+            try:
+                async with thread_in_making(self._database, new) as conn:
+                    graph, saver = await self._editable(loaded, conn, thread_id)
+                    await _written(graph.abulk_update_state(config, supersteps))
+                    await _note_state(graph, saver, conn, thread_id)
+            except ThreadExists:
+                return dumps({"created": False})
+        return dumps({"created": True})
+
+    async def _editable(
+        self, loaded: Graph, conn: Connection, thread_id: UUID, edit_id: UUID | None = None
+    ) -> tuple[Graph, "EditSaver"]:
+        """The graph, for edits in the connection's transaction."""
+        saver = EditSaver(conn, str(thread_id), self._registry.serializer, edit_id)
+        await saver.begin()
+        return loaded.copy({"checkpointer": saver, "store": self._store or loaded.store}), saver
+
+    @asynccontextmanager
+    async def _graph(
+        self, thread_id: UUID, place: Place, access: Access, saver: AsyncPostgresSaver
+    ) -> AsyncIterator[Graph]:
+        name = await self._graph_name(thread_id, place)
+        async with self._registry.open(name, place.config(thread_id), access=access) as graph:
+            yield graph.copy({"checkpointer": saver, "store": self._store or graph.store})
+
+    async def _graph_name(self, thread_id: UUID, place: Place) -> str:
+        thread = await get_thread(self._database, thread_id)
+        if thread is None:
+            raise ThreadNotFound(f"thread {thread_id} does not exist")
+        if name := place.graph or thread.graph:
+            return name
+        if len(self._registry.names) == 1:
+            return self._registry.names[0]
+        names = ", ".join(self._registry.names)
+        raise InvalidState(f"thread {thread_id} has had no run: say which graph it is for, one of {names}")
+
+
+class EditSaver(AsyncPostgresSaver):
+    """LangGraph's saver on the one connection whose transaction holds the thread."""
+
+    def __init__(self, conn: Any, thread_id: str, serde: SerializerProtocol | None, edit_id: UUID | None) -> None:
+        super().__init__(conn, serde=serde)
+        self._thread_id = thread_id
+        self._edit_id = edit_id
+        self._newest: str | None = None
+
+    async def begin(self) -> None:
+        """Call this before the edit: its checkpoint sorts after all that the thread has."""
+        async with self._cursor() as cursor:
+            await cursor.execute(NEWEST_ID, (self._thread_id,))
+            row = await cursor.fetchone()
+        self._newest = row["newest"] if row else None
+        make_ids_after(self._newest)
+
+    async def written_before(self) -> RunnableConfig | None:
+        """The checkpoint of this very edit, where it was made already and only its answer was lost."""
+        if self._edit_id is None:
+            return None
+        async with self._cursor() as cursor:
+            await cursor.execute(_EDITED, (self._thread_id, EDIT_ID, str(self._edit_id)))
+            row = await cursor.fetchone()
+        return {"configurable": {"thread_id": self._thread_id, **row}} if row else None
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Save the edit's checkpoint."""
+        require_after(checkpoint["id"], self._newest)
+        if self._edit_id is not None:
+            metadata = cast("CheckpointMetadata", {**metadata, EDIT_ID: str(self._edit_id)})
+        return await super().aput(config, checkpoint, metadata, new_versions)
+
+    async def recorded_answers(self, task_id: str) -> int:
+        """How many answers to its questions the task has recorded."""
+        return await recorded_answers(self, self._thread_id, task_id)
+
+
+async def _written(edit: Awaitable[RunnableConfig]) -> RunnableConfig:
+    try:
+        return await edit
+    except psycopg.DataError as error:
+        raise InvalidState(f"Postgres can not store these values: {error}") from error
+    except (psycopg.Error, RelayrunError):
+        raise
+    except Exception as error:
+        # LangGraph's refusals, and whatever an author's reducer makes of these values.
+        raise InvalidState(str(error) or type(error).__name__) from error
+
+
+def _state_update(update: SuperstepUpdate) -> StateUpdate:
+    command = update.command
+    if not command:
+        return StateUpdate(update.values, update.as_node)
+    try:
+        goto = goto_of(command.get("goto"))
+    except KeyError as error:
+        raise InvalidState(f"a command's `goto` has no {error}: name a node, or give `node` and `input`") from error
+    returned: Any = Command(resume=command.get("resume"), update=command.get("update"), goto=goto)
+    return StateUpdate(returned, update.as_node)
+
+
+async def _note_state(graph: Graph, saver: Any, conn: Connection, thread_id: UUID) -> StateSnapshot:
+    newest: RunnableConfig = {"configurable": {"thread_id": str(thread_id)}}
+    snapshot = await graph.aget_state(newest)
+    interrupts = await pending_interrupts(graph, saver, newest, snapshot)
+    waiting = bool(snapshot.next or interrupts)
+    await set_thread_state(conn, thread_id, without_nul(dumps(snapshot.values)), interrupts, waiting=waiting)
+    return snapshot
