@@ -22,6 +22,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(self.rfile.read(int(self.headers["content-length"])).decode(), flush=True)
         self.send_response(204)
         self.end_headers()
+    def log_message(self, *_):
+        pass  # a line on stderr might come before what was printed
 http.server.HTTPServer(("", 8080), Handler).serve_forever()
 """
 
