@@ -1,6 +1,6 @@
 """A run as its parts see it: what was asked (`RunSpec`), what the database knows (`Run`), how it ended (`Outcome`)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -123,6 +123,28 @@ class Run:
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+    def as_accepted(self) -> "Run":
+        """It as it was accepted, whatever has become of it since."""
+        if self.status in (RunStatus.DELAYED, RunStatus.PENDING):
+            return self
+        return replace(
+            self,
+            status=RunStatus.PENDING,
+            reason=None,
+            message=None,
+            attempt=0,
+            holder=None,
+            runner=None,
+            progress=0,
+            failed_attempts=0,
+            base=None,
+            error=None,
+            checkpoint_id=None,
+            updated_at=self.created_at,
+            started_at=None,
+            finished_at=None,
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from relayrun_core.runs import PendingInterrupt
+from relayrun_api.services.dispatch import LocalDispatcher
+from relayrun_core.runs import NewRun, PendingInterrupt
 from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
@@ -173,6 +174,22 @@ async def test_cancelling_a_running_run_twice_is_accepted_twice_and_it_ends(api:
     await attempt.succeed()  # the cancel came first
     found = await api.http.get(path.removesuffix("/cancel"))
     assert (found.json()["status"], found.json()["reason"]) == ("interrupted", "Cancelled")
+
+
+async def test_the_answer_to_a_start_is_the_same_when_a_runner_was_quicker(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def claimed_at_once(_: LocalDispatcher, new: NewRun) -> None:
+        await Attempt.begin(api.database, str(new.run_id))
+
+    monkeypatch.setattr(LocalDispatcher, "created", claimed_at_once)
+    alone = await api.sdk.runs.create(None, "steps", input={})
+    together = await api.sdk.runs.create_batch([{"assistant_id": "steps", "input": {}}] * 2)
+    for run in (alone, *together):
+        assert (run["status"], run["attempt"], run["started_at"]) == ("pending", 0, None)
+        assert run["updated_at"] == run["created_at"]
+        now = await api.sdk.runs.get(run["thread_id"], run["run_id"])
+        assert (now["status"], now["attempt"]) == ("running", 1)
 
 
 @pytest.mark.parametrize("on_disconnect", ["continue", "cancel"])

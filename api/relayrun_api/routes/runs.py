@@ -74,6 +74,8 @@ async def answer_created(services: Services, started: StartedRun) -> Response:
     run = await get_run(services.database, started.run_id)
     if run is None:
         raise RunNotFound(f"Run {started.run_id} was accepted and then deleted: start another.")
+    # A runner may have it by now. The answer does not depend on who was quicker; a replay tells how it is now.
+    run = run if started.run else run.as_accepted()
     return Json(run_view(run), headers={**run_headers(run.thread_id, run.run_id), **started.headers})
 
 

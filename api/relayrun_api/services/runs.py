@@ -110,7 +110,7 @@ class RunService:
         runs = [found[run_id] for run_id in start.run_ids if run_id in found]
         if not runs or not all([await self._sees(principal, run) for run in runs]):
             raise RunNotFound("The runs that this request started were deleted since: send it with a new key.")
-        return runs, headers
+        return [run.as_accepted() for run in runs] if start.answer is Answer.CREATED else runs, headers
 
     def join(self, run: Run, headers: Mapping[str, str] | None = None) -> StartedRun:
         """A run that was started before, with a subscription to its events."""
