@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
 from tests.api.apiserver import NAMESPACE, ApiServer, api_server
 from tests.api.play import MESSAGES, STEPS, register
+from tests.api.process import ApiProcess, api_process
 from tests.support.postgres import fresh_database
 from tests.support.waiting import until, until_it_is
 
@@ -94,6 +95,23 @@ async def opened(settings: ApiSettings) -> AsyncIterator[Api]:
                 yield Api(app, server, base, database, http, sdk)
             finally:
                 await sdk.aclose()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """This test's, with the graph `talk`, as a runner has it."""
+    async with Database.open(database_url, role="runner") as database:
+        await register(database, "talk", MESSAGES)
+        yield database
+
+
+@pytest.fixture
+async def replicas(database: Database) -> AsyncIterator[tuple[ApiProcess, ApiProcess]]:
+    """Two processes on one database."""
+    async with AsyncExitStack() as stack:
+        both = [stack.enter_async_context(api_process(database.url)) for _ in range(2)]
+        first, second = await asyncio.gather(*both)
+        yield first, second
 
 
 @pytest.fixture

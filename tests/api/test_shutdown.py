@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 from langgraph_sdk.client import LangGraphClient
 
 from relayrun_core.database import Database
-from tests.api.play import MESSAGES, Attempt, register
+from tests.api.play import Attempt
 from tests.api.process import ApiProcess, api_process
 from tests.support.cutting import CuttingProxy
 from tests.support.reading import Told, client_of, events
 from tests.support.waiting import until, until_it_is
 
 _SECONDS = 20  # pods have half a minute
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with Database.open(database_url, role="runner") as database:
-        await register(database, "talk", MESSAGES)
-        yield database
-
-
-@pytest.fixture
-async def replicas(database: Database) -> AsyncIterator[tuple[ApiProcess, ApiProcess]]:
-    """Two processes on one database."""
-    async with AsyncExitStack() as stack:
-        both = [stack.enter_async_context(api_process(database.url)) for _ in range(2)]
-        first, second = await asyncio.gather(*both)
-        yield first, second
 
 
 class Reader:

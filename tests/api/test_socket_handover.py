@@ -5,38 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
 from langgraph_sdk import get_client
 
 from relayrun_core.database import Database
-from tests.api.play import MESSAGES, Attempt, register
-from tests.api.process import ApiProcess, api_process
+from tests.api.play import Attempt
+from tests.api.process import ApiProcess
 from tests.support.cutting import CuttingProxy
 from tests.support.reading import client_of
 from tests.support.sockets import Event, SocketFollower
 from tests.support.waiting import until
 
 CHANNELS = ["custom", "lifecycle"]
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with Database.open(database_url, role="runner") as database:
-        await register(database, "talk", MESSAGES)
-        yield database
-
-
-@pytest.fixture
-async def replicas(database: Database) -> AsyncIterator[tuple[ApiProcess, ApiProcess]]:
-    """Two processes on one database."""
-    async with AsyncExitStack() as stack:
-        both = [stack.enter_async_context(api_process(database.url)) for _ in range(2)]
-        first, second = await asyncio.gather(*both)
-        yield first, second
 
 
 @pytest.mark.crash

@@ -18,10 +18,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.e2e.test_protocol import ALL, Follower, ends_a_run
+from tests.e2e.test_protocol import ALL, Follower
 from tests.support.crash import settle
 from tests.support.gated import Call, Place
 from tests.support.reading import Reader
+from tests.support.sockets import ends_a_run
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(500)]

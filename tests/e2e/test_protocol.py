@@ -18,6 +18,7 @@ from langgraph_sdk.client import LangGraphClient
 from tests.support.dev import Dev, relayrun_dev
 from tests.support.reading import client_of
 from tests.support.runner import AGENTS
+from tests.support.sockets import ends_a_run
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -316,12 +317,6 @@ class Follower:
                     self.told.append(json.loads(line.removeprefix("data:")))
                     if sum(ends_a_run(one) for one in self.told) == ends:
                         return
-
-
-def ends_a_run(one: Told) -> bool:
-    data = one["params"]["data"]
-    ended = one["method"] == "lifecycle" and data["event"] in ("completed", "failed", "interrupted")
-    return ended and not one["params"]["namespace"]
 
 
 def text_in(messages: list[dict[str, Any]]) -> str:

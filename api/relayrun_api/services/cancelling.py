@@ -26,8 +26,7 @@ class CancelService:
 
     async def cancel(self, run: Run, action: CancelAction) -> None:
         """Accept a cancel; asking again changes nothing. Raises core's RunFinished."""
-        await request_cancel(self._database, run.run_id, action)
-        await self._dispatcher.cancel_requested(run.run_id)
+        await self._cancel(run.run_id, action)
 
     async def cancel_named(
         self, principal: Principal, thread: ThreadRef, run_ids: Sequence[UUID], action: CancelAction
@@ -62,10 +61,13 @@ class CancelService:
         async def cancel(run_id: UUID) -> bool:
             async with slots:
                 try:
-                    await request_cancel(self._database, run_id, action)
+                    await self._cancel(run_id, action)
                 except (core.RunFinished, core.RunNotFound):
                     return False
-                await self._dispatcher.cancel_requested(run_id)
                 return True
 
         return sum(await asyncio.gather(*map(cancel, run_ids)))
+
+    async def _cancel(self, run_id: UUID, action: CancelAction) -> None:
+        await request_cancel(self._database, run_id, action)
+        await self._dispatcher.cancel_requested(run_id)
