@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.processes import ServerStartError, free_port, local_url, started, undisturbed, work_folder
+from bench.langgraph_dev import installed, version
+from bench.processes import free_port, local_url, started, undisturbed, work_folder
 from relayrun_cli.postgres import remove_data
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GRAPHS = REPOSITORY / "bench" / "graphs"
-BENCH_FOLDER = REPOSITORY / ".bench"
-LANGGRAPH_VENV = BENCH_FOLDER / "langgraph-dev"
-LANGGRAPH_CLI = "langgraph-cli[inmem]==0.4.40"
-"""Pinned, so that two tables can be compared."""
 SLOTS = 10
 
 
@@ -79,7 +73,7 @@ def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
 @contextlib.contextmanager
 def langgraph_dev(source: Path = GRAPHS) -> Iterator[Server]:
     """`langgraph dev` on a copy of such a folder, in a virtual environment of its own under .bench/."""
-    executable = install_langgraph_dev()
+    executable = installed()
     with work_folder("langgraph", source) as folder:
         port = free_port()
         command = [
@@ -87,19 +81,4 @@ def langgraph_dev(source: Path = GRAPHS) -> Iterator[Server]:
             *("--no-reload", "--no-browser", "--server-log-level", "warning", "--n-jobs-per-worker", str(SLOTS)),
         ]
         with started("langgraph dev", command, folder, local_url(port)) as pid:
-            yield Server("langgraph dev", local_url(port), LANGGRAPH_CLI, pid)
-
-
-def install_langgraph_dev() -> Path:
-    """Makes the environment once (again when the pin changed) and returns its `langgraph` command."""
-    executable, stamp = LANGGRAPH_VENV / "bin" / "langgraph", LANGGRAPH_VENV / "installed"
-    if executable.exists() and stamp.exists() and stamp.read_text() == LANGGRAPH_CLI:
-        return executable
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv is None:
-        raise ServerStartError("no uv found: run this by `make bench`, which passes it as UV=")
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, LANGGRAPH_VENV], check=True)
-    python = LANGGRAPH_VENV / "bin" / "python"
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, LANGGRAPH_CLI], check=True)
-    stamp.write_text(LANGGRAPH_CLI)
-    return executable
+            yield Server("langgraph dev", local_url(port), version(), pid)

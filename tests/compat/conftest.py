@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.langgraph_dev import installed
 from bench.processes import ServerStartError
-from bench.servers import Server, install_langgraph_dev, langgraph_dev, relayrun_dev
+from bench.servers import Server, langgraph_dev, relayrun_dev
 from tests.support.skipping import skip_loudly
 
 AGENT = Path(__file__).parent / "agent"
@@ -22,7 +23,7 @@ AGENT = Path(__file__).parent / "agent"
 def servers(pytestconfig: pytest.Config) -> Iterator[tuple[Server, Server]]:
     """`relayrun dev` and `langgraph dev` with the same graphs; loudly skipped where the second cannot be installed."""
     try:
-        install_langgraph_dev()
+        installed()
     except (ServerStartError, subprocess.CalledProcessError) as error:
         sentence = f"nothing was compared with langgraph dev: langgraph dev could not be installed ({error})"
         skip_loudly(pytestconfig, sentence, required="REQUIRE_ORACLE")
