@@ -16,8 +16,9 @@ from bench import kills, parts, report, runs, tokens
 from bench.cluster import KindCluster
 from bench.processes import ServerStartError
 from bench.samples import Results, Throughput
-from bench.servers import BENCH_FOLDER, Server, langgraph_dev, relayrun_dev
+from bench.servers import REPOSITORY, Server, langgraph_dev, relayrun_dev
 
+RESULTS = REPOSITORY / ".bench"
 CLIENTS = (1, 20, 100)
 
 
@@ -37,8 +38,8 @@ def main() -> int:
         console.print("stopped")
         return 130
     report.print_table(results, where, console)
-    report.write(results, where, BENCH_FOLDER)
-    console.print(f"every sample, this table, a picture: {BENCH_FOLDER}/results.json, results.md, results.png")
+    report.write(results, where, RESULTS)
+    console.print(f"every sample, this table, a picture: {RESULTS}/results.json, results.md, results.png")
     return _failures(results, console)
 
 
