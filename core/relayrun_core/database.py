@@ -1,7 +1,7 @@
 """Connections to Postgres: one pool a process and loop, and what a lost connection looks like."""
 
+import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
@@ -9,13 +9,13 @@ from uuid import UUID
 
 import psycopg
 from psycopg import errors
-from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg.rows import dict_row
+from psycopg_pool import PoolTimeout
+
+from relayrun_core.pool import Connection, Pool
 
 logger = logging.getLogger("relayrun.database")
 
-Connection = psycopg.AsyncConnection[DictRow]
-Pool = AsyncConnectionPool[Connection]
 Role = Literal["api", "runner", "world"]
 T = TypeVar("T")
 
@@ -24,18 +24,10 @@ _TRANSACTION_TIMEOUT = "60s"
 # Classes of SQLSTATE that say nothing about the statement: connection, resources, operator intervention, limits.
 _TRANSIENT_CLASSES = ("08", "53", "57", "40")
 _LOCK_TRIES = 20
-
-
-class _Stack(deque[Any]):
-    """The pool's idle connections, last returned first out.
-
-    psycopg's pool hands them round in turn, so that every statement meets another, colder backend, each of which has
-    to plan it anew. One backend that is warm answers in half the time, and idle ones can be closed.
-    """
-
-    def popleft(self) -> Any:
-        """The connection that was used last."""
-        return self.pop()
+# Longer than any outage of the network within the cluster that mends itself.
+_BROKEN_AFTER_SECONDS = 60.0
+_WATCH_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
 
 
 class Database:
@@ -46,6 +38,8 @@ class Database:
         self.url = url
         #: Grows with each new connection: that it grew may mean that the server was restarted.
         self.connections_made = 0
+        #: Whether the pool has given nobody a connection for long although the database answers: a new process helps.
+        self.broken = False
 
     @classmethod
     @asynccontextmanager
@@ -58,33 +52,58 @@ class Database:
         max_size: int = 10,
         timeout_seconds: float = 10.0,
         parameters: str = "",
+        when_broken: Callable[[], None] = lambda: None,
     ) -> AsyncIterator["Database"]:
         """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection.
 
-        `parameters`: more of the server's, for every connection, as `-c name=value`.
+        `parameters`: more of the server's, for every connection, as `-c name=value`. `when_broken` is called while the
+        pool is of no use although the database answers.
         """
         database = cls(url)
         options = connection_options(role)
         options["options"] += f" {parameters}"
-        database.pool = pool = AsyncConnectionPool(
+        database.pool = pool = Pool(
             url,
-            connection_class=psycopg.AsyncConnection[DictRow],
             kwargs=options,
             min_size=min_size,
             max_size=max_size,
             timeout=timeout_seconds,
             # After a restart of Postgres every pooled connection is dead at once: keep trying, quickly at first.
             reconnect_timeout=3600,
-            open=False,
             configure=database._count_connection,
             name=f"relayrun-{role}",
         )
-        pool._pool = _Stack()
         await pool.open()
+        watch = asyncio.create_task(database._watch(when_broken), name=f"watch {pool.name}")
         try:
             yield database
         finally:
+            watch.cancel()
+            await asyncio.wait((watch,))
             await pool.close(timeout=1)
+
+    async def is_broken(
+        self, after_seconds: float = _BROKEN_AFTER_SECONDS, answer_seconds: float = _ANSWER_SECONDS
+    ) -> bool:
+        """Whether the pool has given nobody a connection for so long, and gives none now, though the database answers.
+
+        A database that is away breaks no pool: a new process would not reach it either.
+        """
+        if self.pool.starved_seconds <= after_seconds:
+            return False
+        try:
+            async with self.pool.connection(answer_seconds):
+                return False
+        except (psycopg.Error, PoolTimeout):
+            return await _answers(self.url)
+
+    async def _watch(self, when_broken: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            self.broken = await self.is_broken()
+            if self.broken:
+                logger.error("%s gives no connection although the database answers", self.pool.name)
+                when_broken()
 
     async def _count_connection(self, _: Connection) -> None:
         self.connections_made += 1
@@ -150,6 +169,18 @@ class Database:
                 raise
             await self.pool.check()
             return await call()
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with (
+            asyncio.timeout(_ANSWER_SECONDS),
+            await psycopg.AsyncConnection.connect(url, connect_timeout=int(_ANSWER_SECONDS)) as connection,
+        ):
+            await connection.execute("SELECT 1")
+    except (psycopg.Error, TimeoutError):
+        return False
+    return True
 
 
 def connection_options(role: Role) -> dict[str, Any]:

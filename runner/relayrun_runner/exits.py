@@ -21,3 +21,8 @@ def end_process(code: int, why: str) -> NoReturn:
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
+
+
+def end_broken() -> NoReturn:
+    """End this process, whose pool lost its connections: it would stay ready, and every run would wait in it."""
+    end_process(BROKE, "its pool gives no connection although the database answers")

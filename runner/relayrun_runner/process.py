@@ -26,7 +26,7 @@ from relayrun_runner.describe import GraphDescriber, register_graphs
 from relayrun_runner.drain import drain
 from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
 from relayrun_runner.execute import Executor
-from relayrun_runner.exits import STOPPED, end_process
+from relayrun_runner.exits import STOPPED, end_broken, end_process
 from relayrun_runner.gate import Gate
 from relayrun_runner.graphs import GraphFailure, GraphRegistry
 from relayrun_runner.llm.health import LlmHealth
@@ -124,7 +124,9 @@ class RunnerProcess:
         """Everything between the import of the graphs and the first run."""
         settings = self._settings
         size = settings.slots + _MORE_CONNECTIONS
-        database = await stack.enter_async_context(Database.open(self._url, role="runner", max_size=size))
+        database = await stack.enter_async_context(
+            Database.open(self._url, role="runner", max_size=size, when_broken=end_broken)
+        )
         try:
             store = await stack.enter_async_context(open_store(self._url, registry.config))
         except (ConfigError, StoreUnavailable) as error:
@@ -176,7 +178,11 @@ class RunnerProcess:
         settings, board, gate = self._settings, self._board, self._gate
         async with (
             Database.open(
-                self._url, role="runner", max_size=_CLAIM_CONNECTIONS, timeout_seconds=_CLAIM_PATIENCE_SECONDS
+                self._url,
+                role="runner",
+                max_size=_CLAIM_CONNECTIONS,
+                timeout_seconds=_CLAIM_PATIENCE_SECONDS,
+                when_broken=end_broken,
             ) as database,
             asyncio.TaskGroup() as tasks,
         ):

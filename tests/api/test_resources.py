@@ -9,6 +9,7 @@ import orjson
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
+from relayrun_api.services.container import Services
 from relayrun_core.ids import thread_uuid
 from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api
@@ -126,6 +127,15 @@ async def test_probes_and_greetings_answer(shared: Api) -> None:
     document = (await shared.http.get("/openapi.json")).json()
     summaries = [operation["summary"] for path in document["paths"].values() for operation in path.values()]
     assert all(" " in summary for summary in summaries)
+
+
+async def test_the_liveness_probe_fails_when_the_pool_is_broken(api: Api) -> None:
+    services: Services = api.app.state.services
+    services.database.broken = True
+    answer = await api.http.get("/healthz")
+    assert (answer.status_code, answer.json()["code"]) == (503, "pool_broken")
+    services.database.broken = False
+    assert (await api.http.get("/healthz")).status_code == 200
 
 
 async def test_metrics_have_the_load_and_routes_but_no_ids(api: Api) -> None:

@@ -39,9 +39,11 @@ async def status(services: Given, caller: MaybeCaller) -> Response:
 
 
 @router.get("/healthz")
-async def healthz() -> Response:
-    """Whether the process lives."""
-    return Json({"status": "ok"})
+async def healthz(services: Given) -> Response:
+    """Whether the process lives, and a new one would be no better."""
+    if not services.database.broken:
+        return Json({"status": "ok"})
+    return _unwell(Problem(503, "pool_broken", "This process reaches the database no more, which answers: restart it."))
 
 
 @router.get("/readyz")
@@ -49,8 +51,7 @@ async def readyz(services: Given) -> Response:
     """Whether requests can be served."""
     if (why := await services.status.why_unready()) is None:
         return Json({"status": "ok"})
-    problem = Problem(503, "database_away", why)
-    return Response(Json(problem.body()).body, 503, {"Retry-After": "1"}, "application/problem+json")
+    return _unwell(Problem(503, "database_away", why))
 
 
 @router.get("/metrics")
@@ -58,3 +59,7 @@ async def metrics(services: Given) -> Response:
     """Metrics for Prometheus."""
     body = services.metrics.render(await load_by_agent(services.database))
     return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+def _unwell(problem: Problem) -> Response:
+    return Response(Json(problem.body()).body, 503, {"Retry-After": "1"}, "application/problem+json")

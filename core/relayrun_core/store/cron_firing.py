@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from relayrun_core.database import Connection, Database
+from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError, ThreadBusyError
+from relayrun_core.pool import Connection
 from relayrun_core.runs import NewRun
 from relayrun_core.store.crons import COLUMNS, Cron, to_cron
 from relayrun_core.store.notify import NOTIFY_CREATED

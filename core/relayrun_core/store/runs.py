@@ -6,7 +6,7 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from relayrun_core.database import Connection, Database, breaking_frozen_holders
+from relayrun_core.database import Database, breaking_frozen_holders
 from relayrun_core.errors import (
     ResumeConflict,
     RunFinished,
@@ -16,6 +16,7 @@ from relayrun_core.errors import (
     ThreadNotFound,
 )
 from relayrun_core.metadata_filter import MetadataFilter
+from relayrun_core.pool import Connection
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.notify import NOTIFY_CREATED, notify

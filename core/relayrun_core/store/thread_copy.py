@@ -7,8 +7,9 @@ is what its row says and what a rollback goes back to: never the half of a step.
 from typing import Any
 from uuid import UUID
 
-from relayrun_core.database import Connection, Database
+from relayrun_core.database import Database
 from relayrun_core.errors import ThreadNotFound
+from relayrun_core.pool import Connection
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import orjson
 
-from relayrun_core.database import Connection, Database
+from relayrun_core.database import Database
 from relayrun_core.errors import ThreadBusyError, ThreadExists, ThreadNotFound
+from relayrun_core.pool import Connection
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, Ttl, to_thread

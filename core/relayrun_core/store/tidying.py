@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from relayrun_core.database import Connection, Database
+from relayrun_core.database import Database
 from relayrun_core.metadata_filter import MetadataFilter
+from relayrun_core.pool import Connection
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import TtlStrategy
 from relayrun_core.store.threads import forget

@@ -65,7 +65,7 @@ class RunWriter:
         self._idle.set()
         self._closing = False
         self._expected = 0
-        self._told = asyncio.Condition()
+        self._told = asyncio.Event()
         self._failure: Exception | None = None
 
     async def emit(self, event: str, data: bytes) -> None:
@@ -102,12 +102,11 @@ class RunWriter:
     async def flushed(self) -> None:
         """Wait until every event emitted so far is in the journal."""
         self._raise_failure()
-        if not self._events:
-            return
-        async with self._told:
+        while self._events:
             self._urgent.set()
-            await self._told.wait_for(lambda: not self._events or self._failure is not None)
-        self._raise_failure()
+            self._told.clear()
+            await self._told.wait()
+            self._raise_failure()
 
     async def close(self) -> list[Event]:
         """Stop after the commit that is under way; returned are the events that the run's next commit has to carry.
@@ -140,8 +139,7 @@ class RunWriter:
             failure = self._failure or StaleAttempt(f"attempt {self._run.attempt} has stopped")
             for batch in self._batches:
                 batch.fail(failure)
-            async with self._told:
-                self._told.notify_all()
+            self._told.set()
 
     async def _linger(self) -> None:
         if self._expected:
@@ -242,8 +240,7 @@ class RunWriter:
         for event in events:
             self._events.popleft()
             self._event_bytes -= len(event.data)
-        async with self._told:
-            self._told.notify_all()
+        self._told.set()
 
     def _measure(self, written: int, now: float) -> None:
         if self._oldest is not None:

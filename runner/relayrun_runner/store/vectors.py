@@ -11,9 +11,11 @@ from langgraph.store.base import Op, Result, SearchOp, TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
 
-from relayrun_core.database import Database, Pool
+from relayrun_core.database import Database
+from relayrun_core.pool import Pool
 from relayrun_runner.config.model import Config, StoreTtl
 from relayrun_runner.errors import ConfigError, StoreUnavailable
+from relayrun_runner.exits import end_broken
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.schema import index_options
@@ -93,6 +95,7 @@ async def open_connections(url: str, most: int, timeout_seconds: float = 10.0) -
         max_size=most,
         timeout_seconds=timeout_seconds,
         parameters=_VECTOR_PARAMETERS,
+        when_broken=end_broken,
     ) as database:
         yield database
 

@@ -17,8 +17,9 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.base import BaseStore
 from langgraph.types import Command, StateSnapshot, StateUpdate
 
-from relayrun_core.database import Connection, Database
+from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError, ThreadExists, ThreadNotFound
+from relayrun_core.pool import Connection
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import Ttl
 from relayrun_core.store.thread_stream import note_edit

@@ -13,7 +13,12 @@ OPERATIONS: Operations = {
         also={503: "The database is down."},
         asks_who=True,
     ),
-    ("GET", "/healthz"): Operation("get_liveness", "For a liveness probe: it asks nobody.", Alive),
+    ("GET", "/healthz"): Operation(
+        "get_liveness",
+        "For a liveness probe: it asks nobody. 503: this process has lost its connections to a database that answers.",
+        Alive,
+        refusals=(503,),
+    ),
     ("GET", "/readyz"): Operation(
         "get_readiness",
         "For a readiness probe: the database answers, and has the schema that is needed.",

@@ -1,0 +1,148 @@
+"""psycopg's pool, made whole: a client may be cancelled at any moment, and no connection is lost by it.
+
+psycopg's own waits for a lock and for a condition while it hands connections out and takes them back. A client that is
+cancelled there takes its connection along, on Python 3.11 for certain (`asyncio.wait_for` loses a race between what it
+waits for and the cancel), and a pool that lost all of them never recovers. Here nothing waits but the client in its
+place, for a future: what the lock kept apart has no `await` in it, so that on one loop it is never interrupted.
+"""
+
+import asyncio
+import time
+from collections import deque
+from contextlib import nullcontext
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool.pool_async import AddConnection, MaintenanceTask, ReturnConnection
+
+Connection = psycopg.AsyncConnection[DictRow]
+
+# psycopg doubles its wait each time: after an hour without the database it would come back an hour later.
+_LONGEST_RECONNECT_WAIT_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
+
+
+class _Stack(deque[Any]):
+    """The pool's idle connections, last returned first out.
+
+    psycopg's pool hands them round in turn, so that every statement meets another, colder backend, each of which has
+    to plan it anew. One backend that is warm answers in half the time, and idle ones can be closed.
+    """
+
+    def popleft(self) -> Any:
+        """The connection that was used last."""
+        return self.pop()
+
+
+class _Place:
+    """A client's place in the queue; psycopg's `WaitingClient` with a future in place of a condition."""
+
+    def __init__(self) -> None:
+        self._given: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+
+    async def wait(self, seconds: float) -> Connection:
+        """The connection. Raises PoolTimeout, and what `fail` was told."""
+        late = PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec")
+        timer = asyncio.get_running_loop().call_later(seconds, self._fail, late)
+        try:
+            return await self._given
+        finally:
+            timer.cancel()
+
+    async def set(self, conn: Connection) -> bool:
+        """Give the client a connection; False: it is gone, or has one."""
+        if self._given.done():
+            return False
+        self._given.set_result(conn)
+        return True
+
+    async def fail(self, error: Exception) -> bool:
+        """Tell the client that there will be no connection; False: it is gone, or has one."""
+        return self._fail(error)
+
+    def left_behind(self) -> Connection | None:
+        """What was given to a client that went before it could take it."""
+        given = self._given
+        return given.result() if given.done() and not given.cancelled() and given.exception() is None else None
+
+    def _fail(self, error: Exception) -> bool:
+        if self._given.done():
+            return False
+        self._given.set_exception(error)
+        return True
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """A pool for the clients of one loop, who may be cancelled. LangGraph's savers and stores take it as psycopg's."""
+
+    def __init__(self, conninfo: str, **options: Any) -> None:
+        super().__init__(conninfo, connection_class=psycopg.AsyncConnection[DictRow], open=False, **options)
+        self._pool = _Stack()
+        self._checking: asyncio.Task[None] | None = None
+        self._starving_since: float | None = None
+
+    @property
+    def starved_seconds(self) -> float:
+        """How long clients have been asking while nobody was given a connection; 0: nobody asks in vain."""
+        return 0.0 if self._starving_since is None else time.monotonic() - self._starving_since
+
+    async def putconn(self, conn: Connection) -> None:
+        """Take a connection back. One that has to be asked for anything first is a worker's business."""
+        if self.closed or conn.pgconn.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+            await super().putconn(conn)
+        else:
+            self._check_pool_putconn(conn)
+            self.run_task(ReturnConnection(self, conn, from_getconn=False))
+
+    async def check(self) -> None:
+        """Replace dead connections; once for all who ask meanwhile. psycopg's forgets that it was cancelled."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(super().check(), name=f"check {self.name}")
+        await asyncio.shield(self._checking)
+
+    async def close(self, timeout: float = _CLOSE_SECONDS) -> None:  # noqa: ASYNC109 - psycopg's
+        """Close all that is in the pool; what is in use, when it comes back."""
+        await super().close(timeout)
+        if self._checking is not None:
+            await asyncio.wait((self._checking,), timeout=timeout)
+
+    async def schedule_task(self, task: MaintenanceTask, delay: float) -> None:
+        """psycopg: do this later."""
+        if isinstance(task, AddConnection):
+            delay = min(delay, _LONGEST_RECONNECT_WAIT_SECONDS)
+        await super().schedule_task(task, delay)
+
+    def _ensure_lock(self) -> None:
+        self._lock: Any = nullcontext()
+
+    async def _getconn_unchecked(self, timeout: float) -> Connection:  # noqa: ASYNC109 - psycopg's
+        conn = await self._get_ready_connection(timeout)
+        if conn is None:
+            conn = await self._wait_for_connection(timeout)
+        self._starving_since = None
+        conn._pool = self
+        return conn
+
+    async def _wait_for_connection(self, seconds: float) -> Connection:
+        began = time.monotonic()
+        if self._starving_since is None:
+            self._starving_since = began
+        place = _Place()
+        waiting: deque[Any] = self._waiting
+        waiting.append(place)
+        self._stats[self._REQUESTS_QUEUED] += 1
+        self._maybe_grow_pool()
+        try:
+            return await place.wait(seconds)
+        except BaseException:
+            self._stats[self._REQUESTS_ERRORS] += 1
+            if (conn := place.left_behind()) is not None:
+                await self._add_to_pool(conn)
+            elif place in waiting:
+                waiting.remove(place)
+            raise
+        finally:
+            self._stats[self._REQUESTS_WAIT_MS] += int(1000.0 * (time.monotonic() - began))

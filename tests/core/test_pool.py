@@ -1,0 +1,125 @@
+"""Tasks may be cancelled wherever they are, also while they get or give back a connection: the pool stays whole."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from relayrun_core.database import Database
+from tests.support.runner import free_port
+
+SIZE = 3
+CLIENTS = 24
+
+
+@pytest.fixture
+async def small(database_url: str) -> AsyncIterator[Database]:
+    async with Database.open(database_url, role="api", min_size=SIZE, max_size=SIZE, timeout_seconds=20.0) as database:
+        await whole(database)
+        yield database
+
+
+async def whole(database: Database) -> None:
+    """All connections can be had at once, and work."""
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
+        for _ in range(SIZE):
+            connection = await stack.enter_async_context(database.connection())
+            await connection.execute("SELECT 1")
+
+
+async def use(database: Database) -> None:
+    while True:
+        async with database.connection():
+            await asyncio.sleep(0)
+
+
+async def steps(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("apart", [0, 1, 2, 3])
+async def test_a_pool_stays_whole_when_its_clients_are_cancelled_at_any_step(small: Database, apart: int) -> None:
+    for step in range(60):
+        tasks = [asyncio.create_task(use(small)) for _ in range(CLIENTS)]
+        await steps(step)
+        for task in tasks:
+            task.cancel()
+            await steps(apart)
+        for task in tasks:
+            task.cancel()  # a second time: as a task group's end after a time-out
+        _, pending = await asyncio.wait(tasks, timeout=60)
+        assert not pending, f"step {step}: {len(pending)} tasks outlived their cancel"
+        await whole(small)
+
+
+async def test_a_pool_stays_whole_when_statements_are_cancelled(small: Database) -> None:
+    for moment in range(12):
+        tasks = [asyncio.create_task(small.fetch_one("SELECT pg_sleep(0.002)")) for _ in range(CLIENTS)]
+        await asyncio.sleep(moment * 0.001)
+        for task in tasks:
+            task.cancel()
+        await steps(moment % 4)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=60)
+        await whole(small)
+
+
+async def test_a_connection_whose_transaction_is_cancelled_comes_back(small: Database) -> None:
+    async def work() -> None:
+        async with small.connection() as connection, connection.transaction():
+            await connection.execute("SELECT pg_sleep(0.002)")
+
+    for moment in range(12):
+        tasks = [asyncio.create_task(work()) for _ in range(CLIENTS)]
+        await asyncio.sleep(moment * 0.001)
+        for _ in range(3):
+            for task in tasks:
+                task.cancel()
+            await steps(1)
+        await asyncio.wait(tasks, timeout=60)
+        await whole(small)
+
+
+async def test_who_waits_for_a_connection_is_refused_in_time_and_loses_none(small: Database) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(SIZE):
+            await stack.enter_async_context(small.connection())
+        with pytest.raises(PoolTimeout):
+            await small.pool.getconn(timeout=0.01)
+    await whole(small)
+
+
+async def test_who_waits_for_a_connection_is_told_that_the_pool_closes(database_url: str) -> None:
+    async with AsyncExitStack() as held:
+        async with Database.open(database_url, role="api", max_size=1) as database:
+            await held.enter_async_context(database.connection())
+            waiter = asyncio.create_task(database.pool.getconn())
+            async with asyncio.timeout(60):
+                while not database.pool.get_stats().get("requests_waiting"):
+                    await asyncio.sleep(0)
+        with pytest.raises(PoolClosed):
+            await waiter
+
+
+async def test_a_pool_that_lost_its_connections_is_broken_while_the_database_answers(small: Database) -> None:
+    lost = [await small.pool.getconn() for _ in range(SIZE)]
+    assert not await small.is_broken(after_seconds=0.0)  # nobody asks in vain
+    with pytest.raises(PoolTimeout):
+        await small.pool.getconn(timeout=0.01)
+    assert await small.is_broken(after_seconds=0.0, answer_seconds=0.05)
+    await small.pool.putconn(lost.pop())
+    assert not await small.is_broken(after_seconds=0.0)
+    for connection in lost:
+        await small.pool.putconn(connection)
+
+
+async def test_a_database_that_is_away_breaks_no_pool() -> None:
+    url = f"postgresql://127.0.0.1:{free_port()}/nothing"
+    async with Database.open(url, role="api", max_size=1) as database:
+        with pytest.raises(PoolTimeout):
+            await database.pool.getconn(timeout=0.01)
+        assert not await database.is_broken(after_seconds=0.0, answer_seconds=0.05)
