@@ -9,7 +9,7 @@ import hmac
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -40,7 +40,7 @@ from relayrun_core.settings import ApiSettings
 from relayrun_core.states import CancelAction, Reason
 from relayrun_core.store.claim import Claim, claim
 from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.outbox import delivered, put_off, take_deliveries
+from relayrun_core.store.outbox import Busy, delivered, put_off, take_deliveries
 from relayrun_core.store.runs import create_run, delete_run, get_run, request_cancel
 from relayrun_core.store.threads import delete_thread
 from tests.api.conftest import Api, opened, until_metrics_say
@@ -106,8 +106,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield database
 
 
-async def accepted(database: Database, url: str = "http://127.0.0.1:1/", **spec: Any) -> Run:
-    new = NewRun(new_run_id(), uuid4(), "default", "steps", RunSpec(webhook=url, **spec))
+async def accepted(database: Database, url: str = "http://127.0.0.1:1/", owner: str | None = None, **spec: Any) -> Run:
+    new = NewRun(new_run_id(), uuid4(), "default", "steps", RunSpec(webhook=url, **spec), owner=owner)
     await create_run(database, new)
     run = await get_run(database, new.run_id)
     assert run is not None
@@ -234,8 +234,8 @@ async def couriers(
         yield Courier(database, poster, metrics or Metrics())
 
 
-async def ended(database: Database, url: str) -> Run:
-    run = await accepted(database, url)
+async def ended(database: Database, url: str, owner: str | None = None) -> Run:
+    run = await accepted(database, url, owner)
     await (await Attempt.begin(database, run.run_id)).succeed({"steps": [1]})
     return run
 
@@ -346,6 +346,45 @@ async def test_a_slow_receiver_delays_no_other(database: Database, receiver: Rec
             slow.hold.set()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("flooding", [1, 5])
+async def test_whoever_has_many_slow_receivers_delays_nobody_else(
+    database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, flooding: int
+) -> None:
+    monkeypatch.setattr(webhook_post, "LIMIT_SECONDS", 120.0)
+    async with AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(receiving()) for _ in range(6)]
+        for silent in slow:
+            silent.hold = asyncio.Event()
+        for number in range(flooding):
+            for silent in slow:
+                for _ in range(12):
+                    await ended(database, silent.url, owner=f"mallory-{number}")
+        courier = await stack.enter_async_context(couriers(database))
+        running = asyncio.create_task(courier.run())
+        try:
+            await until(lambda: sum(len(silent.requests) for silent in slow) >= 16)
+            await ended(database, receiver.url, owner="alice")
+            await until(lambda: bool(receiver.requests))
+        finally:
+            running.cancel()
+            for silent in slow:
+                silent.hold.set()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_first_of_each_owner_comes_before_the_second_of_any(database: Database) -> None:
+    owners = ["alice", "alice", "alice", "bob", "bob", None]
+    for number, owner in enumerate(owners):
+        await ended(database, f"http://host-{number}.example/", owner=owner)
+    first = await take_deliveries(database, 3)
+    assert sorted(delivery.owner for delivery in first) == ["", "alice", "bob"]
+    # Whoever has some under way has to wait longer, and not at all for what goes to a busy host of theirs alone.
+    busy = {"alice": Busy(1, ["host-1.example"]), "bob": Busy(2, [])}
+    assert [delivery.host for delivery in await take_deliveries(database, 1, 2, busy)] == ["host-2.example"]
+    assert await take_deliveries(database, 3, 2, busy, ["host-1.example"]) == []
+    assert [delivery.owner for delivery in await take_deliveries(database, 1, 3, busy)] == ["bob"]
 
 
 async def test_no_receiver_is_waited_for_for_long(

@@ -3,11 +3,14 @@
 A row is taken for a while, so that one whose taker died is taken again: at least once. `tries` tells takers apart.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from relayrun_core.database import Database
 from relayrun_core.runs import PendingInterrupt, Run
@@ -18,13 +21,7 @@ GIVEN_UP_AFTER = timedelta(hours=24)
 #: Longer than any try: whoever took a row and is silent for so long is dead.
 _TAKEN_FOR = timedelta(seconds=60)
 
-_TAKE = """
-UPDATE webhooks w SET next_try = now() + %(taken_for)s, tries = tries + 1
-FROM (SELECT run_id FROM webhooks
-      WHERE failed_at IS NULL AND next_try <= now() AND host <> ALL(%(busy)s)
-      ORDER BY next_try LIMIT %(limit)s FOR UPDATE SKIP LOCKED) AS due
-WHERE w.run_id = due.run_id
-RETURNING w.run_id, w.url, w.host, w.run, w.values, w.interrupts, w.tries, w.created_at"""
+_TAKE = "SELECT * FROM relayrun_take_webhooks_v1(%(taken_for)s, %(limit)s, %(each)s, %(busy)s, %(hosts)s)"
 _DELIVERED = "DELETE FROM webhooks WHERE run_id = %s"
 _PUT_OFF = """
 UPDATE webhooks SET problem = left(%(problem)s, 512), next_try = now() + make_interval(secs => %(seconds)s),
@@ -36,9 +33,10 @@ _FORGET_FAILED = "DELETE FROM webhooks WHERE failed_at < now() - %s"
 
 @dataclass(frozen=True)
 class Delivery:
-    """One try to tell `url` of a run's end. `values` and `questions` are the thread's, as the run left them."""
+    """One try to tell `url` of a run's end; '' owns what nobody does. `values` and `questions` are the thread's, as the run left them."""
 
     run_id: UUID
+    owner: str
     url: str
     host: str
     row: dict[str, Any]
@@ -56,9 +54,35 @@ class Delivery:
         return [PendingInterrupt(**entry) for entry in self.questions]
 
 
-async def take_deliveries(database: Database, limit: int, busy_hosts: Collection[str] = ()) -> list[Delivery]:
-    """What is due, for this caller alone until a minute from now; nothing for the busy hosts."""
-    params = {"taken_for": _TAKEN_FOR, "busy": list(busy_hosts), "limit": limit}
+@dataclass(frozen=True)
+class Busy:
+    """How many of an owner's are under way, and the hosts that none more of theirs may go to now."""
+
+    under_way: int
+    hosts: list[str]
+
+
+NOBODY_BUSY: Mapping[str, Busy] = MappingProxyType({})
+
+
+async def take_deliveries(
+    database: Database,
+    limit: int,
+    each: int | None = None,
+    busy: Mapping[str, Busy] = NOBODY_BUSY,
+    busy_hosts: Collection[str] = (),
+) -> list[Delivery]:
+    """What is due, for this caller alone until a minute from now: the first of every owner before the second of any.
+
+    `busy`: what the caller is under way with, by owner, who has at most `each` at once. Nothing for the busy hosts.
+    """
+    params = {
+        "taken_for": _TAKEN_FOR,
+        "limit": limit,
+        "each": limit if each is None else each,
+        "busy": Jsonb({owner: asdict(what) for owner, what in busy.items()}),
+        "hosts": list(busy_hosts),
+    }
     return [_to_delivery(row) for row in await database.fetch_all(_TAKE, params)]
 
 
@@ -91,6 +115,7 @@ async def forget_failed(database: Database, older_than: timedelta) -> None:
 def _to_delivery(row: dict[str, Any]) -> Delivery:
     return Delivery(
         run_id=row["run_id"],
+        owner=row["owner"],
         url=row["url"],
         host=row["host"],
         row=row["run"],

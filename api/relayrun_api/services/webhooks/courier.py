@@ -28,14 +28,17 @@ from relayrun_api.stream.tasks import cancelled
 from relayrun_core.database import Database, is_transient
 from relayrun_core.settings import ApiSettings
 from relayrun_core.states import RunStatus
-from relayrun_core.store.outbox import Delivery, delivered, forget_failed, put_off, take_deliveries
+from relayrun_core.store.outbox import Busy, Delivery, delivered, forget_failed, put_off, take_deliveries
 
 logger = logging.getLogger("relayrun.api.webhooks")
 
 _PERIOD_SECONDS = 1.0
 _AT_ONCE = 32
-#: A receiver that is slow delays its own webhooks and no others.
-_AT_ONCE_A_HOST = 8
+#: Never more than there is room left for, either: however many are slow, one more owner and one more host find room.
+_AT_ONCE_AN_OWNER = 16
+_AT_ONCE_A_HOST = 16
+#: A receiver that is slow delays its own webhooks, and of its owner no others.
+_AT_ONCE_A_HOST_OF_AN_OWNER = 8
 _PAGE = 4
 #: The first waits; then twice as long each time, up to the longest.
 _FIRST_WAIT_SECONDS = 5.0
@@ -52,7 +55,7 @@ class Courier:
         self._database = database
         self._poster = poster
         self._metrics = metrics
-        self._under_way: Counter[str] = Counter()
+        self._under_way: Counter[tuple[str, str]] = Counter()  # by owner and host
         self._ended = asyncio.Event()
         self._forget_at = 0.0
 
@@ -75,15 +78,29 @@ class Courier:
 
     async def _take(self, tasks: asyncio.TaskGroup) -> bool:
         """Begin with some of what is due; False: there is no more of it, or no room."""
-        room = min(_PAGE, _AT_ONCE - self._under_way.total())
+        left = _AT_ONCE - self._under_way.total()
+        room = min(_PAGE, left)
         if room <= 0:
             return False
-        busy = [host for host, count in self._under_way.items() if count >= _AT_ONCE_A_HOST]
-        taken = await take_deliveries(self._database, room, busy)
+        busy, hosts = self._busy(left)
+        taken = await take_deliveries(self._database, room, min(_AT_ONCE_AN_OWNER, left), busy, hosts)
         for delivery in taken:
-            self._under_way[delivery.host] += 1
+            self._under_way[delivery.owner, delivery.host] += 1
             tasks.create_task(self._guarded(delivery), name=f"webhook of run {delivery.run_id}")
         return len(taken) == room
+
+    def _busy(self, left: int) -> tuple[dict[str, Busy], list[str]]:
+        """What each owner has under way, and the hosts to which nothing more goes."""
+        of_owners: Counter[str] = Counter()
+        to_hosts: Counter[str] = Counter()
+        full: dict[str, list[str]] = {}
+        for (owner, host), count in self._under_way.items():
+            of_owners[owner] += count
+            to_hosts[host] += count
+            if count >= _AT_ONCE_A_HOST_OF_AN_OWNER:
+                full.setdefault(owner, []).append(host)
+        busy = {owner: Busy(count, full.get(owner, [])) for owner, count in of_owners.items()}
+        return busy, [host for host, count in to_hosts.items() if count >= min(_AT_ONCE_A_HOST, left)]
 
     async def _guarded(self, delivery: Delivery) -> None:
         try:
@@ -95,8 +112,8 @@ class Courier:
             if not known:
                 await self._put_off_unread(delivery, error)
         finally:
-            self._under_way[delivery.host] -= 1
-            self._under_way += Counter()  # forgets hosts that are done with
+            self._under_way[delivery.owner, delivery.host] -= 1
+            self._under_way += Counter()  # forgets those that are done with
             self._ended.set()
 
     async def deliver(self, delivery: Delivery) -> None:
