@@ -37,6 +37,7 @@ from relayrun_api.services.firing import CronTimer, firing
 from relayrun_api.services.later import starting_later
 from relayrun_api.services.tidying import tidying
 from relayrun_api.services.webhooks.courier import delivering
+from relayrun_api.sharing import Shares
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 
@@ -45,12 +46,12 @@ _DESCRIPTION = "Runs LangGraph agents that survive crashes. LangGraph's SDKs wor
 
 def create_app(settings: ApiSettings) -> FastAPI:
     """An API for these settings; it connects when it starts."""
-    metrics = Metrics()
+    metrics, shares = Metrics(), Shares(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
-            open_services(settings, metrics) as services,
+            open_services(settings, metrics, shares) as services,
             open_authenticator(settings, services.database, services.handlers) as authenticator,
             tidying(services.database, settings),
             firing(CronTimer(services)),
@@ -58,6 +59,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             delivering(services.database, settings, metrics),
         ):
             app.state.services = services
+            app.state.shares = shares
             app.state.authenticator = authenticator
             yield
 

@@ -19,6 +19,8 @@ LLM_PROVIDERS = ("anthropic", "azure", "deepseek", "google", "groq", "mistral", 
 # RFC 7518 section 3.2: a key as long as the hash. A shorter one can be guessed from any token.
 _SHORTEST_SECRET_BYTES = 32
 _DEFAULT_RUNS = 100
+_DEFAULT_OPEN = 500
+_DEFAULT_QUESTIONS = 16
 # Standard Webhooks: 24 to 64 bytes, as they are or behind a prefix.
 _SHORTEST_WEBHOOK_SECRET_BYTES = 24
 _WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - no secret
@@ -131,6 +133,12 @@ class AccessSettings(CoreSettings):
     rate_limit_window_seconds: int = Field(default=3600, ge=1, le=31 * 86400)
     #: Crons that one owner may have; 0: no limit.
     crons_per_owner: int = Field(default=100, ge=0, le=1_000_000)
+    #: What one owner may have open at once at each API process: requests, streams, WebSockets and their subscriptions;
+    #: without authentication an address. 0: no limit. None said: 500, in local mode without authentication no limit.
+    open_per_owner: int | None = Field(default=None, ge=0, le=1_000_000)
+    #: Questions to agents' runners (states, histories, the store) that one owner may have at once at each API process;
+    #: more wait a moment. 0: no limit. None said: 16, in local mode without authentication no limit.
+    questions_per_owner: int | None = Field(default=None, ge=0, le=10_000)
     #: Addresses and networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[list[str], *CommaSeparated] = []
 
@@ -145,6 +153,22 @@ class AccessSettings(CoreSettings):
         if self.rate_limit is None:
             return 0 if self.world == "local" else _DEFAULT_RUNS
         return self.rate_limit
+
+    @property
+    def most_open(self) -> int:
+        """What one owner may have open at once; 0: no limit."""
+        return self._share(self.open_per_owner, _DEFAULT_OPEN)
+
+    @property
+    def most_questions(self) -> int:
+        """Questions to runners that one owner may have at once; 0: no limit."""
+        return self._share(self.questions_per_owner, _DEFAULT_QUESTIONS)
+
+    def _share(self, said: int | None, default: int) -> int:
+        if said is not None:
+            return said
+        # Whoever is alone on a machine shares with nobody.
+        return 0 if self.world == "local" and "none" in self.auth else default
 
     @property
     def rate_limit_window(self) -> timedelta:

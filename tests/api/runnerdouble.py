@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +26,9 @@ class RunnerDouble:
         #: What is said of threads to be made.
         self.created = True
         self.asked: list[dict[str, Any]] = []
+        #: No question about these threads is answered before this is set.
+        self.silent_about: set[str] = set()
+        self.speaks = asyncio.Event()
 
     async def answer(self, request: Request) -> Response:
         assert request.headers["authorization"] == "Bearer secret"
@@ -33,6 +37,8 @@ class RunnerDouble:
         body = orjson.loads(content) if (content := await request.body()) else None
         asked = {"path": request.url.path, "query": dict(request.query_params), "body": body}
         self.asked.append(asked)
+        if asked["path"].split("/")[2] in self.silent_about:
+            await self.speaks.wait()
         return JSONResponse({**asked, "values": self.values, "created": self.created})
 
 
@@ -49,4 +55,7 @@ async def runner_double(settings: ApiSettings) -> AsyncIterator[RunnerDouble]:
         ]
         assert settings.runners_file is not None
         settings.runners_file.write_bytes(orjson.dumps({"runners": entries, "desired": 2, "problems": []}))
-        yield double
+        try:
+            yield double
+        finally:
+            double.speaks.set()

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 from relayrun_api.errors import RunnersAway
 from relayrun_api.services.connections import RunnerTransport
 from relayrun_api.services.runners import Pools, RunnerEntry, Runners
+from relayrun_api.sharing import Shares
+from relayrun_core.settings import ApiSettings
 from tests.support.runner import free_port
 
 
@@ -81,7 +83,9 @@ async def test_who_is_gone_is_passed_over_and_who_is_silent_once(
             seen.append(questions)
         timeout = httpx.Timeout(0.3, connect=5)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, trust_env=False, verify=False))
-        asking = Runners(Listed(*urls), client, SecretStr("secret")).ask("default", "steps", "GET", "/x")
+        asking = Runners(Listed(*urls), client, SecretStr("secret"), Shares(ApiSettings(auth="none"))).ask(
+            "default", "steps", "GET", "/x"
+        )
         if isinstance(outcome, bytes):
             assert await asking == outcome
         else:

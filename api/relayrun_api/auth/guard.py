@@ -15,10 +15,18 @@ from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.bodies import JsonRoute
 from relayrun_api.errors import ApiError, Unauthenticated
+from relayrun_api.sharing import Shares, held
 
 
 class GuardedRoute(JsonRoute):
-    """A route for callers who say who they are. This is what routes are made of, so that none is open by oversight."""
+    """A route for callers who say who they are, each of whom has a share of what is open at once.
+
+    This is what routes are made of, so that none is open by oversight.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.app = held(self.app)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the guard."""
@@ -34,6 +42,8 @@ class GuardedRoute(JsonRoute):
             if principal is None:
                 raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
             request.state.principal = principal
+            shares: Shares = request.app.state.shares
+            await shares.hold(principal.owner, request)
             return await handler(request)
 
         return handle

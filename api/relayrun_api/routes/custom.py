@@ -1,5 +1,7 @@
 """Paths that no route has: an agent's own web app answers there, if there is one (docs/custom-routes.md)."""
 
+from contextlib import AsyncExitStack
+
 from starlette.requests import HTTPConnection
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,5 +32,6 @@ class CustomFallback:
             await self._otherwise(scope, receive, send)
             return
         scope["route"] = self._route
-        user = await user_for(app, HTTPConnection(scope))
-        await services.custom_routes.pass_on(app, scope, receive, send, user)
+        async with AsyncExitStack() as held:
+            user = await user_for(app, HTTPConnection(scope), held)
+            await services.custom_routes.pass_on(app, scope, receive, send, user)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import psycopg
@@ -50,6 +51,11 @@ class _Direct(connect):
 
 async def serve_socket(websocket: WebSocket, services: Services) -> bool:
     """Carry messages between the client and an app until one of them leaves; False: no agent has an app."""
+    async with AsyncExitStack() as held:
+        return await _serve(websocket, services, held)
+
+
+async def _serve(websocket: WebSocket, services: Services, held: AsyncExitStack) -> bool:
     subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered(websocket) else None
     try:
         app = await services.custom_routes.find(websocket.scope["path"])
@@ -57,7 +63,7 @@ async def serve_socket(websocket: WebSocket, services: Services) -> bool:
             return False
         check_origin(websocket, services.settings)
         connection = with_token(websocket)
-        upstream = await _connected(services, app, connection, await user_for(app, connection))
+        upstream = await _connected(services, app, connection, await user_for(app, connection, held))
     except _Denied as denied:
         await websocket.send_denial_response(denied.response)
         return True

@@ -10,7 +10,8 @@
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
 
@@ -58,17 +59,28 @@ async def socket(websocket: WebSocket, thread_id: str) -> None:
     """Commands and events of a thread."""
     services: Services = websocket.app.state.services
     subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered(websocket) else None
+    held = AsyncExitStack()
     try:
         check_origin(websocket, services.settings)
         caller = await _caller(websocket, _READ)
         thread = refer(caller, thread_id)
         await require_visible(services, caller, thread)
+        await held.enter_async_context(services.shares.open(caller.owner, websocket))
     except _REFUSALS as error:
         await refuse(websocket, problem_of(error), subprotocol)
         return
-    await websocket.accept(subprotocol)
-    with services.metrics.sse_connections.track_inprogress():
-        await _Conversation(websocket, services, caller, thread).run()
+    async with held:
+        await websocket.accept(subprotocol)
+        with services.metrics.sse_connections.track_inprogress():
+            await _Conversation(websocket, services, caller, thread).run()
+
+
+@dataclass(frozen=True)
+class _Subscription:
+    """What tells its events, and the caller's share that it takes."""
+
+    pump: asyncio.Task[None]
+    share: AsyncExitStack
 
 
 class _Conversation:
@@ -81,7 +93,7 @@ class _Conversation:
         self._thread = thread
         address = websocket.client.host if websocket.client else None
         self._terms = Terms(limit=limit_of(services.settings, caller, address), headers=websocket.headers.items())
-        self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._subscriptions: dict[str, _Subscription] = {}
         self._order = SeqOrder()
 
     async def run(self) -> None:
@@ -92,7 +104,9 @@ class _Conversation:
         except WebSocketDisconnect:
             return
         finally:
-            await cancelled(*self._subscriptions.values())
+            await cancelled(*(subscription.pump for subscription in self._subscriptions.values()))
+            for subscription in self._subscriptions.values():
+                await subscription.share.aclose()
 
     async def _next(self) -> bytes:
         message = await self._websocket.receive()
@@ -120,7 +134,7 @@ class _Conversation:
     async def _carried_out(self, command: Command, caller: Principal) -> dict[str, object]:
         match command.method:
             case "subscription.subscribe":
-                result = self._subscribe(checked(EventStreamRequest, command.params).subscribed)
+                result = await self._subscribe(checked(EventStreamRequest, command.params).subscribed)
             case "subscription.unsubscribe":
                 result = await self._unsubscribe(checked(UnsubscribeParams, command.params).subscription_id)
             case "subscription.reconnect":
@@ -131,22 +145,26 @@ class _Conversation:
                 return (await commands.carry_out(command)).answer(command.id)
         return {"type": "success", "id": command.id, "result": result}
 
-    def _subscribe(self, subscribed: Subscribed) -> dict[str, object]:
+    async def _subscribe(self, subscribed: Subscribed) -> dict[str, object]:
         if len(self._subscriptions) >= _MOST_SUBSCRIPTIONS:
             raise Refusal(
                 "invalid_argument", f"A connection has at most {_MOST_SUBSCRIPTIONS} subscriptions: end one first."
             )
         identity = str(uuid4())
+        share = AsyncExitStack()
+        await share.enter_async_context(self._services.shares.open(self._caller.owner, self._websocket))
         self._order.join(identity)
-        pump = self._pump(identity, subscribed)
-        self._subscriptions[identity] = asyncio.create_task(pump, name=f"subscription {identity}")
+        pump = asyncio.create_task(self._pump(identity, subscribed), name=f"subscription {identity}")
+        self._subscriptions[identity] = _Subscription(pump, share)
         return {"subscription_id": identity}
 
     async def _unsubscribe(self, identity: str) -> dict[str, object]:
-        task = self._subscriptions.pop(identity, None)
-        if task is None:
+        subscription = self._subscriptions.get(identity)
+        if subscription is None:
             raise Refusal("no_such_subscription", f"This connection has no subscription {identity!r}.")
-        await cancelled(task)
+        await cancelled(subscription.pump)
+        del self._subscriptions[identity]
+        await subscription.share.aclose()
         self._order.leave(identity)
         return {}
 

@@ -29,6 +29,7 @@ from relayrun_api.services.status import StatusService
 from relayrun_api.services.store import StoreService
 from relayrun_api.services.webhooks.rules import WebhookRules
 from relayrun_api.services.world import open_world
+from relayrun_api.sharing import Shares
 from relayrun_api.stream.hub import EventHub
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
@@ -37,6 +38,8 @@ from relayrun_core.settings import ApiSettings
 _CONNECTION_WAIT_SECONDS = 3.0
 # Runners are asked directly: a proxy of the environment would see their token.
 _RUNNER_TIMEOUT = httpx.Timeout(30.0, connect=1.0)
+# Many owners' shares; what waits here has a runner to go to.
+_RUNNER_CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=50)
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,24 @@ class Services:
     store: StoreService
     status: StatusService
     metrics: Metrics
+    shares: Shares
 
 
 @asynccontextmanager
-async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterator[Services]:
+async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares) -> AsyncIterator[Services]:
     """Connect to everything; close it at the block's end."""
     url = settings.database_url.get_secret_value()
     async with (
         Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
-        httpx.AsyncClient(transport=RunnerTransport(), timeout=_RUNNER_TIMEOUT, trust_env=False) as client,
+        httpx.AsyncClient(
+            transport=RunnerTransport(limits=_RUNNER_CONNECTIONS), timeout=_RUNNER_TIMEOUT, trust_env=False
+        ) as client,
         open_transport() as transport,
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
         catalog = GraphCatalog(database, world.existing)
-        runners = Runners(world.runners, client, settings.runner_token)
+        runners = Runners(world.runners, client, settings.runner_token, shares)
         lookup = AssistantLookup(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
         handlers = AuthorHandlers(runners, catalog, settings.auth_agent)
@@ -99,6 +105,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
             store=StoreService(runners, catalog, database, settings.default_graph),
             status=StatusService(database, runners, __version__, world.checks),
             metrics=metrics,
+            shares=shares,
         )
 
 

@@ -12,6 +12,7 @@ import orjson
 from pydantic import SecretStr
 
 from relayrun_api.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, ThreadBusy
+from relayrun_api.sharing import Shares
 
 logger = logging.getLogger("relayrun.api.runners")
 
@@ -105,10 +106,11 @@ class RunnersFile:
 class Runners:
     """Asks a runner that has a graph."""
 
-    def __init__(self, source: RunnerSource, client: httpx.AsyncClient, token: SecretStr) -> None:
+    def __init__(self, source: RunnerSource, client: httpx.AsyncClient, token: SecretStr, shares: Shares) -> None:
         self._source = source
         self._client = client
         self._headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+        self._shares = shares
         self._turn = count()
 
     def pools(self) -> Pools:
@@ -141,8 +143,22 @@ class Runners:
         was asked later, so that whatever is asked for must do no harm twice.
 
         `seconds`: how long each may take, where that is not as long as for all else.
-        Raises RunnersAway when none is up or answers in time, and what the runner refuses as our own errors.
+        Raises RunnersAway when none is up or answers in time, TooManyAtOnce for whom many were asked already, and what
+        the runner refuses as our own errors.
         """
+        async with self._shares.asking():
+            return await self._ask(agent, graph, method, path, params, body, seconds)
+
+    async def _ask(
+        self,
+        agent: str,
+        graph: str,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: Any,
+        seconds: float | None,
+    ) -> bytes:
         limit: dict[str, Any] = {} if seconds is None else {"timeout": httpx.Timeout(seconds, connect=1.0)}
         too_slow: httpx.ReadTimeout | None = None
         for runner in await self.able(agent, graph):

@@ -33,7 +33,9 @@ _FORGET_FAILED = "DELETE FROM webhooks WHERE failed_at < now() - %s"
 
 @dataclass(frozen=True)
 class Delivery:
-    """One try to tell `url` of a run's end; '' owns what nobody does. `values` and `questions` are the thread's, as the run left them."""
+    """One try to tell `url` of a run's end. `owner` is empty where nobody owns; `values` and `questions` are the
+    thread's, as the run left them.
+    """
 
     run_id: UUID
     owner: str
