@@ -1,6 +1,7 @@
 """`python -m relayrun_api`: serves the API with settings from the environment."""
 
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -12,17 +13,25 @@ from pydantic import ValidationError
 
 from relayrun_api.app import begin_shutdown, create_app
 from relayrun_api.bodies import MAX_BODY_BYTES
-from relayrun_api.wire import BoundedHttp
+from relayrun_api.wire import BoundedHttp, BoundedSocket
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import exit_with_parent
+from relayrun_core.patience import Patience, patient
 from relayrun_core.settings import ApiSettings
 
 WEBSOCKETS: dict[str, Any] = {
-    "ws": "websockets-sansio",
+    "ws": BoundedSocket,
     "ws_max_size": MAX_BODY_BYTES,
     "ws_per_message_deflate": False,  # it costs a few hundred kilobytes a connection
 }
 _GRACE_SECONDS = 10
+_MOST_FILES = 65_536
+
+
+def protocols(seconds: float) -> dict[str, Any]:
+    """Uvicorn's options for what is spoken with clients, for whom it waits so long."""
+    patience = Patience(seconds)
+    return {**WEBSOCKETS, "http": patient(BoundedHttp, patience), "ws": patient(BoundedSocket, patience)}
 
 
 class Server(uvicorn.Server):
@@ -45,6 +54,7 @@ def main() -> None:
         # Uvicorn raises the signal once more when it has shut down; having been asked to go is no failure.
         signal.signal(number, lambda *_: sys.exit(0))
     settings = _settings()
+    _allow_connections()
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     gc.freeze()  # what is loaded by now stays: a collection that looked through it all would hold every stream up
@@ -52,8 +62,7 @@ def main() -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http=BoundedHttp,
-        **WEBSOCKETS,
+        **protocols(settings.slow_client_seconds),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -61,6 +70,14 @@ def main() -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     Server(config, app).run()
+
+
+def _allow_connections() -> None:
+    """As many as the system lets us have: with the usual 1024 a few hundred clients that say nothing take them all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _settings() -> ApiSettings:

@@ -7,6 +7,7 @@ import logging
 import time
 from uuid import uuid4
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,6 +68,8 @@ class LastNet:
 
         try:
             await self._app(scope, receive, send_measured)
+        except ClientDisconnect:
+            return  # while its body was read: nobody is there to be answered
         except Exception as error:
             if started:
                 raise

@@ -2,14 +2,17 @@
 that are sent ahead. Without them one connection, of anybody, fills the process's memory (tried: 1.4 GB in 10 s).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from relayrun_api.answers import dumps
 from relayrun_api.problems import Problem
 from relayrun_api.stream.response import CUT
+from relayrun_core.patience import Awaited, PatientHttp, PatientSocket
 
 MAX_HEAD_BYTES = 65_536
 #: Requests that wait behind the one that is being answered; no client of ours sends any.
@@ -20,9 +23,18 @@ _TOO_LONG = Problem(
     431, "head_too_large", f"The request's head is larger than {MAX_HEAD_BYTES} bytes: send fewer headers."
 )
 
+_LATE: Mapping[Awaited, Problem] = {
+    "head": Problem(408, "head_too_slow", "The request's head stopped coming: send the request again, at once."),
+    "body": Problem(408, "body_too_slow", "The body stopped coming: send the request again, with all of its body."),
+}
 
-class BoundedHttp(HttpToolsProtocol):
-    """Closes the connection of a client that goes beyond the bounds, and says why where no answer is under way."""
+
+class BoundedSocket(PatientSocket, WebSocketsSansIOProtocol):
+    """Ends the connection of a client that does not read."""
+
+
+class BoundedHttp(PatientHttp, HttpToolsProtocol):
+    """Closes the connection of a client that goes beyond the bounds or is late, and says why where it can be said."""
 
     # What has come since there was a request or a part of a body: heads, but trailers and chunk extensions too.
     _unfinished_bytes = 0
@@ -56,6 +68,17 @@ class BoundedHttp(HttpToolsProtocol):
         """uvicorn: the parser gave up."""
         self._refuse(_NOT_HTTP)
 
+    def client_is_late(self, awaited: Awaited) -> None:
+        """PatientHttp: what was awaited has not come."""
+        if awaited == "head" and self.begun:
+            self._refuse(_LATE[awaited])
+        elif awaited == "body" and self.cycle is self._answering and not self.cycle.response_started:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._answer(_LATE[awaited])
+        else:
+            self._cut()  # there is nothing to be answered: nothing was asked, or it was answered
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
         cycle.scope["state"][CUT] = self._cut
@@ -67,10 +90,13 @@ class BoundedHttp(HttpToolsProtocol):
         if self._answering is not None and not self._answering.response_complete:
             self._cut()
         else:
-            body = dumps(problem.body())
-            headers = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close"
-            self.transport.write(STATUS_LINE[problem.status] + headers.encode() + b"\r\n\r\n" + body)
-            self.transport.close()
+            self._answer(problem)
+
+    def _answer(self, problem: Problem) -> None:
+        body = dumps(problem.body())
+        headers = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close"
+        self.transport.write(STATUS_LINE[problem.status] + headers.encode() + b"\r\n\r\n" + body)
+        self.transport.close()
 
     def _cut(self) -> None:
         """As when the client leaves: what is under way ends, and writes no more."""

@@ -292,5 +292,8 @@ class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings
     #: How long a browser may remember what it was allowed.
     cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
     default_graph: str | None = None
+    #: How long a client has for all of a request's head; in each so long a body has to come and an answer to be read at
+    #: 500 bytes a second at least.
+    slow_client_seconds: float = Field(default=30, gt=0, le=100)
     #: How long an agent's own web app may take to begin its answer.
     custom_route_seconds: float = Field(default=60, gt=0, le=3600)

@@ -12,7 +12,10 @@ from collections.abc import Awaitable, Callable
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from relayrun_core.patience import Patience, PatientHttp, PatientSocket, patient
 from relayrun_runner.exits import end_process
 
 log = logging.getLogger("relayrun.runner")
@@ -20,6 +23,8 @@ log = logging.getLogger("relayrun.runner")
 # The world keeps its connections; one that the server closes in the very moment of a PUT would look like a lost PUT.
 _KEEP_ALIVE_SECONDS = 600
 _STOP_SECONDS = 2.0
+# Longer than the API waits for its own clients, whose bodies come through it as they send them.
+_SLOW_SECONDS = 120.0
 # As large as the API lets through.
 _MOST_MESSAGE_BYTES = 10_000_000
 
@@ -27,17 +32,27 @@ _MOST_MESSAGE_BYTES = 10_000_000
 Beside = Callable[[], Awaitable[None]]
 
 
+class _Http(PatientHttp, HttpToolsProtocol):
+    """Who says nothing, or not all of a request, is not waited for."""
+
+
+class _Socket(PatientSocket, WebSocketsSansIOProtocol):
+    """Who does not read is not waited for."""
+
+
 class ProtocolThread:
     """Serves the protocol on a bound socket, in a daemon thread."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket, beside: Beside) -> None:
+        patience = Patience(_SLOW_SECONDS)
         config = uvicorn.Config(
             app,
             log_config=None,
             log_level="warning",
             access_log=False,
             lifespan="off",
-            ws="websockets-sansio",
+            http=patient(_Http, patience),
+            ws=patient(_Socket, patience),
             ws_max_size=_MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
