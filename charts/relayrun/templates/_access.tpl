@@ -41,6 +41,8 @@
 - {name: RELAYRUN_RATE_LIMIT, value: {{ $api.rateLimit.runs | int64 | quote }}}
 - {name: RELAYRUN_RATE_LIMIT_WINDOW_SECONDS, value: {{ $api.rateLimit.windowSeconds | int64 | quote }}}
 - {name: RELAYRUN_CRONS_PER_OWNER, value: {{ $api.cronsPerOwner | int64 | quote }}}
+- {name: RELAYRUN_OPEN_PER_OWNER, value: {{ $api.openPerOwner | int64 | quote }}}
+- {name: RELAYRUN_QUESTIONS_PER_OWNER, value: {{ $api.questionsPerOwner | int64 | quote }}}
 {{- with $api.trustedProxies }}
 - {name: RELAYRUN_TRUSTED_PROXIES, value: {{ join "," . | quote }}}
 {{- end }}

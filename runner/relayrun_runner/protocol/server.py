@@ -43,8 +43,11 @@ class _Socket(PatientSocket, WebSocketsSansIOProtocol):
 class ProtocolThread:
     """Serves the protocol on a bound socket, in a daemon thread."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, beside: Beside) -> None:
-        patience = Patience(_SLOW_SECONDS)
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, beside: Beside, slow_seconds: float = _SLOW_SECONDS
+    ) -> None:
+        """`slow_seconds`: how long a client is waited for."""
+        patience = Patience(slow_seconds)
         config = uvicorn.Config(
             app,
             log_config=None,
