@@ -17,7 +17,8 @@ from relayrun_core.store.notify import NOTIFY_CREATED
 from relayrun_core.store.runs import create_within, raise_refusal
 
 _DUE = f"""
-SELECT {COLUMNS}, now() AS now FROM crons WHERE next_run_at <= now() ORDER BY next_run_at LIMIT %s"""  # noqa: S608
+SELECT {COLUMNS}, now() AS now FROM crons WHERE next_run_at <= now()
+ORDER BY row_number() OVER (PARTITION BY owner ORDER BY next_run_at), next_run_at LIMIT %s"""  # noqa: S608
 _NEXT = "SELECT extract(epoch FROM min(next_run_at) - now())::float AS seconds FROM crons WHERE next_run_at IS NOT NULL"
 # A thread that somebody holds for longer delays its own crons and no others.
 _PATIENCE = "SELECT set_config('lock_timeout', '1s', true)"
@@ -31,7 +32,10 @@ WHERE cron_id = %(cron)s AND revision = %(revision)s"""
 
 
 async def due_crons(database: Database, limit: int) -> list[tuple[Cron, datetime]]:
-    """Crons whose time has come, each with the time; the longest due first. Others may see the same ones."""
+    """Crons whose time has come, each with the time; of each owner the longest due first, and in turn.
+
+    Others may see the same ones.
+    """
     return [(to_cron(row), row["now"]) for row in await database.fetch_all(_DUE, (limit,))]
 
 

@@ -14,9 +14,12 @@ from relayrun_core.store.notify import NOTIFY_BOTH, NOTIFY_CREATED, notify_param
 logger = logging.getLogger("relayrun.later")
 
 _DUE = """
-SELECT run_id, extract(epoch FROM coalesce(cancel_requested_at, created_at) - now())::float AS seconds
-FROM runs WHERE status = 'delayed' AND coalesce(cancel_requested_at, created_at) <= now() + make_interval(secs => %s)
-ORDER BY coalesce(cancel_requested_at, created_at), seq LIMIT %s"""
+WITH soon AS (
+    SELECT run_id, owner, seq, coalesce(cancel_requested_at, created_at) AS time FROM runs
+    WHERE status = 'delayed' AND coalesce(cancel_requested_at, created_at) <= now() + make_interval(secs => %s)
+)
+SELECT run_id, extract(epoch FROM time - now())::float AS seconds FROM soon
+ORDER BY time > now(), row_number() OVER (PARTITION BY owner ORDER BY time, seq), time LIMIT %s"""
 _LINE_UP = """
 SELECT relayrun_line_up_v1(%(run)s) AS answer, (SELECT thread_id FROM runs WHERE run_id = %(run)s) AS thread"""
 
@@ -32,7 +35,10 @@ class LinedUp(StrEnum):
 
 
 async def due_later(database: Database, within_seconds: float, limit: int = 100) -> list[tuple[UUID, float]]:
-    """Delayed runs with something to do within the time, soonest first, and in how many seconds; 0 or less: now."""
+    """Delayed runs with something to do within the time, and in how many seconds; 0 or less: now.
+
+    Those that are due come first, of each owner the soonest first, and the owners in turn.
+    """
     rows = await database.fetch_all(_DUE, (within_seconds, limit))
     return [(row["run_id"], row["seconds"]) for row in rows]
 
