@@ -28,6 +28,7 @@ __all__ = [
     "ThreadBusy",
     "ThreadInterrupted",
     "ThreadNotFound",
+    "TooManyAtOnce",
     "TooManyCrons",
     "TooSlow",
     "Unauthenticated",
@@ -182,6 +183,13 @@ class RateLimited(ApiError):
 
     status = 429
     code = "rate_limited"
+
+
+class TooManyAtOnce(ApiError):
+    """The caller has as many of something at once as it may."""
+
+    status = 429
+    code = "too_many_at_once"
 
 
 class BodyTooLarge(ApiError):
