@@ -53,6 +53,7 @@ _OF_CORE: dict[type[core.RelayrunError], tuple[int, str]] = {
     core.ThreadBusyError: (409, "thread_busy"),
     core.ThreadInterrupted: (409, "thread_interrupted"),
     core.ResumeConflict: (409, "resume_conflict"),
+    core.MetadataTooLarge: (422, Invalid.code),
     core.RunNotFound: (404, "run_not_found"),
     core.RunFinished: (409, "run_finished"),
     core.SchemaTooOld: (503, "schema_too_old"),
@@ -75,6 +76,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status, code, _sentence(str(error)), extra=getattr(error, "extra", None))
         case psycopg.DataError():
             return Problem(422, "invalid_text", "The request has a value that Postgres cannot store: correct it.")
+        case psycopg.errors.QueryCanceled():
+            detail = "The database took too long for this: ask for less, with fewer conditions, or later."
+            return Problem(503, "search_too_slow", detail, {"Retry-After": "10"})
         case _ if is_transient(error):
             detail = "The database does not answer: try again in a moment."
             return Problem(503, "database_away", detail, {"Retry-After": "1"})

@@ -22,6 +22,7 @@ from relayrun_api.services.custom_routes import CustomRoutes, open_transport
 from relayrun_api.services.dispatch import Dispatcher
 from relayrun_api.services.drawings import DrawingService
 from relayrun_api.services.graphs import GraphCatalog
+from relayrun_api.services.reads import Reads
 from relayrun_api.services.runners import Runners
 from relayrun_api.services.runs import RunService
 from relayrun_api.services.states import StateService
@@ -45,6 +46,7 @@ class Services:
 
     settings: ApiSettings
     database: Database
+    reads: Reads
     hub: EventHub
     catalog: GraphCatalog
     assistants: AssistantService
@@ -71,6 +73,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
         httpx.AsyncClient(transport=RunnerTransport(), timeout=_RUNNER_TIMEOUT, trust_env=False) as client,
         open_transport() as transport,
+        Reads.open(url, settings.search_seconds) as reads,
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
@@ -83,6 +86,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics) -> AsyncIterato
         yield Services(
             settings=settings,
             database=database,
+            reads=reads,
             hub=hub,
             catalog=catalog,
             assistants=AssistantService(database, catalog, lookup),

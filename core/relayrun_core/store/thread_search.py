@@ -1,4 +1,4 @@
-"""Threads found by what they are: pages and counts."""
+"""Threads found by what they are: listed and counted."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +9,7 @@ import orjson
 from relayrun_core.database import Database
 from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.states import ThreadStatus
+from relayrun_core.store.listing import Listing
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
@@ -56,18 +57,12 @@ class ThreadPage:
     order: SortOrder = "desc"
 
 
-async def search_threads(
-    database: Database, query: ThreadQuery, page: ThreadPage | None = None
-) -> tuple[list[Thread], bool]:
-    """A page of the threads, and whether there are more behind it."""
-    page = page or ThreadPage()
+def threads_found(query: ThreadQuery, page: ThreadPage) -> Listing[Thread]:
+    """A page of the threads."""
     where, params = _where(query)
     order = (_ASCENDING if page.order == "asc" else _DESCENDING)[page.sort_by]
-    statement = f"""
-SELECT {THREAD_COLUMNS} FROM threads WHERE {where}
-ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608 - our own words only
-    rows = await _fetch(database, statement, {**params, "limit": page.limit + 1, "offset": page.offset})
-    return [to_thread(row) for row in rows[: page.limit]], len(rows) > page.limit
+    found = f"FROM threads WHERE {where}"
+    return Listing(THREAD_COLUMNS, found, "thread_id", order, params, page.limit, page.offset, to_thread)
 
 
 async def count_threads(database: Database, query: ThreadQuery) -> int:
