@@ -195,7 +195,7 @@ def _is_safe(url: str) -> bool:
 
 
 class KeepSettings(BaseSettings):
-    """How long threads are kept."""
+    """How long threads are kept, and what their runs told."""
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
@@ -205,6 +205,13 @@ class KeepSettings(BaseSettings):
     stateless_keep_seconds: float = Field(default=600, ge=0, le=LONGEST_TTL_MINUTES * 60)
     #: How often each API process looks for threads whose time is over.
     thread_sweep_seconds: float = Field(default=300, gt=0, le=86400)
+    #: How long after a run's end its events can be replayed; the run, its result and its thread stay. 0: for ever.
+    journal_keep_hours: float = Field(default=168, ge=0, le=LONGEST_TTL_MINUTES / 60)
+
+    @property
+    def journal_keep(self) -> timedelta | None:
+        """How long the events of a run that has ended are kept; None: for ever."""
+        return timedelta(hours=self.journal_keep_hours) if self.journal_keep_hours else None
 
     @property
     def thread_ttl(self) -> timedelta | None:

@@ -58,7 +58,8 @@ async def search(body: ThreadSearch, services: Given, caller: Caller, reader: Re
     async def view(thread: Thread) -> dict[str, Any]:
         return _selected(thread_view(thread), body.select, extract)
 
-    return await listed(services.reads, reader, threads_found(_query(caller, body, body.ids), page), view)
+    threads = threads_found(_query(caller, body, body.ids), page, unread=extract is None)
+    return await listed(services.reads, reader, threads, view)
 
 
 @router.post("/threads/count")
