@@ -8,7 +8,7 @@ import psycopg
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from relayrun_api.errors import ApiError, Invalid
+from relayrun_api.errors import ApiError, Invalid, SearchTooSlow
 from relayrun_core import errors as core
 from relayrun_core.database import is_transient
 
@@ -77,8 +77,7 @@ def problem_of(error: Exception) -> Problem:
         case psycopg.DataError():
             return Problem(422, "invalid_text", "The request has a value that Postgres cannot store: correct it.")
         case psycopg.errors.QueryCanceled():
-            detail = "The database took too long for this: ask for less, with fewer conditions, or later."
-            return Problem(503, "search_too_slow", detail, {"Retry-After": "10"})
+            return problem_of(SearchTooSlow())
         case _ if is_transient(error):
             detail = "The database does not answer: try again in a moment."
             return Problem(503, "database_away", detail, {"Retry-After": "1"})

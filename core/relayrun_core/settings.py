@@ -276,6 +276,6 @@ class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings
     cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
     default_graph: str | None = None
     #: How long the database may take for a search, a count or a list.
-    search_seconds: float = Field(default=5, ge=0.1, le=60)
+    search_seconds: float = Field(default=5, ge=0.1, le=30)
     #: How long an agent's own web app may take to begin its answer.
     custom_route_seconds: float = Field(default=60, gt=0, le=3600)
