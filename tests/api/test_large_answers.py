@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import orjson
 import psutil
 import pytest
 
+from relayrun_api.answers import dumps
 from relayrun_api.routes import listing
 from relayrun_api.services.container import Services
 from relayrun_core.store.rows import MAX_OBJECT_BYTES
@@ -178,6 +180,11 @@ async def test_an_answer_that_cannot_go_on_is_cut_and_not_taken_for_whole(
     monkeypatch.setattr(listing, "read_part", refused_later)
     with pytest.raises(httpx.TransportError):
         await api.http.post("/threads/search", json={"limit": 12})
+
+
+def test_json_that_was_not_read_may_stand_beside_numbers_of_any_size() -> None:
+    unread = orjson.Fragment('{"n": 123456789012345678901234567890}')
+    assert json.loads(dumps([unread, 10**40])) == [{"n": 123456789012345678901234567890}, 10**40]
 
 
 @asynccontextmanager

@@ -14,11 +14,13 @@ import psycopg
 import pytest
 from langgraph.store.base import SearchItem
 from langgraph.store.memory import InMemoryStore
+from starlette.requests import Request
 
 from relayrun_core.database import Database
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import IndexConfig
 from relayrun_runner.errors import DatabaseAway, InvalidStoreCall, StoreCallFailed
+from relayrun_runner.protocol.responses import EXCEPTION_HANDLERS
 from relayrun_runner.schema import setup
 from relayrun_runner.store import clients
 from relayrun_runner.store.calls import StoreCalls, open_store_calls, parse_call
@@ -417,4 +419,6 @@ async def test_a_call_that_takes_too_long_is_ended_and_not_tried_again(
             await conn.execute("LOCK TABLE store IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(psycopg.errors.QueryCanceled):
                 await slow.ask(name, **query)
+            refused = await EXCEPTION_HANDLERS[psycopg.Error](Request({"type": "http"}), psycopg.errors.QueryCanceled())
+            assert refused.status_code == 408  # 503 would have the next runner asked
         assert await slow.ask(name, **query)

@@ -27,7 +27,7 @@ from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStrea
 from relayrun_core.ids import event_id, thread_uuid
 from relayrun_core.store.rows import Thread
 from relayrun_core.store.thread_copy import copy_thread
-from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, count_threads, threads_found
+from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
 from relayrun_core.store.threads import NewThread, delete_thread, get_thread, patch_thread
 from relayrun_core.store.tidying import prune_threads
 
@@ -58,7 +58,8 @@ async def search(body: ThreadSearch, services: Given, caller: Caller, reader: Re
     async def view(thread: Thread) -> dict[str, Any]:
         return _selected(thread_view(thread), body.select, extract)
 
-    threads = threads_found(_query(caller, body, body.ids), page, unread=extract is None)
+    values: Values = "read" if extract else "none" if body.select and "values" not in body.select else "json"
+    threads = threads_found(_query(caller, body, body.ids), page, values)
     return await listed(services.reads, reader, threads, view)
 
 

@@ -14,6 +14,7 @@ from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 SortOrder = Literal["asc", "desc"]
+Values = Literal["read", "json", "none"]
 
 # An index each: a page is read from it as it is. Its reverse is the other order.
 _ASCENDING = {
@@ -32,7 +33,7 @@ _DESCENDING = {
 }
 
 
-_UNREAD_COLUMNS = THREAD_COLUMNS.replace(", values,", ", values::text AS values,")
+_VALUES: dict[Values, str] = {"read": "values", "json": "values::text", "none": "NULL"}
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,16 @@ class ThreadPage:
     order: SortOrder = "desc"
 
 
-def threads_found(query: ThreadQuery, page: ThreadPage, *, unread: bool = False) -> Listing[Thread]:
-    """A page of the threads; `unread`: their values are JSON as it is, an `orjson.Fragment`.
+def threads_found(query: ThreadQuery, page: ThreadPage, values: Values = "read") -> Listing[Thread]:
+    """A page of the threads, with their values read, as JSON in an `orjson.Fragment`, or as None.
 
     A megabyte of JSON takes ten of memory once it is read.
     """
     where, params = _where(query)
     order = (_ASCENDING if page.order == "asc" else _DESCENDING)[page.sort_by]
     found = f"FROM threads WHERE {where}"
-    columns, make = (_UNREAD_COLUMNS, _unread) if unread else (THREAD_COLUMNS, to_thread)
+    columns = THREAD_COLUMNS.replace(", values,", f", {_VALUES[values]} AS values,")
+    make = _unread if values == "json" else to_thread
     return Listing(columns, found, "thread_id", order, params, page.limit, page.offset, make)
 
 
