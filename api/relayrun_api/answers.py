@@ -25,7 +25,7 @@ def dumps(content: Any) -> bytes:
         return orjson.dumps(content, default=str, option=_OPTIONS)
     except TypeError:
         # Integers beyond 64 bits, which jsonb also makes of 1e308: orjson has no word for them.
-        return json.dumps(content, default=_as_text, separators=(",", ":")).encode()
+        return json.dumps(content, default=_as_json, separators=(",", ":")).encode()
 
 
 def loads(text: bytes) -> Any:
@@ -37,7 +37,9 @@ def loads(text: bytes) -> Any:
         return orjson.loads(json.dumps(lenient, ensure_ascii=False).encode(errors="replace"))
 
 
-def _as_text(value: Any) -> str:
+def _as_json(value: Any) -> Any:
+    if isinstance(value, orjson.Fragment):
+        return json.loads(orjson.dumps(value))
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 

@@ -53,7 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         async with (
             open_services(settings, metrics, shares) as services,
             open_authenticator(settings, services.database, services.handlers) as authenticator,
-            tidying(services.database, settings),
+            tidying(services.database, settings, metrics),
             firing(CronTimer(services)),
             starting_later(services.database, services.dispatcher),
             delivering(services.database, settings, metrics),

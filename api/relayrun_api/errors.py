@@ -25,6 +25,7 @@ __all__ = [
     "RunnerLost",
     "RunnerRefused",
     "RunnersAway",
+    "SearchTooSlow",
     "ThreadBusy",
     "ThreadInterrupted",
     "ThreadNotFound",
@@ -242,6 +243,17 @@ class RunnerLost(ApiError):
 
     status = 502
     code = "runner_lost"
+
+
+class SearchTooSlow(ApiError):
+    """The database took longer for a search, a count or a list than it may."""
+
+    status = 503
+    code = "search_too_slow"
+
+    def __init__(self, _: str = "") -> None:
+        detail = "The database took too long for this: ask for less, or with fewer conditions, or later."
+        super().__init__(detail, headers={"Retry-After": "10"})
 
 
 class TooSlow(ApiError):

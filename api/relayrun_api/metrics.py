@@ -35,6 +35,11 @@ class Metrics:
         )
         for outcome in ("delivered", "put_off", "given_up"):
             self.webhooks.labels(outcome)
+        self.events_forgotten = Counter(
+            "relayrun_journal_events_forgotten",
+            "Events removed here because their runs ended long ago.",
+            registry=self._registry,
+        )
         self._http = Histogram(
             "relayrun_http_request_seconds",
             "From the request to the start of its answer.",

@@ -8,7 +8,7 @@ import psycopg
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from relayrun_api.errors import ApiError, Invalid
+from relayrun_api.errors import ApiError, Invalid, SearchTooSlow
 from relayrun_core import errors as core
 from relayrun_core.database import is_transient
 
@@ -53,6 +53,7 @@ _OF_CORE: dict[type[core.RelayrunError], tuple[int, str]] = {
     core.ThreadBusyError: (409, "thread_busy"),
     core.ThreadInterrupted: (409, "thread_interrupted"),
     core.ResumeConflict: (409, "resume_conflict"),
+    core.MetadataTooLarge: (422, Invalid.code),
     core.RunNotFound: (404, "run_not_found"),
     core.RunFinished: (409, "run_finished"),
     core.SchemaTooOld: (503, "schema_too_old"),
@@ -75,6 +76,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status, code, _sentence(str(error)), extra=getattr(error, "extra", None))
         case psycopg.DataError():
             return Problem(422, "invalid_text", "The request has a value that Postgres cannot store: correct it.")
+        case psycopg.errors.QueryCanceled():
+            return problem_of(SearchTooSlow())
         case _ if is_transient(error):
             detail = "The database does not answer: try again in a moment."
             return Problem(503, "database_away", detail, {"Retry-After": "1"})

@@ -23,6 +23,8 @@ T = TypeVar("T")
 _TRANSACTION_TIMEOUT = "60s"
 # Classes of SQLSTATE that say nothing about the statement: connection, resources, operator intervention, limits.
 _TRANSIENT_CLASSES = ("08", "53", "57", "40")
+# A statement that took longer than it may would do so again.
+_TIMED_OUT = "57014"
 _LOCK_TRIES = 20
 # Longer than any outage of the network within the cluster that mends itself.
 _BROKEN_AFTER_SECONDS = 60.0
@@ -165,7 +167,8 @@ class Database:
         try:
             return await call()
         except psycopg.OperationalError as error:
-            if not is_transient(error):
+            # Whoever waited for a connection in vain has waited long enough.
+            if isinstance(error, PoolTimeout) or not is_transient(error):
                 raise
             await self.pool.check()
             return await call()
@@ -205,7 +208,7 @@ def is_transient(error: BaseException) -> bool:
         return False
     if error.sqlstate is None:
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return error.sqlstate[:2] in _TRANSIENT_CLASSES
+    return error.sqlstate != _TIMED_OUT and error.sqlstate[:2] in _TRANSIENT_CLASSES
 
 
 async def breaking_frozen_holders(database: Database, run_id: UUID, attempt: Callable[[], Awaitable[T]]) -> T:

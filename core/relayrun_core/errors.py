@@ -25,6 +25,10 @@ class ResumeConflict(RelayrunError):
     """A resume that no pending interrupt of the thread can be bound to."""
 
 
+class MetadataTooLarge(RelayrunError):
+    """What the thread or assistant has would, with what was to be merged into it, be larger than it may."""
+
+
 class RunNotFound(RelayrunError):
     """The run does not exist, or belongs to another owner."""
 

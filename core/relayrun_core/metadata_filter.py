@@ -12,6 +12,10 @@ import orjson
 
 _DEEPEST = 2
 _MOST_CONDITIONS = 100
+# Postgres holds each element of a list against each element of the stored one.
+_MOST_ELEMENTS = 100
+_MOST_PARTS = 1000
+_MOST_BYTES = 64 * 1024
 _GROUPS = ("$or", "$and")
 
 
@@ -38,8 +42,29 @@ class MetadataFilter:
 def parse_filter(given: Mapping[str, Any]) -> MetadataFilter | None:
     """The filter; None: it hides nothing. Raises InvalidFilter."""
     if _checked(given, 0) > _MOST_CONDITIONS:
-        raise InvalidFilter(f"a filter has at most {_MOST_CONDITIONS} conditions")
+        raise InvalidFilter(f"a filter has at most {_MOST_CONDITIONS} conditions, elements of $contains among them")
     return MetadataFilter(given) if given else None
+
+
+def check_contained(wanted: Mapping[str, Any]) -> None:
+    """Raise InvalidFilter for what no row may be asked whether it contains it: the work grows with the square."""
+    if len(orjson.dumps(wanted)) > _MOST_BYTES:
+        raise InvalidFilter(f"must be at most {_MOST_BYTES} bytes of JSON, to be searched for")
+    parts = elements = 0
+    left: list[Any] = [wanted]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            left += value.values()
+            parts += len(value)
+        elif isinstance(value, list):
+            left += value
+            parts += len(value)
+            elements += len(value)
+    if elements > _MOST_ELEMENTS:
+        raise InvalidFilter(f"must have at most {_MOST_ELEMENTS} elements in its lists, to be searched for")
+    if parts > _MOST_PARTS:
+        raise InvalidFilter(f"must have at most {_MOST_PARTS} values, to be searched for")
 
 
 def _checked(given: Any, depth: int) -> int:
@@ -56,19 +81,21 @@ def _checked(given: Any, depth: int) -> int:
         elif key.startswith("$"):
             raise InvalidFilter(f"there is no {key} for filters: use $or, $and, or {{field: {{$eq or $contains: …}}}}")
         else:
-            _check_operator(key, value)
-            count += 1
+            count += _checked_condition(key, value)
     return count
 
 
-def _check_operator(key: str, value: Any) -> None:
+def _checked_condition(key: str, value: Any) -> int:
+    """How many conditions it is: each element of `$contains` is one."""
     if not isinstance(value, Mapping):
-        return
+        return 1
     if len(value) != 1 or next(iter(value)) not in ("$eq", "$contains"):
         raise InvalidFilter(f"{key} takes a value, {{$eq: value}} or {{$contains: value or list}}")
+    wanted = _wanted(value.get("$contains"))
     # jsonb's containment compares objects by their parts: what is an equality here would not be one there.
-    if any(isinstance(element, (list, Mapping)) for element in _wanted(value.get("$contains"))):
+    if any(isinstance(element, (list, Mapping)) for element in wanted):
         raise InvalidFilter(f"{key}: $contains takes texts, numbers and booleans")
+    return max(1, len(wanted))
 
 
 def _wanted(contains: Any) -> list[Any]:
@@ -93,9 +120,15 @@ def _satisfies(found: Any, wanted: Any) -> bool:
         return _same(found, wanted)
     if "$eq" in wanted:
         return _same(found, wanted["$eq"])
-    return isinstance(found, list) and all(
-        any(_same(entry, element) for entry in found) for element in _wanted(wanted["$contains"])
-    )
+    if not isinstance(found, list):
+        return False
+    # Each looked at once, however many are wanted: whoever wrote the row may have made it long.
+    scalars = {_distinct(entry) for entry in found if not isinstance(entry, (list, Mapping))}
+    return all(_distinct(element) in scalars for element in _wanted(wanted["$contains"]))
+
+
+def _distinct(scalar: Any) -> tuple[bool, Any]:
+    return isinstance(scalar, bool), scalar
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -219,7 +219,7 @@ def _is_safe(url: str) -> bool:
 
 
 class KeepSettings(BaseSettings):
-    """How long threads are kept."""
+    """How long threads are kept, and what their runs told."""
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
@@ -229,6 +229,13 @@ class KeepSettings(BaseSettings):
     stateless_keep_seconds: float = Field(default=600, ge=0, le=LONGEST_TTL_MINUTES * 60)
     #: How often each API process looks for threads whose time is over.
     thread_sweep_seconds: float = Field(default=300, gt=0, le=86400)
+    #: How long after a run's end its events can be replayed; the run, its result and its thread stay. 0: for ever.
+    journal_keep_hours: float = Field(default=168, ge=0, le=LONGEST_TTL_MINUTES / 60)
+
+    @property
+    def journal_keep(self) -> timedelta | None:
+        """How long the events of a run that has ended are kept; None: for ever."""
+        return timedelta(hours=self.journal_keep_hours) if self.journal_keep_hours else None
 
     @property
     def thread_ttl(self) -> timedelta | None:
@@ -295,5 +302,7 @@ class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings
     #: How long a client has for all of a request's head; in each so long a body has to come and an answer to be read at
     #: 500 bytes a second at least.
     slow_client_seconds: float = Field(default=30, gt=0, le=100)
+    #: How long the database may take for a search, a count or a list.
+    search_seconds: float = Field(default=5, ge=0.1, le=30)
     #: How long an agent's own web app may take to begin its answer.
     custom_route_seconds: float = Field(default=60, gt=0, le=3600)

@@ -13,7 +13,6 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from relayrun_api.models.assistants import MAX_SETTINGS_BYTES
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.errors import RunNotFound
@@ -21,6 +20,7 @@ from relayrun_core.ids import default_assistant_id
 from relayrun_core.runs import Run
 from relayrun_core.settings import ApiSettings
 from relayrun_core.store.graphs import register_graph
+from relayrun_core.store.rows import MAX_OBJECT_BYTES
 from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened, serving
@@ -395,9 +395,9 @@ async def test_a_run_of_an_unknown_assistant_is_refused(shared: Api, named: str)
         {"graph_id": "steps", "config": {"tags": "t"}},
         {"graph_id": "steps", "config": {"recursion_limit": 0}},
         {"graph_id": "steps", "config": {"configurable": {"a": 1}}, "context": {"b": 1}},
-        {"graph_id": "steps", "config": {"any": "x" * MAX_SETTINGS_BYTES}},
-        {"graph_id": "steps", "context": {"any": "x" * MAX_SETTINGS_BYTES}},
-        {"graph_id": "steps", "metadata": {"any": "x" * MAX_SETTINGS_BYTES}},
+        {"graph_id": "steps", "config": {"any": "x" * MAX_OBJECT_BYTES}},
+        {"graph_id": "steps", "context": {"any": "x" * MAX_OBJECT_BYTES}},
+        {"graph_id": "steps", "metadata": {"any": "x" * MAX_OBJECT_BYTES}},
         {"graph_id": "steps", "metadata": {"any": "\0"}},
     ],
 )

@@ -85,6 +85,9 @@ async def test_what_a_runner_refuses_is_passed_on_as_ours(api: Api, settings: Ap
         with pytest.raises(InternalServerError, match="look whether it was done") as blocked:
             await api.sdk.threads.update_state(thread_id, {})
         assert (blocked.value.status_code, blocked.value.code) == (503, "no_runner")
+        double.refusal = (408, {"reason": "TooSlow", "message": "the database took too long"})
+        slow = await api.http.get(f"/threads/{thread_id}/state")
+        assert (slow.status_code, slow.json()["code"], slow.headers["Retry-After"]) == (503, "search_too_slow", "10")
         double.refusal = (500, {})
         response: httpx.Response = await api.http.get(f"/threads/{thread_id}/state")
         assert (response.status_code, response.json()["code"]) == (502, "runner_refused")

@@ -170,6 +170,12 @@ def test_how_long_threads_are_kept_becomes_the_apis_settings() -> None:
     )
 
 
+def test_how_long_journals_are_kept_and_searches_take_become_the_apis_settings() -> None:
+    names = ("JOURNAL", "SEARCH")
+    assert api_environment(of=names) == {"JOURNAL_KEEP_HOURS": "168", "SEARCH_SECONDS": "5"}
+    assert api_environment("-f", str(EVERYTHING), of=names) == {"JOURNAL_KEEP_HOURS": "0", "SEARCH_SECONDS": "0.5"}
+
+
 @pytest.mark.parametrize("file", ["default.yaml", "everything.yaml", "secret.yaml"])
 def test_the_api_accepts_the_settings_that_the_chart_gives_it(file: str) -> None:
     given = api_environment("-f", str(CHART / "ci" / file))

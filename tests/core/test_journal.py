@@ -1,11 +1,9 @@
 """The journal: appended behind the fence, read in pages, forgotten by the time of a run's end."""
 
-from datetime import timedelta
-
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.store.finish import finish
-from relayrun_core.store.journal import END, Event, append, delete_old_events, first_seq, read_events
+from relayrun_core.store.journal import END, Event, append, first_seq, read_events
 from tests.support.runs import DONE, accept, claimed
 
 
@@ -39,13 +37,3 @@ async def test_the_last_events_of_a_run_come_with_its_finish_and_before_its_end(
     told_events = await read_events(database, run.run_id, -1)
     assert told_events[:2] == [*events, last]
     assert [event.event for event in told_events[2:]] == [END]
-
-
-async def test_journals_are_forgotten_by_the_time_of_their_runs_end(database: Database) -> None:
-    running, _ = await told(database, 2)
-    ended, _ = await told(database, 2)
-    await finish(database, ended.run_id, 1, DONE)
-    assert await delete_old_events(database, timedelta(hours=1)) == 0
-    assert await delete_old_events(database, timedelta(0)) == 3
-    assert await read_events(database, ended.run_id, -1) == []
-    assert len(await read_events(database, running.run_id, -1)) == 2

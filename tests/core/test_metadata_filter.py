@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -78,8 +79,20 @@ def test_nothing_is_hidden_by_a_filter_of_nothing() -> None:
         ({"$or": ["alice", "bob"]}, "is a dict"),
         ({"$or": [{"$or": [{"$or": [{"a": 1}, {"b": 1}]}, {"c": 1}]}, {"d": 1}]}, "2 deep"),
         ({str(number): 1 for number in range(101)}, "at most 100"),
+        ({"members": {"$contains": list(range(101))}}, "at most 100"),
+        ({"$or": [{"a": {"$contains": list(range(60))}}, {"b": {"$contains": list(range(60))}}]}, "at most 100"),
     ],
 )
 def test_what_is_no_filter_is_refused_with_a_sentence(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidFilter, match=sentence):
         parse_filter(given)
+
+
+def test_a_long_list_of_a_row_is_gone_through_once() -> None:
+    members = [*range(200_000), "bob"]
+    wanted = parse_filter({"members": {"$contains": [*range(199_902, 200_000), "bob"]}})
+    assert wanted is not None
+    began = time.monotonic()
+    assert wanted.matches({"members": members})
+    # Each with each would be twenty million comparisons.
+    assert time.monotonic() - began < 5

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 from langgraph.store.base import SearchItem
 from langgraph.store.memory import InMemoryStore
+from starlette.requests import Request
 
 from relayrun_core.database import Database
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import IndexConfig
 from relayrun_runner.errors import DatabaseAway, InvalidStoreCall, StoreCallFailed
+from relayrun_runner.protocol.responses import EXCEPTION_HANDLERS
 from relayrun_runner.schema import setup
+from relayrun_runner.store import clients
 from relayrun_runner.store.calls import StoreCalls, open_store_calls, parse_call
 from relayrun_runner.store.vectors import PatientStore, open_store
 from tests.runner.processes import RunnerProcess, write_agent
@@ -349,7 +353,7 @@ async def test_what_has_expired_is_not_found_where_the_configuration_says_so(
 async def test_calls_do_not_wait_long_for_connections(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relayrun_runner.store.calls._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("relayrun_runner.store.clients._PATIENCE_SECONDS", 0.2)
     async with memory(tmp_path / "busy", database_url) as store:
         pool = store.calls._store.conn
         taken = [await pool.getconn() for _ in range(3)]
@@ -391,3 +395,30 @@ async def test_a_runner_answers_calls(shared_runner: RunnerProcess) -> None:
         assert (await ask(name, **body))[0] == status, (name, body)
     stranger = await shared_runner.client.post("/store/get", json=place, headers={"Authorization": "Bearer other"})
     assert stranger.status_code == 401
+
+
+async def test_items_that_are_too_large_together_are_refused_and_fewer_are_not(plain: Memory) -> None:
+    value = orjson.dumps({"text": "x" * 1_000_000}).decode()
+    insert = (
+        """INSERT INTO store (prefix, key, value) SELECT 'a', n::text, %s::jsonb FROM generate_series(1, 60) AS n"""
+    )
+    async with plain.calls._database.connection() as conn:
+        await conn.execute(insert, (value,))
+    with pytest.raises(InvalidStoreCall, match="smaller `limit`"):
+        await plain.ask("search", limit=60)
+    assert len(await plain.found(limit=15)) == 15
+
+
+@pytest.mark.parametrize(("name", "query"), [("search", {"filter": {"n": 1}}), ("namespaces", {})])
+async def test_a_call_that_takes_too_long_is_ended_and_not_tried_again(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, query: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(clients, "_LIMITS", "-c statement_timeout=200ms")
+    async with memory(tmp_path / "slow", database_url) as slow, slow.graphs.conn.connection() as conn:  # type: ignore[union-attr]
+        async with conn.transaction():
+            await conn.execute("LOCK TABLE store IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                await slow.ask(name, **query)
+            refused = await EXCEPTION_HANDLERS[psycopg.Error](Request({"type": "http"}), psycopg.errors.QueryCanceled())
+            assert refused.status_code == 408  # 503 would have the next runner asked
+        assert await slow.ask(name, **query)

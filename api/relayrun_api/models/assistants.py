@@ -3,14 +3,12 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import orjson
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from relayrun_api.models.runs import LangGraphBody, Name, RunConfig
+from relayrun_api.models.bounds import Contained, Object
+from relayrun_api.models.runs import Config, LangGraphBody, Name
 from relayrun_core.store.assistant_search import SortBy, SortOrder
 
-#: Of each of an assistant's config, context and metadata, all of which every run of it carries.
-MAX_SETTINGS_BYTES = 256 * 1024
 _LONGEST_DESCRIPTION = 4096
 
 AssistantField = Literal[
@@ -27,18 +25,6 @@ AssistantField = Literal[
 ]
 
 
-def _bounded(value: dict[str, Any]) -> dict[str, Any]:
-    if len(orjson.dumps(value)) > MAX_SETTINGS_BYTES:
-        raise ValueError(f"must be at most {MAX_SETTINGS_BYTES} bytes of JSON")
-    return value
-
-
-def _bounded_config(value: RunConfig) -> RunConfig:
-    _bounded(value.given)
-    return value
-
-
-Object = Annotated[dict[str, Any], AfterValidator(_bounded)]
 Offset = Annotated[int, Field(ge=0, lt=2**63)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 
@@ -46,7 +32,7 @@ Limit = Annotated[int, Field(ge=1, le=1000)]
 class AssistantSettings(LangGraphBody):
     """What an assistant is made of, as far as it is given. `context` and `config.configurable` say the same."""
 
-    config: Annotated[RunConfig, AfterValidator(_bounded_config)] | None = None
+    config: Config | None = None
     context: Object | None = None
     metadata: Object | None = None
     name: Name | None = None
@@ -96,7 +82,7 @@ class LatestVersion(LangGraphBody):
 class VersionSearch(LangGraphBody):
     """Which versions to list."""
 
-    metadata: dict[str, Any] | None = None
+    metadata: Contained | None = None
     limit: Limit = 10
     offset: Offset = 0
 
@@ -104,7 +90,7 @@ class VersionSearch(LangGraphBody):
 class AssistantCount(LangGraphBody):
     """Which assistants to count."""
 
-    metadata: dict[str, Any] | None = None
+    metadata: Contained | None = None
     graph_id: Name | None = None
     name: Name | None = None
 

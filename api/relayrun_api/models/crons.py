@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from relayrun_api.models.bounds import Contained
 from relayrun_api.models.runs import LangGraphBody, Name, RunCreate
 from relayrun_api.schedules import LONGEST_SCHEDULE, LONGEST_ZONE, check_schedule, check_zone
 from relayrun_core.store.crons import SortBy
@@ -93,7 +94,7 @@ class CronCount(LangGraphBody):
 
     assistant_id: Name | None = None
     thread_id: Name | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Contained | None = None
 
 
 class CronSearch(CronCount):

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt, field_validator, model_validator
 
-from relayrun_api.models.runs import LangGraphBody, Name, RunConfig
+from relayrun_api.models.bounds import Object
+from relayrun_api.models.runs import Config, LangGraphBody, Name
 from relayrun_api.stream.protocol.seq import LARGEST_SEQ
 from relayrun_api.stream.protocol.told import CHANNELS, NAMED_CUSTOM, Subscribed, Wanted
 from relayrun_core.runs import Durability, MultitaskStrategy
@@ -51,9 +52,9 @@ class StartParams(LangGraphBody):
 
     assistant_id: Name
     input: Any = None
-    config: RunConfig | None = None
-    context: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+    config: Config | None = None
+    context: Object | None = None
+    metadata: Object | None = None
     multitask_strategy: MultitaskStrategy = "enqueue"
     interrupt_before: list[Name] | Literal["*"] | None = None
     interrupt_after: list[Name] | Literal["*"] | None = None
@@ -81,8 +82,8 @@ class RespondParams(LangGraphBody):
     responses: list[AnswerParams] = Field(min_length=1, max_length=1000)
     update: Any = None
     goto: Any = None
-    config: RunConfig | None = None
-    metadata: dict[str, Any] | None = None
+    config: Config | None = None
+    metadata: Object | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -118,7 +119,7 @@ class ForkParams(LangGraphBody):
 
     checkpoint_id: Annotated[str, Field(min_length=1, max_length=256)]
     input: Any = None
-    config: RunConfig | None = None
+    config: Config | None = None
 
 
 class UnsubscribeParams(LangGraphBody):

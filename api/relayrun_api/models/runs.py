@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from relayrun_api.models.bounds import Object, bounded
 from relayrun_core.runs import Durability, MultitaskStrategy
 
 StreamMode = Literal[
@@ -62,15 +63,24 @@ class RunConfig(LangGraphBody):
         return {name: value for name, value in self if value is not None}
 
 
+def _bounded(config: RunConfig) -> RunConfig:
+    bounded(config.given)
+    return config
+
+
+#: A configuration that may be kept with a thing.
+Config = Annotated[RunConfig, AfterValidator(_bounded)]
+
+
 class RunCreate(LangGraphBody):
     """A run on a thread."""
 
     assistant_id: Name
     input: Any = None
     command: Command | None = None
-    config: RunConfig | None = None
-    context: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+    config: Config | None = None
+    context: Object | None = None
+    metadata: Object | None = None
     stream_mode: list[StreamMode] = Field(default=["values"], max_length=100)
     stream_subgraphs: bool = False
     interrupt_before: Nodes | None = None

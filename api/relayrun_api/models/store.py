@@ -6,6 +6,7 @@ import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from relayrun_api.models.runs import LangGraphBody, Name
+from relayrun_core.metadata_filter import check_contained
 
 _MOST_LABELS = 20
 _LONGEST_KEY = 1024
@@ -58,6 +59,7 @@ def _is_small(value: dict[str, Any]) -> dict[str, Any]:
 def _is_a_filter(wanted: dict[str, Any]) -> dict[str, Any]:
     if operator := next((key for key in wanted if key.startswith("$")), None):
         raise ValueError(f"{operator!r} has no field that it is about: write {{field: {{operator: value}}}}")
+    check_contained(wanted)
     if _conditions(wanted, 1) > _MOST_CONDITIONS:
         raise ValueError(f"a filter has at most {_MOST_CONDITIONS} conditions")
     return wanted

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from relayrun_api.extract import MAX_PATHS, Extract
+from relayrun_api.models.bounds import Contained, Object
 from relayrun_api.models.runs import Command, LangGraphBody, Name
 from relayrun_core.settings import LONGEST_TTL_MINUTES
 from relayrun_core.states import ThreadStatus
@@ -63,7 +64,7 @@ class ThreadCreate(LangGraphBody):
     """A new thread. `supersteps` make the state it begins with, of the graph that `graph_id` or its metadata names."""
 
     thread_id: ThreadName | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Object | None = None
     graph_id: Name | None = None
     if_exists: Literal["raise", "do_nothing"] = "raise"
     ttl: ThreadTtl | None = None
@@ -84,15 +85,15 @@ class ThreadCreate(LangGraphBody):
 class ThreadPatch(LangGraphBody):
     """Keys to merge into a thread's metadata, and how long it is kept."""
 
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Object = Field(default_factory=dict)
     ttl: ThreadTtl | None = None
 
 
 class ThreadCount(LangGraphBody):
     """Which threads to count."""
 
-    metadata: dict[str, Any] | None = None
-    values: dict[str, Any] | None = None
+    metadata: Contained | None = None
+    values: Contained | None = None
     status: ThreadStatus | None = None
 
 
@@ -144,6 +145,6 @@ class HistoryQuery(LangGraphBody):
 
     limit: int = Field(default=10, ge=1, le=1000)
     before: Name | dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Contained | None = None
     checkpoint: dict[str, Any] | None = None
     select: StateFields | None = None

@@ -16,11 +16,13 @@ from relayrun_api.models.assistants import (
     LatestVersion,
     VersionSearch,
 )
+from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import new_router
 from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.container import Given
 from relayrun_api.services.forgetting import forget_threads
-from relayrun_api.services.views import assistant_view, version_view
+from relayrun_api.services.views import assistant_view
+from relayrun_core.store.assistants import AssistantRow
 
 router = new_router("assistants")
 
@@ -49,19 +51,25 @@ async def create(body: AssistantCreate, services: Given, caller: Caller) -> Resp
 
 
 @router.post("/assistants/search")
-async def search(body: AssistantSearch, services: Given, caller: Caller) -> Response:
+async def search(body: AssistantSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List assistants."""
-    found, total = await services.assistants.search(caller, body)
+    async with services.reads.by(reader) as database:
+        found, total = await services.assistants.search(database, caller, body)
     headers = {"X-Pagination-Total": str(total)}
     if body.offset + body.limit < total:
         headers["X-Pagination-Next"] = str(body.offset + body.limit)
-    return Json([_selected(assistant_view(assistant), body.select) for assistant in found], headers=headers)
+
+    async def view(row: AssistantRow) -> dict[str, Any]:
+        return _selected(await services.assistants.view(row), body.select)
+
+    return await listed(services.reads, reader, found, view, headers=headers)
 
 
 @router.post("/assistants/count")
-async def count(body: AssistantCount, services: Given, caller: Caller) -> Response:
+async def count(body: AssistantCount, services: Given, caller: Caller, reader: Reader) -> Response:
     """Count assistants."""
-    return Json(await services.assistants.count(caller, body))
+    async with services.reads.by(reader) as database:
+        return Json(await services.assistants.count(database, caller, body))
 
 
 @router.get("/assistants/{assistant_id}")
@@ -87,12 +95,12 @@ async def delete(assistant_id: str, services: Given, caller: Caller, delete_thre
 
 
 @router.post("/assistants/{assistant_id}/versions")
-async def versions(assistant_id: str, body: VersionSearch, services: Given, caller: Caller) -> Response:
+async def versions(assistant_id: str, body: VersionSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List an assistant's versions, newest first."""
     found = await services.assistants.versions(
         caller, assistant_id, metadata=body.metadata, limit=body.limit, offset=body.offset
     )
-    return Json([version_view(version, graph_id) for version, graph_id in found])
+    return await listed(services.reads, reader, found, services.assistants.view_of_version, headers={})
 
 
 @router.post("/assistants/{assistant_id}/latest")

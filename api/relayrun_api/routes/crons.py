@@ -9,6 +9,7 @@ from starlette.responses import Response
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
 from relayrun_api.models.crons import CronCount, CronCreate, CronPatch, CronSearch
+from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import ThreadAt, new_router
 from relayrun_api.services.container import Given
 from relayrun_core.store.crons import Cron
@@ -31,23 +32,24 @@ async def create(body: CronCreate, services: Given, caller: Caller) -> Response:
 
 
 @router.post("/runs/crons/search")
-async def search(body: CronSearch, services: Given, caller: Caller) -> Response:
+async def search(body: CronSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List crons."""
-    found, more = await services.crons.search(caller, body)
-    # How many there are at least.
-    headers = {"X-Pagination-Total": str(body.offset + len(found) + more)}
-    if more:
-        headers["X-Pagination-Next"] = str(body.offset + body.limit)
-    views = [cron_view(cron) for cron in found]
-    if body.select:
-        views = [{name: view[name] for name in body.select} for view in views]
-    return Json(views, headers=headers)
+    crons = await services.crons.search(caller, body)
+    if crons is None:
+        return Json([], headers={"X-Pagination-Total": str(body.offset)})
+
+    async def view(cron: Cron) -> dict[str, Any]:
+        whole = cron_view(cron)
+        return {name: whole[name] for name in body.select} if body.select else whole
+
+    return await listed(services.reads, reader, crons, view)
 
 
 @router.post("/runs/crons/count")
-async def count(body: CronCount, services: Given, caller: Caller) -> Response:
+async def count(body: CronCount, services: Given, caller: Caller, reader: Reader) -> Response:
     """Count crons."""
-    return Json(await services.crons.count(caller, body))
+    async with services.reads.by(reader) as database:
+        return Json(await services.crons.count(database, caller, body))
 
 
 @router.get("/runs/crons/{cron_id}")

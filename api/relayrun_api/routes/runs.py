@@ -1,7 +1,7 @@
 """Runs on threads, as the LangGraph Agent Server has them."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query
@@ -11,6 +11,7 @@ from relayrun_api.answers import Json, run_headers
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.errors import Conflict, RunNotFound
 from relayrun_api.models.runs import RunCreate
+from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, run_stream
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
@@ -19,8 +20,9 @@ from relayrun_api.services.specs import spec_of_run
 from relayrun_api.services.threads import ThreadRef, visible_thread
 from relayrun_api.services.views import our_statuses, run_view
 from relayrun_api.stream.sse import position_after
+from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
-from relayrun_core.store.runs import delete_run, get_run, list_runs
+from relayrun_core.store.runs import delete_run, get_run, runs_found
 from relayrun_core.store.starting import Terms
 
 router = new_router("runs")
@@ -104,6 +106,7 @@ async def listing(
     thread: ThreadAt,
     services: Given,
     caller: Caller,
+    reader: Reader,
     limit: Annotated[int, Query(ge=1, le=1000)] = 10,
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     status: AgentServerStatus | None = None,
@@ -112,9 +115,13 @@ async def listing(
     """List a thread's runs, newest first."""
     await visible_thread(services.database, caller, thread)
     wanted = our_statuses(status) if status else None
-    runs = await list_runs(services.database, thread.thread_id, status=wanted, limit=limit, offset=offset)
-    views = [run_view(run) for run in runs]
-    return Json([{name: view[name] for name in select} for view in views] if select else views)
+    runs = runs_found(thread.thread_id, status=wanted, limit=limit, offset=offset)
+
+    async def view(run: Run) -> dict[str, Any]:
+        whole = run_view(run)
+        return {name: whole[name] for name in select} if select else whole
+
+    return await listed(services.reads, reader, runs, view, headers={})
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}")

@@ -16,6 +16,7 @@ from relayrun_api.auth.lasting import WhileAccepted
 from relayrun_api.errors import Invalid
 from relayrun_api.extract import Extract
 from relayrun_api.models.threads import ThreadCount, ThreadCreate, ThreadPatch, ThreadPrune, ThreadSearch
+from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
 from relayrun_api.services.container import Given
 from relayrun_api.services.threads import make_thread, refer, visible_thread
@@ -24,8 +25,9 @@ from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, MEDIA_TYPE
 from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
 from relayrun_core.ids import event_id, thread_uuid
+from relayrun_core.store.rows import Thread
 from relayrun_core.store.thread_copy import copy_thread
-from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, count_threads, search_threads
+from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
 from relayrun_core.store.threads import NewThread, delete_thread, get_thread, patch_thread
 from relayrun_core.store.tidying import prune_threads
 
@@ -48,22 +50,24 @@ async def create(body: ThreadCreate, services: Given, caller: Caller) -> Respons
 
 
 @router.post("/threads/search")
-async def search(body: ThreadSearch, services: Given, caller: Caller) -> Response:
+async def search(body: ThreadSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List threads, last used first."""
     page = ThreadPage(body.limit, body.offset, body.sort_by or "updated_at", body.sort_order or "desc")
-    threads, more = await search_threads(services.database, _query(caller, body, body.ids), page)
     extract = Extract(body.extract) if body.extract else None
-    # How many there are at least: to count them all would cost more than the page.
-    headers = {"X-Pagination-Total": str(body.offset + len(threads) + more)}
-    if more:
-        headers["X-Pagination-Next"] = str(body.offset + body.limit)
-    return Json([_selected(thread_view(thread), body.select, extract) for thread in threads], headers=headers)
+
+    async def view(thread: Thread) -> dict[str, Any]:
+        return _selected(thread_view(thread), body.select, extract)
+
+    values: Values = "read" if extract else "none" if body.select and "values" not in body.select else "json"
+    threads = threads_found(_query(caller, body, body.ids), page, values)
+    return await listed(services.reads, reader, threads, view)
 
 
 @router.post("/threads/count")
-async def count(body: ThreadCount, services: Given, caller: Caller) -> Response:
+async def count(body: ThreadCount, services: Given, caller: Caller, reader: Reader) -> Response:
     """Count threads."""
-    return Json(await count_threads(services.database, _query(caller, body)))
+    async with services.reads.by(reader) as database:
+        return Json(await count_threads(database, _query(caller, body)))
 
 
 @router.post("/threads/prune")

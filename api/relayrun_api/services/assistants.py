@@ -9,8 +9,9 @@ from relayrun_api.errors import AssistantExists, AssistantNotFound, Conflict, Fo
 from relayrun_api.models.assistants import AssistantCount, AssistantCreate, AssistantPatch, AssistantSearch
 from relayrun_api.services.assistant_lookup import Assistant, AssistantLookup, unchanged
 from relayrun_api.services.graphs import GraphCatalog
+from relayrun_api.services.views import assistant_view, version_view
 from relayrun_core.database import Database
-from relayrun_core.store.assistant_search import AssistantFilter, count_assistants, search_assistants
+from relayrun_core.store.assistant_search import AssistantFilter, assistants_found, count_assistants
 from relayrun_core.store.assistants import (
     AssistantChange,
     AssistantRow,
@@ -19,9 +20,10 @@ from relayrun_core.store.assistants import (
     change_assistant,
     create_assistant,
     delete_assistant,
-    list_versions,
     use_version,
+    versions_found,
 )
+from relayrun_core.store.listing import Listing
 
 
 class AssistantService:
@@ -92,35 +94,42 @@ class AssistantService:
 
     async def versions(
         self, principal: Principal, name: str, *, metadata: dict[str, Any] | None, limit: int, offset: int
-    ) -> list[tuple[AssistantVersion, str]]:
-        """An assistant's versions, newest first, each with its graph's name. Raises AssistantNotFound."""
-        assistant = await self._lookup.get(principal, name)
-        found = await list_versions(
-            self._database, assistant.assistant_id, metadata=metadata, limit=limit, offset=offset
-        )
-        if not found and offset == 0 and assistant.row.is_default and _contains(assistant.row.metadata, metadata or {}):
-            found = [AssistantVersion(**_common(assistant.row, AssistantVersion))]  # it was never changed
-        return [(version, await self._catalog.name_of(version.agent, version.graph)) for version in found]
+    ) -> Listing[AssistantVersion]:
+        """An assistant's versions, newest first. Raises AssistantNotFound."""
+        row = (await self._lookup.get(principal, name)).row
+        never_changed = row.is_default and _contains(row.metadata, metadata or {})
+        otherwise = [AssistantVersion(**_common(row, AssistantVersion))] if never_changed else []
+        return versions_found(row.assistant_id, metadata=metadata, limit=limit, offset=offset, otherwise=otherwise)
 
-    async def search(self, principal: Principal, query: AssistantSearch) -> tuple[list[Assistant], int]:
-        """A page of the caller's assistants and the default ones, and how many there are on all pages.
+    async def view(self, row: AssistantRow) -> dict[str, Any]:
+        """An assistant that was found."""
+        return assistant_view(await self._lookup.of(row))
+
+    async def view_of_version(self, version: AssistantVersion) -> dict[str, Any]:
+        """A version that was found."""
+        return version_view(version, await self._catalog.name_of(version.agent, version.graph))
+
+    async def search(
+        self, database: Database, principal: Principal, query: AssistantSearch
+    ) -> tuple[Listing[AssistantRow], int]:
+        """A page of the caller's assistants and the default ones, and how many there are on all pages, counted by
+        connections for searches.
 
         Raises NotFound for an unknown graph.
         """
         which = await self._filter(principal, query)
-        rows = await search_assistants(
-            self._database,
+        listing = assistants_found(
             which,
             sort_by=query.sort_by or "created_at",
             order=query.sort_order,
             limit=query.limit,
             offset=query.offset,
         )
-        return [await self._lookup.of(row) for row in rows], await count_assistants(self._database, which)
+        return listing, await count_assistants(database, which)
 
-    async def count(self, principal: Principal, query: AssistantCount) -> int:
-        """How many there are. Raises NotFound for an unknown graph."""
-        return await count_assistants(self._database, await self._filter(principal, query))
+    async def count(self, database: Database, principal: Principal, query: AssistantCount) -> int:
+        """How many there are, by connections for searches. Raises NotFound for an unknown graph."""
+        return await count_assistants(database, await self._filter(principal, query))
 
     async def to_delete(self, principal: Principal, name: str) -> Assistant:
         """An assistant that the caller may delete. Raises AssistantNotFound, and Conflict for a graph's default one."""

@@ -22,6 +22,7 @@ from relayrun_api.services.custom_routes import CustomRoutes, open_transport
 from relayrun_api.services.dispatch import Dispatcher
 from relayrun_api.services.drawings import DrawingService
 from relayrun_api.services.graphs import GraphCatalog
+from relayrun_api.services.reads import Reads
 from relayrun_api.services.runners import Runners
 from relayrun_api.services.runs import RunService
 from relayrun_api.services.states import StateService
@@ -48,6 +49,7 @@ class Services:
 
     settings: ApiSettings
     database: Database
+    reads: Reads
     hub: EventHub
     catalog: GraphCatalog
     assistants: AssistantService
@@ -77,6 +79,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
             transport=RunnerTransport(limits=_RUNNER_CONNECTIONS), timeout=_RUNNER_TIMEOUT, trust_env=False
         ) as client,
         open_transport() as transport,
+        Reads.open(url, settings.search_seconds) as reads,
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
@@ -89,6 +92,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
         yield Services(
             settings=settings,
             database=database,
+            reads=reads,
             hub=hub,
             catalog=catalog,
             assistants=AssistantService(database, catalog, lookup),

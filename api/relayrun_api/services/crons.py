@@ -31,12 +31,13 @@ from relayrun_core.store.crons import (
     NewCron,
     count_crons,
     create_cron,
+    crons_found,
     database_now,
     delete_cron,
     edit_cron,
     get_cron,
-    search_crons,
 )
+from relayrun_core.store.listing import Listing
 
 
 class CronService:
@@ -157,13 +158,12 @@ class CronService:
         if not await delete_cron(self._database, cron_id):
             raise _not_found(cron_id)
 
-    async def search(self, principal: Principal, query: CronSearch) -> tuple[list[Cron], bool]:
-        """A page of the caller's crons, and whether there are more."""
+    async def search(self, principal: Principal, query: CronSearch) -> Listing[Cron] | None:
+        """A page of the caller's crons; None: there are none."""
         wanted = await self._filter(principal, query, query.enabled)
         if wanted is None:
-            return [], False
-        return await search_crons(
-            self._database,
+            return None
+        return crons_found(
             wanted,
             sort_by=query.sort_by or "created_at",
             descending=query.sort_order == "desc",
@@ -171,10 +171,10 @@ class CronService:
             offset=query.offset,
         )
 
-    async def count(self, principal: Principal, query: CronCount) -> int:
-        """How many crons the caller has."""
+    async def count(self, database: Database, principal: Principal, query: CronCount) -> int:
+        """How many crons the caller has, by connections for searches."""
         wanted = await self._filter(principal, query)
-        return 0 if wanted is None else await count_crons(self._database, wanted)
+        return 0 if wanted is None else await count_crons(database, wanted)
 
     async def _filter(self, principal: Principal, query: CronCount, enabled: bool | None = None) -> CronFilter | None:
         """None: nothing can be found."""

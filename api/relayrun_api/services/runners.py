@@ -11,12 +11,18 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
-from relayrun_api.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, ThreadBusy
+from relayrun_api.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
 from relayrun_api.sharing import Shares
 
 logger = logging.getLogger("relayrun.api.runners")
 
-_REFUSALS: dict[int, type[ApiError]] = {400: Invalid, 404: NotFound, 409: ThreadBusy, 422: Invalid}
+_REFUSALS: dict[int, type[ApiError]] = {
+    400: Invalid,
+    404: NotFound,
+    408: SearchTooSlow,
+    409: ThreadBusy,
+    422: Invalid,
+}
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,45 @@
-"""Removes what has had its time: what limits and idempotency keys need no more, and threads.
+"""Removes what has had its time: what limits and idempotency keys need no more, threads, journals, old builds' graphs.
 
-Every replica does; it is harmless to do twice.
+Every replica does, in local mode and in a cluster; it is harmless to do twice.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
+from relayrun_api.metrics import Metrics
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.database import Database, is_transient
 from relayrun_core.settings import ApiSettings
+from relayrun_core.store.retention import forget_old_builds, forget_old_events
 from relayrun_core.store.starting import forget_old_starts
 from relayrun_core.store.tidying import Keep, sweep_threads
 
 logger = logging.getLogger("relayrun.api.tidying")
 
 _PERIOD_SECONDS = 600.0
+_JOURNAL_SECONDS = 60.0
+# Longer than any rollout, whose old runners may come back.
+_BUILDS_KEPT = timedelta(days=7)
 
 
 @asynccontextmanager
-async def tidying(database: Database, settings: ApiSettings) -> AsyncIterator[None]:
+async def tidying(database: Database, settings: ApiSettings, metrics: Metrics) -> AsyncIterator[None]:
     """Remove old rows now and then, until the block's end."""
     keep = Keep(temporary=settings.stateless_keep, unused=settings.thread_ttl)
 
     async def starts() -> None:
         await forget_old_starts(database, settings.rate_limit_window)
+        await forget_old_builds(database, _BUILDS_KEPT)
+
+    async def journals() -> None:
+        if settings.journal_keep is None:
+            return
+        if events := await forget_old_events(database, settings.journal_keep):
+            metrics.events_forgotten.inc(events)
+            logger.info("%s events of runs that ended long ago were removed", events)
 
     async def threads() -> None:
         if swept := await sweep_threads(database, keep):
@@ -34,6 +48,7 @@ async def tidying(database: Database, settings: ApiSettings) -> AsyncIterator[No
     tasks = [
         asyncio.create_task(_now_and_then(_PERIOD_SECONDS, starts), name="forget old starts"),
         asyncio.create_task(_now_and_then(settings.thread_sweep_seconds, threads), name="sweep threads"),
+        asyncio.create_task(_now_and_then(_JOURNAL_SECONDS, journals), name="forget old events"),
     ]
     try:
         yield

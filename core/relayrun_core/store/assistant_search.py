@@ -13,6 +13,7 @@ import orjson
 from relayrun_core.database import Database
 from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.store.assistants import COLUMNS, AssistantRow, loaded
+from relayrun_core.store.listing import Listing
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 SortOrder = Literal["asc", "desc"]
@@ -41,7 +42,7 @@ class AssistantFilter:
 _THEIRS = "NOT is_default AND owner = %(owner)s"
 _ANYBODYS = "NOT is_default"
 # The default ones that were never changed come from the parameter, the others from their row.
-_FOUND = """
+_TABLES = """
 WITH a AS (
     SELECT * FROM assistants WHERE {owned} AND assistant_id <> ALL(%(default_ids)s)
     UNION ALL
@@ -49,12 +50,11 @@ WITH a AS (
     UNION ALL
     SELECT d.* FROM jsonb_populate_recordset(NULL::assistants, %(defaults)s::jsonb) d
     WHERE NOT EXISTS (SELECT 1 FROM assistants kept WHERE kept.assistant_id = d.assistant_id AND kept.is_default)
-)
-SELECT {what} FROM a
-WHERE (%(graph)s::text IS NULL OR (a.agent, a.graph) = (%(agent)s, %(graph)s))
+)"""
+_FOUND = """
+FROM a WHERE (%(graph)s::text IS NULL OR (a.agent, a.graph) = (%(agent)s, %(graph)s))
   AND (%(name)s::text IS NULL OR position(lower(%(name)s) IN lower(a.name)) > 0)
   AND a.metadata @> %(metadata)s::jsonb AND {visible}"""
-_PAGE = "ORDER BY {key} {order}, a.created_at, a.assistant_id LIMIT %(limit)s OFFSET %(offset)s"
 # By code point, whatever the database's collation: that is the order in which clients compare.
 _KEYS: dict[SortBy, str] = {
     "assistant_id": "a.assistant_id",
@@ -71,24 +71,32 @@ WHERE metadata @> jsonb_build_object('assistant_id', %(assistant)s::text) AND ow
 ORDER BY thread_id LIMIT %(limit)s"""
 
 
-async def search_assistants(
-    database: Database,
+def assistants_found(
     which: AssistantFilter,
     *,
     sort_by: SortBy = "created_at",
     order: SortOrder = "desc",
     limit: int = 10,
     offset: int = 0,
-) -> list[AssistantRow]:
+) -> Listing[AssistantRow]:
     """A page of the assistants that fit."""
-    query = _found(which, COLUMNS) + "\n" + _PAGE.format(key=_KEYS[sort_by], order=order)
-    rows = await database.fetch_all(query, {**_filter_params(which), "limit": limit, "offset": offset})
-    return [AssistantRow(**loaded(row)) for row in rows]
+    return Listing(
+        columns=COLUMNS,
+        tables=_tables(which),
+        found=_found(which),
+        key="a.assistant_id",
+        order=f"{_KEYS[sort_by]} {order}, a.created_at, a.assistant_id",
+        params=_filter_params(which),
+        limit=limit,
+        offset=offset,
+        make=lambda row: AssistantRow(**loaded(row)),
+    )
 
 
 async def count_assistants(database: Database, which: AssistantFilter) -> int:
     """How many assistants fit."""
-    row = await database.fetch_one(_found(which, "count(*) AS number"), _filter_params(which))
+    query = f"{_tables(which)} SELECT count(*) AS number {_found(which)}"
+    row = await database.fetch_one(query, _filter_params(which))
     return int(row["number"]) if row else 0
 
 
@@ -106,9 +114,12 @@ async def threads_of_assistant(
     return [row["thread_id"] for row in await database.fetch_all(_THREADS.format(visible=condition), params)]
 
 
-def _found(which: AssistantFilter, what: str) -> str:
-    visible = which.visible.sql("a.metadata")[0] if which.visible else "true"
-    return _FOUND.format(owned=_ANYBODYS if which.any_owner else _THEIRS, what=what, visible=visible)
+def _tables(which: AssistantFilter) -> str:
+    return _TABLES.format(owned=_ANYBODYS if which.any_owner else _THEIRS)
+
+
+def _found(which: AssistantFilter) -> str:
+    return _FOUND.format(visible=which.visible.sql("a.metadata")[0] if which.visible else "true")
 
 
 def _filter_params(which: AssistantFilter) -> dict[str, Any]:

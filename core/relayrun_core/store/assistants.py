@@ -3,6 +3,7 @@
 The default assistant of a graph has no row until it is changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,9 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.errors import MetadataTooLarge
+from relayrun_core.store.listing import Listing
+from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +110,8 @@ WITH changed AS (
         config = coalesce(%(config)s::jsonb, CASE WHEN %(configurable)s::jsonb IS NULL THEN config
                           ELSE config || jsonb_build_object('configurable', %(configurable)s::jsonb) END),
         context = coalesce(%(context)s::jsonb, context),
-        metadata = metadata || coalesce(%(metadata)s::jsonb, '{{}}')
-    WHERE assistant_id = %(assistant)s RETURNING *
+        metadata = metadata || %(metadata)s::jsonb
+    WHERE assistant_id = %(assistant)s AND {MERGES} RETURNING *
 ), noted AS ({_NOTE} changed)
 SELECT {COLUMNS} FROM changed a"""  # noqa: S608
 _SET_VERSION = f"""
@@ -117,10 +121,8 @@ UPDATE assistants a SET
 FROM assistant_versions v
 WHERE a.assistant_id = %(assistant)s AND v.assistant_id = a.assistant_id AND v.version = %(version)s
 RETURNING {COLUMNS}"""  # noqa: S608
-_VERSIONS = f"""
-SELECT {_VERSION_COLUMNS} FROM assistant_versions a
-WHERE a.assistant_id = %(assistant)s AND a.metadata @> %(metadata)s::jsonb
-ORDER BY a.version DESC LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608
+_VERSIONS = """
+FROM assistant_versions a WHERE a.assistant_id = %(assistant)s AND a.metadata @> %(metadata)s::jsonb"""
 _DELETE = "DELETE FROM assistants WHERE assistant_id = %s AND NOT is_default"
 
 
@@ -135,8 +137,15 @@ async def create_assistant(database: Database, new: NewAssistant) -> AssistantRo
 
 
 async def change_assistant(database: Database, assistant_id: UUID, change: AssistantChange) -> AssistantRow | None:
-    """Make the next version and use it; None when there is no such assistant."""
-    return _to_row(await database.fetch_one(_CHANGE, {"assistant": assistant_id, **_params(asdict(change))}))
+    """Make the next version and use it; None when there is no such assistant. Raises MetadataTooLarge."""
+    params = {"assistant": assistant_id, **_params(asdict(change) | {"metadata": change.metadata or {}})}
+    changed = _to_row(await database.fetch_one(_CHANGE, params))
+    if changed is None and await get_assistant(database, assistant_id):
+        raise MetadataTooLarge(
+            f"the assistant's metadata would be larger than {MAX_OBJECT_BYTES} bytes of JSON: keep what is large "
+            "elsewhere"
+        )
+    return changed
 
 
 async def use_version(database: Database, assistant_id: UUID, version: int) -> AssistantRow | None:
@@ -144,12 +153,26 @@ async def use_version(database: Database, assistant_id: UUID, version: int) -> A
     return _to_row(await database.fetch_one(_SET_VERSION, {"assistant": assistant_id, "version": version}))
 
 
-async def list_versions(
-    database: Database, assistant_id: UUID, *, metadata: dict[str, Any] | None = None, limit: int = 10, offset: int = 0
-) -> list[AssistantVersion]:
-    """An assistant's versions, newest first; `metadata` must be contained in theirs."""
-    params = {"assistant": assistant_id, "limit": limit, "offset": offset, **_params({"metadata": metadata or {}})}
-    return [AssistantVersion(**loaded(row)) for row in await database.fetch_all(_VERSIONS, params)]
+def versions_found(
+    assistant_id: UUID,
+    *,
+    metadata: dict[str, Any] | None = None,
+    limit: int = 10,
+    offset: int = 0,
+    otherwise: Sequence[AssistantVersion] = (),
+) -> Listing[AssistantVersion]:
+    """An assistant's versions, newest first; `metadata` must be contained in theirs. `otherwise`: if there are none."""
+    return Listing(
+        columns=_VERSION_COLUMNS,
+        found=_VERSIONS,
+        key="a.version",
+        order="a.version DESC",
+        params={"assistant": assistant_id, **_params({"metadata": metadata or {}})},
+        limit=limit,
+        offset=offset,
+        make=lambda row: AssistantVersion(**loaded(row)),
+        otherwise=otherwise,
+    )
 
 
 async def delete_assistant(database: Database, assistant_id: UUID) -> bool:

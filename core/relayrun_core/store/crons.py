@@ -12,6 +12,7 @@ import psycopg
 from relayrun_core.database import Database
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.metadata_filter import MetadataFilter
+from relayrun_core.store.listing import Listing
 
 SortBy = Literal["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"]
 
@@ -143,16 +144,11 @@ async def delete_cron(database: Database, cron_id: UUID) -> bool:
     return await database.execute(_DELETE, (cron_id,)) > 0
 
 
-async def search_crons(
-    database: Database, wanted: CronFilter, *, sort_by: SortBy, descending: bool, limit: int, offset: int
-) -> tuple[list[Cron], bool]:
-    """A page of crons, and whether there are more; those without a value to sort by are last."""
+def crons_found(wanted: CronFilter, *, sort_by: SortBy, descending: bool, limit: int, offset: int) -> Listing[Cron]:
+    """A page of crons; those without a value to sort by are last."""
     column = "next_run_at" if sort_by == "next_run_date" else sort_by
-    order = f"ORDER BY {column} {'DESC' if descending else 'ASC'} NULLS LAST, cron_id"
-    query = f"SELECT {COLUMNS} {_found(wanted)} {order} LIMIT %(limit)s OFFSET %(offset)s"
-    params = {**_filter_params(wanted), "limit": limit + 1, "offset": offset}
-    crons = [to_cron(row) for row in await database.fetch_all(query, params)]
-    return crons[:limit], len(crons) > limit
+    order = f"{column} {'DESC' if descending else 'ASC'} NULLS LAST, cron_id"
+    return Listing(COLUMNS, _found(wanted), "cron_id", order, _filter_params(wanted), limit, offset, to_cron)
 
 
 async def count_crons(database: Database, wanted: CronFilter) -> int:

@@ -1,8 +1,7 @@
-"""The journal: a run's events, in order, to be replayed from anywhere."""
+"""The journal: a run's events, in order, to be replayed from anywhere. `retention` forgets them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +17,6 @@ SELECT %s, e.seq, e.event, e.data FROM unnest(%s::bigint[], %s::text[], %s::text
 ON CONFLICT (run_id, seq) DO NOTHING"""
 _READ = """
 SELECT seq, event, data FROM run_events WHERE run_id = %s AND seq > %s ORDER BY seq LIMIT %s"""
-_DELETE_OLD = """
-DELETE FROM run_events WHERE run_id IN (
-    SELECT r.run_id FROM runs r
-    WHERE r.finished_at < now() - %s AND EXISTS (SELECT 1 FROM run_events e WHERE e.run_id = r.run_id)
-    ORDER BY r.finished_at LIMIT %s)"""
 
 #: Every run's last event.
 END = "end"
@@ -73,8 +67,3 @@ async def read_events(database: Database, run_id: UUID, after_seq: int, limit: i
     """At most `limit` events behind `after_seq`, in order."""
     rows = await database.fetch_all(_READ, (run_id, after_seq, limit))
     return [Event(row["seq"], row["event"], row["data"].encode()) for row in rows]
-
-
-async def delete_old_events(database: Database, older_than: timedelta, batch: int = 100) -> int:
-    """Forget the journals of at most `batch` runs that finished that long ago; the number of events is returned."""
-    return await database.execute(_DELETE_OLD, (older_than, batch))

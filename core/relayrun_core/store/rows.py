@@ -15,6 +15,13 @@ RUN_COLUMNS = ", ".join(f"r.{field.name}" for field in fields(Run))
 
 _RUN = TypeAdapter(Run)
 
+#: Of JSON: the metadata of a thread, a run or an assistant, and each of a run's or an assistant's config and context.
+MAX_OBJECT_BYTES = 256 * 1024
+#: A condition on a row, as it was, and what is merged into its metadata: that the result may be kept. What is too large
+#: already, from an older version, may shrink.
+MERGES = f"""octet_length((metadata || %(metadata)s::jsonb)::text)
+    <= greatest({MAX_OBJECT_BYTES}, octet_length(metadata::text))"""
+
 TtlStrategy = Literal["delete", "keep_latest"]
 
 

@@ -19,6 +19,7 @@ from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.pool import Connection
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
+from relayrun_core.store.listing import Listing
 from relayrun_core.store.notify import NOTIFY_CREATED, notify
 from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
@@ -29,10 +30,9 @@ SELECT relayrun_create_run_v3(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
-_LIST = f"""
-SELECT {RUN_COLUMNS} FROM runs r
-WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
-ORDER BY r.seq DESC LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608
+_OF_THREAD = """
+FROM runs r
+WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))"""
 _CANCEL = "SELECT relayrun_cancel_v2(%s, %s) AS answer"
 _DELETE = "DELETE FROM runs WHERE run_id = %s AND finished_at IS NOT NULL"
 # Two arms, so that each finds its partial index.
@@ -148,8 +148,17 @@ async def list_runs(
     offset: int = 0,
 ) -> list[Run]:
     """A thread's runs, newest first."""
-    params: dict[str, Any] = {"thread": thread_id, "status": status, "limit": limit, "offset": offset}
-    return [to_run(row) for row in await database.fetch_all(_LIST, params)]
+    listing = runs_found(thread_id, status=status, limit=limit, offset=offset)
+    rows = await database.fetch_all(listing.statement(listing.columns), listing.with_params())
+    return [to_run(row) for row in rows]
+
+
+def runs_found(
+    thread_id: UUID, *, status: list[RunStatus] | None = None, limit: int = 10, offset: int = 0
+) -> Listing[Run]:
+    """The same, to be read in parts."""
+    params = {"thread": thread_id, "status": status}
+    return Listing(RUN_COLUMNS, _OF_THREAD, "r.run_id", "r.seq DESC", params, limit, offset, to_run)
 
 
 async def unfinished_run_ids(

@@ -1,4 +1,4 @@
-"""Threads found by what they are: pages and counts."""
+"""Threads found by what they are: listed and counted."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,10 +9,12 @@ import orjson
 from relayrun_core.database import Database
 from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.states import ThreadStatus
+from relayrun_core.store.listing import Listing
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 SortOrder = Literal["asc", "desc"]
+Values = Literal["read", "json", "none"]
 
 # An index each: a page is read from it as it is. Its reverse is the other order.
 _ASCENDING = {
@@ -29,6 +31,9 @@ _DESCENDING = {
     "updated_at": "updated_at DESC, thread_id",
     "state_updated_at": "state_updated_at DESC, thread_id",
 }
+
+
+_VALUES: dict[Values, str] = {"read": "values", "json": "values::text", "none": "NULL"}
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,17 @@ class ThreadPage:
     order: SortOrder = "desc"
 
 
-async def search_threads(
-    database: Database, query: ThreadQuery, page: ThreadPage | None = None
-) -> tuple[list[Thread], bool]:
-    """A page of the threads, and whether there are more behind it."""
-    page = page or ThreadPage()
+def threads_found(query: ThreadQuery, page: ThreadPage, values: Values = "read") -> Listing[Thread]:
+    """A page of the threads, with their values read, as JSON in an `orjson.Fragment`, or as None.
+
+    A megabyte of JSON takes ten of memory once it is read.
+    """
     where, params = _where(query)
     order = (_ASCENDING if page.order == "asc" else _DESCENDING)[page.sort_by]
-    statement = f"""
-SELECT {THREAD_COLUMNS} FROM threads WHERE {where}
-ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s"""  # noqa: S608 - our own words only
-    rows = await _fetch(database, statement, {**params, "limit": page.limit + 1, "offset": page.offset})
-    return [to_thread(row) for row in rows[: page.limit]], len(rows) > page.limit
+    found = f"FROM threads WHERE {where}"
+    columns = THREAD_COLUMNS.replace(", values,", f", {_VALUES[values]} AS values,")
+    make = _unread if values == "json" else to_thread
+    return Listing(columns, found, "thread_id", order, params, page.limit, page.offset, make)
 
 
 async def count_threads(database: Database, query: ThreadQuery) -> int:
@@ -76,6 +80,11 @@ async def count_threads(database: Database, query: ThreadQuery) -> int:
     rows = await _fetch(database, f"SELECT count(*) AS count FROM threads WHERE {where}", params)  # noqa: S608
     count: int = rows[0]["count"]
     return count
+
+
+def _unread(row: dict[str, Any]) -> Thread:
+    values = row["values"]
+    return to_thread({**row, "values": None if values is None else orjson.Fragment(values)})
 
 
 def _where(query: ThreadQuery) -> tuple[str, dict[str, Any]]:

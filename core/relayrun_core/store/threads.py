@@ -9,11 +9,11 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
-from relayrun_core.errors import ThreadBusyError, ThreadExists, ThreadNotFound
+from relayrun_core.errors import MetadataTooLarge, ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.store.notify import notify_thread
-from relayrun_core.store.rows import THREAD_COLUMNS, Thread, Ttl, to_thread
+from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 
 _CREATE = f"""
 INSERT INTO threads (thread_id, owner, name, metadata, ttl_minutes, ttl_strategy)
@@ -23,7 +23,7 @@ _GET = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s"  # noqa: S60
 _PATCH = f"""
 UPDATE threads SET metadata = metadata || %(metadata)s::jsonb, updated_at = now(),
     ttl_minutes = coalesce(%(minutes)s, ttl_minutes), ttl_strategy = coalesce(%(strategy)s, ttl_strategy)
-WHERE thread_id = %(thread)s RETURNING {THREAD_COLUMNS}"""  # noqa: S608
+WHERE thread_id = %(thread)s AND {MERGES} RETURNING {THREAD_COLUMNS}"""  # noqa: S608
 _LOCK = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE"  # noqa: S608
 _BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') LIMIT 1"
 _SET_STATE = """
@@ -90,9 +90,13 @@ async def get_thread(database: Database, thread_id: UUID) -> Thread | None:
 
 
 async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, Any], ttl: Ttl | None = None) -> Thread:
-    """Merge keys into the thread's metadata, and say how long it is kept. Raises ThreadNotFound."""
+    """Merge keys into the thread's metadata, and say how long it is kept. Raises ThreadNotFound, MetadataTooLarge."""
     params = {"thread": thread_id, "metadata": orjson.dumps(metadata).decode(), **_ttl_params(ttl)}
     row = await database.fetch_one(_PATCH, params)
+    if row is None and await get_thread(database, thread_id):
+        raise MetadataTooLarge(
+            f"the thread's metadata would be larger than {MAX_OBJECT_BYTES} bytes of JSON: keep what is large elsewhere"
+        )
     if row is None:
         raise ThreadNotFound(f"thread {thread_id} does not exist")
     return to_thread(row)

@@ -60,6 +60,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        # Not a 503, with which the next runner would be asked for the same.
+        return json_response({"reason": "TooSlow", "message": "the database took too long"}, 408)
     if is_transient(error):
         return json_response({"reason": "DatabaseAway", "message": str(error)}, 503)
     for kind, (status, reason) in _REFUSALS.items():

@@ -21,14 +21,12 @@ from relayrun_core.errors import RelayrunError
 from relayrun_core.store.memories import OWNER_LABELS
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.serialize import dumps
+from relayrun_runner.store.clients import open_client_store
 from relayrun_runner.store.filters import LABEL
-from relayrun_runner.store.vectors import PatientStore, open_connections
+from relayrun_runner.store.vectors import PatientStore
 
 log = logging.getLogger("relayrun.runner")
 
-# Clients must not take the connections that nodes need, nor wait as long as nodes may.
-_CONNECTIONS = 3
-_PATIENCE_SECONDS = 2.0
 # Each text is embedded and has a row: `index` may name every element of a long list.
 _MOST_TEXTS = 1000
 
@@ -114,8 +112,8 @@ def parse_call(name: str, body: bytes) -> AnyCall:
 @asynccontextmanager
 async def open_store_calls(url: str, store: PatientStore) -> AsyncIterator["StoreCalls"]:
     """Calls to the store of the graphs; their connections open with first use."""
-    async with open_connections(url, _CONNECTIONS, _PATIENCE_SECONDS) as database:
-        yield StoreCalls(store.beside(database.pool, patience_seconds=_PATIENCE_SECONDS), database)
+    async with open_client_store(url, store) as (for_clients, database):
+        yield StoreCalls(for_clients, database)
 
 
 class StoreCalls:

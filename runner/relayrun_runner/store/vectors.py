@@ -49,10 +49,6 @@ class PatientStore(AsyncPostgresStore):
         super().__init__(pool, index=index, ttl=ttl)
         self._patience_seconds = patience_seconds
 
-    def beside(self, pool: Pool, *, patience_seconds: float) -> "PatientStore":
-        """The same store by other connections."""
-        return PatientStore(pool, index=self.index_config, ttl=self.ttl_config, patience_seconds=patience_seconds)
-
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Execute operations together; a run's own deadline ends the wait sooner than this one."""
         asked = list(ops)
@@ -86,15 +82,17 @@ async def open_store(url: str, config: Config) -> AsyncIterator[PatientStore]:
 
 
 @asynccontextmanager
-async def open_connections(url: str, most: int, timeout_seconds: float = 10.0) -> AsyncIterator[Database]:
-    """Connections for a store, made with first use."""
+async def open_connections(
+    url: str, most: int, timeout_seconds: float = 10.0, parameters: str = ""
+) -> AsyncIterator[Database]:
+    """Connections for a store, made with first use; as `Database.open` has it."""
     async with Database.open(
         url,
         role="runner",
         min_size=0,
         max_size=most,
         timeout_seconds=timeout_seconds,
-        parameters=_VECTOR_PARAMETERS,
+        parameters=f"{_VECTOR_PARAMETERS} {parameters}",
         when_broken=end_broken,
     ) as database:
         yield database
