@@ -67,6 +67,8 @@ def main() -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        # Else a request may begin with what was said of another on its connection: whose share it is.
+        reset_contextvars=True,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     Server(config, app).run()

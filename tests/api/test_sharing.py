@@ -50,9 +50,30 @@ async def new_thread(api: Api, headers: dict[str, str]) -> str:
 
 
 async def streamed(stack: AsyncExitStack, api: Api, headers: dict[str, str], method: str, path: str, body: Any) -> None:
-    asked = api.http.stream(method, path, json=body, headers=headers)
-    response = await stack.enter_async_context(asked)
-    assert response.status_code == 200, path
+    """An answer that goes on; once the server has noticed that those before have ended."""
+    opened_now: list[httpx.Response] = []
+
+    async def accepted() -> bool:
+        request = api.http.build_request(method, path, json=body, headers=headers)
+        response = await api.http.send(request, stream=True)
+        if response.status_code == 429:
+            await response.aclose()
+            return False
+        opened_now.append(response)
+        return True
+
+    await until_it_is(accepted)
+    stack.push_async_callback(opened_now[0].aclose)
+    assert opened_now[0].status_code == 200, path
+
+
+async def until_there_is_room(api: Api, thread_id: str) -> None:
+    """The server notices a moment later that a client has left."""
+
+    async def there_is() -> bool:
+        return (await api.http.get(f"/threads/{thread_id}", headers=ALICE)).status_code == 200
+
+    await until_it_is(there_is)
 
 
 async def test_streams_of_every_kind_count_and_their_end_makes_room(api: Api) -> None:
@@ -81,10 +102,7 @@ async def test_streams_of_every_kind_count_and_their_end_makes_room(api: Api) ->
             assert denied.value.response.status_code == 429
             assert (await api.http.get("/threads/none", headers=BOB)).status_code == 404
 
-        async def there_is_room() -> bool:
-            return (await api.http.get(f"/threads/{other}", headers=ALICE)).status_code == 200
-
-        await until_it_is(there_is_room)
+        await until_there_is_room(api, other)
 
 
 async def test_sockets_and_their_subscriptions_count(api: Api) -> None:
@@ -100,12 +118,13 @@ async def test_sockets_and_their_subscriptions_count(api: Api) -> None:
             await other.subscribe("lifecycle")
         await talk.ask("subscription.unsubscribe", {"subscription_id": identity})
         await talk.subscribe("lifecycle")
+    await until_there_is_room(api, thread)
     async with connected(api, thread, additional_headers=ALICE) as talk:
         await _eventually_subscribed(talk)
 
 
 async def _eventually_subscribed(talk: Talk) -> None:
-    """Once the server has noticed that the connection before is gone."""
+    """Once the server has noticed that the connection before is gone with all of its subscriptions."""
 
     async def accepted() -> bool:
         return bool((await talk.ask("subscription.subscribe", {"channels": ["values"]}))["type"] == "success")

@@ -199,15 +199,15 @@ def _header_names(route: Route, found: Json, said: Operation) -> tuple[str, ...]
 def _refusals(route: Route, found: Json, said: Operation) -> set[int]:
     statuses = set(said.refusals)
     if "system" not in found["tags"]:
-        statuses.add(503)
+        statuses |= {429, 503}
     if "{" in route[1]:
         statuses.add(404)
     if found.get("parameters"):
         statuses.add(422)
     if "requestBody" in found:
-        statuses |= {413, 415, 422}
+        statuses |= {408, 413, 415, 422}
     if _starts(found):
-        statuses |= {404, 409, 429}
+        statuses |= {404, 409}
     return statuses
 
 

@@ -11,7 +11,7 @@ class Operation:
 
     `answer`: the type of its JSON, or an example of its text or stream; None: no content. `example`: of its JSON,
     where the type has none. `refusals`: statuses beside those that follow from its route, which are 401, 404 where its
-    path has an id, 413, 415 and 422 for a body, 429 where it starts a run, and 503.
+    path has an id, 408, 413, 415 and 422 for a body, and 429 and 503.
     `also`: further statuses with the same answer, or 204 with none. `bodies`: examples by what they show, where those
     of the body's model are not the ones. `asks_who`: it tells more to those who send a token.
     """

@@ -31,6 +31,12 @@ _KINDS: Mapping[int, tuple[str, str, str, str]] = {
         "thread_busy",
         "Thread refund-4711 has an unfinished run: wait for it, or cancel it.",
     ),
+    408: (
+        "BodyTooSlow",
+        "The body stopped coming.",
+        "body_too_slow",
+        "The body stopped coming: send the request again, with all of its body.",
+    ),
     413: (
         "BodyTooLarge",
         "The body is larger than 10 MB.",
@@ -51,7 +57,7 @@ _KINDS: Mapping[int, tuple[str, str, str, str]] = {
     ),
     429: (
         "RateLimited",
-        "You have started as many runs as you may; try again after `Retry-After` seconds.",
+        "You have started as many runs as you may, or have as much at once; try again after `Retry-After` seconds.",
         "rate_limited",
         "You have started 100 runs within 3600 s: try again in 12 s.",
     ),
