@@ -131,10 +131,11 @@ async def test_probes_and_greetings_answer(shared: Api) -> None:
 
 async def test_the_liveness_probe_fails_when_the_pool_is_broken(api: Api) -> None:
     services: Services = api.app.state.services
-    services.database.broken = True
-    answer = await api.http.get("/healthz")
-    assert (answer.status_code, answer.json()["code"]) == (503, "pool_broken")
-    services.database.broken = False
+    for database in (services.database, services.reads._database):
+        database.broken = True
+        answer = await api.http.get("/healthz")
+        assert (answer.status_code, answer.json()["code"]) == (503, "pool_broken")
+        database.broken = False
     assert (await api.http.get("/healthz")).status_code == 200
 
 

@@ -41,7 +41,7 @@ async def status(services: Given, caller: MaybeCaller) -> Response:
 @router.get("/healthz")
 async def healthz(services: Given) -> Response:
     """Whether the process lives, and a new one would be no better."""
-    if not services.database.broken:
+    if not (services.database.broken or services.reads.broken):
         return Json({"status": "ok"})
     return _unwell(Problem(503, "pool_broken", "This process reaches the database no more, which answers: restart it."))
 

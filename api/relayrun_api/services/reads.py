@@ -35,6 +35,11 @@ class Reads:
         ) as database:
             yield cls(database, seconds)
 
+    @property
+    def broken(self) -> bool:
+        """Whether the connections are of no use any more, although the database answers."""
+        return self._database.broken
+
     @asynccontextmanager
     async def by(self, who: str, *, wait_seconds: float | None = None) -> AsyncIterator[Database]:
         """The connections, for as long as the owner's share is held. Raises TooManyAtOnce."""
