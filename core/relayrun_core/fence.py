@@ -2,8 +2,8 @@
 
 import psycopg
 
-#: Parameters: run id, attempt. The write counts as progress of the run.
-FENCE_PROGRESS = "SELECT relayrun_fence_progress_v1(%s, %s)"
+#: Parameters: run id, attempt, thread id, -1 before the write and 1 behind it: its new rows count as progress.
+FENCE_ROWS = "SELECT relayrun_fence_rows_v1(%s, %s, %s, %s)"
 
 #: SQLSTATE of a refused write: the attempt does not hold the run any more.
 STALE = "RR001"

@@ -9,7 +9,7 @@ import pytest
 
 from relayrun_core.database import Database, connection_options
 from relayrun_core.errors import RunFinished, StaleAttempt
-from relayrun_core.fence import FENCE_PROGRESS, is_stale
+from relayrun_core.fence import is_stale
 from relayrun_core.listen import Listener
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
@@ -20,7 +20,7 @@ from relayrun_core.store.journal import END, Event, append, first_seq, read_even
 from relayrun_core.store.notify import EVENTS_CHANNEL
 from relayrun_core.store.runs import request_cancel
 from relayrun_core.store.threads import get_thread
-from tests.support.runs import DONE, accept, claimed, progress, reread
+from tests.support.runs import DONE, FENCE_PROGRESS, accept, claimed, progress, reread
 from tests.support.waiting import until_it_is
 
 

@@ -75,6 +75,9 @@ class Crash:
             if runner is None:
                 runner = await self.take()
                 attempt = await self._place(run, runner, attempt + 1)
+                now = await self.read(run)
+                if now.status.finished:  # the claim itself may end a run
+                    return now
             await runner.until_done_with(run.run_id, attempt)
             now = await self.read(run)
             if now.status.finished:

@@ -4,13 +4,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
-from relayrun_core.fence import FENCE_PROGRESS
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Outcome, Run, RunSpec
 from relayrun_core.states import Reason
 from relayrun_core.store.claim import Claim, Claimed, claim
 from relayrun_core.store.runs import create_run, get_run
 
+#: A fenced write that counts as progress; parameters: run id, attempt.
+FENCE_PROGRESS = "SELECT relayrun_fence_progress_v1(%s, %s)"
 DONE = Outcome(Reason.SUCCEEDED, values=b'{"answer": 1}', interrupts=())
 
 

@@ -17,7 +17,7 @@ from functools import partial
 
 from relayrun_core.database import Database
 from relayrun_core.errors import StaleAttempt
-from relayrun_core.fence import FENCE_PROGRESS, is_stale
+from relayrun_core.fence import FENCE_ROWS, is_stale
 from relayrun_core.runs import Run
 from relayrun_core.store.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
 from relayrun_core.store.notify import EVENTS_CHANNEL, Hint
@@ -218,9 +218,11 @@ class RunWriter:
         # In autocommit what a pipeline sends until its end is one transaction; a failing fence rolls all of it back.
         async with self._database.pipeline() as (conn, _), conn.cursor(binary=True) as cursor:
             told = [*self._recent.to_tell_again(), *events]
-            await cursor.execute(FENCE_PROGRESS, (self._run.run_id, self._run.attempt))
+            ours = (self._run.run_id, self._run.attempt, str(self._run.thread_id))
+            await cursor.execute(FENCE_ROWS, (*ours, -1))
             for statement in statements:
                 await statement.send(cursor)
+            await cursor.execute(FENCE_ROWS, (*ours, 1))
             await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, told))
 
     def _take_events(self) -> list[Event]:

@@ -1,0 +1,135 @@
+-- What counts as progress of a run: a new checkpoint, or a task that succeeded, from which a next attempt goes on. No
+-- task's error, no question and no answer, no command's own write, nothing written again; else a run that ends its
+-- process at one place goes on for ever.
+
+-- What attempts after the first did in namespaces that were new to them, since the root last advanced. An attempt that
+-- cannot go on from what was there does it all anew under other names: only one that does more is any further.
+CREATE TABLE run_anew (
+    run_id           uuid PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+    attempt          integer NOT NULL,
+    newest           text,                                      -- the thread's newest checkpoint before the attempt
+    done             bigint NOT NULL,                           -- by the attempt
+    most             bigint NOT NULL                            -- by one of those before it
+);
+
+-- Counts what was just written behind the fence: a namespace and checkpoint for each checkpoint, or task of one.
+CREATE FUNCTION relayrun_count_progress_v1(p_run uuid, p_attempt integer, p_thread text, p_ns text[], p_id text[])
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_newest text;
+    v_root bigint;
+    v_known bigint;
+    v_anew bigint;
+    v_progress bigint;
+BEGIN
+    IF p_attempt > 1 THEN
+        SELECT newest INTO v_newest FROM run_anew WHERE run_id = p_run AND attempt = p_attempt;
+        IF NOT FOUND THEN
+            SELECT max(checkpoint_id) INTO v_newest FROM checkpoints
+            WHERE thread_id = p_thread AND checkpoint_id <> ALL (p_id);
+        END IF;
+    END IF;
+    -- A subgraph's work serves nobody while the checkpoint of the root that it belongs to is not there.
+    SELECT count(*) FILTER (WHERE w.ns = ''), count(*) FILTER (WHERE w.ns <> '' AND k.known),
+           count(*) FILTER (WHERE w.ns <> '' AND NOT k.known)
+    INTO v_root, v_known, v_anew
+    FROM unnest(p_ns, p_id) AS w (ns, id)
+    JOIN checkpoints c ON c.thread_id = p_thread AND c.checkpoint_ns = w.ns AND c.checkpoint_id = w.id
+    CROSS JOIN LATERAL (SELECT p_attempt = 1 OR EXISTS (
+        SELECT 1 FROM checkpoints o
+        WHERE o.thread_id = p_thread AND o.checkpoint_ns = w.ns AND o.checkpoint_id <= v_newest
+    ) AS known) AS k
+    WHERE w.ns = '' OR EXISTS (
+        SELECT 1 FROM checkpoints r
+        WHERE r.thread_id = p_thread AND r.checkpoint_ns = '' AND r.checkpoint_id = c.metadata -> 'parents' ->> '');
+    v_progress := v_root + v_known;
+    IF p_attempt > 1 AND v_root > 0 THEN
+        DELETE FROM run_anew WHERE run_id = p_run;
+    ELSIF v_anew > 0 THEN
+        INSERT INTO run_anew AS a (run_id, attempt, newest, done, most)
+        VALUES (p_run, p_attempt, v_newest, v_anew, 0)
+        ON CONFLICT (run_id) DO UPDATE SET
+            attempt = p_attempt, newest = v_newest,
+            done = v_anew + CASE WHEN a.attempt = p_attempt THEN a.done ELSE 0 END,
+            most = CASE WHEN a.attempt = p_attempt THEN a.most ELSE greatest(a.most, a.done) END
+        RETURNING v_progress + (a.done > a.most)::integer INTO v_progress;
+    END IF;
+    IF v_progress > 0 THEN
+        UPDATE runs SET progress = progress + v_progress WHERE run_id = p_run;
+    END IF;
+END $$;
+
+-- As `relayrun_write_v1`, and counts only progress as progress.
+CREATE FUNCTION relayrun_write_v2(
+    p_run uuid, p_attempt integer, p_thread text,
+    p_blob_ns text[], p_blob_channel text[], p_blob_version text[], p_blob_type text[], p_blob bytea[],
+    p_ns text[], p_id text[], p_parent text[], p_checkpoint jsonb[], p_metadata jsonb[],
+    p_write_ns text[], p_write_id text[], p_task text[], p_path text[], p_idx integer[], p_channel text[],
+    p_type text[], p_write bytea[], p_replaces boolean[],
+    p_seqs bigint[], p_events text[], p_data text[]
+) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_ns text[];
+    v_id text[];
+    v_task_ns text[];
+    v_task_id text[];
+BEGIN
+    PERFORM relayrun_fence_v1(p_run, p_attempt);
+    INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+    SELECT p_thread, b.* FROM unnest(p_blob_ns, p_blob_channel, p_blob_version, p_blob_type, p_blob) AS b
+    ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO NOTHING;
+    WITH written AS (
+        INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+        SELECT p_thread, c.* FROM unnest(p_ns, p_id, p_parent, p_checkpoint, p_metadata) AS c
+        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
+        DO UPDATE SET checkpoint = EXCLUDED.checkpoint, metadata = EXCLUDED.metadata
+        RETURNING checkpoint_ns, checkpoint_id, xmax = 0 AND metadata ->> 'source' IS DISTINCT FROM 'update' AS counts
+    )
+    SELECT array_agg(checkpoint_ns), array_agg(checkpoint_id) INTO v_ns, v_id FROM written WHERE counts;
+    WITH given AS (
+        SELECT w.* FROM unnest(p_write_ns, p_write_id, p_task, p_path, p_idx, p_channel, p_type, p_write, p_replaces)
+            AS w (ns, id, task, path, idx, channel, type, blob, replaces)
+    ), written AS (
+        INSERT INTO checkpoint_writes
+            (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+        SELECT p_thread, w.ns, w.id, w.task, w.path, w.idx, w.channel, w.type, w.blob FROM given w WHERE NOT w.replaces
+        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
+        RETURNING checkpoint_ns AS ns, checkpoint_id AS id, task_id AS task, idx
+    ), succeeded AS (
+        -- Writes below zero are LangGraph's own: an error, a question, an answer. A task that failed may have written
+        -- before. Under the null task is what belongs to no task: a command's update and goto.
+        SELECT DISTINCT w.ns, w.id, w.task FROM written w
+        WHERE w.idx >= 0 AND w.task <> '00000000-0000-0000-0000-000000000000' AND NOT EXISTS (
+            SELECT 1 FROM given e WHERE e.ns = w.ns AND e.id = w.id AND e.task = w.task AND e.channel = '__error__')
+    )
+    SELECT array_agg(ns), array_agg(id) INTO v_task_ns, v_task_id FROM succeeded;
+    INSERT INTO checkpoint_writes
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    SELECT p_thread, w.ns, w.id, w.task, w.path, w.idx, w.channel, w.type, w.blob
+    FROM unnest(p_write_ns, p_write_id, p_task, p_path, p_idx, p_channel, p_type, p_write, p_replaces)
+        AS w (ns, id, task, path, idx, channel, type, blob, replaces)
+    WHERE w.replaces
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
+    DO UPDATE SET channel = EXCLUDED.channel, type = EXCLUDED.type, blob = EXCLUDED.blob;
+    IF v_ns IS NOT NULL OR v_task_ns IS NOT NULL THEN
+        PERFORM relayrun_count_progress_v1(p_run, p_attempt, p_thread, v_ns || v_task_ns, v_id || v_task_id);
+    END IF;
+    INSERT INTO run_events (run_id, seq, event, data)
+    SELECT p_run, e.seq, e.event, e.data FROM unnest(p_seqs, p_events, p_data) AS e (seq, event, data)
+    ON CONFLICT (run_id, seq) DO NOTHING;
+END $$;
+
+-- For statements of a saver that `relayrun_write_v2` was not written for: called before them with -1 and behind them
+-- with 1, what is left is the number of rows that are new and may be progress.
+CREATE FUNCTION relayrun_fence_rows_v1(p_run uuid, p_attempt integer, p_thread text, p_sign integer) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM relayrun_fence_v1(p_run, p_attempt);
+    UPDATE runs SET progress = progress + p_sign * (
+        (SELECT count(*) FROM checkpoints WHERE thread_id = p_thread) +
+        (SELECT count(*) FROM checkpoint_writes w WHERE w.thread_id = p_thread AND w.idx >= 0
+             AND w.task_id <> '00000000-0000-0000-0000-000000000000' AND NOT EXISTS (
+             SELECT 1 FROM checkpoint_writes e WHERE e.thread_id = p_thread AND e.checkpoint_ns = w.checkpoint_ns
+                 AND e.checkpoint_id = w.checkpoint_id AND e.task_id = w.task_id AND e.channel = '__error__')))
+    WHERE run_id = p_run;
+END $$;

@@ -1,0 +1,190 @@
+"""What counts as progress of a run: by that alone an attempt whose process died is told from one that got nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
+
+from relayrun_core.database import Database
+from relayrun_core.runs import Run
+from relayrun_runner.attempt import writer as writer_module
+from relayrun_runner.attempt.checkpoints import NULL_TASK_ID, FencedSaver
+from relayrun_runner.attempt.writer import RunWriter
+from relayrun_runner.metrics import RunnerMetrics
+from tests.support.runs import accept, claimed, reread
+
+INNER = "inner:0b6f9e0c"
+
+
+@dataclass
+class Attempt:
+    """One attempt's way to the database."""
+
+    run: Run
+    saver: FencedSaver
+    writer: RunWriter
+
+    def config(self, ns: str, checkpoint: str | None = None) -> RunnableConfig:
+        places = {"thread_id": str(self.run.thread_id), "checkpoint_ns": ns}
+        return {"configurable": places | ({"checkpoint_id": checkpoint} if checkpoint else {})}
+
+    async def checkpoint(
+        self, ns: str = "", *, root: str | None = None, source: str = "loop", checkpoint: str | None = None
+    ) -> str:
+        """Save a checkpoint, of a subgraph under the root's `root`; its id is returned."""
+        saved = empty_checkpoint()
+        saved["id"] = checkpoint or saved["id"]
+        metadata: CheckpointMetadata = {"source": source, "step": 1, "parents": {"": root} if root else {}}  # type: ignore[typeddict-item]
+        await self.saver.aput(self.config(ns), saved, metadata, {})
+        return saved["id"]
+
+    async def writes(self, checkpoint: str, *channels: str, task: str = "task", ns: str = "") -> None:
+        """Save a task's writes."""
+        await self.saver.aput_writes(self.config(ns, checkpoint), [(channel, "x") for channel in channels], task)
+
+
+@asynccontextmanager
+async def attempt_of(database: Database, run: Run) -> AsyncIterator[Attempt]:
+    """The attempt that has claimed the run, as its runner has it."""
+    deadline = asyncio.get_running_loop().time() + 60
+    writer = RunWriter(database, run, deadline, RunnerMetrics("default"), lambda *_: None)
+    writing = asyncio.create_task(writer.run())
+
+    async def nothing_to_wait_for() -> None:
+        pass
+
+    saver = FencedSaver(database, run, deadline, writer, nothing_to_wait_for)
+    await saver.begin()
+    try:
+        yield Attempt(run, saver, writer)
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+
+
+@pytest.fixture
+async def attempt(database: Database) -> AsyncIterator[Attempt]:
+    async with attempt_of(database, await claimed(database, await accept(database))) as attempt:
+        yield attempt
+
+
+async def gained(database: Database, attempt: Attempt, write: Awaitable[object]) -> int:
+    before = (await reread(database, attempt.run.run_id)).progress
+    await write
+    return (await reread(database, attempt.run.run_id)).progress - before
+
+
+Write = Callable[[Attempt, str, str], Awaitable[object]]
+
+COUNTS: dict[str, Write] = {
+    "a checkpoint of the root": lambda a, root, inner: a.checkpoint(),
+    "a checkpoint of the input": lambda a, root, inner: a.checkpoint(source="input"),
+    "a checkpoint of a subgraph": lambda a, root, inner: a.checkpoint(INNER, root=root),
+    "a checkpoint of a subgraph that is new": lambda a, root, inner: a.checkpoint("other:1", root=root),
+    "a task's writes": lambda a, root, inner: a.writes(root, "done", "branch:to:next"),
+    "a task's writes in a subgraph": lambda a, root, inner: a.writes(inner, "done", ns=INNER),
+    "a task that succeeded without writes": lambda a, root, inner: a.writes(root, "__no_writes__"),
+    "a task that returned": lambda a, root, inner: a.writes(root, "__return__"),
+    "a task that succeeded with an answer": lambda a, root, inner: a.writes(root, "__resume__", "done"),
+}
+COUNTS_NOT: dict[str, Write] = {
+    "a checkpoint that is there": lambda a, root, inner: a.checkpoint(checkpoint=root),
+    "a checkpoint of a subgraph that is there": lambda a, root, inner: a.checkpoint(INNER, root=root, checkpoint=inner),
+    "a state that the author's code edits": lambda a, root, inner: a.checkpoint(source="update"),
+    "a subgraph of a root that is not there": lambda a, root, inner: a.checkpoint("other:1", root=str(uuid4())),
+    "a task that is there": lambda a, root, inner: a.writes(root, "done", task="before"),
+    "a task that is there, in a subgraph": lambda a, root, inner: a.writes(inner, "done", task="before", ns=INNER),
+    "a task of a checkpoint that is not there": lambda a, root, inner: a.writes(str(uuid4()), "done"),
+    "an error": lambda a, root, inner: a.writes(root, "__error__"),
+    "an error in a subgraph": lambda a, root, inner: a.writes(inner, "__error__", ns=INNER),
+    "an error behind writes": lambda a, root, inner: a.writes(root, "done", "__error__"),
+    "an error that a handler is for": lambda a, root, inner: a.writes(root, "__error__", "__error_source_node__"),
+    "a question": lambda a, root, inner: a.writes(root, "__interrupt__"),
+    "a question behind an answer": lambda a, root, inner: a.writes(root, "__interrupt__", "__resume__"),
+    "an answer": lambda a, root, inner: a.writes(root, "__resume__"),
+    "an answer for all": lambda a, root, inner: a.writes(root, "__resume__", task=NULL_TASK_ID),
+    "a scheduled task": lambda a, root, inner: a.writes(root, "__scheduled__"),
+    "a command's update": lambda a, root, inner: a.writes(root, "done", task=NULL_TASK_ID),
+    "an event": lambda a, root, inner: told(a),
+}
+
+
+async def told(attempt: Attempt) -> None:
+    await attempt.writer.emit("custom", b"1")
+    await attempt.writer.flushed()
+
+
+async def begun(attempt: Attempt) -> tuple[str, str]:
+    """A root checkpoint and a subgraph's, each with a task that succeeded."""
+    root = await attempt.checkpoint()
+    inner = await attempt.checkpoint(INNER, root=root)
+    await attempt.writes(root, "done", task="before")
+    await attempt.writes(inner, "done", task="before", ns=INNER)
+    return root, inner
+
+
+@pytest.mark.parametrize("what", COUNTS)
+async def test_this_is_progress(database: Database, attempt: Attempt, what: str) -> None:
+    root, inner = await begun(attempt)
+    assert await gained(database, attempt, COUNTS[what](attempt, root, inner)) == 1
+
+
+@pytest.mark.parametrize("what", COUNTS_NOT)
+async def test_this_is_no_progress(database: Database, attempt: Attempt, what: str) -> None:
+    root, inner = await begun(attempt)
+    assert await gained(database, attempt, COUNTS_NOT[what](attempt, root, inner)) == 0
+
+
+async def test_each_task_and_checkpoint_of_one_commit_counts_once(database: Database, attempt: Attempt) -> None:
+    root, inner = await begun(attempt)
+    both = asyncio.gather(
+        attempt.writes(root, "done", "more", task="one"),
+        attempt.writes(root, "__error__", task="two"),
+        attempt.writes(inner, "done", task="three", ns=INNER),
+        attempt.checkpoint(),
+    )
+    assert await gained(database, attempt, both) == 3
+
+
+async def test_work_that_an_attempt_only_does_anew_under_other_names_is_no_progress(database: Database) -> None:
+    """As that of a subgraph from which nobody can go on: each attempt begins it from the start."""
+    run = await claimed(database, await accept(database))
+    async with attempt_of(database, run) as attempt:
+        root, inner = await begun(attempt)
+    progressed = []
+    for number, steps in ((2, 2), (3, 2), (4, 1), (5, 3), (6, 3)):
+        run = await claimed(database, run, attempt=number, excused=True)
+        before = run.progress
+        async with attempt_of(database, run) as attempt:
+            for _ in range(steps):
+                await attempt.checkpoint(f"anew:{number}", root=root)
+        progressed.append((await reread(database, run.run_id)).progress > before)
+    assert progressed == [True, False, False, True, False], "only who gets further than all before is further"
+
+    run = await claimed(database, run, attempt=7, excused=True)
+    async with attempt_of(database, run) as attempt:
+        assert await gained(database, attempt, attempt.checkpoint("anew:7", root=root)) == 0
+        assert await gained(database, attempt, attempt.checkpoint(INNER, root=root)) == 1, "it goes on from there"
+        assert await gained(database, attempt, attempt.writes(inner, "done", task="later", ns=INNER)) == 1
+        assert await gained(database, attempt, attempt.checkpoint()) == 1
+        assert await gained(database, attempt, attempt.checkpoint("more:7", root=root)) == 1, "the root has advanced"
+
+
+async def test_statements_of_another_version_of_the_saver_count_by_their_new_rows(
+    database: Database, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "are_known", lambda _: False)
+    root, inner = await begun(attempt)
+    for what in ("a checkpoint of the root", "a task's writes", "a task's writes in a subgraph"):
+        assert await gained(database, attempt, COUNTS[what](attempt, root, inner)) > 0, what
+    for what in ("a checkpoint that is there", "a task that is there", "a question", "a command's update"):
+        assert await gained(database, attempt, COUNTS_NOT[what](attempt, root, inner)) == 0, what
+    failed = attempt.writes(root, "__error__", task="failed")
+    assert await gained(database, attempt, failed) == 0
