@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relayrun_api.problems import Problem, problem_of
+from relayrun_core import storable
 
 # Our own dumps, because LangGraph's clients expect `+00:00` and not `Z`, which is orjson's default.
 _OPTIONS = orjson.OPT_NON_STR_KEYS
@@ -21,26 +21,15 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 def dumps(content: Any) -> bytes:
     """JSON of `content`; datetimes as ISO 8601 with an offset, UUIDs as text."""
-    try:
-        return orjson.dumps(content, default=str, option=_OPTIONS)
-    except TypeError:
-        # Integers beyond 64 bits, which jsonb also makes of 1e308: orjson has no word for them.
-        return json.dumps(content, default=_as_json, separators=(",", ":")).encode()
+    return storable.dumps(content, str, _OPTIONS)
 
 
 def loads(text: bytes) -> Any:
-    """The value of an agent's JSON, whatever it holds: lone surrogates become `?`, NaN and infinity null."""
+    """The value of an agent's JSON, whatever it holds: lone surrogates become U+FFFD, NaN and infinity null."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        lenient = json.loads(text, parse_constant=lambda _: None)
-        return orjson.loads(json.dumps(lenient, ensure_ascii=False).encode(errors="replace"))
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, orjson.Fragment):
-        return json.loads(orjson.dumps(value))
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+        return orjson.loads(storable.dumps(json.loads(text, parse_constant=lambda _: None)))
 
 
 class Json(Response):

@@ -15,6 +15,8 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types.json import Jsonb, JsonbBinaryDumper
 
+from relayrun_core import storable
+
 T = TypeVar("T")
 
 _NULL = b"\xff\xff\xff\xff"
@@ -64,5 +66,11 @@ BYTEA: ArrayOf[bytes] = ArrayOf("bytea", bytes)
 INTEGER: ArrayOf[int] = ArrayOf("int4", struct.Struct("!i").pack)
 BIGINT: ArrayOf[int] = ArrayOf("int8", struct.Struct("!q").pack)
 BOOLEAN: ArrayOf[bool] = ArrayOf("bool", struct.Struct("!?").pack)
+
+
+class _StorableJsonb(JsonbBinaryDumper):
+    _dumps = staticmethod(storable.dumps)
+
+
 #: Its items are psycopg's `Jsonb`.
-JSONB: ArrayOf[Any] = ArrayOf("jsonb", JsonbBinaryDumper(Jsonb).dump)
+JSONB: ArrayOf[Any] = ArrayOf("jsonb", _StorableJsonb(Jsonb).dump)

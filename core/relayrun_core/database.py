@@ -10,8 +10,10 @@ from uuid import UUID
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import PoolTimeout
 
+from relayrun_core import storable
 from relayrun_core.pool import Connection, Pool
 
 logger = logging.getLogger("relayrun.database")
@@ -38,6 +40,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.pool: Pool
         self.url = url
+        self._dumps: Callable[[Any], bytes] = storable.dumps
         #: Grows with each new connection: that it grew may mean that the server was restarted.
         self.connections_made = 0
         #: Whether the pool has given nobody a connection for long although the database answers: a new process helps.
@@ -55,13 +58,15 @@ class Database:
         timeout_seconds: float = 10.0,
         parameters: str = "",
         when_broken: Callable[[], None] = lambda: None,
+        dumps: Callable[[Any], bytes] = storable.dumps,
     ) -> AsyncIterator["Database"]:
         """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection.
 
         `parameters`: more of the server's, for every connection, as `-c name=value`. `when_broken` is called while the
-        pool is of no use although the database answers.
+        pool is of no use although the database answers. `dumps` writes psycopg's `Json`s.
         """
         database = cls(url)
+        database._dumps = dumps
         options = connection_options(role)
         options["options"] += f" {parameters}"
         database.pool = pool = Pool(
@@ -72,7 +77,7 @@ class Database:
             timeout=timeout_seconds,
             # After a restart of Postgres every pooled connection is dead at once: keep trying, quickly at first.
             reconnect_timeout=3600,
-            configure=database._count_connection,
+            configure=database._configure,
             name=f"relayrun-{role}",
         )
         await pool.open()
@@ -107,7 +112,8 @@ class Database:
                 logger.error("%s gives no connection although the database answers", self.pool.name)
                 when_broken()
 
-    async def _count_connection(self, _: Connection) -> None:
+    async def _configure(self, conn: Connection) -> None:
+        set_json_dumps(self._dumps, conn)
         self.connections_made += 1
 
     @asynccontextmanager

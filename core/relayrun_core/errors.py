@@ -41,5 +41,9 @@ class StaleAttempt(RelayrunError):
     """This attempt does not hold its run any more: it must stop and write nothing."""
 
 
+class NotStorable(RelayrunError):
+    """A value that no checkpoint or JSON can hold: the run that made it fails, and nothing else."""
+
+
 class SchemaTooOld(RelayrunError):
     """The database lacks a migration that this version needs."""

@@ -4,7 +4,7 @@ import logging
 import sys
 from typing import Any
 
-import orjson
+from relayrun_core import storable
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
@@ -46,7 +46,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str).decode()
+        return storable.dumps(entry).decode()
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

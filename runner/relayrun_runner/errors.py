@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from relayrun_core.errors import RelayrunError
+import psycopg
+
+from relayrun_core.errors import NotStorable, RelayrunError
+from relayrun_core.storable import storable_text
 
 
 class RunnerError(RelayrunError):
@@ -85,3 +88,13 @@ class NotReady(RunnerError):
 
 class LoopBusy(RunnerError):
     """The graphs' event loop did not answer in time."""
+
+
+def refusal(error: Exception, what: str) -> NotStorable:
+    """What a run's owner reads of a value that Postgres, or the way to it, refuses: final, trying again is in vain."""
+    if isinstance(error, NotStorable):
+        return error
+    said = (isinstance(error, psycopg.Error) and error.diag.message_primary) or str(error) or type(error).__name__
+    found = NotStorable(f"{what} can not be stored: {storable_text(said)}. Make it smaller or plainer")
+    found.__cause__ = error
+    return found

@@ -19,6 +19,7 @@ from relayrun_core.runs import Run
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
 from relayrun_core.store.notify import Hints
+from relayrun_runner.attempt.callbacks import keep_values_out
 from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.graphs import GraphRegistry
@@ -39,6 +40,7 @@ class Executor:
         settings: RunnerSettings,
         board: RunBoard,
     ) -> None:
+        keep_values_out()
         self._workers = WorkerThreads(settings.slots)
         asyncio.get_running_loop().set_default_executor(self._workers)
         hints = Hints(database)

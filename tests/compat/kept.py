@@ -131,6 +131,13 @@ KEPT: tuple[Kept, ...] = (
         "`metadata` is told in every mode",
         "it names the run and its attempt",
     ),
+    Kept(
+        "values.*",
+        "*surrogate",
+        "other",
+        "a lone surrogate becomes U+FFFD",
+        "as a NUL does; a question mark could have been there",
+    ),
     Kept("studio.*", "*.payload.metadata.*", "missing", "metadata of LangSmith", _TRACE),
     Kept(
         "studio.a_visit",

@@ -22,7 +22,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 #: Made of the graph's name: the same everywhere, and clients know them.
 _ASSISTANTS = {
     str(default_assistant_id(graph)): f"<assistant {graph}>"
-    for graph in ("plain", "talk", "ask", "nested", "fails", "slow", "speech")
+    for graph in ("plain", "talk", "ask", "nested", "fails", "slow", "speech", "values")
 }
 _HASH = re.compile(r"\b[0-9a-f]{32}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?")

@@ -14,11 +14,12 @@ from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
 
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
+from relayrun_core.store.finish import finish
 from relayrun_runner.attempt import writer as writer_module
 from relayrun_runner.attempt.checkpoints import NULL_TASK_ID, FencedSaver
 from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.metrics import RunnerMetrics
-from tests.support.runs import accept, claimed, reread
+from tests.support.runs import DONE, accept, claimed, reread
 
 INNER = "inner:0b6f9e0c"
 
@@ -69,10 +70,27 @@ async def attempt_of(database: Database, run: Run) -> AsyncIterator[Attempt]:
         await asyncio.gather(writing, return_exceptions=True)
 
 
-@pytest.fixture
-async def attempt(database: Database) -> AsyncIterator[Attempt]:
-    async with attempt_of(database, await claimed(database, await accept(database))) as attempt:
-        yield attempt
+@dataclass
+class Going:
+    """An attempt on a thread that has a root checkpoint and a subgraph's, each with a task that succeeded."""
+
+    attempt: Attempt
+    root: str
+    inner: str
+
+
+@pytest.fixture(params=["the second attempt", "the first attempt of the next run"])
+async def going(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Going]:
+    run = await claimed(database, await accept(database))
+    async with attempt_of(database, run) as attempt:
+        root, inner = await begun(attempt)
+    if request.param == "the second attempt":
+        run = await claimed(database, run, attempt=2, excused=True)
+    else:
+        await finish(database, run.run_id, 1, DONE)
+        run = await claimed(database, await accept(database, thread=run.thread_id))
+    async with attempt_of(database, run) as attempt:
+        yield Going(attempt, root, inner)
 
 
 async def gained(database: Database, attempt: Attempt, write: Awaitable[object]) -> int:
@@ -95,8 +113,6 @@ COUNTS: dict[str, Write] = {
     "a task that succeeded with an answer": lambda a, root, inner: a.writes(root, "__resume__", "done"),
 }
 COUNTS_NOT: dict[str, Write] = {
-    "a checkpoint that is there": lambda a, root, inner: a.checkpoint(checkpoint=root),
-    "a checkpoint of a subgraph that is there": lambda a, root, inner: a.checkpoint(INNER, root=root, checkpoint=inner),
     "a state that the author's code edits": lambda a, root, inner: a.checkpoint(source="update"),
     "a subgraph of a root that is not there": lambda a, root, inner: a.checkpoint("other:1", root=str(uuid4())),
     "a task that is there": lambda a, root, inner: a.writes(root, "done", task="before"),
@@ -131,26 +147,29 @@ async def begun(attempt: Attempt) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("what", COUNTS)
-async def test_this_is_progress(database: Database, attempt: Attempt, what: str) -> None:
-    root, inner = await begun(attempt)
-    assert await gained(database, attempt, COUNTS[what](attempt, root, inner)) == 1
+async def test_this_is_progress(database: Database, going: Going, what: str) -> None:
+    assert await gained(database, going.attempt, COUNTS[what](going.attempt, going.root, going.inner)) == 1
 
 
 @pytest.mark.parametrize("what", COUNTS_NOT)
-async def test_this_is_no_progress(database: Database, attempt: Attempt, what: str) -> None:
-    root, inner = await begun(attempt)
-    assert await gained(database, attempt, COUNTS_NOT[what](attempt, root, inner)) == 0
+async def test_this_is_no_progress(database: Database, going: Going, what: str) -> None:
+    assert await gained(database, going.attempt, COUNTS_NOT[what](going.attempt, going.root, going.inner)) == 0
 
 
-async def test_each_task_and_checkpoint_of_one_commit_counts_once(database: Database, attempt: Attempt) -> None:
-    root, inner = await begun(attempt)
+async def test_a_checkpoint_that_is_saved_again_is_no_progress(database: Database, going: Going) -> None:
+    attempt = going.attempt
+    root = await attempt.checkpoint()
+    assert await gained(database, attempt, attempt.checkpoint(checkpoint=root)) == 0
+    inner = await attempt.checkpoint(INNER, root=root)
+    assert await gained(database, attempt, attempt.checkpoint(INNER, root=root, checkpoint=inner)) == 0
+
+
+async def test_what_fails_beside_what_succeeds_counts_not(database: Database, going: Going) -> None:
+    attempt = going.attempt
     both = asyncio.gather(
-        attempt.writes(root, "done", "more", task="one"),
-        attempt.writes(root, "__error__", task="two"),
-        attempt.writes(inner, "done", task="three", ns=INNER),
-        attempt.checkpoint(),
+        attempt.writes(going.root, "done", "more", task="one"), attempt.writes(going.root, "__error__", task="two")
     )
-    assert await gained(database, attempt, both) == 3
+    assert await gained(database, attempt, both) == 1
 
 
 async def test_work_that_an_attempt_only_does_anew_under_other_names_is_no_progress(database: Database) -> None:
@@ -178,13 +197,12 @@ async def test_work_that_an_attempt_only_does_anew_under_other_names_is_no_progr
 
 
 async def test_statements_of_another_version_of_the_saver_count_by_their_new_rows(
-    database: Database, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+    database: Database, going: Going, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_module, "are_known", lambda _: False)
-    root, inner = await begun(attempt)
     for what in ("a checkpoint of the root", "a task's writes", "a task's writes in a subgraph"):
-        assert await gained(database, attempt, COUNTS[what](attempt, root, inner)) > 0, what
-    for what in ("a checkpoint that is there", "a task that is there", "a question", "a command's update"):
-        assert await gained(database, attempt, COUNTS_NOT[what](attempt, root, inner)) == 0, what
-    failed = attempt.writes(root, "__error__", task="failed")
-    assert await gained(database, attempt, failed) == 0
+        assert await gained(database, going.attempt, COUNTS[what](going.attempt, going.root, going.inner)) > 0, what
+    for what in ("a task that is there", "a question", "a command's update"):
+        written = COUNTS_NOT[what](going.attempt, going.root, going.inner)
+        assert await gained(database, going.attempt, written) == 0, what
+    assert await gained(database, going.attempt, going.attempt.writes(going.root, "__error__", task="failed")) == 0

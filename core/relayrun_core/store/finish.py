@@ -5,13 +5,14 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-import orjson
 import psycopg
 
+from relayrun_core import storable
 from relayrun_core.database import Database, breaking_frozen_holders
 from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt
 from relayrun_core.fence import is_stale
 from relayrun_core.runs import Outcome
+from relayrun_core.storable import storable_text
 from relayrun_core.store.journal import Event, append
 from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 
@@ -68,10 +69,10 @@ async def _finish(
         "attempt": attempt,
         "status": outcome.reason.status.value,
         "reason": outcome.reason.value,
-        "message": outcome.message,
+        "message": storable_text(outcome.message),
         "values": None if outcome.values is None else outcome.values.decode(),
-        "interrupts": None if interrupts is None else orjson.dumps(interrupts).decode(),
-        "error": None if outcome.error is None else orjson.dumps(outcome.error).decode(),
+        "interrupts": None if interrupts is None else storable.dumps(interrupts).decode(),
+        "error": None if outcome.error is None else storable.dumps(outcome.error).decode(),
         "checkpoint": outcome.checkpoint_id,
     }
 

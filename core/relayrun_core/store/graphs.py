@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from pydantic import TypeAdapter
 
+from relayrun_core import storable
 from relayrun_core.custom_routes import NO_HTTP, CustomHttp
 from relayrun_core.database import Database
+from relayrun_core.storable import storable_text
 
 # What an agent says of `http` is kept with each of its graphs, so that a build is read as a whole.
 _REGISTER = """
@@ -58,10 +59,10 @@ async def register_graph(
         "agent": agent,
         "graph": graph,
         "build": build,
-        "description": description,
-        "schemas": orjson.dumps(schemas, default=str).decode(),
-        "drawing": orjson.dumps(drawing, default=str).decode(),
-        "http": orjson.dumps(http).decode(),
+        "description": description and storable_text(description),
+        "schemas": storable.dumps(schemas).decode(),
+        "drawing": storable.dumps(drawing).decode(),
+        "http": storable.dumps(http).decode(),
     }
     await database.execute(_REGISTER, params)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from relayrun_core import storable
 from relayrun_core.database import Database
 from relayrun_core.errors import MetadataTooLarge, ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
@@ -125,7 +126,7 @@ async def set_thread_state(
         "thread": thread_id,
         "values": values.decode(),
         "waiting": waiting,
-        "interrupts": orjson.dumps([asdict(entry) for entry in interrupts]).decode(),
+        "interrupts": storable.dumps([asdict(entry) for entry in interrupts]).decode(),
     }
     await conn.execute(_SET_STATE.encode(), params)
 

@@ -28,6 +28,7 @@ from relayrun_runner.attempt.events import give_ids
 from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.errors import ForeignThread
 from relayrun_runner.retry import until_deadline
+from relayrun_runner.serde import with_values_apart
 
 T = TypeVar("T")
 Barrier = Callable[[], Awaitable[None]]
@@ -91,7 +92,7 @@ class FencedSaver(AsyncPostgresSaver):
         require_after(checkpoint["id"], self._newest)
         self._blank = False
         await self._barrier()
-        saved = await super().aput(config, checkpoint, metadata, new_versions)
+        saved = await super().aput(config, with_values_apart(checkpoint), metadata, new_versions)
         if config["configurable"].get("checkpoint_ns", "") == "":
             parent: RunnableConfig = {"configurable": {**saved["configurable"]}}
             parent["configurable"]["checkpoint_id"] = config["configurable"].get("checkpoint_id")

@@ -7,6 +7,7 @@ from langchain_core.messages import BaseMessage
 
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
+from relayrun_core.storable import storable_text
 from relayrun_core.store.journal import read_events
 from relayrun_runner.serialize import dumps
 
@@ -35,7 +36,7 @@ def graph_modes(asked: list[str]) -> list[str]:
 
 def event_name(mode: str, namespace: tuple[str, ...]) -> str:
     """The event's name: the mode, and for a subgraph's event the path to it, as in `updates|node:id`."""
-    return "|".join((mode, *namespace))
+    return storable_text("|".join((mode, *namespace)))
 
 
 def is_cached(mode: str, data: Any) -> bool:

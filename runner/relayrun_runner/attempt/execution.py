@@ -24,10 +24,10 @@ from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.config import config_of
 from relayrun_runner.attempt.events import ToldBefore, is_cached
 from relayrun_runner.attempt.goingon import Call, next_call
-from relayrun_runner.attempt.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
+from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.board import RunBoard
@@ -98,7 +98,7 @@ class Execution:
                 self._services.board.drained(run_id, attempt)
                 logger.info("run drained, it goes on elsewhere", extra=self._log)
                 return
-            await self._finish(outcome, self._services.hint)
+            outcome = await self._finish(outcome, self._services.hint)
             self._services.board.finished(run_id, attempt, outcome)
             logger.info("run ended: %s", outcome.reason.value, extra=self._log)
         except (StaleAttempt, RunNotFound, DatabaseAway, asyncio.CancelledError) as error:
@@ -127,7 +127,8 @@ class Execution:
                 writing.result()  # raises: the writer ends only by failing
             outcome = await work
             self._rest = await self._writer.close()
-            return outcome
+            refused = self._writer.refused
+            return outcome if refused is None or outcome is None else refused_outcome(refused, self.claimed.attempt)
         finally:
             for task in (work, writing):
                 task.cancel()
@@ -148,7 +149,7 @@ class Execution:
         except Exception as error:
             # The graph could not even be opened, or what it left could not be read.
             logger.warning("run failed before its graph ran", exc_info=error, extra=self._log)
-            return Outcome(Reason.GRAPH_ERROR, f"{type(error).__name__}", error=describe(error, run.attempt, None))
+            return refused_outcome(error, run.attempt)
 
     async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
         try:
@@ -211,13 +212,29 @@ class Execution:
             async with self._telling:
                 pass
 
-    async def _finish(self, outcome: Outcome, hint: Hint | None) -> None:
+    async def _finish(self, outcome: Outcome, hint: Hint | None) -> Outcome:
+        """Finish the run; returned is how it ended. A value that is refused is the run's error, not this process's."""
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
-        await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest, hint), "finishing the run")
+        try:
+            await self._retried(lambda: finish(database, run_id, attempt, outcome, self._rest, hint), "finishing")
+        except (StaleAttempt, RunNotFound, DatabaseAway):
+            raise
+        except Exception as error:
+            logger.warning("what the run came to was refused", exc_info=error, extra=self._log)
+            refused = refused_outcome(refusal(error, "what the run came to"), attempt)
+            await self._retried(lambda: finish(database, run_id, attempt, refused, (), hint), "finishing the run")
+            return refused
+        return outcome
 
     async def _release(self) -> None:
         run_id, attempt, database = self.claimed.run_id, self.claimed.attempt, self._services.database
-        await self._retried(lambda: release(database, run_id, attempt, self._rest), "giving the run back")
+        try:
+            await self._retried(lambda: release(database, run_id, attempt, self._rest), "giving the run back")
+        except (StaleAttempt, RunNotFound, DatabaseAway):
+            raise
+        except Exception as error:
+            logger.warning("the run's last events were refused", exc_info=error, extra=self._log)
+            await self._retried(lambda: release(database, run_id, attempt, ()), "giving the run back")
 
     async def _retried(self, call: Any, what: str) -> None:
         # What was computed is worth more than the deadline: the engine decides about that one.

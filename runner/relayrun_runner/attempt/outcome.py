@@ -1,21 +1,22 @@
 """How an attempt's run ended: the state it left, the questions it waits at, the error it died of."""
 
+import json
 import re
 import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.types import StateSnapshot
 
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
+from relayrun_core.storable import storable_text
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.head_only import HeadOnly
 from relayrun_runner.graphs import Graph
-from relayrun_runner.serialize import dumps, without_nul
+from relayrun_runner.serialize import dumps
 
 # LangGraph leaves this note on an exception that a node raised.
 _NODE_NOTE = re.compile(r"task with name '([^']+)'")
@@ -29,7 +30,7 @@ async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConf
     waiting = bool(state.next or state.interrupts)
     return Outcome(
         reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
-        values=without_nul(dumps(state.values)),
+        values=dumps(state.values),
         interrupts=await pending_interrupts(graph, saver, config, state),
         checkpoint_id=_checkpoint_id(state),
     )
@@ -49,12 +50,17 @@ async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfi
     checkpoint_id = _checkpoint_id(state)
     return Outcome(
         reason=Reason.GRAPH_ERROR,
-        message=f"{type(error).__name__} in node {node_of(error) or '?'}",
-        values=without_nul(dumps(state.values)),
+        message=f"{_name_of(error)} in node {node_of(error) or '?'}",
+        values=dumps(state.values),
         interrupts=await pending_interrupts(graph, saver, config, state),
         error=describe(error, saver.attempt, checkpoint_id),
         checkpoint_id=checkpoint_id,
     )
+
+
+def refused_outcome(error: BaseException, attempt: int) -> Outcome:
+    """The outcome of a run whose graph could not be opened, or whose outcome could not be read or stored."""
+    return Outcome(Reason.GRAPH_ERROR, _name_of(error), error=describe(error, attempt, None))
 
 
 async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
@@ -63,7 +69,7 @@ async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConf
     return Outcome(
         reason=Reason.CANCELLED,
         message="the run was cancelled",
-        values=without_nul(dumps(state.values)),
+        values=dumps(state.values),
         interrupts=await pending_interrupts(graph, saver, config, state),
         checkpoint_id=_checkpoint_id(state),
     )
@@ -73,12 +79,12 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
     """An exception for the run's owner: enough to find the failing node and to retry it."""
     text = "".join(traceback.format_exception(error))
     return {
-        "error": type(error).__name__,
-        "message": _clean(str(error)),
+        "error": _name_of(error),
+        "message": storable_text(_told_by(error)),
         "node": node_of(error),
         "attempt": attempt,
         "checkpoint_id": checkpoint_id,
-        "traceback": _clean(text[-_TRACEBACK_CHARACTERS:]),
+        "traceback": storable_text(text[-_TRACEBACK_CHARACTERS:]),
     }
 
 
@@ -86,7 +92,7 @@ def node_of(error: BaseException) -> str | None:
     """The node that raised the exception; of nested graphs the innermost."""
     for note in getattr(error, "__notes__", ()):
         if found := _NODE_NOTE.search(note):
-            return found[1]
+            return storable_text(found[1])
     return None
 
 
@@ -116,14 +122,19 @@ async def _asked(saver: FencedSaver, state: StateSnapshot) -> AsyncIterator[Pend
 
 
 def _plain(value: Any) -> Any:
-
-    return orjson.loads(without_nul(dumps(value)))
+    return json.loads(dumps(value))  # orjson makes floats of large integers
 
 
 def _checkpoint_id(state: StateSnapshot) -> str | None:
     return (state.config.get("configurable") or {}).get("checkpoint_id")
 
 
-def _clean(text: str) -> str:
-    """Text that `jsonb` can hold: no NULs, no lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+def _name_of(error: BaseException) -> str:
+    return storable_text(type(error).__name__)
+
+
+def _told_by(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an author's own exception, which can not even say what it is
+        return ""

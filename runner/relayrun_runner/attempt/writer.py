@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 
 from relayrun_core.database import Database
-from relayrun_core.errors import StaleAttempt
+from relayrun_core.errors import NotStorable, StaleAttempt
 from relayrun_core.fence import FENCE_ROWS, is_stale
 from relayrun_core.runs import Run
 from relayrun_core.store.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
@@ -24,7 +24,7 @@ from relayrun_core.store.notify import EVENTS_CHANNEL, Hint
 from relayrun_runner.attempt.batches import Batch, Statement
 from relayrun_runner.attempt.recent import RecentEvents
 from relayrun_runner.attempt.rows import WRITE, are_known, columns
-from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
 
@@ -67,6 +67,8 @@ class RunWriter:
         self._expected = 0
         self._told = asyncio.Event()
         self._failure: Exception | None = None
+        #: An event that was refused, which is missing in the journal.
+        self.refused: NotStorable | None = None
 
     async def emit(self, event: str, data: bytes) -> None:
         """Append an event to the journal; `data` is JSON. Waits only while megabytes are waiting already."""
@@ -115,7 +117,8 @@ class RunWriter:
         """
         self._closing = True
         await self._idle.wait()
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         return [*self._recent.all(), *self._events]
 
     async def run(self) -> None:
@@ -176,11 +179,12 @@ class RunWriter:
             await until_deadline(partial(self._commit, batches, events), self._deadline, "writing")
         except (StaleAttempt, DatabaseAway):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever refuses a value
             if not batches:
-                raise
+                await self._write_one_by_one(events, error)
+                return
             if len(batches) == 1 and not events:
-                batches[0].fail(error)
+                batches[0].fail(refusal(error, "what this step wrote"))
                 return
             if events:
                 await self._write([], events)
@@ -189,6 +193,14 @@ class RunWriter:
         else:
             for batch in batches:
                 batch.succeed()
+
+    async def _write_one_by_one(self, events: list[Event], error: Exception) -> None:
+        """Of events that are refused together, all but those that are refused alone; the graph hears of that."""
+        if len(events) > 1:
+            for event in events:
+                await self._write([], [event])
+        elif self.refused is None:
+            self.refused = refusal(error, f"the event {events[0].event}")
 
     async def _commit(self, batches: list[Batch], events: list[Event]) -> None:
         try:
@@ -252,3 +264,5 @@ class RunWriter:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+        if self.refused is not None:
+            raise self.refused

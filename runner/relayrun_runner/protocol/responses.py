@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import orjson
 import psycopg
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from relayrun_core import storable
 from relayrun_core.database import is_transient
-from relayrun_core.errors import ThreadBusyError, ThreadNotFound
+from relayrun_core.errors import NotStorable, ThreadBusyError, ThreadNotFound
 from relayrun_runner.errors import (
     CheckpointOrder,
     DatabaseAway,
@@ -32,6 +32,9 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     ThreadNotFound: (404, "ThreadNotFound"),
     ThreadBusyError: (409, "ThreadBusy"),
     InvalidState: (400, "Invalid"),
+    NotStorable: (400, "Invalid"),
+    psycopg.DataError: (400, "Invalid"),
+    psycopg.errors.ProgramLimitExceeded: (400, "Invalid"),
     InvalidStoreCall: (400, "Invalid"),
     CheckpointOrder: (409, "Invalid"),
     StoreCallFailed: (500, "Error"),
@@ -44,7 +47,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A response with a JSON body."""
-    return Response(orjson.dumps(body), status, headers, "application/json")
+    return Response(storable.dumps(body), status, headers, "application/json")
 
 
 async def _plain_error(_: Request, error: Exception) -> Response:

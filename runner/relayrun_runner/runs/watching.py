@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
-
+from relayrun_core import storable
 from relayrun_runner.runs.board import Key, RunBoard
 from relayrun_runner.runs.entries import Entry
 
@@ -143,4 +142,4 @@ class _Changes:
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    return orjson.dumps(value) + b"\n"
+    return storable.dumps(value) + b"\n"

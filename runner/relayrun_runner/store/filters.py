@@ -6,6 +6,9 @@ objects. Here a filter means what it means in the in-memory store of `langgraph 
 
 from typing import Any
 
+import orjson
+
+from relayrun_core.storable import storable_text
 from relayrun_core.store.memories import OWNER_LABELS
 from relayrun_runner.serialize import dumps
 
@@ -22,7 +25,8 @@ def condition_of(key: str, wanted: Any) -> Condition:
     """The condition that one entry of a filter puts, and its parameters. Raises ValueError for an unknown operator."""
     if key == LABEL:
         return f"%s = ANY ((string_to_array(store.prefix, '.'))[:{OWNER_LABELS}])", [wanted]
-    return _matches([key], wanted)
+    # Also what a node asks for, in the words that values are stored in.
+    return _matches([storable_text(key)], orjson.loads(dumps(wanted)))
 
 
 def _matches(path: list[str], wanted: Any) -> Condition:

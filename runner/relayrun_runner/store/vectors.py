@@ -7,18 +7,20 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
-from langgraph.store.base import Op, Result, SearchOp, TTLConfig
+from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp, TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
 
 from relayrun_core.database import Database
 from relayrun_core.pool import Pool
+from relayrun_core.storable import storable_text
 from relayrun_runner.config.model import Config, StoreTtl
 from relayrun_runner.errors import ConfigError, StoreUnavailable
 from relayrun_runner.exits import end_broken
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.schema import index_options
+from relayrun_runner.serialize import dumps
 from relayrun_runner.store.filters import condition_of
 
 # Store calls of nodes have connections of their own: a node that hammers the store must not starve checkpoints.
@@ -37,6 +39,13 @@ class PatientStore(AsyncPostgresStore):
 
     Its searches answer as those of LangGraph's in-memory store do, where LangGraph's Postgres store differs.
     """
+
+    # LangGraph's gather the calls of one moment, whose ever they are, into a batch, and one that is refused fails all.
+    aget = BaseStore.aget
+    asearch = BaseStore.asearch
+    aput = BaseStore.aput
+    adelete = BaseStore.adelete
+    alist_namespaces = BaseStore.alist_namespaces
 
     def __init__(
         self,
@@ -94,6 +103,7 @@ async def open_connections(
         timeout_seconds=timeout_seconds,
         parameters=f"{_VECTOR_PARAMETERS} {parameters}",
         when_broken=end_broken,
+        dumps=dumps,
     ) as database:
         yield database
 
@@ -128,8 +138,22 @@ def _ttl(ttl: StoreTtl) -> TTLConfig:
 
 
 def _in_our_words(op: Op) -> Op:
-    if not isinstance(op, SearchOp):
-        return op
+    match op:
+        case PutOp() | GetOp():
+            return op._replace(namespace=_labels(op.namespace), key=storable_text(op.key))
+        case ListNamespacesOp() if op.match_conditions:
+            conditions = tuple(each._replace(path=_labels(each.path)) for each in op.match_conditions)
+            return op._replace(match_conditions=conditions)
+        case SearchOp():
+            return _search_in_our_words(op._replace(namespace_prefix=_labels(op.namespace_prefix)))
+    return op
+
+
+def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(storable_text, labels))
+
+
+def _search_in_our_words(op: SearchOp) -> SearchOp:
     if op.filter:
         op = op._replace(filter={key: {_MATCHES: wanted} for key, wanted in op.filter.items()})
     if op.query and op.offset:

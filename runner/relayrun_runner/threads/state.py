@@ -18,7 +18,7 @@ from langgraph.store.base import BaseStore
 from langgraph.types import Command, StateSnapshot, StateUpdate
 
 from relayrun_core.database import Database
-from relayrun_core.errors import RelayrunError, ThreadExists, ThreadNotFound
+from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import Ttl
@@ -28,10 +28,11 @@ from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.goingon import goto_of
 from relayrun_runner.attempt.outcome import pending_interrupts
-from relayrun_runner.errors import InvalidState
+from relayrun_runner.errors import InvalidState, refusal
 from relayrun_runner.factories import Access
 from relayrun_runner.graphs import Graph, GraphRegistry
-from relayrun_runner.serialize import dumps, without_nul
+from relayrun_runner.serde import with_values_apart
+from relayrun_runner.serialize import dumps, dumps_kept
 from relayrun_runner.threads.bodies import (
     HistoryQuestion,
     Place,
@@ -63,7 +64,7 @@ class ThreadStates:
         saver = AsyncPostgresSaver(self._database.pool, serde=self._registry.serializer)
         async with self._graph(thread_id, question, "threads.read", saver) as graph:
             snapshot = await graph.aget_state(question.config(thread_id), subgraphs=question.subgraphs)
-            return dumps(thread_state(snapshot))
+            return dumps_kept(thread_state(snapshot))
 
     async def history(self, thread_id: UUID, question: HistoryQuestion) -> bytes:
         """The states at past checkpoints, newest first, as a list of `ThreadState`."""
@@ -75,7 +76,7 @@ class ThreadStates:
             found = graph.aget_state_history(
                 question.config(thread_id), filter=question.metadata, before=before, limit=question.limit
             )
-            return dumps([thread_state(snapshot) async for snapshot in found])
+            return dumps_kept([thread_state(snapshot) async for snapshot in found])
 
     async def update(self, thread_id: UUID, edit: StateEdit) -> bytes:
         """Edit the state; the answer names the new checkpoint."""
@@ -90,7 +91,8 @@ class ThreadStates:
             if written is None:
                 written = await _written(graph.aupdate_state(config, edit.values, edit.as_node))
                 state = await _note_state(graph, saver, conn, thread_id)
-                await note_edit(conn, thread_id, dumps({"state": thread_state(state), "thread_id": str(thread_id)}))
+                edited = {"state": thread_state(state), "thread_id": str(thread_id)}
+                await note_edit(conn, thread_id, dumps_kept(edited))
         await notify_thread(self._database, thread_id)
         checkpoint = checkpoint_of(written)
         return dumps(
@@ -178,7 +180,7 @@ class EditSaver(AsyncPostgresSaver):
         require_after(checkpoint["id"], self._newest)
         if self._edit_id is not None:
             metadata = cast("CheckpointMetadata", {**metadata, EDIT_ID: str(self._edit_id)})
-        return await super().aput(config, checkpoint, metadata, new_versions)
+        return await super().aput(config, with_values_apart(checkpoint), metadata, new_versions)
 
     async def recorded_answers(self, task_id: str) -> int:
         """How many answers to its questions the task has recorded."""
@@ -188,8 +190,8 @@ class EditSaver(AsyncPostgresSaver):
 async def _written(edit: Awaitable[RunnableConfig]) -> RunnableConfig:
     try:
         return await edit
-    except psycopg.DataError as error:
-        raise InvalidState(f"Postgres can not store these values: {error}") from error
+    except (NotStorable, psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+        raise InvalidState(str(refusal(error, "these values"))) from error
     except (psycopg.Error, RelayrunError):
         raise
     except Exception as error:
@@ -214,5 +216,5 @@ async def _note_state(graph: Graph, saver: Any, conn: Connection, thread_id: UUI
     snapshot = await graph.aget_state(newest)
     interrupts = await pending_interrupts(graph, saver, newest, snapshot)
     waiting = bool(snapshot.next or interrupts)
-    await set_thread_state(conn, thread_id, without_nul(dumps(snapshot.values)), interrupts, waiting=waiting)
+    await set_thread_state(conn, thread_id, dumps(snapshot.values), interrupts, waiting=waiting)
     return snapshot

@@ -59,7 +59,37 @@ BEGIN
     END IF;
 END $$;
 
--- As `relayrun_write_v1`, and counts only progress as progress.
+-- What of a write would be progress, asked before it is made: a namespace and checkpoint for each new checkpoint that
+-- no code of an author edited, and for each task that succeeded.
+CREATE FUNCTION relayrun_find_progress_v1(
+    p_thread text, p_ns text[], p_id text[], p_metadata jsonb[],
+    p_write_ns text[], p_write_id text[], p_task text[], p_idx integer[], p_channel text[],
+    OUT ns text[], OUT id text[]
+) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN                                                        -- plpgsql: LangGraph's tables come later than this
+    WITH given AS (
+        SELECT w.* FROM unnest(p_write_ns, p_write_id, p_task, p_idx, p_channel) AS w (ns, id, task, idx, channel)
+    ), found AS (
+        SELECT c.ns, c.id FROM unnest(p_ns, p_id, p_metadata) AS c (ns, id, metadata)
+        WHERE c.metadata ->> 'source' IS DISTINCT FROM 'update' AND NOT EXISTS (
+            SELECT 1 FROM checkpoints o
+            WHERE o.thread_id = p_thread AND o.checkpoint_ns = c.ns AND o.checkpoint_id = c.id)
+        UNION ALL
+        -- Writes below zero are LangGraph's own: an error, a question, an answer. A task that failed may have written
+        -- before. Under the null task is what belongs to no task: a command's update and goto.
+        SELECT w.ns, w.id FROM given w
+        WHERE w.idx >= 0 AND w.task <> '00000000-0000-0000-0000-000000000000' AND NOT EXISTS (
+            SELECT 1 FROM given e WHERE e.ns = w.ns AND e.id = w.id AND e.task = w.task AND e.channel = '__error__'
+        ) AND NOT EXISTS (
+            SELECT 1 FROM checkpoint_writes o WHERE o.thread_id = p_thread AND o.checkpoint_ns = w.ns
+                AND o.checkpoint_id = w.id AND o.task_id = w.task AND o.idx = w.idx
+        ) GROUP BY w.ns, w.id, w.task
+    )
+    SELECT array_agg(found.ns), array_agg(found.id) INTO ns, id FROM found;
+END $$;
+
+-- As `relayrun_write_v1`, and counts only progress as progress. What is asked of a first attempt is whether it made any:
+-- once it did, nothing is counted.
 CREATE FUNCTION relayrun_write_v2(
     p_run uuid, p_attempt integer, p_thread text,
     p_blob_ns text[], p_blob_channel text[], p_blob_version text[], p_blob_type text[], p_blob bytea[],
@@ -69,40 +99,35 @@ CREATE FUNCTION relayrun_write_v2(
     p_seqs bigint[], p_events text[], p_data text[]
 ) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    v_ns text[];
-    v_id text[];
-    v_task_ns text[];
-    v_task_id text[];
+    v_counts boolean;
+    v_new_ns text[];
+    v_new_id text[];
 BEGIN
-    PERFORM relayrun_fence_v1(p_run, p_attempt);
+    -- The fence: as in `relayrun_fence_v1`, two statements on purpose.
+    PERFORM pg_advisory_xact_lock_shared(relayrun_lock_key_v1(p_run));
+    SELECT p_attempt > 1 OR progress = progress_at_claim INTO v_counts FROM runs
+    WHERE run_id = p_run AND attempt = p_attempt AND status = 'running';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'attempt % of run % does not hold the run', p_attempt, p_run USING ERRCODE = 'RR001';
+    END IF;
+    IF v_counts THEN
+        SELECT f.ns, f.id INTO v_new_ns, v_new_id FROM relayrun_find_progress_v1(
+            p_thread, p_ns, p_id, p_metadata, p_write_ns, p_write_id, p_task, p_idx, p_channel) AS f;
+    END IF;
     INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
     SELECT p_thread, b.* FROM unnest(p_blob_ns, p_blob_channel, p_blob_version, p_blob_type, p_blob) AS b
     ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO NOTHING;
-    WITH written AS (
-        INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
-        SELECT p_thread, c.* FROM unnest(p_ns, p_id, p_parent, p_checkpoint, p_metadata) AS c
-        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
-        DO UPDATE SET checkpoint = EXCLUDED.checkpoint, metadata = EXCLUDED.metadata
-        RETURNING checkpoint_ns, checkpoint_id, xmax = 0 AND metadata ->> 'source' IS DISTINCT FROM 'update' AS counts
-    )
-    SELECT array_agg(checkpoint_ns), array_agg(checkpoint_id) INTO v_ns, v_id FROM written WHERE counts;
-    WITH given AS (
-        SELECT w.* FROM unnest(p_write_ns, p_write_id, p_task, p_path, p_idx, p_channel, p_type, p_write, p_replaces)
-            AS w (ns, id, task, path, idx, channel, type, blob, replaces)
-    ), written AS (
-        INSERT INTO checkpoint_writes
-            (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-        SELECT p_thread, w.ns, w.id, w.task, w.path, w.idx, w.channel, w.type, w.blob FROM given w WHERE NOT w.replaces
-        ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING
-        RETURNING checkpoint_ns AS ns, checkpoint_id AS id, task_id AS task, idx
-    ), succeeded AS (
-        -- Writes below zero are LangGraph's own: an error, a question, an answer. A task that failed may have written
-        -- before. Under the null task is what belongs to no task: a command's update and goto.
-        SELECT DISTINCT w.ns, w.id, w.task FROM written w
-        WHERE w.idx >= 0 AND w.task <> '00000000-0000-0000-0000-000000000000' AND NOT EXISTS (
-            SELECT 1 FROM given e WHERE e.ns = w.ns AND e.id = w.id AND e.task = w.task AND e.channel = '__error__')
-    )
-    SELECT array_agg(ns), array_agg(id) INTO v_task_ns, v_task_id FROM succeeded;
+    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+    SELECT p_thread, c.* FROM unnest(p_ns, p_id, p_parent, p_checkpoint, p_metadata) AS c
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
+    DO UPDATE SET checkpoint = EXCLUDED.checkpoint, metadata = EXCLUDED.metadata;
+    INSERT INTO checkpoint_writes
+        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+    SELECT p_thread, w.ns, w.id, w.task, w.path, w.idx, w.channel, w.type, w.blob
+    FROM unnest(p_write_ns, p_write_id, p_task, p_path, p_idx, p_channel, p_type, p_write, p_replaces)
+        AS w (ns, id, task, path, idx, channel, type, blob, replaces)
+    WHERE NOT w.replaces
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO NOTHING;
     INSERT INTO checkpoint_writes
         (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
     SELECT p_thread, w.ns, w.id, w.task, w.path, w.idx, w.channel, w.type, w.blob
@@ -111,8 +136,8 @@ BEGIN
     WHERE w.replaces
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)
     DO UPDATE SET channel = EXCLUDED.channel, type = EXCLUDED.type, blob = EXCLUDED.blob;
-    IF v_ns IS NOT NULL OR v_task_ns IS NOT NULL THEN
-        PERFORM relayrun_count_progress_v1(p_run, p_attempt, p_thread, v_ns || v_task_ns, v_id || v_task_id);
+    IF v_new_ns IS NOT NULL THEN
+        PERFORM relayrun_count_progress_v1(p_run, p_attempt, p_thread, v_new_ns, v_new_id);
     END IF;
     INSERT INTO run_events (run_id, seq, event, data)
     SELECT p_run, e.seq, e.event, e.data FROM unnest(p_seqs, p_events, p_data) AS e (seq, event, data)

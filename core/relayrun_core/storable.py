@@ -1,0 +1,101 @@
+"""Values as Postgres can store them and every client can read them: the one place that makes them so.
+
+NaN and the infinities become null. NULs, which neither `text` nor `jsonb` holds, and lone surrogates, which no UTF-8
+has, become U+FFFD.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from relayrun_core.errors import NotStorable
+
+#: Of one value, as JSON and in a checkpoint. Postgres's `jsonb` ends at 256 MiB.
+MAX_BYTES = 250_000_000
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# An escaped NUL that is not itself behind an escaped backslash.
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+# The largest float has 1,024 bits. Readers that make a float of a larger integer fail, or find an infinity.
+_MOST_BITS = 1023
+
+Default = Callable[[Any], Any]
+
+
+def storable_text(text: str) -> str:
+    """The text without NULs and lone surrogates."""
+    if "\0" in text:
+        text = text.replace("\0", _REPLACEMENT)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(_REPLACEMENT, text)
+    return text
+
+
+def dumps(value: Any, default: Default = str, option: int = orjson.OPT_NON_STR_KEYS) -> bytes:
+    """JSON that is valid Unicode, has no escaped NUL and is stored by Postgres. Raises NotStorable.
+
+    `default` gives a value that JSON has no word for as one that it has, `option` is orjson's.
+    """
+    try:
+        text = orjson.dumps(value, default=default, option=option)
+    except TypeError:
+        # orjson refuses lone surrogates, integers over 64 bits, keys like tuples, and more than 254 levels.
+        text = _thoroughly(value, default, option)
+    if len(text) > MAX_BYTES:
+        raise NotStorable(f"the value is {len(text):,} bytes of JSON, more than {MAX_BYTES:,}: store less")
+    return _NUL.sub(rb"\1\\ufffd", text) if b"\\u0000" in text else text
+
+
+def _thoroughly(value: Any, default: Default, option: int) -> bytes:
+    try:
+        return json.dumps(_plain(value, default, option), ensure_ascii=False, separators=(",", ":")).encode()
+    except RecursionError as error:
+        raise NotStorable("the value is nested too deep, or holds itself: make it flatter") from error
+
+
+def _plain(value: Any, default: Default, option: int) -> Any:
+    """The value in dicts, lists, texts and numbers, all the way down."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _SURROGATE.sub(_REPLACEMENT, value)
+        case int():
+            return int(value) if value.bit_length() <= _MOST_BITS else None
+        case float():
+            return float(value) if math.isfinite(value) else None
+        case dict():
+            return {_key(key, option): _plain(entry, default, option) for key, entry in value.items()}
+        case list():
+            return [_plain(entry, default, option) for entry in value]
+        case tuple() if type(value) is tuple:
+            return [_plain(entry, default, option) for entry in value]
+    return _plain(_unknown(value, default, option), default, option)
+
+
+def _unknown(value: Any, default: Default, option: int) -> Any:
+    """A value in words that `_plain` knows: orjson's own where it has them, as of dates."""
+
+    def asked(_: Any) -> Any:
+        raise TypeError("not one of orjson's own")
+
+    try:
+        return json.loads(orjson.dumps(value, default=asked, option=option))  # which keeps large integers
+    except TypeError:
+        return default(value)
+
+
+def _key(key: Any, option: int) -> str:
+    if isinstance(key, str):
+        return _SURROGATE.sub(_REPLACEMENT, key)
+    try:
+        [told] = orjson.loads(orjson.dumps({key: None}, option=option))
+    except TypeError:
+        return storable_text(str(key))
+    return str(told)
