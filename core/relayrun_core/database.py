@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from relayrun_core.pool import Connection, Pool
 
@@ -201,14 +201,20 @@ def connection_options(role: Role) -> dict[str, Any]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the database was away or busy, so that the same call may succeed later."""
-    if isinstance(error, PoolTimeout):
-        return True
-    if not isinstance(error, psycopg.Error):
+    """Whether the database was away or busy, so that the same call may succeed later.
+
+    A pool that was closed opens no more, and what psycopg calls an InterfaceError is our own misuse of it.
+    """
+    if not isinstance(error, psycopg.Error) or is_closed(error):
         return False
     if error.sqlstate is None:
-        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        return isinstance(error, psycopg.OperationalError)
     return error.sqlstate != _TIMED_OUT and error.sqlstate[:2] in _TRANSIENT_CLASSES
+
+
+def is_closed(error: BaseException) -> bool:
+    """Whether this process has closed its connections: nothing that needs them ever succeeds here again."""
+    return isinstance(error, PoolClosed)
 
 
 async def breaking_frozen_holders(database: Database, run_id: UUID, attempt: Callable[[], Awaitable[T]]) -> T:

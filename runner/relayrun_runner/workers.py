@@ -39,6 +39,11 @@ class WorkerThreads(ThreadPoolExecutor):
             future.add_done_callback(jobs.discard)
         return future
 
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self._shutdown
+
     async def idle(self, run_id: UUID) -> None:
         """Wait until no thread works for the run; jobs of it that have not begun are called off."""
         jobs = [asyncio.wrap_future(job) for job in list(self._jobs.get(run_id, ())) if not job.cancel()]

@@ -8,17 +8,19 @@ from typing import Any
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
-from langgraph.types import StateSnapshot
+from langgraph.types import PregelExecutableTask, StateSnapshot
 
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.head_only import HeadOnly
+from relayrun_runner.endings import safely, text_of, told
 from relayrun_runner.graphs import Graph
 from relayrun_runner.serialize import dumps, without_nul
 
 # LangGraph leaves this note on an exception that a node raised.
 _NODE_NOTE = re.compile(r"task with name '([^']+)'")
+_CALLS_NODES = ("run_with_retry", "arun_with_retry")
 # An author's traceback may hold whole prompts; this is plenty to find the line.
 _TRACEBACK_CHARACTERS = 20_000
 
@@ -43,7 +45,7 @@ async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfi
     return await graph.copy({"checkpointer": HeadOnly(head)}).aget_state(config)
 
 
-async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: Exception) -> Outcome:
+async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: BaseException) -> Outcome:
     """The outcome of a call that raised: what the graph had reached, and where and why it stopped."""
     state = await graph.aget_state(config)
     checkpoint_id = _checkpoint_id(state)
@@ -71,10 +73,11 @@ async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConf
 
 def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> dict[str, Any]:
     """An exception for the run's owner: enough to find the failing node and to retry it."""
-    text = "".join(traceback.format_exception(error))
+    text = safely(lambda: "".join(traceback.format_exception(error)), "")
     return {
         "error": type(error).__name__,
-        "message": _clean(str(error)),
+        # SystemExit says no more than a number, and KeyboardInterrupt nothing.
+        "message": _clean(text_of(error) if isinstance(error, Exception) else told(error)),
         "node": node_of(error),
         "attempt": attempt,
         "checkpoint_id": checkpoint_id,
@@ -84,10 +87,24 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
 
 def node_of(error: BaseException) -> str | None:
     """The node that raised the exception; of nested graphs the innermost."""
+    return safely(lambda: _node_of_notes(error), None) or safely(lambda: _node_of_frames(error), None)
+
+
+def _node_of_notes(error: BaseException) -> str | None:
     for note in getattr(error, "__notes__", ()):
         if found := _NODE_NOTE.search(note):
             return found[1]
     return None
+
+
+def _node_of_frames(error: BaseException) -> str | None:
+    """Where LangGraph leaves no note, as on what is no Exception: the innermost frame that calls a node."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        task = frame.f_locals.get("task") if frame.f_code.co_name in _CALLS_NODES else None
+        if isinstance(task, PregelExecutableTask):
+            found = task.name
+    return found
 
 
 async def pending_interrupts(
