@@ -17,6 +17,12 @@ def is_cancelled(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
+def name_of(error: BaseException) -> str:
+    """The exception's name. A GeneratorExit cannot pass an `await`: Python then says that it was ignored."""
+    ignored = isinstance(error, RuntimeError) and text_of(error).endswith(" ignored GeneratorExit")
+    return GeneratorExit.__name__ if ignored else type(error).__name__
+
+
 def told(error: BaseException) -> str:
     """`ValueError: what it says`; only the name where it says nothing, or where its own `__str__` fails."""
     name = type(error).__name__

@@ -4,6 +4,7 @@ Python calls a handler in the main thread between any two instructions, which ar
 it: an alarm that outlives its node would raise its TimeoutError in another run, or in the event loop itself.
 """
 
+import asyncio
 import functools
 import logging
 import signal
@@ -12,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 from relayrun_runner.endings import told
-from relayrun_runner.workers import CURRENT_RUN
 
 log = logging.getLogger("relayrun.runner")
 
@@ -20,6 +20,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 # Author code may put something else in its place.
 _set = signal.signal
+_IMPORT = object()
 
 
 class Signals:
@@ -58,16 +59,24 @@ class Signals:
 
 
 def _contained(handler: Handler) -> Handler:
-    """The handler; it raises only while the run is executed that has set it."""
-    run_id = CURRENT_RUN.get()
+    """The handler; it raises only while the very code is executed that has set it."""
+    setter = _executed()
 
     @functools.wraps(handler)
     def handle(number: int, frame: FrameType | None) -> None:
         try:
             handler(number, frame)
         except BaseException as error:
-            if run_id is not None and CURRENT_RUN.get() == run_id:
+            if setter is not None and _executed() is setter:
                 raise
-            log.warning("a signal handler of author code raised %s while its run was not executed", told(error))
+            log.warning("a signal handler of author code raised %s while other code was executed", told(error))
 
     return handle
+
+
+def _executed() -> object | None:
+    """What the main thread executes: a task, the import of author code, or, as None, something of the event loop's."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return _IMPORT

@@ -27,6 +27,7 @@ from relayrun_runner.attempt.goingon import Call, next_call
 from relayrun_runner.attempt.outcome import describe, failed_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.attempt.writer import RunWriter
+from relayrun_runner.endings import name_of
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.retry import until_deadline
@@ -152,7 +153,7 @@ class Execution:
                 raise
             # The graph could not even be opened, or what it left could not be read.
             logger.warning("run failed before its graph ran", exc_info=error, extra=self._log)
-            return Outcome(Reason.GRAPH_ERROR, f"{type(error).__name__}", error=describe(error, run.attempt, None))
+            return Outcome(Reason.GRAPH_ERROR, name_of(error), error=describe(error, run.attempt, None))
 
     async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
         try:

@@ -14,7 +14,7 @@ from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.head_only import HeadOnly
-from relayrun_runner.endings import safely, text_of, told
+from relayrun_runner.endings import name_of, safely, text_of, told
 from relayrun_runner.graphs import Graph
 from relayrun_runner.serialize import dumps, without_nul
 
@@ -51,7 +51,7 @@ async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfi
     checkpoint_id = _checkpoint_id(state)
     return Outcome(
         reason=Reason.GRAPH_ERROR,
-        message=f"{type(error).__name__} in node {node_of(error) or '?'}",
+        message=f"{name_of(error)} in node {node_of(error) or '?'}",
         values=without_nul(dumps(state.values)),
         interrupts=await pending_interrupts(graph, saver, config, state),
         error=describe(error, saver.attempt, checkpoint_id),
@@ -75,7 +75,7 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
     """An exception for the run's owner: enough to find the failing node and to retry it."""
     text = safely(lambda: "".join(traceback.format_exception(error)), "")
     return {
-        "error": type(error).__name__,
+        "error": name_of(error),
         # SystemExit says no more than a number, and KeyboardInterrupt nothing.
         "message": _clean(text_of(error) if isinstance(error, Exception) else told(error)),
         "node": node_of(error),
@@ -87,7 +87,7 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
 
 def node_of(error: BaseException) -> str | None:
     """The node that raised the exception; of nested graphs the innermost."""
-    return safely(lambda: _node_of_notes(error), None) or safely(lambda: _node_of_frames(error), None)
+    return safely(lambda: _node_of_frames(error), None) or safely(lambda: _node_of_notes(error), None)
 
 
 def _node_of_notes(error: BaseException) -> str | None:
@@ -98,7 +98,7 @@ def _node_of_notes(error: BaseException) -> str | None:
 
 
 def _node_of_frames(error: BaseException) -> str | None:
-    """Where LangGraph leaves no note, as on what is no Exception: the innermost frame that calls a node."""
+    """By the innermost frame that calls a node: LangGraph leaves no note on what is no Exception, nor on a cancel."""
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         task = frame.f_locals.get("task") if frame.f_code.co_name in _CALLS_NODES else None
