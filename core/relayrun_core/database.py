@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 from uuid import UUID
+from weakref import WeakSet
 
 import psycopg
 from psycopg import errors
@@ -42,6 +43,7 @@ class Database:
         self.connections_made = 0
         #: Whether the pool has given nobody a connection for long although the database answers: a new process helps.
         self.broken = False
+        self._connections: WeakSet[Connection] = WeakSet()
 
     @classmethod
     @asynccontextmanager
@@ -107,8 +109,13 @@ class Database:
                 logger.error("%s gives no connection although the database answers", self.pool.name)
                 when_broken()
 
-    async def _count_connection(self, _: Connection) -> None:
+    async def _count_connection(self, conn: Connection) -> None:
         self.connections_made += 1
+        self._connections.add(conn)
+
+    def descriptors(self) -> list[int]:
+        """The sockets of its open connections."""
+        return [conn.fileno() for conn in list(self._connections) if not conn.closed]
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -27,6 +27,7 @@ from relayrun_runner.endings import told
 from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
 from relayrun_runner.execute import Executor
 from relayrun_runner.exits import PART_ENDED, STOPPED, end_broken, end_process
+from relayrun_runner.forks import Forks
 from relayrun_runner.gate import Gate
 from relayrun_runner.graphs import GraphFailure, GraphRegistry
 from relayrun_runner.llm.health import LlmHealth
@@ -92,6 +93,7 @@ class RunnerProcess:
         )
         listener = bind(settings.host, settings.port)
         log.info("runner %s listens on %s:%s", settings.name, *listener.getsockname()[:2])
+        self._forks = Forks(listener.getsockname()[1], [self._loop])
         self._thread = ProtocolThread(make_app(self._protocol), listener, self._beside_protocol)
         # The first two belong to the protocol's loop, the last to the graphs'.
         self._told_to_drain = asyncio.Event()
@@ -102,6 +104,7 @@ class RunnerProcess:
         """Serve until drained. Author code loads here, before the graphs' loop runs."""
         self._thread.start()
         self._signals.install()
+        self._forks.guard()
         registry = self._load()
         self._signals.take_back()
         serving = run_to_end(self._loop, self._serve_graphs(registry))
@@ -153,6 +156,7 @@ class RunnerProcess:
             Database.open(self._url, role="runner", max_size=size, when_broken=end_broken)
         )
         self._vitals.add("the pool of connections", lambda: database.pool.closed)
+        self._forks.add(database)
         try:
             store = await stack.enter_async_context(open_store(self._url, registry.config))
         except (ConfigError, StoreUnavailable) as error:
@@ -214,6 +218,7 @@ class RunnerProcess:
             asyncio.TaskGroup() as tasks,
         ):
             self._vitals.add("the pool of the claims' connections", lambda: database.pool.closed)
+            self._forks.add(database)
             assigner = Assigner(self._identity, database, board, gate, tasks, settings.cancel_grace_seconds)
             self._protocol.assigner = assigner
             watchdog = tasks.create_task(self._when_ready(assigner))

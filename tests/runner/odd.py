@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tests.runner.processes import write_agent
+
 ODD = """
 import asyncio, os, signal, sys, threading, time
 from pathlib import Path
@@ -13,6 +17,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphDrained
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
+from langgraph_sdk import Auth
 
 
 class Odd(BaseException): ...
@@ -253,12 +258,45 @@ async def made_graph(config):
     return graphs["fine"]
 
 
-names = [*graphs, "below", "retried", "made"]
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raised("exit")                         # the last thing that is heard of it
+    how = scope["path"].rpartition("/")[2]
+    kept.append(asyncio.create_task(later(how)))
+    if how == "itself":
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+    await later(how)
+
+
+auth = Auth()
+
+
+@auth.authenticate
+async def who(path):
+    how = path.rpartition("/")[2]
+    kept.append(asyncio.create_task(later(how)))
+    asyncio.get_running_loop().call_soon(raised, how)
+    if how == "itself":
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+    if path.startswith("/who"):
+        await later(how)
+    return "me"
+
+
+@auth.on
+async def anything(ctx, value):
+    await later(value["how"])
 """
 
 
-def odd_graphs() -> dict[str, str]:
-    """`graphs` of its `langgraph.json`: each node above is a graph of its own."""
+def write_odd(folder: Path) -> Path:
+    """Its `langgraph.json`: each node is a graph of its own."""
     nodes = ODD[ODD.index("nodes = [") : ODD.index("graphs = {")]
     names = [name for name in nodes.replace("nodes = [", "").replace("]", "").replace(",", " ").split() if name]
-    return {name: f"./agent.py:{name}_graph" for name in (*names, "below", "retried", "made")}
+    graphs = {name: f"./agent.py:{name}_graph" for name in (*names, "below", "retried", "made")}
+    return write_agent(folder, ODD, graphs=graphs, http={"app": "./agent.py:app"}, auth={"path": "./agent.py:auth"})

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
+from relayrun_core.custom_routes import CUSTOM_PATH, ProxiedRequest, to_headers
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
 from relayrun_core.store.runs import get_run
-from tests.runner.odd import ODD, odd_graphs
-from tests.runner.processes import RunnerProcess, runner_process, write_agent
+from tests.runner.odd import write_odd
+from tests.runner.processes import RunnerProcess, runner_process
 from tests.runner.runs import accepted
 
 #: What the odd agent raises → its name, and how its message begins.
@@ -36,7 +38,7 @@ HOWS = {
 @pytest.fixture(scope="module")
 async def runner(tmp_path_factory: pytest.TempPathFactory, shared_url: str) -> AsyncIterator[RunnerProcess]:
     """One for all: whatever one of these tests did, the next one meets it."""
-    config = write_agent(tmp_path_factory.mktemp("odd") / "odd", ODD, graphs=odd_graphs())
+    config = write_odd(tmp_path_factory.mktemp("odd") / "odd")
     async with runner_process(config, shared_url, agent="odd", slots=30) as process:
         await process.wait_ready()
         yield process
@@ -161,6 +163,30 @@ async def test_a_question_that_author_code_ends_is_answered(runner: RunnerProces
     question = {"graph": "made", "what": "schemas", "config": {"configurable": {"how": "itself"}}}
     assert await refused("/describe", question) == (500, "Error")
     assert (await runner.client.get(f"/threads/{thread_id}/state")).status_code == 200
+
+
+async def test_whatever_an_app_raises_is_its_own_500(runner: RunnerProcess) -> None:
+    for how in (*HOWS, "itself"):
+        headers = to_headers(ProxiedRequest(f"/{how}", f"/{how}"))
+        answer = await runner.client.get(CUSTOM_PATH, headers=httpx.Headers(headers))
+        assert answer.status_code == 500, how
+    assert (await runner.client.get("/healthz")).status_code == 200
+
+
+async def test_whatever_a_handler_of_auth_raises_lets_nobody_through(runner: RunnerProcess) -> None:
+    async def refused(path: str, how: str) -> tuple[int, bool]:
+        connection = {"method": "GET", "path": f"/{path}/{how}", "headers": []}
+        asks = [{"resource": "threads", "action": "read", "value": {"how": how}}]
+        answer = await runner.client.post("/auth", json={"connection": connection, "asks": asks})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["refused"]["status"], answer.json()["refused"]["failed"]
+
+    for how in HOWS:
+        assert await refused("who", how) == (500, True), how
+        assert await refused("what", how) == (500, True), how
+    assert await refused("who", "itself") == (500, True)
+    connection = {"method": "GET", "path": "/who/", "headers": []}
+    assert (await runner.client.post("/auth", json={"connection": connection})).json()["user"]["identity"] == "me"
 
 
 async def test_nobody_takes_its_time_and_its_signals_away(runner: RunnerProcess, shared_database: Database) -> None:

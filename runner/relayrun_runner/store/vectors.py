@@ -5,6 +5,7 @@ import importlib.util
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
@@ -15,8 +16,8 @@ from langgraph.store.postgres.base import PostgresIndexConfig
 from relayrun_core.database import Database
 from relayrun_core.pool import Pool
 from relayrun_runner.config.model import Config, StoreTtl
-from relayrun_runner.endings import text_of, told
-from relayrun_runner.errors import ConfigError, StoreUnavailable
+from relayrun_runner.endings import is_cancelled, text_of, told
+from relayrun_runner.errors import ConfigError, DatabaseAway, StoreUnavailable
 from relayrun_runner.exits import end_broken
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.retry import until_deadline
@@ -56,8 +57,48 @@ class PatientStore(AsyncPostgresStore):
         self._patience_seconds = patience_seconds
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Execute operations together; a run's own deadline ends the wait sooner than this one."""
+        """Execute operations together; a run's own deadline ends the wait sooner than this one.
+
+        LangGraph gathers what all runs ask in one moment. When one of these fails, as in the author's embedding, each
+        is executed for itself: only its own caller may fail, and the task that gathers must not.
+        """
         asked = list(ops)
+        if asyncio.current_task() is not self._task:
+            return await self._together(asked)
+        try:
+            return await self._together(asked)
+        except DatabaseAway:
+            raise
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
+            if len(asked) == 1:
+                return cast("list[Result]", [_Failure(error)])
+        return [result for op in asked for result in await self.abatch([op])]
+
+    async def aget(self, *args: Any, **options: Any) -> Any:
+        """One item, or None."""
+        return _raised(await super().aget(*args, **options))
+
+    async def asearch(self, *args: Any, **options: Any) -> Any:
+        """Items below a namespace."""
+        return _raised(await super().asearch(*args, **options))
+
+    async def aput(self, *args: Any, **options: Any) -> Any:
+        """Keep a value."""
+        put: Any = super().aput
+        return _raised(await put(*args, **options))
+
+    async def adelete(self, *args: Any, **options: Any) -> Any:
+        """Forget an item."""
+        delete: Any = super().adelete
+        return _raised(await delete(*args, **options))
+
+    async def alist_namespaces(self, *args: Any, **options: Any) -> Any:
+        """Namespaces that match."""
+        return _raised(await super().alist_namespaces(*args, **options))
+
+    async def _together(self, asked: list[Op]) -> list[Result]:
         batch = [_in_our_words(op) for op in asked]
         run = super().abatch
         deadline = asyncio.get_running_loop().time() + self._patience_seconds
@@ -130,6 +171,19 @@ def _author_embedding(config: Config, name: str) -> Any:
     if isinstance(value, Embeddings) or callable(value):
         return value
     raise ConfigError(config.file, "store.index.embed", f"{name!r} is neither a function nor an Embeddings object")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What an operation raised, on its way from the task that gathers to its caller."""
+
+    error: BaseException
+
+
+def _raised(result: Any) -> Any:
+    if isinstance(result, _Failure):
+        raise result.error
+    return result
 
 
 def _ttl(ttl: StoreTtl) -> TTLConfig:
