@@ -148,7 +148,8 @@ async def test_what_it_has_started_dies_with_us_too(tmp_path: Path):
     )
     await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
     child = int((tmp_path / "pid").read_text())
-    with open(os.devnull) as nowhere:
-        os.dup2(nowhere.fileno(), process._parent_end)  # as the kernel closes it when we die
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, process._parent_end)  # as the kernel closes it when we die
+    os.close(nowhere)
     assert await process.exited == 0
     await until(lambda: not alive(child))
