@@ -6,10 +6,12 @@ of our descriptors.
 
 import asyncio
 import os
+import select
 import socket
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from relayrun_core.database import Database
 
@@ -39,19 +41,32 @@ class Forks:
             os.dup2(nowhere, descriptor, inheritable=False)
         os.close(nowhere)
         for loop in self._loops:
-            # When author code comes back to the loop, there is nothing that the child has to do.
+            # When author code comes back to the loop, there is nothing that the child has to do; nor must the loop read,
+            # in the turn that is left, what came for other runs.
             loop.call_soon(_exit, 0)
+            if hasattr(select, "epoll") and hasattr(loop, "_get_backend_id"):
+                with select.epoll() as empty:
+                    os.dup2(empty.fileno(), loop._get_backend_id(), inheritable=False)
 
     def _ours(self) -> Iterator[int]:
-        for database in self._databases:
-            yield from database.descriptors()
+        """Connections to our database, to and from our port."""
+        peers = {_ends(descriptor)[1] for database in self._databases for descriptor in database.descriptors()}
         for name in os.listdir("/dev/fd"):  # noqa: PTH208 - numbers, not files
-            if self._is_of_protocol(int(name)):
+            local, peer = _ends(int(name))
+            if (peer is not None and peer in peers) or (isinstance(local, tuple) and local[1:2] == (self._port,)):
                 yield int(name)
 
-    def _is_of_protocol(self, descriptor: int) -> bool:
-        with suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                with socket.socket(fileno=os.dup(descriptor)) as found:
-                    return found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] == self._port
-        return False
+
+def _ends(descriptor: int) -> tuple[Any, Any]:
+    """A socket's addresses, its own and its peer's; None for what it has not, as for anything else."""
+    with suppress(OSError):
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            with socket.socket(fileno=os.dup(descriptor)) as found:
+                return found.getsockname(), _peer(found)
+    return None, None
+
+
+def _peer(found: socket.socket) -> Any:
+    with suppress(OSError):  # it listens
+        return found.getpeername() or None  # a pair of sockets has names without text
+    return None
