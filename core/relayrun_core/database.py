@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 from uuid import UUID
+from weakref import WeakSet
 
 import psycopg
 from psycopg import errors
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from relayrun_core import storable
 from relayrun_core.pool import Connection, Pool
@@ -45,6 +46,7 @@ class Database:
         self.connections_made = 0
         #: Whether the pool has given nobody a connection for long although the database answers: a new process helps.
         self.broken = False
+        self._connections: WeakSet[Connection] = WeakSet()
 
     @classmethod
     @asynccontextmanager
@@ -115,6 +117,11 @@ class Database:
     async def _configure(self, conn: Connection) -> None:
         set_json_dumps(self._dumps, conn)
         self.connections_made += 1
+        self._connections.add(conn)
+
+    def descriptors(self) -> list[int]:
+        """The sockets of its open connections."""
+        return [conn.fileno() for conn in list(self._connections) if not conn.closed]
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -207,14 +214,20 @@ def connection_options(role: Role) -> dict[str, Any]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the database was away or busy, so that the same call may succeed later."""
-    if isinstance(error, PoolTimeout):
-        return True
-    if not isinstance(error, psycopg.Error):
+    """Whether the database was away or busy, so that the same call may succeed later.
+
+    A pool that was closed opens no more, and what psycopg calls an InterfaceError is our own misuse of it.
+    """
+    if not isinstance(error, psycopg.Error) or is_closed(error):
         return False
     if error.sqlstate is None:
-        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        return isinstance(error, psycopg.OperationalError)
     return error.sqlstate != _TIMED_OUT and error.sqlstate[:2] in _TRANSIENT_CLASSES
+
+
+def is_closed(error: BaseException) -> bool:
+    """Whether this process has closed its connections: nothing that needs them ever succeeds here again."""
+    return isinstance(error, PoolClosed)
 
 
 async def breaking_frozen_holders(database: Database, run_id: UUID, attempt: Callable[[], Awaitable[T]]) -> T:

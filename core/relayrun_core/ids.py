@@ -1,8 +1,9 @@
 """Identifiers: how threads, runs, assistants and events are named. Pure functions."""
 
 import os
-import time
 from uuid import UUID, uuid5
+
+from relayrun_core.clock import unix_nanoseconds
 
 # The namespace of names that owners give to threads; never changes, or names would lose their threads.
 NAMESPACE = UUID("5a1f3c1e-6a59-5d7e-9a0e-5e1a4b7d2c10")
@@ -36,7 +37,7 @@ def default_assistant_id(graph: str) -> UUID:
 
 def new_run_id() -> UUID:
     """A random UUID (version 7, RFC 9562) that sorts by creation time, in milliseconds."""
-    stamp = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    stamp = (unix_nanoseconds() // 1_000_000).to_bytes(6, "big")
     raw = bytearray(stamp + os.urandom(10))
     raw[6] = (raw[6] & 0x0F) | 0x70
     raw[8] = (raw[8] & 0x3F) | 0x80

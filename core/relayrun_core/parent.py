@@ -1,13 +1,24 @@
-"""A child process that must not outlive its parent: it watches a pipe whose other end only the parent holds."""
+"""A child process that must not outlive its parent, and what it has started that must not outlive it."""
 
+import contextlib
 import os
+import signal
 import threading
+from pathlib import Path
 
+#: Names the end of a pipe whose other end only the parent holds.
 VARIABLE = "RELAYRUN_PARENT_FD"
+#: Whatever a process starts inherits this variable of its environment, in a session of its own too.
+FAMILY_VARIABLE = "RELAYRUN_FAMILY"
+
+_PROCESSES = Path("/proc")
+# What forks while it is looked for is found the next time.
+_MOST_LOOKS = 20
 
 
 def exit_with_parent() -> None:
-    """End this process at once when the parent named by RELAYRUN_PARENT_FD dies; without it do nothing.
+    """End this process at once, with what it has started, when the parent named by RELAYRUN_PARENT_FD dies; without it
+    do nothing.
 
     A pipe and not a signal: the kernel closes it however the parent ends, and it works on every POSIX system.
     """
@@ -16,10 +27,39 @@ def exit_with_parent() -> None:
         return
     descriptor = int(text)
     os.set_inheritable(descriptor, False)
-    threading.Thread(target=_watch, args=(descriptor,), name="parent-watch", daemon=True).start()
+    family = os.environ.get(FAMILY_VARIABLE)
+    threading.Thread(target=_watch, args=(descriptor, family), name="parent-watch", daemon=True).start()
 
 
-def _watch(descriptor: int) -> None:
-    while os.read(descriptor, 1):
-        pass
+def end_family(family: str) -> None:
+    """Kill every process whose environment has this `RELAYRUN_FAMILY`, but for this one. Only where there is /proc."""
+    wanted = f"{FAMILY_VARIABLE}={family}".encode()
+    for _ in range(_MOST_LOOKS):
+        found = [process for process in _processes() if wanted in _environment(process)]
+        if not found:
+            return
+        for process in found:
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+
+
+def _watch(descriptor: int, family: str | None) -> None:
+    with contextlib.suppress(OSError):  # somebody has closed it: then nobody would ever be heard
+        while os.read(descriptor, 1):
+            pass
+    if family is not None:
+        end_family(family)
     os._exit(0)
+
+
+def _processes() -> list[int]:
+    found = [int(entry.name) for entry in _PROCESSES.glob("[0-9]*")]
+    return [process for process in found if process != os.getpid()]
+
+
+def _environment(process: int) -> list[bytes]:
+    # As it was at the process's start; one that ends, or is another user's, has none.
+    try:
+        return (_PROCESSES / str(process) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

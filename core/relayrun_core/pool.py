@@ -7,7 +7,6 @@ place, for a future: what the lock kept apart has no `await` in it, so that on o
 """
 
 import asyncio
-import time
 from collections import deque
 from contextlib import nullcontext
 from typing import Any
@@ -17,6 +16,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from psycopg_pool.pool_async import AddConnection, MaintenanceTask, ReturnConnection
+
+from relayrun_core.clock import monotonic_seconds
 
 Connection = psycopg.AsyncConnection[DictRow]
 
@@ -87,7 +88,7 @@ class Pool(AsyncConnectionPool[Connection]):
     @property
     def starved_seconds(self) -> float:
         """How long clients have been asking while nobody was given a connection; 0: nobody asks in vain."""
-        return 0.0 if self._starving_since is None else time.monotonic() - self._starving_since
+        return 0.0 if self._starving_since is None else monotonic_seconds() - self._starving_since
 
     async def putconn(self, conn: Connection) -> None:
         """Take a connection back. One that has to be asked for anything first is a worker's business."""
@@ -127,7 +128,7 @@ class Pool(AsyncConnectionPool[Connection]):
         return conn
 
     async def _wait_for_connection(self, seconds: float) -> Connection:
-        began = time.monotonic()
+        began = monotonic_seconds()
         if self._starving_since is None:
             self._starving_since = began
         place = _Place()
@@ -145,4 +146,4 @@ class Pool(AsyncConnectionPool[Connection]):
                 waiting.remove(place)
             raise
         finally:
-            self._stats[self._REQUESTS_WAIT_MS] += int(1000.0 * (time.monotonic() - began))
+            self._stats[self._REQUESTS_WAIT_MS] += int(1000.0 * (monotonic_seconds() - began))

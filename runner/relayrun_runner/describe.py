@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from relayrun_core.database import Database
 from relayrun_core.store.graphs import register_graph
 from relayrun_runner.custom_app.app import told_of
+from relayrun_runner.endings import is_cancelled, safely, told
 from relayrun_runner.errors import InvalidState, RunnerError
 from relayrun_runner.graphs import Graph, GraphRegistry, durability_notes
 from relayrun_runner.serialize import dumps
@@ -93,9 +94,12 @@ class GraphDescriber:
                 return dumps(await _answer(graph, question))
         except RunnerError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
             log.info("graph %s cannot be described with an assistant's config", question.graph, exc_info=error)
-            raise InvalidState(f"graph {question.graph} cannot be described with this config: {error!r}") from error
+            why = safely(error.__repr__, type(error).__name__)
+            raise InvalidState(f"graph {question.graph} cannot be described with this config: {why}") from error
 
 
 async def _answer(graph: Graph, question: GraphQuestion) -> Any:
@@ -116,8 +120,10 @@ async def _describe_or_warn(registry: GraphRegistry, name: str) -> GraphDescript
                 for note in durability_notes(graph):
                     log.log(note.level, "graph %s: %s", name, note.text)
             return describe(graph)
-    except Exception as error:  # noqa: BLE001 - a factory may need a run's config; that is no reason not to serve it
-        log.warning("graph %s has no schemas: its factory failed without a run's config: %r", name, error)
+    except BaseException as error:  # a factory may need a run's config; that is no reason not to serve it
+        if is_cancelled(error):
+            raise
+        log.warning("graph %s has no schemas: its factory failed without a run's config: %s", name, told(error))
         return GraphDescription({}, {})
 
 
@@ -158,7 +164,7 @@ def schemas_of(graph: Graph) -> dict[str, Schema]:
 def _own_schema(graph: Graph, side: Literal["input", "output"]) -> dict[str, Any]:
     try:
         return graph.get_input_jsonschema() if side == "input" else graph.get_output_jsonschema()
-    except Exception:
+    except BaseException:
         # Before Python 3.12 pydantic refuses typing.TypedDict, which is what most authors write.
         author_type: Any = getattr(getattr(graph, "builder", None), f"{side}_schema", None)
         if not is_typeddict(author_type):
@@ -181,7 +187,7 @@ def _schema(name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
 def _has_schema(kind: Any) -> bool:
     try:
         create_model("Probe", value=(kind, None)).model_json_schema()
-    except Exception:  # noqa: BLE001 - pydantic raises whatever an author's type raises
+    except BaseException:  # noqa: BLE001 - pydantic raises whatever an author's type raises
         return False
     return True
 
@@ -203,6 +209,6 @@ def _config_schema(graph: Graph) -> dict[str, Any]:
 def _attempt(what: str, graph: Graph, make: Callable[[], Any]) -> Any:
     try:
         return make()
-    except Exception as error:  # noqa: BLE001 - author types in schemas may raise anything
-        log.info("graph %s has no %s: %s", graph.name, what, error)
+    except BaseException as error:  # noqa: BLE001 - author types in schemas may raise anything
+        log.info("graph %s has no %s: %s", graph.name, what, told(error))
         return None

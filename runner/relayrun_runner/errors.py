@@ -86,6 +86,10 @@ class NotReady(RunnerError):
     """This runner can not take runs yet."""
 
 
+class QuestionFailed(RunnerError):
+    """A client's question that ended in an exception of author code, in whose words it is told."""
+
+
 class LoopBusy(RunnerError):
     """The graphs' event loop did not answer in time."""
 

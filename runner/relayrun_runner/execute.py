@@ -24,6 +24,7 @@ from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.graphs import GraphRegistry
 from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.vitals import Vitals
 from relayrun_runner.workers import WorkerThreads
 
 logger = logging.getLogger("relayrun.runner")
@@ -39,9 +40,11 @@ class Executor:
         store: BaseStore | None,
         settings: RunnerSettings,
         board: RunBoard,
+        vitals: Vitals,
     ) -> None:
         keep_values_out()
         self._workers = WorkerThreads(settings.slots)
+        vitals.add("the pool of the nodes' threads", lambda: self._workers.closed)
         asyncio.get_running_loop().set_default_executor(self._workers)
         hints = Hints(database)
         self._hinting = asyncio.create_task(hints.run(), name="hints")

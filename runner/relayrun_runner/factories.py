@@ -102,7 +102,7 @@ def factory(function: Callable[..., Any]) -> Factory:
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001 - an annotation that only a type checker can resolve is no reason to fail
+    except BaseException:  # noqa: BLE001 - an annotation that only a type checker can resolve is no reason to fail
         return {}
 
 

@@ -1,15 +1,26 @@
 """The way from the protocol's thread to the graphs' loop, where the executor and author code live."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+import psycopg
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from relayrun_core.errors import RelayrunError
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
-from relayrun_runner.errors import LoopBusy, NotReady
+from relayrun_runner.endings import is_cancelled, told
+from relayrun_runner.errors import LoopBusy, NotReady, QuestionFailed
+
+log = logging.getLogger("relayrun.runner")
 
 T = TypeVar("T")
+# What the protocol answers in its own way.
+_OURS = (RelayrunError, psycopg.Error, HTTPException, ValidationError)
 
 
 class RunExecutor(Protocol):
@@ -70,13 +81,11 @@ class Gate:
         await heard.wait()
 
     async def ask(self, question: Callable[[], Awaitable[T]], timeout_seconds: float) -> T:
-        """Await `question()` on the graphs' loop. Raises NotReady, LoopBusy, and what the question raises."""
+        """Await `question()` on the graphs' loop. Raises NotReady, LoopBusy, what of ours the question raises, and
+        QuestionFailed for anything else.
+        """
         loop, _ = self._parts()
-
-        async def answer() -> T:
-            return await question()
-
-        future = asyncio.run_coroutine_threadsafe(answer(), loop)
+        future = asyncio.run_coroutine_threadsafe(_answer(question), loop)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await asyncio.wrap_future(future)
@@ -85,8 +94,25 @@ class Gate:
                 raise  # the question's own
             text = f"the graphs' event loop did not answer within {timeout_seconds:.0f} s: a node may block it"
             raise LoopBusy(text) from error
+        except asyncio.CancelledError as error:
+            if is_cancelled(error):
+                raise
+            raise QuestionFailed("author code cancelled the question's own task") from error
 
     def _parts(self) -> tuple[asyncio.AbstractEventLoop, RunExecutor]:
         if self._loop is None or self._executor is None:
             raise NotReady("the graphs are not loaded yet, or failed to load: /readyz says why")
         return self._loop, self._executor
+
+
+async def _answer(question: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await question()
+    except _OURS:
+        raise
+    except BaseException as error:
+        if is_cancelled(error):
+            raise
+        # Put in words here: an exception's methods may be the author's, and must not run on the protocol's loop.
+        log.info("a question failed in author code", exc_info=error)
+        raise QuestionFailed(told(error)) from error

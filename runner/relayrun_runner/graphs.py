@@ -15,6 +15,7 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from relayrun_runner.config.model import Config, GraphSource
+from relayrun_runner.endings import is_cancelled, text_of, told
 from relayrun_runner.environment import prepare_environment
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
 from relayrun_runner.factories import Access, Call, Factory, NotAGraph, compiled, factory
@@ -65,7 +66,7 @@ class GraphRegistry:
         for name, source in config.graphs.items():
             try:
                 registry._load(name, source)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - author code may raise anything; it is reported
+            except BaseException as error:  # noqa: BLE001 - author code may raise anything; it is reported
                 registry._failed(name, error)
         return registry
 
@@ -92,7 +93,9 @@ class GraphRegistry:
                 try:
                     graph = await stack.enter_async_context(maker.open(Call({}, "threads.create_run", self.store)))
                     self._keep(name, graph)
-                except Exception as error:  # noqa: BLE001 - as in load
+                except BaseException as error:
+                    if is_cancelled(error):
+                        raise
                     self._failed(name, error)
             yield
 
@@ -140,10 +143,10 @@ class GraphRegistry:
 
     def _failed(self, name: str, error: BaseException) -> None:
         source = self.config.graphs[name].path
-        kind = "" if isinstance(error, (ObjectNotFound, NotAGraph)) else f"{type(error).__name__}: "
-        message = f"{source} did not load: {kind}{error}"
+        ours = isinstance(error, (ObjectNotFound, NotAGraph))
+        message = f"{source} did not load: {text_of(error) if ours else told(error)}"
         self.failures[name] = GraphFailure(name, message, "".join(traceback.format_exception(error)))
-        log.error("graph %s: %s", name, message, exc_info=error if kind else None)
+        log.error("graph %s: %s", name, message, exc_info=None if ours else error)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _LINGER_SECONDS = 5.0
 
 
 def main() -> None:
-    """Run a runner until it has drained. Exit codes: 0 drained, 2 wrong settings, 70 a node had to be ended."""
+    """Run a runner until it has drained. Exit codes: 0 drained, 2 wrong settings, others in `exits`."""
     settings = read_settings()
     supervised = PARENT_VARIABLE in os.environ
     exit_with_parent()
@@ -43,6 +43,7 @@ def main() -> None:
         sys.exit(2)
     process.run()
     _end_even_if_threads_linger()
+    process.close()
 
 
 def read_settings() -> RunnerSettings:

@@ -9,7 +9,6 @@
 
 import asyncio
 import logging
-import signal
 from contextlib import AsyncExitStack
 from types import FrameType
 from uuid import uuid4
@@ -24,12 +23,15 @@ from relayrun_runner.config.load import load_config
 from relayrun_runner.custom_app.app import CustomApp, CustomAppFailure
 from relayrun_runner.describe import GraphDescriber, register_graphs
 from relayrun_runner.drain import drain
+from relayrun_runner.endings import told
 from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
 from relayrun_runner.execute import Executor
-from relayrun_runner.exits import STOPPED, end_broken, end_process
+from relayrun_runner.exits import PART_ENDED, STOPPED, end_broken, end_process
+from relayrun_runner.forks import Forks
 from relayrun_runner.gate import Gate
 from relayrun_runner.graphs import GraphFailure, GraphRegistry
 from relayrun_runner.llm.health import LlmHealth
+from relayrun_runner.loops import run_to_end
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.protocol.app import make_app
 from relayrun_runner.protocol.parts import Protocol
@@ -38,10 +40,12 @@ from relayrun_runner.readiness import Readiness
 from relayrun_runner.runs.assign import Assigner, Identity
 from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.watching import Face, Watching
+from relayrun_runner.signals import Signals
 from relayrun_runner.startup import flush_tracers, wait_for_schema, when_database_answers
 from relayrun_runner.store.calls import open_store_calls
 from relayrun_runner.store.vectors import open_store
 from relayrun_runner.threads.state import ThreadStates
+from relayrun_runner.vitals import Vitals
 from relayrun_runner.watchdog import Watchdog
 
 log = logging.getLogger("relayrun.runner")
@@ -68,16 +72,28 @@ class RunnerProcess:
         self._board = RunBoard(settings.slots, self._metrics)
         self._gate = Gate()
         self._readiness = Readiness()
-        self._watchdog = Watchdog(self._loop, self._metrics.loop_lag_seconds, reports=not settings.allow_blocking)
+        self._signals = Signals(self._on_signal)
+        self._vitals = Vitals()
+        self._vitals.add("the graphs' event loop", self._loop.is_closed)
+        self._watchdog = Watchdog(
+            self._loop,
+            self._metrics.loop_lag_seconds,
+            self._vitals,
+            reports=not settings.allow_blocking,
+            answer=self._signals.take_back,
+        )
         self._registry: GraphRegistry | None = None
         self._custom_app: CustomApp | None = None
         self._identity = Identity(settings.name, uuid4())
         face = Face(settings.name, self._identity.holder, settings.build, settings.agent)
         self._watching = Watching(face, self._board, lambda: self._watchdog.lag_seconds * 1000, self._graph_names)
         token = settings.token.get_secret_value()
-        self._protocol = Protocol(token, self._board, self._gate, self._readiness, self._metrics, self._watching)
+        self._protocol = Protocol(
+            token, self._board, self._gate, self._readiness, self._metrics, self._watching, self._vitals
+        )
         listener = bind(settings.host, settings.port)
         log.info("runner %s listens on %s:%s", settings.name, *listener.getsockname()[:2])
+        self._forks = Forks(listener.getsockname()[1], [self._loop])
         self._thread = ProtocolThread(make_app(self._protocol), listener, self._beside_protocol)
         # The first two belong to the protocol's loop, the last to the graphs'.
         self._told_to_drain = asyncio.Event()
@@ -87,12 +103,24 @@ class RunnerProcess:
     def run(self) -> None:
         """Serve until drained. Author code loads here, before the graphs' loop runs."""
         self._thread.start()
-        signal.signal(signal.SIGTERM, self._on_signal)
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._on_signal)
+        self._signals.install()
+        self._forks.guard()
         registry = self._load()
-        with self._runner as runner:
-            runner.run(self._serve_graphs(registry))
+        self._signals.take_back()
+        serving = run_to_end(self._loop, self._serve_graphs(registry))
+        error = None if serving.cancelled() else serving.exception()
+        if not self._drained.is_set():
+            log.critical("the graphs' event loop has nothing left to do", exc_info=error)
+            end_process(PART_ENDED, "its graphs' event loop ended")
+        if error is not None:
+            log.error("not everything was closed in order", exc_info=error)
+
+    def close(self) -> None:
+        """What is left after `run`. It waits for threads of the author's, and they may never end."""
+        try:
+            self._runner.close()
+        except BaseException as error:  # noqa: BLE001 - author code is cancelled here, and may raise anything
+            log.warning("author code ended with %s when its loop was closed", told(error))
         self._thread.stop()
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
@@ -127,12 +155,15 @@ class RunnerProcess:
         database = await stack.enter_async_context(
             Database.open(self._url, role="runner", max_size=size, when_broken=end_broken)
         )
+        self._vitals.add("the pool of connections", lambda: database.pool.closed)
+        self._forks.add(database)
         try:
             store = await stack.enter_async_context(open_store(self._url, registry.config))
         except (ConfigError, StoreUnavailable) as error:
             self._stay_unready("store", error)
             return
         registry.store = store
+        self._vitals.add("the store's pool of connections", lambda: store.pool.closed)
         if self._custom_app is not None:
             await stack.enter_async_context(self._custom_app.running())
         await stack.enter_async_context(registry.running())
@@ -146,7 +177,7 @@ class RunnerProcess:
         await when_database_answers(
             lambda: register_store(database, agent=settings.agent, indexed=indexed), self._readiness
         )
-        executor = Executor(registry, database, store, settings, self._board)
+        executor = Executor(registry, database, store, settings, self._board, self._vitals)
         self._protocol.states = ThreadStates(registry, database, store)
         self._protocol.describer = GraphDescriber(registry)
         self._protocol.store = await stack.enter_async_context(open_store_calls(self._url, store))
@@ -186,6 +217,8 @@ class RunnerProcess:
             ) as database,
             asyncio.TaskGroup() as tasks,
         ):
+            self._vitals.add("the pool of the claims' connections", lambda: database.pool.closed)
+            self._forks.add(database)
             assigner = Assigner(self._identity, database, board, gate, tasks, settings.cancel_grace_seconds)
             self._protocol.assigner = assigner
             watchdog = tasks.create_task(self._when_ready(assigner))

@@ -4,6 +4,7 @@ A thread cannot be stopped. A node that ignores its cancel is found here, and it
 """
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,18 +27,31 @@ class WorkerThreads(ThreadPoolExecutor):
     """The loop's default executor. It knows which run each job belongs to."""
 
     def __init__(self, slots: int) -> None:
+        self._process = os.getpid()
         super().__init__(max_workers=slots * _THREADS_PER_SLOT + _THREADS_BESIDE, thread_name_prefix="node")
         self._jobs: defaultdict[UUID, set[Future[Any]]] = defaultdict(set)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run `fn` in a thread, on behalf of the run of the current context."""
-        future = super().submit(fn, *args, **kwargs)
+        future = super().submit(self._work, fn, *args, **kwargs)
         run_id = CURRENT_RUN.get()
         if run_id is not None:
             jobs = self._jobs[run_id]
             jobs.add(future)
             future.add_done_callback(jobs.discard)
         return future
+
+    def _work(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            if os.getpid() != self._process:
+                os._exit(0)  # the child of a node that forked: nobody waits for its result
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self._shutdown
 
     async def idle(self, run_id: UUID) -> None:
         """Wait until no thread works for the run; jobs of it that have not begun are called off."""

@@ -115,3 +115,41 @@ async def test_a_runner_ends_when_we_are_killed(tmp_path: Path):
     supervisor.kill()
     await supervisor.wait()
     await until(lambda: not alive(child))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left is found in /proc")
+async def test_what_has_left_its_group_dies_with_it_too(tmp_path: Path):
+    process = start(
+        f"""
+        import os, subprocess, time
+        subprocess.Popen(["sh", "-c", "sleep 60 & echo $$ $! > {tmp_path}/pids; wait"], start_new_session=True)
+        time.sleep(60)
+        """
+    )
+    await until(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().endswith("\n"))
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert all(map(alive, pids))
+    os.kill(process.pid, signal.SIGKILL)
+    await process.exited
+    await until(lambda: not any(map(alive, pids)))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what is left is found in /proc")
+async def test_what_it_has_started_dies_with_us_too(tmp_path: Path):
+    process = start(
+        f"""
+        import subprocess, sys, time
+        from relayrun_core.parent import exit_with_parent
+        exit_with_parent()
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        open({str(tmp_path / "pid")!r}, "w").write(str(child.pid) + "\\n")
+        time.sleep(60)
+        """
+    )
+    await until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+    child = int((tmp_path / "pid").read_text())
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, process._parent_end)  # as the kernel closes it when we die
+    os.close(nowhere)
+    assert await process.exited == 0
+    await until(lambda: not alive(child))

@@ -35,6 +35,9 @@ def loaded(folder: Path, code: str, **http: Any) -> CustomApp:
     [
         ("import no_such_module_at_all", "did not load: ModuleNotFoundError"),
         ("raise SystemExit(3)", "did not load: SystemExit: 3"),
+        ("raise KeyboardInterrupt", "did not load: KeyboardInterrupt"),
+        ("class Odd(BaseException): ...\nraise Odd('x')", "did not load: Odd: x"),
+        ("import asyncio\nraise asyncio.CancelledError", "did not load: CancelledError"),
         ("other = 1", "did not load: .* has no 'app'; it has other"),
         ("app = 1", "it is int, not an ASGI app"),
         ("class app: pass", "it is app, not an ASGI app"),

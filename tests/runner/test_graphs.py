@@ -204,6 +204,8 @@ async def test_own_checkpointers_are_told_at_load(
         ("./forms.py:number", "it is a int, neither a graph nor a function that makes one"),
         ("./broken.py:graph", "ZeroDivisionError: division by zero"),
         ("./leaving.py:graph", "SystemExit: 3"),
+        ("./stopped.py:graph", "did not load: KeyboardInterrupt"),
+        ("./odd.py:graph", "did not load: Odd: no Exception"),
         ("./lacking.py:graph", "ModuleNotFoundError: No module named 'not_installed'"),
     ],
 )
@@ -212,6 +214,8 @@ async def test_a_graph_that_fails_is_told_and_the_others_load(
 ) -> None:
     (tmp_path / "broken.py").write_text("graph = 1 / 0\n")
     (tmp_path / "leaving.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "stopped.py").write_text("raise KeyboardInterrupt\n")
+    (tmp_path / "odd.py").write_text("class Odd(BaseException): ...\nraise Odd('no Exception')\n")
     (tmp_path / "lacking.py").write_text("import not_installed\n")
     registry = load(tmp_path, FORMS, graphs={"good": "./forms.py:builder", "bad": source})
     assert list(registry.failures) == ["bad"]
@@ -227,12 +231,15 @@ async def test_a_graph_that_fails_is_told_and_the_others_load(
             pass
 
 
-async def test_a_factory_that_fails_at_start_is_a_failure_of_its_graph(tmp_path: Path, clean_imports: None) -> None:
-    code = "async def graph():\n    raise RuntimeError('no model')\n"
+@pytest.mark.parametrize("name", ["RuntimeError", "SystemExit", "KeyboardInterrupt", "GeneratorExit"])
+async def test_a_factory_that_fails_at_start_is_a_failure_of_its_graph(
+    tmp_path: Path, clean_imports: None, name: str
+) -> None:
+    code = f"async def graph():\n    raise {name}('no model')\n"
     registry = load(tmp_path, code, file="failing.py")
     assert registry.failures == {}
     async with registry.running():
-        assert "RuntimeError: no model" in registry.failures["agent"].message
+        assert f"{name}: no model" in registry.failures["agent"].message
 
 
 def test_a_file_is_imported_under_its_own_name_once(tmp_path: Path, clean_imports: None) -> None:

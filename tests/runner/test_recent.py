@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from relayrun_core.database import Database
 from relayrun_core.store.journal import Event
+from relayrun_runner.attempt import recent
 from relayrun_runner.attempt.recent import RecentEvents
 
 ONE, TWO, THREE = (Event(number, "custom", b"{}") for number in (1, 2, 3))
@@ -57,7 +56,7 @@ def test_an_event_is_forgotten_when_no_crash_can_have_lost_it(
     server: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(recent, "monotonic_seconds", lambda: now)
     events = RecentEvents(server)
     committed(events, ONE)
     now += 4
@@ -69,7 +68,7 @@ def test_an_event_that_was_told_again_late_is_as_new_as_the_server_that_has_it(
     server: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(recent, "monotonic_seconds", lambda: now)
     events = RecentEvents(server)
     committed(events, ONE)
     server.connections_made += 1

@@ -123,6 +123,7 @@ EMBEDDINGS = pytest.mark.parametrize(
         ("nobody:text-embedding-3-small", StoreUnavailable, "'nobody:text-embedding-3-small' did not load"),
         ("openai:text-embedding-3-small", StoreUnavailable, "OPENAI_API_KEY"),
         ("./embed.py:missing", ConfigError, "store.index.embed: ./embed.py has no 'missing'"),
+        ("./leaving.py:embed", StoreUnavailable, "'./leaving.py:embed' did not load: SystemExit: 3"),
         ("./embed.py:number", ConfigError, "is neither a function nor an Embeddings object"),
     ],
 )
@@ -141,6 +142,7 @@ def test_an_embedding_that_can_not_be_loaded_says_what_to_do(
 ) -> None:
     config = load_config(write_agent(tmp_path / "embed", AGENT))
     (config.folder / "embed.py").write_text("number = 7\n")
+    (config.folder / "leaving.py").write_text("raise SystemExit(3)\n")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(error) as caught:
         load_embedding(config, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,15 @@ from tests.support.waiting import until_it_is
 
 INDEX = IndexConfig(dims=3, embed="./embed.py:embed", fields=["text"])
 EMBED = """
+import asyncio
+
 async def embed(texts):
     if "broken" in texts:
         raise RuntimeError("the key sk-secret is wrong")
+    if "exit" in texts:
+        raise SystemExit(3)
+    if "cancelled" in texts:
+        raise asyncio.CancelledError
     return [[float(text.count(letter)) + 0.1 for letter in "abc"] for text in texts]
 """
 
@@ -244,6 +250,31 @@ async def test_a_clients_call_that_fails_fails_no_node_at_the_same_moment(indexe
     failed, *done = await asyncio.gather(broken, *others, return_exceptions=True)
     assert isinstance(failed, StoreCallFailed)
     assert done == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "error"), [("broken", RuntimeError), ("exit", SystemExit), ("cancelled", asyncio.CancelledError)]
+)
+async def test_a_nodes_call_that_fails_fails_no_other_at_the_same_moment(
+    indexed: Memory, text: str, error: type[BaseException]
+) -> None:
+    for _ in range(2):  # and the store goes on
+        broken = indexed.graphs.aput(("a",), "broken", {"text": text})
+        other = indexed.graphs.aput(("a",), "other", {"text": "abc"})
+        async with asyncio.timeout(60):
+            failed, done = await asyncio.gather(_error_of(broken), other)
+        assert (type(failed), done) == (error, None)
+    assert [item.key for item in await indexed.graphs.asearch(("a",))] == ["other"]
+    with pytest.raises(StoreCallFailed, match=error.__name__):
+        await indexed.ask("put", namespace=["a"], key="k", value={"text": text})
+
+
+async def _error_of(call: Awaitable[Any]) -> BaseException | None:
+    try:
+        await call
+    except BaseException as error:  # noqa: BLE001 - any
+        return error
+    return None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TextIO
+from uuid import uuid4
+
+from relayrun_core.parent import FAMILY_VARIABLE, VARIABLE, end_family
 
 _TAIL_LINES = 30
 _CHUNK_BYTES = 65536
@@ -19,8 +22,11 @@ _CHUNK_BYTES = 65536
 class RunnerProcess:
     """A process that ends when this one does. `exited` resolves to its exit code, within a millisecond of its death."""
 
-    def __init__(self, name: str, process: "subprocess.Popen[bytes]", parent_end: int, output: TextIO) -> None:
+    def __init__(
+        self, name: str, process: "subprocess.Popen[bytes]", parent_end: int, output: TextIO, family: str
+    ) -> None:
         self.name = name
+        self._family = family
         self.pid = process.pid
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._process = process
@@ -44,10 +50,11 @@ class RunnerProcess:
         It leads a process group of its own: a Ctrl-C in the terminal is for us, and what it starts dies with it.
         """
         child_end, parent_end = os.pipe()
+        family = str(uuid4())
         try:
             process = subprocess.Popen(
                 command,
-                env={**environment, "RELAYRUN_PARENT_FD": str(child_end)},
+                env={**environment, VARIABLE: str(child_end), FAMILY_VARIABLE: family},
                 cwd=folder,
                 pass_fds=(child_end,),
                 stdin=subprocess.DEVNULL,
@@ -61,7 +68,7 @@ class RunnerProcess:
             raise
         finally:
             os.close(child_end)
-        started = cls(name, process, parent_end, output or sys.stderr)
+        started = cls(name, process, parent_end, output or sys.stderr, family)
         started._watch_exit()
         started._watch_output()
         return started
@@ -114,6 +121,8 @@ class RunnerProcess:
         os.close(self._parent_end)
         if not self.exited.done():
             self.exited.set_result(code)
+        # And what has left its group. Whoever waits for the exit need not wait for this.
+        asyncio.get_running_loop().run_in_executor(None, end_family, self._family)
 
     def _watch_output(self) -> None:
         pipe = self._process.stdout

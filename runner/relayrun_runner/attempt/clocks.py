@@ -4,11 +4,11 @@ Why it is done in this way: docs/decisions/0006-clocks.md.
 """
 
 import logging
-import time
 from uuid import UUID
 
 from langgraph.checkpoint.base import id as ids
 
+from relayrun_core.clock import unix_nanoseconds
 from relayrun_runner.errors import CheckpointOrder
 
 logger = logging.getLogger("relayrun.runner")
@@ -33,7 +33,7 @@ def make_ids_after(newest: str | None) -> float:
     Returned is by how many seconds its ids run ahead of this machine's clock. What can not be sorted after is left
     to `require_after`.
     """
-    now = time.time_ns() // 100 + _UNIX_EPOCH_TICKS
+    now = unix_nanoseconds() // 100 + _UNIX_EPOCH_TICKS
     head = 0 if newest is None else _ticks(newest)
     if head - now > _CREDIBLE_SECONDS * _TICKS_A_SECOND:
         head = 0

@@ -69,6 +69,7 @@ class Execution:
         self._telling = asyncio.Lock()
         self._rest: list[Event] = []
         self._stopped = False
+        self._closing = False
         self._action: CancelAction | None = None
         self._work: asyncio.Task[Outcome | None] | None = None
         self._log = {"run": str(run.run_id), "thread_id": str(run.thread_id), "attempt": run.attempt}
@@ -130,6 +131,7 @@ class Execution:
             refused = self._writer.refused
             return outcome if refused is None or outcome is None else refused_outcome(refused, self.claimed.attempt)
         finally:
+            self._closing = True
             for task in (work, writing):
                 task.cancel()
             await asyncio.gather(work, writing, return_exceptions=True)
@@ -146,7 +148,9 @@ class Execution:
                 return await self._call(graph, config)
         except (StaleAttempt, DatabaseAway):
             raise
-        except Exception as error:
+        except BaseException as error:
+            if self._is_told_to_stop(error):
+                raise
             # The graph could not even be opened, or what it left could not be read.
             logger.warning("run failed before its graph ran", exc_info=error, extra=self._log)
             return refused_outcome(error, run.attempt)
@@ -159,22 +163,26 @@ class Execution:
                 self._measure_resume()
                 await self._stream(graph, config, call)
             outcome = await settled_outcome(graph, self._saver, _of_thread(config))
-        except GraphDrained:
-            outcome = None
         except (StaleAttempt, DatabaseAway):
             raise
-        except asyncio.CancelledError:
-            if self._action is None:
-                raise
-            # The grace ends the process if a thread never stops.
-            await self._services.workers.idle(self.claimed.run_id)
-            outcome = await stopped_outcome(graph, self._saver, _of_thread(config))
-        except Exception as error:
+        except BaseException as error:
+            if self._is_told_to_stop(error):
+                if self._action is None:
+                    raise
+                # The grace ends the process if a thread never stops.
+                await self._services.workers.idle(self.claimed.run_id)
+                return await stopped_outcome(graph, self._saver, _of_thread(config))
+            if isinstance(error, GraphDrained) and self._control.drain_requested:
+                return None
             if (lost := _ours(error)) is not None:
                 raise lost from error
             logger.info("the graph raised", exc_info=error, extra=self._log)
             outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
         return outcome
+
+    def _is_told_to_stop(self, error: BaseException) -> bool:
+        """Whether we have cancelled the run, and author code has not raised a CancelledError of its own."""
+        return isinstance(error, asyncio.CancelledError) and (self._stopped or self._closing)
 
     def _measure_resume(self) -> None:
         if self.claimed.attempt > 1:
@@ -247,8 +255,10 @@ def _of_thread(config: RunnableConfig) -> RunnableConfig:
 
 def _ours(error: BaseException) -> StaleAttempt | DatabaseAway | None:
     """Our own exception, where an exception group or the author's code has wrapped it."""
+    looked_at: set[int] = set()  # an author may have linked them in a ring
     seen: BaseException | None = error
-    while seen is not None:
+    while seen is not None and id(seen) not in looked_at:
+        looked_at.add(id(seen))
         if isinstance(seen, (StaleAttempt, DatabaseAway)):
             return seen
         if isinstance(seen, BaseExceptionGroup):

@@ -8,18 +8,20 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
-from langgraph.types import StateSnapshot
+from langgraph.types import PregelExecutableTask, StateSnapshot
 
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_core.storable import storable_text
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.head_only import HeadOnly
+from relayrun_runner.endings import name_of, safely, text_of, told
 from relayrun_runner.graphs import Graph
 from relayrun_runner.serialize import dumps
 
 # LangGraph leaves this note on an exception that a node raised.
 _NODE_NOTE = re.compile(r"task with name '([^']+)'")
+_CALLS_NODES = ("run_with_retry", "arun_with_retry")
 # An author's traceback may hold whole prompts; this is plenty to find the line.
 _TRACEBACK_CHARACTERS = 20_000
 
@@ -44,13 +46,13 @@ async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfi
     return await graph.copy({"checkpointer": HeadOnly(head)}).aget_state(config)
 
 
-async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: Exception) -> Outcome:
+async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: BaseException) -> Outcome:
     """The outcome of a call that raised: what the graph had reached, and where and why it stopped."""
     state = await graph.aget_state(config)
     checkpoint_id = _checkpoint_id(state)
     return Outcome(
         reason=Reason.GRAPH_ERROR,
-        message=f"{_name_of(error)} in node {node_of(error) or '?'}",
+        message=f"{name_of(error)} in node {node_of(error) or '?'}",
         values=dumps(state.values),
         interrupts=await pending_interrupts(graph, saver, config, state),
         error=describe(error, saver.attempt, checkpoint_id),
@@ -60,7 +62,7 @@ async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfi
 
 def refused_outcome(error: BaseException, attempt: int) -> Outcome:
     """The outcome of a run whose graph could not be opened, or whose outcome could not be read or stored."""
-    return Outcome(Reason.GRAPH_ERROR, _name_of(error), error=describe(error, attempt, None))
+    return Outcome(Reason.GRAPH_ERROR, name_of(error), error=describe(error, attempt, None))
 
 
 async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
@@ -77,10 +79,11 @@ async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConf
 
 def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> dict[str, Any]:
     """An exception for the run's owner: enough to find the failing node and to retry it."""
-    text = "".join(traceback.format_exception(error))
+    text = safely(lambda: "".join(traceback.format_exception(error)), "")
     return {
-        "error": _name_of(error),
-        "message": storable_text(_told_by(error)),
+        "error": name_of(error),
+        # SystemExit says no more than a number, and KeyboardInterrupt nothing.
+        "message": storable_text(text_of(error) if isinstance(error, Exception) else told(error)),
         "node": node_of(error),
         "attempt": attempt,
         "checkpoint_id": checkpoint_id,
@@ -90,10 +93,24 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
 
 def node_of(error: BaseException) -> str | None:
     """The node that raised the exception; of nested graphs the innermost."""
+    return safely(lambda: _node_of_frames(error), None) or safely(lambda: _node_of_notes(error), None)
+
+
+def _node_of_notes(error: BaseException) -> str | None:
     for note in getattr(error, "__notes__", ()):
         if found := _NODE_NOTE.search(note):
             return storable_text(found[1])
     return None
+
+
+def _node_of_frames(error: BaseException) -> str | None:
+    """By the innermost frame that calls a node: LangGraph leaves no note on what is no Exception, nor on a cancel."""
+    found = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        task = frame.f_locals.get("task") if frame.f_code.co_name in _CALLS_NODES else None
+        if isinstance(task, PregelExecutableTask):
+            found = task.name
+    return found
 
 
 async def pending_interrupts(

@@ -1,8 +1,8 @@
 """The events of an attempt that readers may have seen and that a crash of Postgres may forget."""
 
-import time
 from collections import deque
 
+from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
 from relayrun_core.store.journal import Event
 
@@ -38,7 +38,7 @@ class RecentEvents:
 
     def committed(self, events: list[Event], *, durable: bool) -> None:
         """The commit succeeded, with these new events. `durable`: it was a synchronous one."""
-        now = time.monotonic()
+        now = monotonic_seconds()
         if durable:
             self._events.clear()
         else:

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from relayrun_core.runs import RunSpec
 from relayrun_runner.attempt.events import event_name, give_ids_in, graph_modes, with_checkpoints
+from relayrun_runner.endings import told
 from relayrun_runner.graphs import Graph
 
 logger = logging.getLogger("relayrun.runner")
@@ -94,8 +95,8 @@ def _content_blocks(message: Any) -> list[Any] | None:
         return None  # the most frequent by far, and to ask takes twenty times as long as to write it down
     try:
         return list(message.content_blocks)
-    except Exception as error:  # noqa: BLE001 - what a provider's model says may be anything; told as it is, it is no error
-        logger.debug("the content of a message could not be brought into LangChain's forms: %s", error)
+    except BaseException as error:  # noqa: BLE001 - what a provider's model says may be anything; told as it is, it is no error
+        logger.debug("the content of a message could not be brought into LangChain's forms: %s", told(error))
         return None
 
 

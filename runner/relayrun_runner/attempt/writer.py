@@ -10,11 +10,11 @@ Events go with, or before, the checkpoint of the step they tell of, so no event 
 """
 
 import asyncio
-import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
 
+from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
 from relayrun_core.errors import NotStorable, StaleAttempt
 from relayrun_core.fence import FENCE_ROWS, is_stale
@@ -74,7 +74,7 @@ class RunWriter:
         """Append an event to the journal; `data` is JSON. Waits only while megabytes are waiting already."""
         self._raise_failure()
         if self._oldest is None:
-            self._oldest = time.monotonic()
+            self._oldest = monotonic_seconds()
         self._events.append(Event(self._next_seq, event, data))
         self._next_seq += 1
         self._event_bytes += len(data)
@@ -248,7 +248,7 @@ class RunWriter:
         return taken
 
     async def _written(self, events: list[Event]) -> None:
-        now = time.monotonic()
+        now = monotonic_seconds()
         if events:
             self._measure(len(events), now)
         for event in events:

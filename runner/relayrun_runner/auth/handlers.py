@@ -22,8 +22,10 @@ from langgraph_sdk import Auth
 from relayrun_runner.auth.asks import Ask, AuthAnswer, AuthQuestion, CachePolicy, Connection, Decision, Refused
 from relayrun_runner.auth.users import User, user_of
 from relayrun_runner.config.model import AuthConfig, Config
+from relayrun_runner.endings import is_cancelled, told
 from relayrun_runner.errors import AuthFailed, AuthLoadError
 from relayrun_runner.imports import ObjectNotFound, load_object
+from relayrun_runner.loops import run_for_ever
 
 log = logging.getLogger("relayrun.runner.auth")
 
@@ -50,7 +52,7 @@ class AuthorAuth:
         self._config = config
         self._loop = asyncio.new_event_loop()
         # It ends with the process.
-        threading.Thread(target=self._loop.run_forever, name="author's auth", daemon=True).start()
+        threading.Thread(target=run_for_ever, args=[self._loop], name="author's auth", daemon=True).start()
 
     @classmethod
     def load(cls, config: Config) -> "AuthorAuth | None":
@@ -62,9 +64,9 @@ class AuthorAuth:
             auth = load_object(config, path)
         except ObjectNotFound as error:
             raise AuthLoadError(f"auth: {path} did not load: {error}") from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             log.exception("auth: %s did not load", path)
-            raise AuthLoadError(f"auth: {path} did not load: {type(error).__name__}: {error}") from error
+            raise AuthLoadError(f"auth: {path} did not load: {told(error)}") from error
         if not isinstance(auth, Auth):
             raise AuthLoadError(f"auth: {path} is a {type(auth).__name__}, and not an Auth of langgraph_sdk")
         if auth._authenticate_handler is None:
@@ -79,6 +81,12 @@ class AuthorAuth:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             return AuthAnswer(refused=_too_slow("block their event loop: await what takes time"))
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
+            # Not by its own words: whatever it is, its methods are author code, and this is the protocol's loop.
+            log.error("the handlers of auth ended with %s", type(error).__name__)  # noqa: TRY400
+            return AuthAnswer(refused=Refused(status=500, detail=f"Authentication {_FAILED}", failed=True))
 
     async def _within_limit(self, question: AuthQuestion) -> AuthAnswer:
         try:
@@ -92,7 +100,9 @@ class AuthorAuth:
     async def _answer(self, question: AuthQuestion) -> AuthAnswer:
         try:
             user = await self._user(question)
-        except Exception as error:  # noqa: BLE001 - author code may raise anything; it is said and logged
+        except BaseException as error:  # author code may raise anything; it is said and logged
+            if is_cancelled(error):
+                raise
             return AuthAnswer(refused=_refusal(error, "Authentication"))
         answer = AuthAnswer(
             user=user.dict(),
@@ -102,7 +112,9 @@ class AuthorAuth:
         for ask in question.asks:
             try:
                 answer.decisions.append(await self._decide(user, ask))
-            except Exception as error:  # noqa: BLE001 - as above
+            except BaseException as error:
+                if is_cancelled(error):
+                    raise
                 # With who it is: that this was refused says nothing against remembering it.
                 answer.refused = _refusal(error, "Authorization", asserts=True)
                 break
@@ -189,7 +201,7 @@ def _policy(config: AuthConfig) -> CachePolicy | None:
     return CachePolicy(keys=cache.cache_keys, ttl_seconds=cache.ttl_seconds, max_size=cache.max_size)
 
 
-def _refusal(error: Exception, what: str, *, asserts: bool = False) -> Refused:
+def _refusal(error: BaseException, what: str, *, asserts: bool = False) -> Refused:
     """What a handler's exception means: its own status, where it has one, as LangGraph's and Starlette's have."""
     status, detail = getattr(error, "status_code", None), getattr(error, "detail", None)
     if isinstance(status, int) and 400 <= status < 600 and status in list(HTTPStatus):

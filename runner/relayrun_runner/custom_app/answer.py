@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from relayrun_core.custom_routes import ANSWERED_HEADER
+from relayrun_runner.endings import is_cancelled
 
 log = logging.getLogger("relayrun.runner")
 
@@ -42,7 +43,9 @@ async def answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> No
         await app(scope, receive, send_marked)
     except (ClientDisconnect, WebSocketDisconnect):
         log.info("the client of %s left", scope["path"])
-    except (Exception, SystemExit):  # what author code raises is its own, and must not end the runner
+    except BaseException as error:  # what author code raises is its own, and must not end the runner
+        if is_cancelled(error):
+            raise
         log.exception("the app failed at %s %s", scope.get("method", scope["type"]), scope["path"])
         if not started:
             await refuse(500, b"Internal Server Error")

@@ -24,6 +24,7 @@ from relayrun_runner.config.model import Config, HeaderPatterns, HttpConfig
 from relayrun_runner.custom_app.answer import STARTS, answer
 from relayrun_runner.custom_app.lifespan import Lifespan
 from relayrun_runner.custom_app.scope import scope_of
+from relayrun_runner.endings import text_of, told
 from relayrun_runner.errors import CustomAppFailed, NotReady
 from relayrun_runner.imports import ObjectNotFound, load_object
 
@@ -67,10 +68,10 @@ class CustomApp:
         source = config.http.app
         try:
             app = cls(source, _checked(load_object(config, source)))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - author code may raise anything; it is reported
-            kind = "" if isinstance(error, (ObjectNotFound, CustomAppFailed)) else f"{type(error).__name__}: "
+        except BaseException as error:  # noqa: BLE001 - author code may raise anything; it is reported
+            ours = isinstance(error, (ObjectNotFound, CustomAppFailed))
             app = cls(source, None)
-            app._fail(f"did not load: {kind}{error}", error)
+            app._fail(f"did not load: {text_of(error) if ours else told(error)}", error)
         else:
             _warn_of_hidden_routes(app._app)
         return app

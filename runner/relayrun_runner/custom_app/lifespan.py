@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from relayrun_runner.endings import is_cancelled, safely
 from relayrun_runner.errors import CustomAppFailed
 
 log = logging.getLogger("relayrun.runner")
@@ -32,9 +33,7 @@ class Lifespan:
         await self._started.wait()
         if self._said == "lifespan.startup.failed":
             await self._task
-            raise CustomAppFailed(repr(self._error) if self._error else "its startup says that it failed") from (
-                self._error
-            )
+            raise CustomAppFailed(self._why()) from self._error
 
     async def stop(self) -> None:
         """Tell the app to shut down, and wait for it, but not for long."""
@@ -52,15 +51,21 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
         try:
             await self._app(scope, self._told.get, self._answered)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
             self._error = error
             if self._said == "lifespan.startup.complete":
                 log.exception("the shutdown of http.app failed")
             elif self._said is None:
                 # As servers do: an app that raises at a scope that it does not know has no lifespan.
-                log.info("http.app has no lifespan: %r", error)
+                log.info("http.app has no lifespan: %s", self._why())
         finally:
             self._started.set()
+
+    def _why(self) -> str:
+        error = self._error
+        return "its startup says that it failed" if error is None else safely(lambda: repr(error), type(error).__name__)
 
     async def _answered(self, message: Message) -> None:
         if message["type"].startswith("lifespan.startup."):

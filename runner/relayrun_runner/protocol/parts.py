@@ -13,6 +13,7 @@ from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.watching import Watching
 from relayrun_runner.store.calls import StoreCalls
 from relayrun_runner.threads.state import ThreadStates
+from relayrun_runner.vitals import Vitals
 
 #: What is said where the graphs are needed before they are there.
 NOT_LOADED = "the graphs are not loaded yet, or failed to load: /readyz says why"
@@ -28,6 +29,7 @@ class Protocol:
     readiness: Readiness
     metrics: RunnerMetrics
     watching: Watching
+    vitals: Vitals
     assigner: Assigner | None = None
     states: ThreadStates | None = None
     describer: GraphDescriber | None = None

@@ -19,13 +19,17 @@ class Probes:
         self._protocol = protocol
 
     async def healthz(self, _: Request) -> Response:
-        """Whether this process answers. A blocked node does not make it ill: its other runs would die with it."""
-        return json_response({"ok": True})
+        """Whether this process can execute runs. A blocked node does not make it ill: its other runs would die with it;
+        that a loop or a pool has ended does.
+        """
+        ended = self._protocol.vitals.ended()
+        return json_response({"ok": ended is None}, 200 if ended is None else 503)
 
     async def readyz(self, request: Request) -> Response:
         """Whether it can take runs; who knows the token also hears why not."""
         protocol = self._protocol
         ready = protocol.readiness.ready and protocol.gate.is_open and not protocol.board.draining
+        ready = ready and protocol.vitals.ended() is None
         body: dict[str, Any] = {"ready": ready, "draining": protocol.board.draining}
         if request.scope["authorized"]:
             troubles = protocol.readiness.troubles()

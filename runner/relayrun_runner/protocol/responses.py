@@ -21,6 +21,7 @@ from relayrun_runner.errors import (
     NoAuth,
     NoCustomApp,
     NotReady,
+    QuestionFailed,
     StoreCallFailed,
     UnknownGraph,
 )
@@ -37,6 +38,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     psycopg.errors.ProgramLimitExceeded: (400, "Invalid"),
     InvalidStoreCall: (400, "Invalid"),
     CheckpointOrder: (409, "Invalid"),
+    QuestionFailed: (500, "Error"),
     StoreCallFailed: (500, "Error"),
     GraphLoadError: (503, "NotReady"),
     NotReady: (503, "NotReady"),

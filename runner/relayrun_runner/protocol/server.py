@@ -16,7 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from relayrun_core.patience import Patience, PatientHttp, PatientSocket, patient
-from relayrun_runner.exits import end_process
+from relayrun_runner.exits import PART_ENDED, end_process
+from relayrun_runner.loops import run_to_end
 
 log = logging.getLogger("relayrun.runner")
 
@@ -85,13 +86,13 @@ class ProtocolThread:
         self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(self._serve())
-        except Exception:
-            # Without its protocol the process is a runner that nobody can reach; the supervisor starts a better one.
-            log.exception("the protocol server broke")
-            end_process(1, "its protocol server broke")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            serving = run_to_end(runner.get_loop(), self._serve())
+            if not self._server.should_exit:
+                # The process is a runner that nobody can reach; its supervisor starts a better one.
+                error = None if serving.cancelled() else serving.exception()
+                log.critical("the protocol server broke", exc_info=error)
+                end_process(PART_ENDED, "its protocol server ended")
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

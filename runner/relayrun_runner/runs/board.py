@@ -11,12 +11,12 @@ Safe to use from any thread: the executor lives on the graphs' loop, the protoco
 """
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from uuid import UUID
 
+from relayrun_core.clock import monotonic_seconds, unix_seconds
 from relayrun_core.runs import Outcome, Run
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry, State
@@ -39,7 +39,7 @@ class Reservation(StrEnum):
 class RunBoard:
     """Every run's state on this runner, and its slots."""
 
-    def __init__(self, slots: int, metrics: RunnerMetrics, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, slots: int, metrics: RunnerMetrics, *, clock: Callable[[], float] = monotonic_seconds) -> None:
         self.slots = slots
         self.metrics = metrics
         self._clock = clock
@@ -115,7 +115,7 @@ class RunBoard:
         self.metrics.run_attempts.add("first" if run.attempt == 1 else "resume")
         if run.attempt == 1:
             # Its first event was committed with its claim.
-            self.metrics.run_start_seconds.observe(max(0.0, time.time() - run.created_at.timestamp()))
+            self.metrics.run_start_seconds.observe(max(0.0, unix_seconds() - run.created_at.timestamp()))
 
     def cancelling(self, run_id: UUID, attempt: int) -> None:
         """The run was told to stop."""
@@ -204,7 +204,7 @@ class RunBoard:
         if status is not None:
             self.metrics.runs.add(status)
             if entry.created_at is not None:
-                self.metrics.run_duration_seconds.observe(max(0.0, time.time() - entry.created_at))
+                self.metrics.run_duration_seconds.observe(max(0.0, unix_seconds() - entry.created_at))
 
     def _put(self, entry: Entry) -> None:
         key = (entry.run_id, entry.attempt)

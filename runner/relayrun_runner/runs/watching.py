@@ -5,13 +5,13 @@ A reader that is slow gets the last state of each run, not all that were between
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from relayrun_core import storable
+from relayrun_core.clock import monotonic_seconds
 from relayrun_runner.runs.board import Key, RunBoard
 from relayrun_runner.runs.entries import Entry
 
@@ -65,13 +65,13 @@ class Watching:
         self.open_streams += 1
         try:
             yield _line(self.list(entries))
-            beat = time.monotonic() + HEARTBEAT_SECONDS
+            beat = monotonic_seconds() + HEARTBEAT_SECONDS
             while True:
-                about_runner, changed = await changes.take(beat - time.monotonic())
+                about_runner, changed = await changes.take(beat - monotonic_seconds())
                 for entry in changed:
                     yield _line({"type": "run", **entry.as_json()})
-                if about_runner or time.monotonic() >= beat:
-                    beat = time.monotonic() + HEARTBEAT_SECONDS
+                if about_runner or monotonic_seconds() >= beat:
+                    beat = monotonic_seconds() + HEARTBEAT_SECONDS
                     yield _line(
                         {"type": "heartbeat", "lag_ms": round(self._lag_ms(), 1), "draining": self._board.draining}
                     )

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError
 from relayrun_core.store.memories import OWNER_LABELS
+from relayrun_runner.endings import is_cancelled
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.serialize import dumps
 from relayrun_runner.store.clients import open_client_store
@@ -131,7 +132,9 @@ class StoreCalls:
             raise InvalidStoreCall(str(error)) from error
         except (RelayrunError, psycopg.Error):
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_cancelled(error):
+                raise
             # The author's embedding: what it says may hold a key or another's text.
             log.exception("a client's call to the store failed")
             raise StoreCallFailed(f"the store failed with {type(error).__name__}: its runner's log says why") from error

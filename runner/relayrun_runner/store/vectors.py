@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -15,6 +16,7 @@ from relayrun_core.database import Database
 from relayrun_core.pool import Pool
 from relayrun_core.storable import storable_text
 from relayrun_runner.config.model import Config, StoreTtl
+from relayrun_runner.endings import text_of, told
 from relayrun_runner.errors import ConfigError, StoreUnavailable
 from relayrun_runner.exits import end_broken
 from relayrun_runner.imports import ObjectNotFound, load_object
@@ -22,6 +24,8 @@ from relayrun_runner.retry import until_deadline
 from relayrun_runner.schema import index_options
 from relayrun_runner.serialize import dumps
 from relayrun_runner.store.filters import condition_of
+
+log = logging.getLogger("relayrun.runner")
 
 # Store calls of nodes have connections of their own: a node that hammers the store must not starve checkpoints.
 _CONNECTIONS = 5
@@ -56,6 +60,8 @@ class PatientStore(AsyncPostgresStore):
         patience_seconds: float = _LONGEST_WAIT_SECONDS,
     ) -> None:
         super().__init__(pool, index=index, ttl=ttl)
+        #: Its connections.
+        self.pool = pool
         self._patience_seconds = patience_seconds
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -119,8 +125,8 @@ def load_embedding(config: Config, name: str) -> Any:
         )
     try:
         return importlib.import_module("langchain.embeddings").init_embeddings(name)
-    except Exception as error:  # a provider's own, for example for a key that is missing
-        raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {error}") from error
+    except BaseException as error:  # a provider's own, for example for a key that is missing
+        raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {text_of(error)}") from error
 
 
 def _author_embedding(config: Config, name: str) -> Any:
@@ -128,6 +134,9 @@ def _author_embedding(config: Config, name: str) -> Any:
         value = load_object(config, name)
     except ObjectNotFound as error:
         raise ConfigError(config.file, "store.index.embed", str(error)) from error
+    except BaseException as error:
+        log.exception("store.index.embed: %s did not load", name)
+        raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {told(error)}") from error
     if isinstance(value, Embeddings) or callable(value):
         return value
     raise ConfigError(config.file, "store.index.embed", f"{name!r} is neither a function nor an Embeddings object")

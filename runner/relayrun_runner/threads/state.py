@@ -28,6 +28,7 @@ from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.goingon import goto_of
 from relayrun_runner.attempt.outcome import pending_interrupts
+from relayrun_runner.endings import is_cancelled, text_of
 from relayrun_runner.errors import InvalidState, refusal
 from relayrun_runner.factories import Access
 from relayrun_runner.graphs import Graph, GraphRegistry
@@ -194,9 +195,11 @@ async def _written(edit: Awaitable[RunnableConfig]) -> RunnableConfig:
         raise InvalidState(str(refusal(error, "these values"))) from error
     except (psycopg.Error, RelayrunError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_cancelled(error):
+            raise
         # LangGraph's refusals, and whatever an author's reducer makes of these values.
-        raise InvalidState(str(error) or type(error).__name__) from error
+        raise InvalidState(text_of(error) or type(error).__name__) from error
 
 
 def _state_update(update: SuperstepUpdate) -> StateUpdate:

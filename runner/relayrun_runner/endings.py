@@ -1,0 +1,45 @@
+"""How author code may end beside returning: whatever it raises is an error of what it was called for, and of no more.
+
+Wherever author code is called, BaseException is caught: SystemExit of a tool's argparse, KeyboardInterrupt,
+GeneratorExit, a CancelledError that nobody asked for, and what authors derive from BaseException themselves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from relayrun_core.storable import storable_text
+
+T = TypeVar("T")
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether the error is a cancel of the current task, and not a CancelledError that author code raised by itself."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def name_of(error: BaseException) -> str:
+    """The exception's name. A GeneratorExit cannot pass an `await`: Python then says that it was ignored."""
+    ignored = isinstance(error, RuntimeError) and text_of(error).endswith(" ignored GeneratorExit")
+    return GeneratorExit.__name__ if ignored else storable_text(type(error).__name__)
+
+
+def told(error: BaseException) -> str:
+    """`ValueError: what it says`; only the name where it says nothing, or where its own `__str__` fails."""
+    name = type(error).__name__
+    text = text_of(error)
+    return f"{name}: {text}" if text else name
+
+
+def text_of(error: BaseException) -> str:
+    """What the exception says."""
+    return safely(lambda: str(error), "")
+
+
+def safely(make: Callable[[], T], otherwise: T) -> T:
+    """What `make` returns; `otherwise` where a method of the author's raises in it."""
+    try:
+        return make()
+    except BaseException:  # noqa: BLE001 - it is about an error already
+        return otherwise

@@ -1,0 +1,56 @@
+"""Probes and retries look at the parts that runs need: none takes one that has ended for one that is away."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+
+from relayrun_core.database import Database, is_transient
+from relayrun_runner.errors import DatabaseAway
+from relayrun_runner.gate import Gate
+from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.protocol.app import make_app
+from relayrun_runner.protocol.parts import Protocol
+from relayrun_runner.readiness import Readiness
+from relayrun_runner.retry import until_deadline
+from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.runs.watching import Watching
+from relayrun_runner.vitals import Vitals
+
+
+def protocol(vitals: Vitals) -> Protocol:
+    """A runner that is ready, as far as it is for itself to say."""
+    metrics = RunnerMetrics("agent")
+    board, gate, readiness = RunBoard(1, metrics), Gate(), Readiness()
+    readiness.clear("start")
+    gate.open(asyncio.get_running_loop(), object())  # type: ignore[arg-type]  # nothing is executed
+    watching = Watching(None, board, lambda: 0.0, list)  # type: ignore[arg-type]  # nobody watches
+    return Protocol("token", board, gate, readiness, metrics, watching, vitals)
+
+
+async def test_a_process_that_has_lost_a_part_is_neither_ready_nor_alive(database_url: str) -> None:
+    vitals = Vitals()
+    transport = httpx.ASGITransport(make_app(protocol(vitals)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
+
+        async def probed() -> list[int]:
+            return [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
+
+        async with Database.open(database_url, role="runner") as database:
+            vitals.add("the pool", lambda: database.pool.closed)
+            assert await probed() == [200, 200]
+        assert vitals.ended() == "the pool"
+        assert await probed() == [503, 503]
+
+
+async def test_a_closed_pool_is_not_a_database_that_is_away(database_url: str) -> None:
+    async with Database.open(database_url, role="runner") as database:
+        pass
+    with pytest.raises(Exception, match="already closed") as caught:
+        await database.fetch_one("SELECT 1")
+    assert not is_transient(caught.value)
+    async with asyncio.timeout(30):  # it is not asked again until the deadline
+        with pytest.raises(DatabaseAway, match="this process has closed its connections"):
+            await until_deadline(lambda: database.fetch_one("SELECT 1"), float("inf"), "reading")
