@@ -75,19 +75,27 @@ async def _chunks(
     rows: list[bytes],
     left: list[Any],
 ) -> AsyncGenerator[bytes]:
-    chunk = b"[" + b",".join(rows)
+    chunk, some = b"[" + b",".join(rows), _as_many_as_fit(rows)
     rows.clear()
     while left:
         yield chunk
+        asked = left[:some]
         try:
             # Not while the client takes the chunk before: it may be slow.
             async with reads.by(who, wait_seconds=_PATIENCE_SECONDS) as database:
-                part = await read_part(database, listing, render, PART_BYTES, left)
+                part = await read_part(database, listing, render, PART_BYTES, asked)
         except (psycopg.Error, PoolTimeout, TooManyAtOnce) as error:
             raise Truncated from error
-        left = [] if part.last else _without(left, part.keys)
-        chunk = b"".join(b"," + row for row in part.rows)
+        # Those that are gone by now are left out.
+        left = _without(left, asked if part.last else part.keys)
+        chunk, some = b"".join(b"," + row for row in part.rows), _as_many_as_fit(part.rows)
     yield chunk + b"]"
+
+
+def _as_many_as_fit(rows: list[bytes]) -> int:
+    """How many rows like these a part has: the database shall not make what is then not read."""
+    size = sum(map(len, rows))
+    return max(1, PART_BYTES * len(rows) // size) if size else 1
 
 
 def _without(keys: list[Any], taken: list[Any]) -> list[Any]:

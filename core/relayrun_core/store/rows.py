@@ -63,7 +63,8 @@ class Thread:
         return None if self.ttl_minutes is None else Ttl(self.ttl_minutes, self.ttl_strategy or "delete")
 
 
-THREAD_COLUMNS = ", ".join(field.name for field in fields(Thread))
+_THREAD_NAMES = [field.name for field in fields(Thread)]
+THREAD_COLUMNS = ", ".join(_THREAD_NAMES)
 
 
 def to_run(row: dict[str, Any]) -> Run:
@@ -83,7 +84,7 @@ def run_of_json(row: dict[str, Any]) -> Run:
 
 def to_thread(row: dict[str, Any]) -> Thread:
     """A Thread from a row with THREAD_COLUMNS."""
-    values = {field.name: row[field.name] for field in fields(Thread)}
+    values = {name: row[name] for name in _THREAD_NAMES}
     values["status"] = ThreadStatus(row["status"])
     values["interrupts"] = tuple(PendingInterrupt(**entry) for entry in row["interrupts"])
     return Thread(**values)
