@@ -132,7 +132,7 @@ class RunnerProcess:
         except (ConfigError, StoreUnavailable) as error:
             self._stay_unready("store", error)
             return
-        registry.store = store
+        registry.store, registry.agent, registry.build = store, settings.agent, settings.build
         if self._custom_app is not None:
             await stack.enter_async_context(self._custom_app.running())
         await stack.enter_async_context(registry.running())

@@ -64,6 +64,8 @@ class FencedSaver(AsyncPostgresSaver):
         self._writer = writer
         self._barrier = barrier
         self._head: CheckpointTuple | None = None
+        # Checkpoints with pending writes: these may come before their checkpoint is saved, and with `exit` always do.
+        self._written_to: set[str] = set()
         # A thread that had no checkpoint at the claim has none until this attempt writes one.
         self._blank = run.attempt == 1 and run.base is not None and run.base.get("high_water") is None
         # Nobody has written to the thread since the first claim of a run noted this.
@@ -92,7 +94,9 @@ class FencedSaver(AsyncPostgresSaver):
         self._blank = False
         await self._barrier()
         saved = await super().aput(config, checkpoint, metadata, new_versions)
-        if config["configurable"].get("checkpoint_ns", "") == "":
+        if checkpoint["id"] in self._written_to:
+            self._head = None
+        elif config["configurable"].get("checkpoint_ns", "") == "":
             parent: RunnableConfig = {"configurable": {**saved["configurable"]}}
             parent["configurable"]["checkpoint_id"] = config["configurable"].get("checkpoint_id")
             self._head = CheckpointTuple(
@@ -110,6 +114,7 @@ class FencedSaver(AsyncPostgresSaver):
         """Save a task's writes behind the fence."""
         self._check(config)
         self._head = None
+        self._written_to.add(config["configurable"]["checkpoint_id"])
         self._blank = False
         self._writer.expect_writes()
         for _, value in writes:

@@ -151,13 +151,14 @@ class Execution:
             return Outcome(Reason.GRAPH_ERROR, f"{type(error).__name__}", error=describe(error, run.attempt, None))
 
     async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
+        made_by = self._services.registry.maker_of(self.claimed.graph)
         try:
             self._services.board.metrics.ids_ahead_seconds.set(await self._saver.begin())
             call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
             if isinstance(call, Call):
                 self._measure_resume()
                 await self._stream(graph, config, call)
-            outcome = await settled_outcome(graph, self._saver, _of_thread(config))
+            outcome = await settled_outcome(graph, self._saver, _of_thread(config), made_by)
         except GraphDrained:
             outcome = None
         except (StaleAttempt, DatabaseAway):
@@ -167,12 +168,12 @@ class Execution:
                 raise
             # The grace ends the process if a thread never stops.
             await self._services.workers.idle(self.claimed.run_id)
-            outcome = await stopped_outcome(graph, self._saver, _of_thread(config))
+            outcome = await stopped_outcome(graph, self._saver, _of_thread(config), made_by)
         except Exception as error:
             if (lost := _ours(error)) is not None:
                 raise lost from error
             logger.info("the graph raised", exc_info=error, extra=self._log)
-            outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
+            outcome = await failed_outcome(graph, self._saver, _of_thread(config), error, made_by)
         return outcome
 
     def _measure_resume(self) -> None:

@@ -3,19 +3,21 @@
 import re
 import traceback
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.types import StateSnapshot
 
-from relayrun_core.runs import Outcome, PendingInterrupt
+from relayrun_core.runs import Head, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.head_only import HeadOnly
 from relayrun_runner.graphs import Graph
 from relayrun_runner.serialize import dumps, without_nul
+from relayrun_runner.threads.snapshots import output_keys, thread_state
 
 # LangGraph leaves this note on an exception that a node raised.
 _NODE_NOTE = re.compile(r"task with name '([^']+)'")
@@ -23,16 +25,18 @@ _NODE_NOTE = re.compile(r"task with name '([^']+)'")
 _TRACEBACK_CHARACTERS = 20_000
 
 
-async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
+class CountsAnswers(Protocol):
+    """A saver that knows of answers."""
+
+    async def recorded_answers(self, task_id: str) -> int:
+        """How many answers to its questions the task has recorded."""
+        ...
+
+
+async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
     """The outcome of a call that returned: done, or waiting at a question or breakpoint."""
     state = await _settled_state(graph, saver, config)
-    waiting = bool(state.next or state.interrupts)
-    return Outcome(
-        reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
-        values=without_nul(dumps(state.values)),
-        interrupts=await pending_interrupts(graph, saver, config, state),
-        checkpoint_id=_checkpoint_id(state),
-    )
+    return await outcome_at(graph, saver, config, state, made_by)
 
 
 async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> StateSnapshot:
@@ -43,29 +47,44 @@ async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfi
     return await graph.copy({"checkpointer": HeadOnly(head)}).aget_state(config)
 
 
-async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: Exception) -> Outcome:
+async def failed_outcome(
+    graph: Graph, saver: FencedSaver, config: RunnableConfig, error: Exception, made_by: str | None
+) -> Outcome:
     """The outcome of a call that raised: what the graph had reached, and where and why it stopped."""
-    state = await graph.aget_state(config)
-    checkpoint_id = _checkpoint_id(state)
-    return Outcome(
+    reached = await _reached(graph, saver, config, made_by)
+    return replace(
+        reached,
         reason=Reason.GRAPH_ERROR,
         message=f"{type(error).__name__} in node {node_of(error) or '?'}",
-        values=without_nul(dumps(state.values)),
-        interrupts=await pending_interrupts(graph, saver, config, state),
-        error=describe(error, saver.attempt, checkpoint_id),
-        checkpoint_id=checkpoint_id,
+        error=describe(error, saver.attempt, reached.checkpoint_id),
     )
 
 
-async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
+async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
     """The outcome of a cancelled call: what the graph had reached."""
-    state = await graph.aget_state(config)
+    reached = await _reached(graph, saver, config, made_by)
+    return replace(reached, reason=Reason.CANCELLED, message="the run was cancelled")
+
+
+async def _reached(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
+    return await outcome_at(graph, saver, config, await graph.aget_state(config), made_by)
+
+
+async def outcome_at(
+    graph: Graph, saver: CountsAnswers, config: RunnableConfig, state: StateSnapshot, made_by: str | None
+) -> Outcome:
+    """The outcome of what stopped at this state: done, or waiting at a question or breakpoint."""
+    waiting = bool(state.next or state.interrupts)
+    head = thread_state(state)
+    values = head.pop("values")
     return Outcome(
-        reason=Reason.CANCELLED,
-        message="the run was cancelled",
-        values=without_nul(dumps(state.values)),
+        reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
+        values=without_nul(dumps(values)),
         interrupts=await pending_interrupts(graph, saver, config, state),
-        checkpoint_id=_checkpoint_id(state),
+        checkpoint_id=head["checkpoint_id"],
+        output_keys=output_keys(graph),
+        questions=without_nul(dumps(head["interrupts"])),
+        head=Head(without_nul(dumps(head)), made_by),
     )
 
 
@@ -91,7 +110,7 @@ def node_of(error: BaseException) -> str | None:
 
 
 async def pending_interrupts(
-    graph: Graph, saver: FencedSaver, config: RunnableConfig, state: StateSnapshot
+    graph: Graph, saver: CountsAnswers, config: RunnableConfig, state: StateSnapshot
 ) -> tuple[PendingInterrupt, ...]:
     """The questions the thread waits at, each with the task that asks and how many answers that one has already."""
     if not state.interrupts:
@@ -104,7 +123,7 @@ async def pending_interrupts(
     return tuple(found.values())
 
 
-async def _asked(saver: FencedSaver, state: StateSnapshot) -> AsyncIterator[PendingInterrupt]:
+async def _asked(saver: CountsAnswers, state: StateSnapshot) -> AsyncIterator[PendingInterrupt]:
     for task in state.tasks:
         if isinstance(task.state, StateSnapshot) and task.state.interrupts:
             async for entry in _asked(saver, task.state):
@@ -116,12 +135,7 @@ async def _asked(saver: FencedSaver, state: StateSnapshot) -> AsyncIterator[Pend
 
 
 def _plain(value: Any) -> Any:
-
     return orjson.loads(without_nul(dumps(value)))
-
-
-def _checkpoint_id(state: StateSnapshot) -> str | None:
-    return (state.config.get("configurable") or {}).get("checkpoint_id")
 
 
 def _clean(text: str) -> str:
