@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, TypedDict
 from uuid import uuid4
 
 import orjson
 import pytest
+from langgraph.channels import EphemeralValue
+from langgraph.func import entrypoint
+from langgraph.graph import START, StateGraph
+from langgraph.pregel import NodeBuilder, Pregel
 
+from relayrun_core.ids import new_run_id
+from relayrun_core.runs import OutputKeys, told
 from relayrun_core.store.journal import delete_old_events, read_events
 from relayrun_core.store.outcomes import read_outcome
 from relayrun_core.store.threads import get_thread
+from relayrun_runner.graphs import Graph
+from relayrun_runner.threads.snapshots import output_keys
 from tests.runner.ends import GIVEN, Place
 from tests.support.waiting import until
 
@@ -62,11 +72,11 @@ _INSIDE = ("debug", "tasks", "checkpoints", "events")
 @pytest.mark.parametrize("mode", ["values", "updates", "messages", "messages-tuple", "custom", *_INSIDE])
 async def test_streams_tell_the_output_alone(place: Place, graph: str, mode: str) -> None:
     run_id = await place.run(graph, uuid4(), stream_modes=[mode], stream_subgraphs=True)
-    told = await read_events(place.database, run_id, -1)
-    assert told[-1].event == "end"
-    assert any(b"password" in event.data for event in told) == (mode in _INSIDE)
+    events = await read_events(place.database, run_id, -1)
+    assert events[-1].event == "end"
+    assert any(b"password" in event.data for event in events) == (mode in _INSIDE)
     if mode == "values":
-        values = [orjson.loads(event.data) for event in told if event.event.startswith("values")]
+        values = [orjson.loads(event.data) for event in events if event.event.startswith("values")]
         assert values[-1]["did"][-2:] == ["step", "hid"]
         assert {key for each in values for key in each} == {"did"}
 
@@ -92,9 +102,80 @@ async def test_a_later_attempt_tells_no_more_than_the_first(place: Place, tmp_pa
     assert (await place.runner.put(run_id, 2, excused=True)).status_code == 202
     gate.touch()
     await place.runner.wait_state(run_id, "Finished")
-    told = await read_events(place.database, run_id, -1)
-    assert {event.attempt for event in told} == {1, 2}
-    assert not any(b"password" in event.data for event in told)
+    events = await read_events(place.database, run_id, -1)
+    assert {event.attempt for event in events} == {1, 2}
+    assert not any(b"password" in event.data for event in events)
     outcome = await read_outcome(place.database, run_id)
     assert outcome is not None
     assert orjson.loads(outcome.values) == {"did": ["given", "hid", "held"]}
+
+
+async def test_an_agentrun_is_told_the_output_alone(place: Place) -> None:
+    run_id, thread_id = new_run_id(), uuid4()
+    create = {"thread_id": str(thread_id), "agent": "default", "spec": {"input": GIVEN}}
+    assert (await place.runner.put(run_id, graph="private", create=create)).status_code == 202
+    ended = await place.runner.wait_state(run_id, "Finished")
+    output = {"did": ["given", "step", "hid"]}
+    assert ended["outcome"]["output"] == output
+    await place.run("private", thread_id)  # the thread has gone on
+    again = (await place.runner.put(run_id, 2, graph="private", create=create)).json()
+    assert again["outcome"]["output"] == output
+
+
+class Shown(TypedDict, total=False):
+    shown: str
+
+
+class Whole(Shown, total=False):
+    hidden: str
+
+
+def _graph(state: Any, **more: Any) -> Graph:
+    return StateGraph(state, **more).add_node("node", lambda _: None).add_edge(START, "node").compile()
+
+
+@entrypoint()
+def _function(word: str) -> str:
+    return word
+
+
+TELLS: dict[str, tuple[Graph, OutputKeys]] = {
+    "everything": (_graph(Whole), None),
+    "an output schema": (_graph(Whole, output_schema=Shown), ["shown"]),
+    "everything, by another schema": (_graph(Whole, output_schema=Whole), None),
+    "a value that is no object": (_graph(Annotated[list[str], operator.add]), None),
+    "a function": (_function, None),
+    "one channel of several": (
+        Pregel(
+            nodes={"node": NodeBuilder().subscribe_only("shown").write_to("out")},
+            channels={"shown": EphemeralValue(str), "out": EphemeralValue(str)},
+            input_channels="shown",
+            output_channels="out",
+        ),
+        "out",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TELLS)
+def test_what_a_graph_tells_of_its_state(name: str) -> None:
+    graph, keys = TELLS[name]
+    assert output_keys(graph) == keys
+
+
+@pytest.mark.parametrize(
+    ("keys", "output"),
+    [
+        (None, {"a": 1, "b": 2}),
+        (["b", "c"], {"b": 2}),
+        ([], {}),
+        ("a", 1),
+        ("c", None),
+    ],
+)
+async def test_both_sides_take_the_same_part_of_values(place: Place, keys: OutputKeys, output: Any) -> None:
+    assert told({"a": 1, "b": 2}, keys) == output
+    assert told(["no object"], keys) == ["no object"]
+    params = (orjson.dumps({"a": 1, "b": 2}).decode(), None if keys is None else orjson.dumps(keys).decode())
+    row = await place.database.fetch_one("SELECT relayrun_told_v1(%s::jsonb, %s::jsonb) AS told", params)
+    assert row == {"told": output}

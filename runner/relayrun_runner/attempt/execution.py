@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,7 +127,8 @@ class Execution:
                 writing.result()  # raises: the writer ends only by failing
             outcome = await work
             self._rest = await self._writer.close()
-            return outcome
+            # What is kept of the state must not lie, whatever a node's own threads and tasks still wrote.
+            return outcome if outcome is None or self._saver.is_as_left() else replace(outcome, head=None)
         finally:
             for task in (work, writing):
                 task.cancel()

@@ -35,6 +35,7 @@ class CountsAnswers(Protocol):
 
 async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
     """The outcome of a call that returned: done, or waiting at a question or breakpoint."""
+    await saver.quiet()
     state = await _settled_state(graph, saver, config)
     return await outcome_at(graph, saver, config, state, made_by)
 
@@ -67,6 +68,7 @@ async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConf
 
 
 async def _reached(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
+    await saver.quiet()
     return await outcome_at(graph, saver, config, await graph.aget_state(config), made_by)
 
 
