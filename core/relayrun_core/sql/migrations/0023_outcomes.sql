@@ -90,8 +90,10 @@ BEGIN
         WHEN v_status IN ('error', 'timeout') THEN 'error'
         WHEN v_status = 'interrupted' THEN 'interrupted' END;
     IF v_untouched THEN
-        UPDATE threads SET error = v_error, updated_at = now(), status = coalesce(v_thread_status,
-            CASE WHEN jsonb_array_length(interrupts) > 0 THEN 'interrupted' ELSE 'idle' END)
+        UPDATE threads SET error = v_error, updated_at = now(),
+            state_updated_at = now(), head_at = CASE WHEN head_at = state_updated_at THEN now() END,
+            status = coalesce(v_thread_status,
+                CASE WHEN jsonb_array_length(interrupts) > 0 THEN 'interrupted' ELSE 'idle' END)
         WHERE thread_id = v_run.thread_id;
     ELSE
         UPDATE threads SET
