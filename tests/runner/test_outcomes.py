@@ -17,8 +17,9 @@ from langgraph.pregel import NodeBuilder, Pregel
 
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import OutputKeys, told
-from relayrun_core.store.journal import delete_old_events, read_events
-from relayrun_core.store.outcomes import read_outcome
+from relayrun_core.store.journal import read_events
+from relayrun_core.store.outcomes import read_outcome, read_output
+from relayrun_core.store.retention import forget_old_events
 from relayrun_core.store.threads import get_thread
 from relayrun_runner.graphs import Graph
 from relayrun_runner.threads.snapshots import output_keys
@@ -27,13 +28,18 @@ from tests.support.waiting import until
 
 
 async def test_outcomes_go_with_the_journals(place: Place) -> None:
-    run_id = await place.run("plain", uuid4())
+    thread_id = uuid4()
+    run_id = await place.run("plain", thread_id)
     await place.database.execute(
         "UPDATE runs SET finished_at = now() - interval '400 days' WHERE run_id = %s", (run_id,)
     )
-    while await delete_old_events(place.database, timedelta(days=300)):
-        pass
-    assert await place.database.fetch_one("SELECT 1 FROM run_outcomes WHERE run_id = %s", (run_id,)) is None
+    await forget_old_events(place.database, timedelta(days=300))
+    assert await read_output(place.database, run_id) is None
+    outcome = await read_outcome(place.database, run_id)
+    thread = await get_thread(place.database, thread_id)
+    assert outcome is not None
+    assert thread is not None
+    assert orjson.loads(outcome.values) == thread.values
 
 
 async def test_a_run_tells_the_output_of_its_graph_alone(place: Place) -> None:

@@ -58,25 +58,22 @@ class StateService:
         try:
             return await self._runners.ask(*at, "GET", f"/threads/{thread.thread_id}/state", params=params)
         except RunnersAway:
-            if place:
+            if place or (known := await self._as_of_last_finish(thread, newest)) is None:
                 raise
-            return await self._without_runner(thread, newest)
+            return known
 
     async def _would_tell(self, at: tuple[str, str], newest: NewestState) -> bool:
         """Whether any runner would answer with the same."""
         offered = await self._catalog.find_of(*at)
         return offered is not None and newest.made_by == made_by(*at, offered.graph.build)
 
-    async def _without_runner(self, thread: Thread, newest: NewestState | None) -> bytes:
-        """The state as of the last finish, marked as such. Raises RunnersAway where nobody kept it."""
+    async def _as_of_last_finish(self, thread: Thread, newest: NewestState | None) -> bytes | None:
+        """The state as of the last finish, marked as such; None where nobody has kept it."""
         if newest is not None:
             return newest.marked(AS_OF_LAST_FINISH)
         if thread.values is None and await is_blank(self._database, thread.thread_id):
             return dumps(_EMPTY | {"metadata": {"source": AS_OF_LAST_FINISH}})
-        raise RunnersAway(
-            "Only a runner can tell this thread's state, and none is up: try again in a moment.",
-            headers={"Retry-After": "1"},
-        )
+        return None
 
     async def update(self, thread: Thread, body: Mapping[str, Any]) -> bytes:
         """Edit the thread's state, once. Raises Conflict while it has an unfinished run, RunnersAway."""

@@ -1,5 +1,5 @@
-"""What nobody needs any more and no thread takes with it: journals and outcomes of runs that ended long ago, old builds'
-graphs.
+"""What nobody needs any more and no thread takes with it: events and outcomes of runs that ended long ago, graphs of
+old builds.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ DELETE FROM graphs g WHERE g.registered_at < now() - %s
 async def forget_old_events(database: Database, keep: timedelta) -> int:
     """Remove the events of all runs that ended longer ago than `keep`; how many there were is returned.
 
-    In small transactions; one process at a time, the others leave at once. The runs stay, and each thread's state; how an
-    older run of it ended goes with its events.
+    In small transactions; one process at a time, the others leave at once. The runs stay, and each thread's state; how
+    an older run of it ended goes with its events.
     """
     keep = max(keep, SHORTEST)
     removed = 0
