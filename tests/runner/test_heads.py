@@ -86,6 +86,21 @@ async def test_it_goes_with_the_thread_through_answers_edits_and_further_runs(pl
     assert orjson.loads(kept)["next"] == []
 
 
+async def test_large_values_of_edits_and_copies_are_kept_once(place: Place) -> None:
+    thread_id = uuid4()
+    await place.run("asks", thread_id, {"did": ["x" * (1 << 20)]})
+    kept = await place.kept(thread_id)
+    assert kept == await place.told(thread_id)
+    copy = await copy_thread(place.database, thread_id, uuid4())
+    await place.edit(thread_id, values={"zebra": {"b": 1, "aa": 2}}, as_node="step")
+    for each in (copy.thread_id, thread_id):
+        row = await place.database.fetch_one("SELECT head_values FROM threads WHERE thread_id = %s", (each,))
+        assert row == {"head_values": None}
+        kept = await place.kept(each)
+        assert kept is not None
+        assert orjson.loads(kept) == orjson.loads(await place.told(each))
+
+
 async def test_a_rollback_brings_it_back(place: Place, tmp_path: Path) -> None:
     thread_id = uuid4()
     await place.run("asks", thread_id)

@@ -13,6 +13,8 @@ from relayrun_core.pool import Connection
 IS_TRUE = "t.head IS NOT NULL AND t.head_at = t.state_updated_at"
 #: The state's values, as they were told then; else, with a run's journal gone, as Postgres has them.
 VALUES = "coalesce(t.head_values, (SELECT o.values FROM run_outcomes o WHERE o.run_id = t.head_run), t.values::text)"
+#: Values of edits and copies are kept as they were told up to this size; beyond it Postgres' own form has to do.
+MAX_VALUES_BYTES = 1 << 20
 _READ = f"""
 SELECT t.status = 'busy' AS busy, t.head, t.head_by, {VALUES} AS values
 FROM threads t WHERE t.thread_id = %s AND {IS_TRUE}"""  # noqa: S608 - our own words only

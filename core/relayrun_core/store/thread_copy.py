@@ -10,7 +10,7 @@ from uuid import UUID
 from relayrun_core.database import Database
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.pool import Connection
-from relayrun_core.store.heads import IS_TRUE, VALUES, give_copy_its_head
+from relayrun_core.store.heads import IS_TRUE, MAX_VALUES_BYTES, VALUES, give_copy_its_head
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
@@ -23,7 +23,8 @@ SELECT %(copy)s, owner, metadata,
          WHEN jsonb_array_length(interrupts) > 0 THEN 'interrupted'
          ELSE 'idle' END,
     values, output_keys, interrupts, error, graph, agent, ttl_minutes, ttl_strategy,
-    CASE WHEN {IS_TRUE} THEN head END, now(), head_by, CASE WHEN {IS_TRUE} THEN {VALUES} END
+    CASE WHEN {IS_TRUE} THEN head END, now(), head_by,
+    CASE WHEN {IS_TRUE} AND octet_length({VALUES}) <= {MAX_VALUES_BYTES} THEN {VALUES} END
 FROM threads t WHERE thread_id = %(source)s RETURNING {THREAD_COLUMNS}"""  # noqa: S608 - our own column names
 # At most one unfinished run has begun.
 _BASE = """

@@ -14,6 +14,7 @@ from relayrun_core.pool import Connection
 from relayrun_core.runs import Outcome
 from relayrun_core.states import Reason
 from relayrun_core.store.finish import outcome_columns
+from relayrun_core.store.heads import MAX_VALUES_BYTES
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 
@@ -31,7 +32,7 @@ _BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND status IN ('pending', 'runn
 _SET_STATE = """
 UPDATE threads SET values = %(values)s::text::jsonb, interrupts = %(interrupts)s::jsonb, updated_at = now(),
     output_keys = %(output_keys)s::jsonb, head = %(head)s, head_at = now(), head_by = %(by)s, head_run = NULL,
-    head_values = %(values)s::text, error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
+    head_values = %(head_values)s, error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
 WHERE thread_id = %(thread)s"""
 _DELETE = (
     "DELETE FROM checkpoints WHERE thread_id = %s::text",
@@ -122,7 +123,10 @@ async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tupl
 
 async def set_thread_state(conn: Connection, thread_id: UUID, left: Outcome) -> None:
     """Note the state that an edit left behind, as a run that ended there would. In `idle_thread`."""
-    params = {"thread": thread_id, "waiting": left.reason is Reason.WAITING_FOR_INPUT, **outcome_columns(left)}
+    columns = outcome_columns(left)
+    small = left.values is not None and len(left.values) <= MAX_VALUES_BYTES
+    kept = {"waiting": left.reason is Reason.WAITING_FOR_INPUT, "head_values": columns["values"] if small else None}
+    params = {"thread": thread_id, **columns, **kept}
     await conn.execute(_SET_STATE.encode(), params)
 
 
