@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from relayrun_cli.api import DEFAULT_URL, URL_VARIABLE, Api, quoted
+from relayrun_cli.api import DEFAULT_URL, URL_VARIABLE, Api
 from relayrun_cli.errors import ExitCode, NoApiError, RefusedError, UsageError
 from relayrun_cli.events import Event, follow
 from relayrun_cli.output import compact, plain, print_json, stderr, stdout
@@ -47,7 +47,7 @@ def attend(api: Api, run: RunRef, manner: Manner, *, as_json: bool) -> None:
         ended = get_run(api, run)
         code = exit_code_of(ended)
         if manner is Manner.WAIT and code in (ExitCode.DONE, ExitCode.WAITING_FOR_INPUT):
-            print_json(_final_values(api, run, code), as_json=as_json)
+            print_json(api.call("GET", f"{run.path}/join"), as_json=as_json)
         _say_ending(api, ended, run, code)
     raise typer.Exit(code)
 
@@ -103,15 +103,6 @@ def _detaching(api: Api, run: RunRef) -> Iterator[None]:
         raise NoApiError(
             f"{error} The run is kept; follow it when the API is back: {command(api, 'logs', '-f', run.run_id)}"
         ) from error
-
-
-def _final_values(api: Api, run: RunRef, code: ExitCode) -> Any:
-    values = api.call("GET", f"{run.path}/join")
-    if code is not ExitCode.WAITING_FOR_INPUT or "__interrupt__" in values:
-        return values
-    # LangGraph tells the questions with the updates alone, when both are streamed.
-    tasks = api.call("GET", f"/threads/{quoted(run.thread_id)}").get("interrupts") or {}
-    return {**values, "__interrupt__": [entry for entries in tasks.values() for entry in entries]}
 
 
 def _print_ids(run: RunRef, *, as_json: bool) -> None:

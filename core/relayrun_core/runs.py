@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from relayrun_core.states import CancelAction, Reason, RunStatus
@@ -157,11 +158,28 @@ class PendingInterrupt:
     answered: int = 0
 
 
+#: Which of a state's values those are told who wait for a run: by their keys, or the one that is all they are told.
+#: None: everything.
+OutputKeys = list[str] | str | None
+
+
+@dataclass(frozen=True)
+class Head:
+    """A thread's newest state as JSON, without its `values`. `made_by`: None where another might be made of the same
+    checkpoint. `values`: the state's, where it tells them in another form than the run's outcome.
+    """
+
+    state: bytes
+    made_by: str | None
+    values: bytes | None = None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended. `values`, `interrupts` None: the thread's stay as they are.
 
-    `error` is `{"error": <exception type>, "message": …, "node": …, "traceback": …}`.
+    `error` is `{"error": <exception type>, "message": …, "node": …, "traceback": …}`. `questions` are the interrupts as
+    they are told, a JSON list; None: they have an id and a value.
     """
 
     reason: Reason
@@ -170,3 +188,23 @@ class Outcome:
     interrupts: tuple[PendingInterrupt, ...] | None = None
     error: dict[str, Any] | None = None
     checkpoint_id: str | None = None
+    output_keys: OutputKeys = None
+    questions: bytes | None = None
+    head: Head | None = None
+
+    @property
+    def output(self) -> bytes | None:
+        """The values as those are told who wait, as JSON; None: there are none of its own."""
+        return None if self.values is None else output_of(self.values, self.output_keys)
+
+
+def told(values: Any, keys: OutputKeys) -> Any:
+    """The values as those are told who wait."""
+    if keys is None or not isinstance(values, dict):
+        return values
+    return values.get(keys) if isinstance(keys, str) else {key: values[key] for key in keys if key in values}
+
+
+def output_of(values: bytes, keys: OutputKeys) -> bytes:
+    """The same for JSON."""
+    return values if keys is None else orjson.dumps(told(orjson.loads(values), keys))

@@ -14,6 +14,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
+from relayrun_core.store.heads import made_by
 from relayrun_runner.config.model import Config, GraphSource
 from relayrun_runner.endings import is_cancelled, text_of, told
 from relayrun_runner.environment import prepare_environment
@@ -49,6 +50,9 @@ class GraphRegistry:
         self.serializer = make_serializer(config.serde)
         #: Given to factories; the store of the runs.
         self.store: BaseStore | None = None
+        #: The agent whose graphs these are, and its build.
+        self.agent = ""
+        self.build = ""
         self.failures: dict[str, GraphFailure] = {}
         self._graphs: dict[str, Graph] = {}
         self._factories: dict[str, Factory] = {}
@@ -82,6 +86,10 @@ class GraphRegistry:
     def is_made_per_run(self, name: str) -> bool:
         """Whether a factory of the author makes this graph anew for each run."""
         return name in self._factories and self._factories[name].per_run
+
+    def maker_of(self, name: str) -> str | None:
+        """Who says what a graph's states are; None for one that is made anew for each question."""
+        return None if self.is_made_per_run(name) else made_by(self.agent, name, self.build)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -162,7 +162,7 @@ class RunnerProcess:
         except (ConfigError, StoreUnavailable) as error:
             self._stay_unready("store", error)
             return
-        registry.store = store
+        registry.store, registry.agent, registry.build = store, settings.agent, settings.build
         self._vitals.add("the store's pool of connections", lambda: store.pool.closed)
         if self._custom_app is not None:
             await stack.enter_async_context(self._custom_app.running())

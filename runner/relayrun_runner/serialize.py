@@ -49,6 +49,19 @@ def dumps_kept(value: Any) -> bytes:
     return storable.dumps(value, _kept, _KEPT_OPTIONS)
 
 
+def dumps_both(value: Any) -> tuple[bytes, bytes]:
+    """What `dumps` and `dumps_kept` make of it. A value that these tell alike, as most are, is written once."""
+    differs = False
+
+    def note(part: Any) -> Any:
+        nonlocal differs
+        differs = differs or (isinstance(part, _TOLD_OTHERWISE) and not isinstance(part, datetime))
+        return _kept(part)
+
+    kept = storable.dumps(value, note, _KEPT_OPTIONS)
+    return (dumps(value) if differs else kept), kept
+
+
 def _told(value: Any) -> Any:
     return _formed(value, _TOLD)
 
@@ -125,3 +138,5 @@ _KEPT: _Forms = (
     (memoryview, bytes),
     *_COMMON,
 )
+# What is told in another form than it is kept in. A datetime, which is a date too, is not.
+_TOLD_OTHERWISE = (BaseException, date, time, timedelta, timezone, ZoneInfo, Decimal, Path, re.Pattern, memoryview)

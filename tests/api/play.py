@@ -53,12 +53,12 @@ class Attempt:
             await append(conn, self.run_id, self.number, [Event(seq, event, orjson.dumps(data))])
         return seq
 
-    async def succeed(self, values: Any = None) -> None:
-        await self._finish(Outcome(Reason.SUCCEEDED, values=orjson.dumps(values or {}), interrupts=()))
+    async def succeed(self, values: Any = None, **more: Any) -> None:
+        await self._finish(Outcome(Reason.SUCCEEDED, values=orjson.dumps(values or {}), interrupts=(), **more))
 
-    async def pause(self, values: Any, *interrupts: PendingInterrupt) -> None:
-        outcome = Outcome(Reason.WAITING_FOR_INPUT, values=orjson.dumps(values), interrupts=interrupts)
-        await self._finish(outcome)
+    async def pause(self, values: Any, *interrupts: PendingInterrupt, **more: Any) -> None:
+        given = orjson.dumps(values)
+        await self._finish(Outcome(Reason.WAITING_FOR_INPUT, values=given, interrupts=interrupts, **more))
 
     async def fail(self, kind: str, message: str) -> None:
         error = {"error": kind, "message": message, "traceback": "secret path"}

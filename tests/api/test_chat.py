@@ -146,9 +146,11 @@ async def the_run(api: Api) -> UUID:
 async def test_invoke_waits_for_the_last_message(api: Api) -> None:
     asking = asyncio.create_task(api.http.post("/invoke", json={"message": "hi", "assistant_id": "talk"}))
     attempt = await Attempt.begin(api.database, await the_run(api))
-    await attempt.tell("values", {"messages": [human("hi", "h1"), ai("hello", "m1"), human("x", "h2")]})
-    await attempt.succeed()
+    await attempt.tell("values", {"messages": [human("hi", "h1"), ai("half of it", "m0")]})
+    said = {"messages": [human("hi", "h1"), ai("hello", "m1"), human("x", "h2")], "secret": "s"}
+    await attempt.succeed(said, output_keys=["messages"])
     answer = (await asking).json()
+    assert answer["values"].keys() == {"messages"}
     assert (answer["thread_id"], answer["status"]) == ("default_user", "success")
     assert answer["message"] == {"id": "m1", "role": "assistant", "content": "hello", "tool_calls": []}
     assert answer["error"] is None

@@ -6,11 +6,14 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from relayrun_api.services.dispatch import LocalDispatcher
-from relayrun_core.runs import NewRun, PendingInterrupt
+from relayrun_core.runs import NewRun, Outcome, PendingInterrupt
+from relayrun_core.states import Reason
+from relayrun_core.store.finish import finish_from_outside
 from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
@@ -60,14 +63,63 @@ async def test_a_stream_has_the_journal_in_order_and_ends(api: Api) -> None:
     assert created == [{"run_id": run_id, "thread_id": thread["thread_id"]}]
 
 
-async def test_wait_answers_the_runs_own_final_values(api: Api) -> None:
+async def test_wait_answers_how_the_run_ended_and_not_what_it_told_last(api: Api) -> None:
     waiting = asyncio.create_task(api.sdk.runs.wait(None, "steps", input={"steps": []}))
     attempt = await Attempt.begin(api.database, await accepted(api))
     await attempt.tell("values", {"steps": ["a"]})
     await attempt.tell("values|inner:1", {"steps": ["not this"]})
-    await attempt.tell("values", {"steps": ["a", "b"]})
-    await attempt.succeed({"steps": ["thread's"]})
+    await attempt.tell("values", {"steps": ["nor this"]})
+    await attempt.succeed({"steps": ["a", "b"]})
     assert await waiting == {"steps": ["a", "b"]}
+
+
+async def test_wait_answers_all_questions_whatever_the_state_says(api: Api) -> None:
+    waiting = asyncio.create_task(api.sdk.runs.wait(None, "steps", input={"steps": []}))
+    attempt = await Attempt.begin(api.database, await accepted(api))
+    asked = [PendingInterrupt(str(n) * 32, f"{n}?", f"task-{n}") for n in range(3)]
+    for question in asked:
+        told = [{"value": question.value, "id": question.id}]
+        await attempt.tell("values", {"steps": ["__interrupt__"], "__interrupt__": told})
+    await attempt.pause({"steps": ["__interrupt__"]}, *asked)
+    told = [{"value": question.value, "id": question.id} for question in asked]
+    assert await waiting == {"steps": ["__interrupt__"], "__interrupt__": told}
+
+
+async def test_a_questions_form_of_answer_is_told_to_who_waits(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    told = {"id": QUESTION.id, "value": "ok?", "response_schema": {"type": "boolean"}}
+    await (await Attempt.begin(api.database, run["run_id"])).pause(
+        ["no object"], QUESTION, questions=orjson.dumps([told])
+    )
+    assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == {"__interrupt__": [told]}
+
+
+async def test_join_answers_with_the_runs_own_end_whatever_came_after_it(api: Api) -> None:
+    thread_id, ended = None, []
+    for steps in (["first"], ["second"], ["third"]):
+        run = await api.sdk.runs.create(thread_id, "steps", input={})
+        thread_id = run["thread_id"]
+        attempt = await Attempt.begin(api.database, run["run_id"])
+        if steps == ["second"]:
+            await attempt.pause({"steps": steps}, QUESTION)
+        else:
+            await attempt.succeed({"steps": steps, "secret": "s"}, output_keys=["steps"])
+        ended.append(run["run_id"])
+    joined = [await api.sdk.runs.join(str(thread_id), run_id) for run_id in ended]
+    asked = [{"value": QUESTION.value, "id": QUESTION.id}]
+    assert joined == [{"steps": ["first"]}, {"steps": ["second"], "__interrupt__": asked}, {"steps": ["third"]}]
+
+
+async def test_who_waits_for_a_run_that_is_ended_from_outside_is_told_the_threads_output(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    thread_id = run["thread_id"]
+    first = await Attempt.begin(api.database, run["run_id"])
+    await first.succeed({"steps": ["first"], "secret": "s"}, output_keys=["steps"])
+    run = await api.sdk.runs.create(thread_id, "steps", input={})
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    await attempt.tell("values", {"steps": ["half"]})
+    await finish_from_outside(api.database, attempt.run_id, Outcome(Reason.CANCELLED, "enough"))
+    assert await api.sdk.runs.join(thread_id, run["run_id"]) == {"steps": ["first"]}
 
 
 async def test_wait_raises_the_graphs_error_and_hides_the_traceback(api: Api) -> None:

@@ -6,15 +6,20 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import orjson
 import pytest
 from langgraph_sdk.errors import ConflictError, InternalServerError, UnprocessableEntityError
 from pydantic import SecretStr
 
-from relayrun_core.runs import PendingInterrupt
+from relayrun_core.runs import Head, PendingInterrupt
 from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api
 from tests.api.play import Attempt, ai, human
 from tests.api.runnerdouble import runner_double
+
+BUILT = "default/steps@1"
+QUESTION = PendingInterrupt("c" * 32, "ok?", "task-1")
+ASKED = {"id": QUESTION.id, "value": "ok?"}
 
 
 @pytest.fixture
@@ -25,7 +30,7 @@ def settings(settings: ApiSettings) -> ApiSettings:
 async def finished_thread(api: Api, graph: str = "steps") -> str:
     run = await api.sdk.runs.create(None, graph, input={})
     attempt = await Attempt.begin(api.database, UUID(run["run_id"]))
-    await attempt.pause({"steps": [1]}, PendingInterrupt("c" * 32, "ok?", "task-1"))
+    await attempt.pause({"steps": [1]}, QUESTION)
     return run["thread_id"]
 
 
@@ -50,16 +55,85 @@ async def test_state_and_history_are_asked_of_a_runner_that_is_up(api: Api, sett
         assert by_get.json()["body"] == {"graph": "steps", "limit": 2}
 
 
-async def test_without_a_runner_the_state_is_as_of_the_last_finish_and_says_so(api: Api) -> None:
-    thread_id = await finished_thread(api)
-    state = await api.sdk.threads.get_state(thread_id)
-    assert state["values"] == {"steps": [1]}
-    assert state["metadata"] == {"source": "last_finish"}
-    assert state["interrupts"] == [{"id": "c" * 32, "value": "ok?"}]
+def head(thread_id: str, made_by: str | None = BUILT, **more: Any) -> Head:
+    """As a finish keeps it."""
+    checkpoint = {"thread_id": thread_id, "checkpoint_ns": "", "checkpoint_id": "c1"}
+    task = {
+        "id": "task-1", "name": "ask", "path": ["__pregel_pull", "ask"], "error": None, "interrupts": [ASKED],
+        "checkpoint": None, "state": None, "result": None,
+    }  # fmt: skip
+    state = {
+        "next": ["ask"], "tasks": [task | more], "metadata": {"step": 1, "source": "loop"},
+        "created_at": "2026-01-01T00:00:00+00:00", "checkpoint": checkpoint, "parent_checkpoint": None,
+        "interrupts": [ASKED], "checkpoint_id": "c1", "parent_checkpoint_id": None,
+    }  # fmt: skip
+    return Head(orjson.dumps(state), made_by)
+
+
+async def paused_thread(api: Api, made_by: str | None = BUILT, **more: Any) -> tuple[str, bytes]:
+    """A thread whose newest state is kept, and that state."""
+    run = await api.sdk.runs.create(None, "steps", input={})
+    kept, values = head(run["thread_id"], made_by, **more), {"zz": 1.0, "steps": [1]}
+    await (await Attempt.begin(api.database, UUID(run["run_id"]))).pause(values, QUESTION, head=kept)
+    return run["thread_id"], b'{"values":' + orjson.dumps(values) + b"," + kept.state[1:]
+
+
+async def state_of(api: Api, thread_id: str, **params: Any) -> httpx.Response:
+    return await api.http.get(f"/threads/{thread_id}/state", params=params)
+
+
+async def test_the_newest_state_is_told_without_a_runner(api: Api, settings: ApiSettings) -> None:
+    thread_id, kept = await paused_thread(api)
+    for params in ({}, {"subgraphs": "true"}):
+        answer = await state_of(api, thread_id, **params)
+        assert (answer.status_code, answer.content) == (200, kept)
+    by_checkpoint = await api.http.post(f"/threads/{thread_id}/state/checkpoint", json={"checkpoint": {}})
+    assert by_checkpoint.content == kept
+    async with runner_double(settings) as double:
+        assert (await state_of(api, thread_id)).content == kept
+        assert not double.asked
     for asked in (api.sdk.threads.get_history(thread_id), api.sdk.threads.get_state(thread_id, checkpoint_id="c")):
         with pytest.raises(InternalServerError) as caught:
             await asked
         assert (caught.value.status_code, caught.value.code) == (503, "no_runner")
+
+
+async def test_what_another_would_tell_otherwise_is_asked_for(api: Api, settings: ApiSettings) -> None:
+    inner = {"checkpoint": {"thread_id": "t", "checkpoint_ns": "ask:task-1"}}
+    threads = [await paused_thread(api, by) for by in (None, "default/steps@0")]
+    paused_inside, _ = await paused_thread(api, **inner)
+    async with runner_double(settings) as double:
+        for thread_id, _ in threads:
+            assert (await state_of(api, thread_id)).json()["path"] == f"/threads/{thread_id}/state"
+        assert (await state_of(api, paused_inside, subgraphs="true")).json()["query"]["subgraphs"] == "true"
+        assert len(double.asked) == 3
+    settings.runners_file.write_bytes(b"[]")  # type: ignore[union-attr]
+    for thread_id, kept in threads:
+        said = (await state_of(api, thread_id)).json()
+        assert said == orjson.loads(kept) | {"metadata": {"step": 1, "source": "last_finish"}}
+    assert (await state_of(api, paused_inside, subgraphs="true")).status_code == 503
+
+
+async def test_of_a_busy_thread_the_last_finish_is_told_and_marked_when_no_runner_is_up(
+    api: Api, settings: ApiSettings
+) -> None:
+    thread_id, kept = await paused_thread(api)
+    await api.sdk.runs.create(thread_id, "steps", command={"resume": "yes"})
+    async with runner_double(settings):
+        assert (await state_of(api, thread_id)).json()["path"] == f"/threads/{thread_id}/state"
+    settings.runners_file.write_bytes(b"[]")  # type: ignore[union-attr]
+    said = (await state_of(api, thread_id)).json()
+    assert said == orjson.loads(kept) | {"metadata": {"step": 1, "source": "last_finish"}}
+
+
+async def test_without_a_runner_nothing_is_made_up(api: Api) -> None:
+    thread_id = await finished_thread(api)  # by a runner of a version that keeps no states
+    answer = await state_of(api, thread_id)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["code"] == "no_runner"
+    run = await api.sdk.runs.create(None, "steps", input={})
+    first = await api.sdk.threads.get_state(run["thread_id"])
+    assert (first["values"], first["next"], first["metadata"]) == ({}, [], {"source": "last_finish"})
 
 
 async def test_a_thread_without_a_run_has_an_empty_state(api: Api) -> None:

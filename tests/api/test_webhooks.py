@@ -192,6 +192,16 @@ async def test_however_a_run_ends_it_is_told(database: Database, receiver: Recei
     assert b"secret path" not in receiver.requests[0][1], "the traceback is its owner's"
 
 
+@pytest.mark.parametrize(
+    ("keys", "output"), [(["steps"], {"steps": [1]}), ("steps", [1]), (None, {"steps": [1], "x": 2})]
+)
+async def test_a_receiver_is_told_what_the_graph_tells_of_its_state(database: Database, keys: Any, output: Any) -> None:
+    run = await accepted(database)
+    attempt = await Attempt.begin(database, run.run_id)
+    await attempt.succeed({"steps": [1], "x": 2}, output_keys=keys)
+    assert [row["values"] for row in await outbox(database)] == [output]
+
+
 async def test_the_row_is_part_of_the_transaction_that_ends_the_run(database: Database) -> None:
     run = await accepted(database)
     await Attempt.begin(database, run.run_id)

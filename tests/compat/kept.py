@@ -138,6 +138,17 @@ KEPT: tuple[Kept, ...] = (
         "a lone surrogate becomes U+FFFD",
         "as a NUL does; a question mark could have been there",
     ),
+    Kept(
+        "outcomes.waiting_in_each_mode",
+        "*events* .*",
+        "missing",
+        "`wait` and `join` answer with what `output_schema` names, whatever is streamed and whenever they are asked",
+        "what a graph keeps to itself stays there",
+    ),
+    *(
+        Kept("outcomes.*", where, "other", "`wait` and `join` tell each question once, in any mode", "it is asked once")
+        for where in ("*'updates'* .__interrupt__ length", "*'updates'* .__interrupt__[].value")
+    ),
     Kept("studio.*", "*.payload.metadata.*", "missing", "metadata of LangSmith", _TRACE),
     Kept(
         "studio.a_visit",

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 #: Made of the graph's name: the same everywhere, and clients know them.
 _ASSISTANTS = {
     str(default_assistant_id(graph)): f"<assistant {graph}>"
-    for graph in ("plain", "talk", "ask", "nested", "fails", "slow", "speech", "values")
+    for graph in json.loads((Path(__file__).parent / "agent" / "langgraph.json").read_text())["graphs"]
 }
 _HASH = re.compile(r"\b[0-9a-f]{32}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?")

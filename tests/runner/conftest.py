@@ -10,6 +10,7 @@ import pytest
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from tests.runner.agents import PLAY, PLAY_GRAPHS
+from tests.runner.ends import ENDS, ENDS_GRAPHS, Place
 from tests.runner.processes import RunnerProcess, runner_process, write_agent
 from tests.support.postgres import fresh_database
 
@@ -40,6 +41,20 @@ async def shared_runner(shared_play: Path, shared_url: str) -> AsyncIterator[Run
     async with runner_process(shared_play, shared_url) as process:
         await process.wait_ready()
         yield process
+
+
+@pytest.fixture(scope="package")
+async def place(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """A runner of the graphs that end in many ways."""
+    graphs = {name: f"./agent.py:{name}" for name in ENDS_GRAPHS}
+    config = write_agent(tmp_path_factory.mktemp("shared") / "ends", ENDS, graphs=graphs)
+    async with (
+        fresh_database(postgres) as url,
+        Database.open(url, role="world", max_size=4) as database,
+        runner_process(config, url) as runner,
+    ):
+        await runner.wait_ready()
+        yield Place(runner, database)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ async def history(
     # A name never used is an empty conversation; an id is not found, as everywhere, also when it is somebody else's.
     find = visible_thread if thread.name is None else find_thread
     found = await find(services.database, caller, thread)
-    values = await services.states.values(found) if found else None
+    values = await services.states.output(found) if found else None
     return Json({"thread_id": thread.sent, **page_of_messages(values, limit, before)})
 
 

@@ -105,7 +105,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
             crons=CronService(database, catalog, lookup, runs, settings.crons_per_owner, custom),
             custom_routes=CustomRoutes(catalog, runners, transport, settings.custom_route_seconds),
             handlers=handlers,
-            states=StateService(runners, catalog),
+            states=StateService(database, runners, catalog),
             store=StoreService(runners, catalog, database, settings.default_graph),
             status=StatusService(database, runners, __version__, world.checks),
             metrics=metrics,

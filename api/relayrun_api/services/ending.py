@@ -1,19 +1,20 @@
 """How a run ended, for those who wait for it and not for its events."""
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from relayrun_api.answers import dumps, loads
 from relayrun_api.stream.follow import Since, follow
 from relayrun_api.stream.hub import Subscription
+from relayrun_api.stream.sse import HEARTBEAT_SECONDS
 from relayrun_core.database import Database
-from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.journal import END, Event
-from relayrun_core.store.rows import Thread
-from relayrun_core.store.runs import get_run
-from relayrun_core.store.threads import get_thread
+from relayrun_core.store.follow import Page, read_newest
+from relayrun_core.store.journal import END
+from relayrun_core.store.outcomes import RunOutcome, read_outcome
 
 _QUESTIONS = "__interrupt__"
 
@@ -23,7 +24,7 @@ KEEPALIVE = b"\n"
 
 @dataclass(frozen=True)
 class Ending:
-    """`values` is the final state as JSON, with `__interrupt__` where the run waits for input."""
+    """`values` is the graph's output as JSON, with `__interrupt__` where the run waits for an answer."""
 
     status: RunStatus
     values: bytes
@@ -38,75 +39,39 @@ async def ending_chunks(
     database: Database, subscription: Subscription, render: Callable[[Ending], bytes], since: Since
 ) -> AsyncGenerator[bytes]:
     """Wait for the run's end, with a newline every 5 s, and then give its JSON. Raises Truncated."""
-    values: bytes | None = None
-    questions: list[Any] | None = None
-    error: dict[str, Any] | None = None
-    async for page in follow(database, subscription, since=since):
-        if page is None:
+    outcome: RunOutcome | None = None
+
+    async def read(database: Database, run_id: UUID, after_seq: int) -> Page | None:
+        nonlocal outcome
+        page = await read_newest(database, run_id, after_seq)
+        if page is not None and page.events[-1].event == END:
+            outcome = await read_outcome(database, run_id)
+        return page
+
+    said = time.monotonic()
+    async for page in follow(database, subscription, since=since, read=read):
+        if page is None or time.monotonic() - said >= HEARTBEAT_SECONDS:  # whoever talks all the time, too
+            said = time.monotonic()
             yield KEEPALIVE
-            continue
-        for event in page.events:
-            match event.event:
-                case "values":
-                    values = event.data
-                case "updates" if _QUESTIONS.encode() in event.data:
-                    questions = loads(event.data).get(_QUESTIONS) or questions
-                case "error":
-                    error = loads(event.data)
-                case _ if event.event == END:
-                    yield render(await _ending(database, event, subscription, values, questions, error))
-                    return
+    yield render(_ending(outcome or await read_outcome(database, subscription.run_id)))
 
 
-async def _ending(
-    database: Database,
-    end: Event,
-    subscription: Subscription,
-    values: bytes | None,
-    questions: list[Any] | None,
-    error: dict[str, Any] | None,
-) -> Ending:
-    status = RunStatus(loads(end.data)["status"])
-    if values is None or (error is None and status in (RunStatus.ERROR, RunStatus.TIMEOUT)):
-        run = await get_run(database, subscription.run_id)
-        if run is not None:
-            values = values or await _thread_values(database, run)
-            error = error or _error_of(run)
-    if status is RunStatus.INTERRUPTED and values is not None and _QUESTIONS.encode() not in values:
-        values = await _with_questions(database, subscription, values, questions)
-    return Ending(status, values or b"{}", error)
+def _ending(outcome: RunOutcome | None) -> Ending:
+    if outcome is None:  # deleted as soon as it had ended
+        return Ending(RunStatus.CANCELLED, b"{}")
+    return Ending(outcome.status, _with_questions(outcome), _error_of(outcome))
 
 
-async def _with_questions(
-    database: Database, subscription: Subscription, values: bytes, questions: list[Any] | None
-) -> bytes:
-    """The values of a paused run whose LangGraph told its questions elsewhere: with the updates, or not at all."""
-    if not questions:
-        run = await get_run(database, subscription.run_id)
-        thread = await get_thread(database, run.thread_id) if run else None
-        if run and thread and thread.run_count == run.number:  # else they are a later run's
-            questions = _asked(thread)
-    told = loads(values)
-    return dumps({**told, _QUESTIONS: questions}) if questions and isinstance(told, dict) else values
+def _with_questions(outcome: RunOutcome) -> bytes:
+    if not outcome.questions:
+        return outcome.values
+    values = loads(outcome.values)
+    # A graph whose output is no object tells its questions alone.
+    return dumps({**(values if isinstance(values, dict) else {}), _QUESTIONS: outcome.questions})
 
 
-def _error_of(run: Run) -> dict[str, Any] | None:
-    if run.status not in (RunStatus.ERROR, RunStatus.TIMEOUT):
+def _error_of(outcome: RunOutcome) -> dict[str, Any] | None:
+    if outcome.status not in (RunStatus.ERROR, RunStatus.TIMEOUT):
         return None
-    error = run.error or {}
-    return {"error": error.get("error", run.reason), "message": error.get("message", run.message)}
-
-
-async def _thread_values(database: Database, run: Run) -> bytes:
-    """The thread's values as of its last finish, for a run that did not stream its own."""
-    thread = await get_thread(database, run.thread_id)
-    if thread is None:
-        return b"{}"
-    if run.status == RunStatus.INTERRUPTED and isinstance(thread.values, dict):
-        asked = _asked(thread)
-        return dumps({**thread.values, _QUESTIONS: asked} if asked else thread.values)
-    return dumps(thread.values)
-
-
-def _asked(thread: Thread) -> list[dict[str, Any]]:
-    return [{"value": entry.value, "id": entry.id} for entry in thread.interrupts]
+    error = outcome.error or {}
+    return {"error": error.get("error", outcome.reason), "message": error.get("message", outcome.message)}

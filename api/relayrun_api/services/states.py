@@ -1,4 +1,6 @@
-"""Threads' states and histories: asked of a runner, which has the graph; else as of the thread's last finish."""
+"""Threads' states and histories. The newest state is as the last finish or edit left it, which nobody needs to be asked
+for; for all else, and while a run is under way, a runner is asked, which has the graph.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +12,13 @@ from relayrun_api.answers import dumps, loads
 from relayrun_api.errors import Invalid, RunnersAway
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runners import Runners
+from relayrun_core.database import Database
+from relayrun_core.runs import told
+from relayrun_core.store.heads import NewestState, is_blank, made_by, newest_state
 from relayrun_core.store.rows import Thread
 from relayrun_core.store.threads import NewThread
 
-#: The `metadata.source` of a state that no runner could be asked for.
+#: The `metadata.source` of a state that no runner could be asked for, and that may have changed since.
 AS_OF_LAST_FINISH = "last_finish"
 
 _EMPTY: dict[str, Any] = {
@@ -33,23 +38,42 @@ _EMPTY: dict[str, Any] = {
 class StateService:
     """Reads and edits the states of threads that the caller may see."""
 
-    def __init__(self, runners: Runners, catalog: GraphCatalog) -> None:
+    def __init__(self, database: Database, runners: Runners, catalog: GraphCatalog) -> None:
+        self._database = database
         self._runners = runners
         self._catalog = catalog
 
     async def state(self, thread: Thread, *, checkpoint: Mapping[str, Any], subgraphs: bool) -> bytes:
-        """A state of the thread as JSON: the newest, or that of a checkpoint."""
+        """A state of the thread as JSON: the newest, or that of a checkpoint. Raises RunnersAway."""
         at = await self._graph_of(thread)
         if at is None:
             return dumps(_EMPTY)
-        params = {"graph": at[1], "subgraphs": str(subgraphs).lower()}
-        params |= {key: str(checkpoint[key]) for key in ("checkpoint_id", "checkpoint_ns") if checkpoint.get(key)}
+        place = {key: str(checkpoint[key]) for key in ("checkpoint_id", "checkpoint_ns") if checkpoint.get(key)}
+        newest = None if place else await newest_state(self._database, thread.thread_id)
+        if newest is not None and subgraphs and newest.has_subgraphs:
+            newest = None  # theirs are nowhere but in their checkpoints
+        if newest is not None and not newest.busy and await self._would_tell(at, newest):
+            return newest.json()
+        params = {"graph": at[1], "subgraphs": str(subgraphs).lower(), **place}
         try:
             return await self._runners.ask(*at, "GET", f"/threads/{thread.thread_id}/state", params=params)
         except RunnersAway:
-            if checkpoint:
+            if place or (known := await self._as_of_last_finish(thread, newest)) is None:
                 raise
-            return dumps(last_finish(thread))
+            return known
+
+    async def _would_tell(self, at: tuple[str, str], newest: NewestState) -> bool:
+        """Whether any runner would answer with the same."""
+        offered = await self._catalog.find_of(*at)
+        return offered is not None and newest.made_by == made_by(*at, offered.graph.build)
+
+    async def _as_of_last_finish(self, thread: Thread, newest: NewestState | None) -> bytes | None:
+        """The state as of the last finish, marked as such; None where nobody has kept it."""
+        if newest is not None:
+            return newest.marked(AS_OF_LAST_FINISH)
+        if thread.values is None and await is_blank(self._database, thread.thread_id):
+            return dumps(_EMPTY | {"metadata": {"source": AS_OF_LAST_FINISH}})
+        return None
 
     async def update(self, thread: Thread, body: Mapping[str, Any]) -> bytes:
         """Edit the thread's state, once. Raises Conflict while it has an unfinished run, RunnersAway."""
@@ -84,12 +108,17 @@ class StateService:
         path = f"/threads/{thread.thread_id}/history"
         return await self._runners.ask(*at, "POST", path, body={"graph": at[1], **query})
 
-    async def values(self, thread: Thread) -> Any:
-        """The thread's values: as they are now while a run is under way, else as of the last finish."""
-        if thread.status != "busy":
-            return thread.values
-        state = orjson.loads(await self.state(thread, checkpoint={}, subgraphs=False))
-        return state.get("values")
+    async def output(self, thread: Thread) -> Any:
+        """What the graph tells of its values: as they are now while a run is under way, else as of the last finish."""
+        at = await self._graph_of(thread) if thread.status == "busy" else None
+        if at is None:
+            return told(thread.values, thread.output_keys)
+        params = {"graph": at[1], "output": "true"}
+        try:
+            answer = await self._runners.ask(*at, "GET", f"/threads/{thread.thread_id}/state", params=params)
+        except RunnersAway:
+            return told(thread.values, thread.output_keys)
+        return loads(answer).get("values")
 
     async def _needed(self, thread: Thread) -> tuple[str, str]:
         at = await self._graph_of(thread)
@@ -130,27 +159,3 @@ def _parts(state: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     if keys and "values" not in parts:
         parts["values"] = {key: values[key] for key in keys if key in values} if isinstance(values, dict) else values
     return parts
-
-
-def last_finish(thread: Thread) -> dict[str, Any]:
-    """A state from the thread's row, marked as such."""
-    interrupts = [{"id": entry.id, "value": entry.value} for entry in thread.interrupts]
-    tasks = [
-        {
-            "id": entry.task_id,
-            "name": None,
-            "error": None,
-            "interrupts": [{"id": entry.id, "value": entry.value}],
-            "checkpoint": None,
-            "state": None,
-            "result": None,
-        }
-        for entry in thread.interrupts
-    ]
-    return _EMPTY | {
-        "values": thread.values or {},
-        "tasks": tasks,
-        "interrupts": interrupts,
-        "metadata": {"source": AS_OF_LAST_FINISH},
-        "created_at": thread.state_updated_at,
-    }

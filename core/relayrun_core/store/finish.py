@@ -17,8 +17,9 @@ from relayrun_core.store.journal import Event, append
 from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 
 _FINISH = """
-SELECT relayrun_finish_v1(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s::jsonb,
-                          %(interrupts)s::jsonb, %(error)s::jsonb, %(checkpoint)s) AS answer"""
+SELECT relayrun_finish_v2(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s,
+                          %(interrupts)s::jsonb, %(error)s::jsonb, %(checkpoint)s, %(output_keys)s::jsonb,
+                          %(questions)s, %(head)s, %(by)s, %(head_values)s) AS answer"""
 
 
 async def finish(
@@ -63,18 +64,7 @@ async def _finish(
     events: Sequence[Event] = (),
     hint: Hint | None = None,
 ) -> str:
-    interrupts = None if outcome.interrupts is None else [asdict(entry) for entry in outcome.interrupts]
-    params = {
-        "run": run_id,
-        "attempt": attempt,
-        "status": outcome.reason.status.value,
-        "reason": outcome.reason.value,
-        "message": storable_text(outcome.message),
-        "values": None if outcome.values is None else outcome.values.decode(),
-        "interrupts": None if interrupts is None else storable.dumps(interrupts).decode(),
-        "error": None if outcome.error is None else storable.dumps(outcome.error).decode(),
-        "checkpoint": outcome.checkpoint_id,
-    }
+    params = {"run": run_id, "attempt": attempt, **outcome_columns(outcome)}
 
     async def finish_once() -> dict[str, Any] | None:
         async with database.connection() as conn:
@@ -93,3 +83,32 @@ async def _finish(
     if answer == "NotFound":
         raise RunNotFound(f"run {run_id} does not exist")
     return answer
+
+
+def outcome_columns(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as parameters of a statement, each as text."""
+    interrupts, questions, head = outcome.interrupts, outcome.questions, outcome.head
+    if questions is None and interrupts is not None:
+        questions = storable.dumps([{"value": entry.value, "id": entry.id} for entry in interrupts])
+    return {
+        "status": outcome.reason.status.value,
+        "reason": outcome.reason.value,
+        "message": storable_text(outcome.message),
+        "values": _text(outcome.values),
+        "interrupts": None if interrupts is None else _json([asdict(entry) for entry in interrupts]),
+        "error": None if outcome.error is None else _json(outcome.error),
+        "checkpoint": outcome.checkpoint_id,
+        "output_keys": None if outcome.output_keys is None else _json(outcome.output_keys),
+        "questions": _text(questions),
+        "head": _text(head.state) if head else None,
+        "by": head.made_by if head else None,
+        "head_values": _text(head.values) if head else None,
+    }
+
+
+def _json(value: Any) -> str:
+    return storable.dumps(value).decode()
+
+
+def _text(json: bytes | None) -> str | None:
+    return None if json is None else json.decode()

@@ -13,6 +13,9 @@ SELECT seq, event, data, (SELECT number FROM runs WHERE run_id = %(run)s) AS num
     SELECT seq, event, data, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before
     FROM run_events WHERE run_id = %(run)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS page
 WHERE before < %(bytes)s ORDER BY seq"""
+_NEWEST = """
+SELECT e.seq, e.event, r.number FROM run_events e JOIN runs r USING (run_id)
+WHERE e.run_id = %s AND e.seq > %s ORDER BY e.seq DESC LIMIT 1"""
 _NEWS = """
 SELECT w.run_id, e.seq FROM unnest(%s::uuid[], %s::bigint[]) AS w (run_id, seq) CROSS JOIN LATERAL (
     SELECT seq FROM run_events WHERE run_id = w.run_id AND run_events.seq > w.seq ORDER BY seq DESC LIMIT 1) AS e"""
@@ -43,6 +46,12 @@ async def read_page(database: Database, run_id: UUID, after_seq: int) -> Page | 
     if not rows:
         return None
     return Page([Event(row["seq"], row["event"], row["data"].encode()) for row in rows], rows[0]["number"])
+
+
+async def read_newest(database: Database, run_id: UUID, after_seq: int) -> Page | None:
+    """The run's newest event behind `after_seq` without its data, for who waits for the last one alone."""
+    row = await database.fetch_one(_NEWEST, (run_id, after_seq))
+    return Page([Event(row["seq"], row["event"], b"")], row["number"]) if row else None
 
 
 async def newest_events(database: Database, positions: Mapping[UUID, int]) -> dict[UUID, int]:

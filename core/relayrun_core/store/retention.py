@@ -1,4 +1,6 @@
-"""What nobody needs any more and no thread takes with it: journals of runs that ended long ago, old builds' graphs."""
+"""What nobody needs any more and no thread takes with it: events and outcomes of runs that ended long ago, graphs of
+old builds.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -22,6 +24,7 @@ ORDER BY finished_at, run_id LIMIT {_MOST_RUNS}"""  # noqa: S608 - our own numbe
 _FORGET = f"""
 DELETE FROM run_events WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM run_events WHERE run_id = ANY(%s) LIMIT {_MOST_EVENTS}))"""  # noqa: S608
+_FORGET_OUTCOMES = "DELETE FROM run_outcomes WHERE run_id = ANY(%s)"
 _MOVE_ON = "UPDATE tidied SET finished_at = %(finished_at)s, run_id = %(run_id)s WHERE rows_of = 'run_events'"
 # Runners say anew what they offer when they start, so that one of an old build can be back.
 _FORGET_BUILDS = """
@@ -32,7 +35,8 @@ DELETE FROM graphs g WHERE g.registered_at < now() - %s
 async def forget_old_events(database: Database, keep: timedelta) -> int:
     """Remove the events of all runs that ended longer ago than `keep`; how many there were is returned.
 
-    In small transactions; one process at a time, the others leave at once. The runs and their results stay.
+    In small transactions; one process at a time, the others leave at once. The runs stay, and each thread's state; how
+    an older run of it ended goes with its events.
     """
     keep = max(keep, SHORTEST)
     removed = 0
@@ -57,7 +61,9 @@ async def _forget_some(database: Database, keep: timedelta) -> int | None:
         over = await (await conn.execute(_OVER.encode(), {"keep": keep, **place})).fetchall()
         if not over:
             return None
-        removed = (await conn.execute(_FORGET.encode(), ([row["run_id"] for row in over],))).rowcount
+        runs = ([row["run_id"] for row in over],)
+        removed = (await conn.execute(_FORGET.encode(), runs)).rowcount
         if removed < _MOST_EVENTS:
+            await conn.execute(_FORGET_OUTCOMES.encode(), runs)
             await conn.execute(_MOVE_ON.encode(), over[-1])
         return removed

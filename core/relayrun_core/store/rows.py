@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
-from relayrun_core.runs import PendingInterrupt, Run, RunSpec
+from relayrun_core.runs import OutputKeys, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
 
 RUN_COLUMNS = ", ".join(f"r.{field.name}" for field in fields(Run))
@@ -45,6 +45,7 @@ class Thread:
     metadata: dict[str, Any]
     status: ThreadStatus
     values: Any
+    output_keys: OutputKeys
     interrupts: tuple[PendingInterrupt, ...]
     error: dict[str, Any] | None
     graph: str | None

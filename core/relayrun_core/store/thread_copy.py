@@ -10,19 +10,22 @@ from uuid import UUID
 from relayrun_core.database import Database
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.pool import Connection
+from relayrun_core.store.heads import IS_TRUE, MAX_VALUES_BYTES, VALUES, give_copy_its_head
 from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _THREAD = f"""
-INSERT INTO threads (thread_id, owner, metadata, status, values, interrupts, error, graph, agent,
-                     ttl_minutes, ttl_strategy)
+INSERT INTO threads (thread_id, owner, metadata, status, values, output_keys, interrupts, error, graph, agent,
+                     ttl_minutes, ttl_strategy, head, head_at, head_by, head_values)
 SELECT %(copy)s, owner, metadata,
     CASE WHEN status <> 'busy' THEN status
          WHEN error IS NOT NULL THEN 'error'
          WHEN jsonb_array_length(interrupts) > 0 THEN 'interrupted'
          ELSE 'idle' END,
-    values, interrupts, error, graph, agent, ttl_minutes, ttl_strategy
-FROM threads WHERE thread_id = %(source)s RETURNING {THREAD_COLUMNS}"""  # noqa: S608 - our own column names
+    values, output_keys, interrupts, error, graph, agent, ttl_minutes, ttl_strategy,
+    CASE WHEN {IS_TRUE} THEN head END, now(), head_by,
+    CASE WHEN {IS_TRUE} AND octet_length({VALUES}) <= {MAX_VALUES_BYTES} THEN {VALUES} END
+FROM threads t WHERE thread_id = %(source)s RETURNING {THREAD_COLUMNS}"""  # noqa: S608 - our own column names
 # At most one unfinished run has begun.
 _BASE = """
 SELECT run_id, base FROM runs
@@ -66,6 +69,7 @@ async def copy_thread(database: Database, source: UUID, copy: UUID) -> Thread:
             raise ThreadNotFound(f"thread {source} does not exist")
         for statement in (_CHECKPOINTS, _BLOBS, _WRITES):
             await conn.execute(statement.encode(), params)
+        await give_copy_its_head(conn, copy)
     return to_thread(row)
 
 

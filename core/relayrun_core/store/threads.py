@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
 import orjson
 
-from relayrun_core import storable
 from relayrun_core.database import Database
 from relayrun_core.errors import MetadataTooLarge, ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
-from relayrun_core.runs import PendingInterrupt
+from relayrun_core.runs import Outcome
+from relayrun_core.states import Reason
+from relayrun_core.store.finish import outcome_columns
+from relayrun_core.store.heads import MAX_VALUES_BYTES
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 
@@ -28,8 +30,9 @@ WHERE thread_id = %(thread)s AND {MERGES} RETURNING {THREAD_COLUMNS}"""  # noqa:
 _LOCK = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE"  # noqa: S608
 _BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') LIMIT 1"
 _SET_STATE = """
-UPDATE threads SET values = %(values)s::jsonb, interrupts = %(interrupts)s::jsonb, updated_at = now(),
-    error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
+UPDATE threads SET values = %(values)s::text::jsonb, interrupts = %(interrupts)s::jsonb, updated_at = now(),
+    output_keys = %(output_keys)s::jsonb, head = %(head)s, head_at = now(), head_by = %(by)s, head_run = NULL,
+    head_values = %(head_values)s, error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
 WHERE thread_id = %(thread)s"""
 _DELETE = (
     "DELETE FROM checkpoints WHERE thread_id = %s::text",
@@ -118,16 +121,13 @@ async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tupl
         yield conn, to_thread(row)
 
 
-async def set_thread_state(
-    conn: Connection, thread_id: UUID, values: bytes, interrupts: tuple[PendingInterrupt, ...], *, waiting: bool
-) -> None:
-    """Note the state that an edit left behind; `values` is JSON; `waiting`: nodes are next. In `idle_thread`."""
-    params = {
-        "thread": thread_id,
-        "values": values.decode(),
-        "waiting": waiting,
-        "interrupts": storable.dumps([asdict(entry) for entry in interrupts]).decode(),
-    }
+async def set_thread_state(conn: Connection, thread_id: UUID, left: Outcome) -> None:
+    """Note the state that an edit left behind, as a run that ended there would. In `idle_thread`."""
+    columns = outcome_columns(left)
+    values = columns["head_values"] or columns["values"]
+    small = values is not None and len(values) <= MAX_VALUES_BYTES
+    kept = {"waiting": left.reason is Reason.WAITING_FOR_INPUT, "head_values": values if small else None}
+    params = {"thread": thread_id, **columns, **kept}
     await conn.execute(_SET_STATE.encode(), params)
 
 

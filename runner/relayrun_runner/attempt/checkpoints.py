@@ -1,7 +1,8 @@
 """The fenced saver: LangGraph's Postgres saver, each of whose writes first proves that its attempt holds the run."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -35,8 +36,40 @@ Barrier = Callable[[], Awaitable[None]]
 
 _COUNT_BASE_COMMANDS = """
 SELECT count(*) AS count FROM run_base_writes WHERE run_id = %s AND checkpoint_id = %s AND task_id = %s AND idx >= 0"""
+# A write is handed to a task of its own, which begins in the loop's next turn; twice as many for whoever wraps it.
+_TURNS_TO_BEGIN = 4
 # LangGraph files what belongs to no task, a command's update and goto, under this task id.
 NULL_TASK_ID = "00000000-0000-0000-0000-000000000000"
+
+
+class Writes:
+    """Counts what is being written. A graph that was cancelled leaves writes behind that nobody waits for."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._done = asyncio.Event()
+        #: Whether any began since all were done.
+        self.more = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A write."""
+        self._under_way += 1
+        self.more = True
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._done.set()
+
+    async def all_done(self) -> None:
+        """Wait for those under way, and for those that the loop begins in its next turns."""
+        for _ in range(_TURNS_TO_BEGIN):
+            await asyncio.sleep(0)
+        while self._under_way:
+            self._done.clear()
+            await self._done.wait()
+        self.more = False
 
 
 class FencedSaver(AsyncPostgresSaver):
@@ -65,6 +98,9 @@ class FencedSaver(AsyncPostgresSaver):
         self._writer = writer
         self._barrier = barrier
         self._head: CheckpointTuple | None = None
+        # Checkpoints with pending writes: these may come before their checkpoint is saved, and with `exit` always do.
+        self._written_to: set[str] = set()
+        self._writes = Writes()
         # A thread that had no checkpoint at the claim has none until this attempt writes one.
         self._blank = run.attempt == 1 and run.base is not None and run.base.get("high_water") is None
         # Nobody has written to the thread since the first claim of a run noted this.
@@ -91,9 +127,12 @@ class FencedSaver(AsyncPostgresSaver):
         config = _without_user(config)
         require_after(checkpoint["id"], self._newest)
         self._blank = False
-        await self._barrier()
-        saved = await super().aput(config, with_values_apart(checkpoint), metadata, new_versions)
-        if config["configurable"].get("checkpoint_ns", "") == "":
+        with self._writes.one():
+            await self._barrier()
+            saved = await super().aput(config, with_values_apart(checkpoint), metadata, new_versions)
+        if checkpoint["id"] in self._written_to:
+            self._head = None
+        elif config["configurable"].get("checkpoint_ns", "") == "":
             parent: RunnableConfig = {"configurable": {**saved["configurable"]}}
             parent["configurable"]["checkpoint_id"] = config["configurable"].get("checkpoint_id")
             self._head = CheckpointTuple(
@@ -111,11 +150,21 @@ class FencedSaver(AsyncPostgresSaver):
         """Save a task's writes behind the fence."""
         self._check(config)
         self._head = None
+        self._written_to.add(config["configurable"]["checkpoint_id"])
         self._blank = False
         self._writer.expect_writes()
         for _, value in writes:
             give_ids(value)
-        await super().aput_writes(config, writes, task_id, task_path)
+        with self._writes.one():
+            await super().aput_writes(config, writes, task_id, task_path)
+
+    async def quiet(self) -> None:
+        """Wait until all that the graph has written is saved: what is read now is what it leaves, unless it goes on."""
+        await self._writes.all_done()
+
+    def is_as_left(self) -> bool:
+        """Whether nothing was written since it was `quiet`."""
+        return not self._writes.more
 
     def settled_head(self) -> CheckpointTuple | None:
         """The root checkpoint this attempt saved last, while no task has written since: what a read would find."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -128,8 +128,12 @@ class Execution:
                 writing.result()  # raises: the writer ends only by failing
             outcome = await work
             self._rest = await self._writer.close()
-            refused = self._writer.refused
-            return outcome if refused is None or outcome is None else refused_outcome(refused, self.claimed.attempt)
+            if outcome is None:
+                return None
+            if (refused := self._writer.refused) is not None:
+                return refused_outcome(refused, self.claimed.attempt)
+            # What is kept of the state must not lie, whatever a node's own threads and tasks still wrote.
+            return outcome if self._saver.is_as_left() else replace(outcome, head=None)
         finally:
             self._closing = True
             for task in (work, writing):
@@ -156,13 +160,14 @@ class Execution:
             return refused_outcome(error, run.attempt)
 
     async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
+        made_by = self._services.registry.maker_of(self.claimed.graph)
         try:
             self._services.board.metrics.ids_ahead_seconds.set(await self._saver.begin())
             call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
             if isinstance(call, Call):
                 self._measure_resume()
                 await self._stream(graph, config, call)
-            outcome = await settled_outcome(graph, self._saver, _of_thread(config))
+            outcome = await settled_outcome(graph, self._saver, _of_thread(config), made_by)
         except (StaleAttempt, DatabaseAway):
             raise
         except BaseException as error:
@@ -171,13 +176,13 @@ class Execution:
                     raise
                 # The grace ends the process if a thread never stops.
                 await self._services.workers.idle(self.claimed.run_id)
-                return await stopped_outcome(graph, self._saver, _of_thread(config))
+                return await stopped_outcome(graph, self._saver, _of_thread(config), made_by)
             if isinstance(error, GraphDrained) and self._control.drain_requested:
                 return None
             if (lost := _ours(error)) is not None:
                 raise lost from error
             logger.info("the graph raised", exc_info=error, extra=self._log)
-            outcome = await failed_outcome(graph, self._saver, _of_thread(config), error)
+            outcome = await failed_outcome(graph, self._saver, _of_thread(config), error, made_by)
         return outcome
 
     def _is_told_to_stop(self, error: BaseException) -> bool:

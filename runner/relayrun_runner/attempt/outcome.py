@@ -4,20 +4,23 @@ import json
 import re
 import traceback
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.types import PregelExecutableTask, StateSnapshot
 
-from relayrun_core.runs import Outcome, PendingInterrupt
+from relayrun_core.runs import Head, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_core.storable import storable_text
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.head_only import HeadOnly
-from relayrun_runner.endings import name_of, safely, text_of, told
+from relayrun_runner.endings import name_of, safely, text_of
+from relayrun_runner.endings import told as told_by
 from relayrun_runner.graphs import Graph
-from relayrun_runner.serialize import dumps
+from relayrun_runner.serialize import dumps, dumps_both, dumps_kept
+from relayrun_runner.threads.snapshots import output_keys, thread_state
 
 # LangGraph leaves this note on an exception that a node raised.
 _NODE_NOTE = re.compile(r"task with name '([^']+)'")
@@ -26,16 +29,19 @@ _CALLS_NODES = ("run_with_retry", "arun_with_retry")
 _TRACEBACK_CHARACTERS = 20_000
 
 
-async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
+class CountsAnswers(Protocol):
+    """A saver that knows of answers."""
+
+    async def recorded_answers(self, task_id: str) -> int:
+        """How many answers to its questions the task has recorded."""
+        ...
+
+
+async def settled_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
     """The outcome of a call that returned: done, or waiting at a question or breakpoint."""
+    await saver.quiet()
     state = await _settled_state(graph, saver, config)
-    waiting = bool(state.next or state.interrupts)
-    return Outcome(
-        reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
-        values=dumps(state.values),
-        interrupts=await pending_interrupts(graph, saver, config, state),
-        checkpoint_id=_checkpoint_id(state),
-    )
+    return await outcome_at(graph, saver, config, state, made_by)
 
 
 async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> StateSnapshot:
@@ -46,17 +52,16 @@ async def _settled_state(graph: Graph, saver: FencedSaver, config: RunnableConfi
     return await graph.copy({"checkpointer": HeadOnly(head)}).aget_state(config)
 
 
-async def failed_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, error: BaseException) -> Outcome:
+async def failed_outcome(
+    graph: Graph, saver: FencedSaver, config: RunnableConfig, error: BaseException, made_by: str | None
+) -> Outcome:
     """The outcome of a call that raised: what the graph had reached, and where and why it stopped."""
-    state = await graph.aget_state(config)
-    checkpoint_id = _checkpoint_id(state)
-    return Outcome(
+    reached = await _reached(graph, saver, config, made_by)
+    return replace(
+        reached,
         reason=Reason.GRAPH_ERROR,
         message=f"{name_of(error)} in node {node_of(error) or '?'}",
-        values=dumps(state.values),
-        interrupts=await pending_interrupts(graph, saver, config, state),
-        error=describe(error, saver.attempt, checkpoint_id),
-        checkpoint_id=checkpoint_id,
+        error=describe(error, saver.attempt, reached.checkpoint_id),
     )
 
 
@@ -65,15 +70,32 @@ def refused_outcome(error: BaseException, attempt: int) -> Outcome:
     return Outcome(Reason.GRAPH_ERROR, name_of(error), error=describe(error, attempt, None))
 
 
-async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig) -> Outcome:
+async def stopped_outcome(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
     """The outcome of a cancelled call: what the graph had reached."""
-    state = await graph.aget_state(config)
+    reached = await _reached(graph, saver, config, made_by)
+    return replace(reached, reason=Reason.CANCELLED, message="the run was cancelled")
+
+
+async def _reached(graph: Graph, saver: FencedSaver, config: RunnableConfig, made_by: str | None) -> Outcome:
+    await saver.quiet()
+    return await outcome_at(graph, saver, config, await graph.aget_state(config), made_by)
+
+
+async def outcome_at(
+    graph: Graph, saver: CountsAnswers, config: RunnableConfig, state: StateSnapshot, made_by: str | None
+) -> Outcome:
+    """The outcome of what stopped at this state: done, or waiting at a question or breakpoint."""
+    waiting = bool(state.next or state.interrupts)
+    head = thread_state(state)
+    told, kept = dumps_both(head.pop("values"))
     return Outcome(
-        reason=Reason.CANCELLED,
-        message="the run was cancelled",
-        values=dumps(state.values),
+        reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
+        values=told,
         interrupts=await pending_interrupts(graph, saver, config, state),
-        checkpoint_id=_checkpoint_id(state),
+        checkpoint_id=head["checkpoint_id"],
+        output_keys=output_keys(graph),
+        questions=dumps(head["interrupts"]),
+        head=Head(dumps_kept(head), made_by, None if kept == told else kept),
     )
 
 
@@ -83,7 +105,7 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
     return {
         "error": name_of(error),
         # SystemExit says no more than a number, and KeyboardInterrupt nothing.
-        "message": storable_text(text_of(error) if isinstance(error, Exception) else told(error)),
+        "message": storable_text(text_of(error) if isinstance(error, Exception) else told_by(error)),
         "node": node_of(error),
         "attempt": attempt,
         "checkpoint_id": checkpoint_id,
@@ -114,7 +136,7 @@ def _node_of_frames(error: BaseException) -> str | None:
 
 
 async def pending_interrupts(
-    graph: Graph, saver: FencedSaver, config: RunnableConfig, state: StateSnapshot
+    graph: Graph, saver: CountsAnswers, config: RunnableConfig, state: StateSnapshot
 ) -> tuple[PendingInterrupt, ...]:
     """The questions the thread waits at, each with the task that asks and how many answers that one has already."""
     if not state.interrupts:
@@ -127,7 +149,7 @@ async def pending_interrupts(
     return tuple(found.values())
 
 
-async def _asked(saver: FencedSaver, state: StateSnapshot) -> AsyncIterator[PendingInterrupt]:
+async def _asked(saver: CountsAnswers, state: StateSnapshot) -> AsyncIterator[PendingInterrupt]:
     for task in state.tasks:
         if isinstance(task.state, StateSnapshot) and task.state.interrupts:
             async for entry in _asked(saver, task.state):

@@ -33,6 +33,9 @@ async def chunks(
 ) -> AsyncIterator[Chunk]:
     """The graph's chunks as (namespace, mode, data), its LangChain events among them when they were asked for."""
     options |= {"stream_mode": graph_modes(spec.stream_modes), "subgraphs": spec.stream_subgraphs}
+    if not {EVENTS_MODE, _PROTOCOL_MODE}.intersection(spec.stream_modes):
+        # With these the Agent Server tells the whole state, which the steps' own events tell in any case.
+        options["output_keys"] = graph.output_channels
     if EVENTS_MODE not in spec.stream_modes:
         async for chunk in graph.astream(given, config, **options):
             yield _split(chunk, spec)

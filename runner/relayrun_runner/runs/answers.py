@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.threads import get_thread
+from relayrun_core.store.outcomes import read_output
 from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry, State
-from relayrun_runner.serialize import dumps
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,8 @@ async def ended(database: Database, run: Run, *, inline: bool) -> Answer:
         "message": ": ".join(filter(None, (run.message, detail))),
     }
     if inline and run.status is RunStatus.SUCCESS:
-        thread = await get_thread(database, run.thread_id)
-        # Values are those of the thread's last run: its own only while none came after it.
-        if thread is not None and thread.run_count == run.number:
-            values = dumps(thread.values)
-            outcome |= {"output": thread.values} if len(values) <= LARGEST_OUTPUT_BYTES else {}
+        output = await read_output(database, run.run_id)
+        if output is not None and len(output) <= LARGEST_OUTPUT_BYTES:
+            outcome["output"] = orjson.loads(output)
     body = {"finished": True, "attempt": run.attempt, "failed_attempts": run.failed_attempts, "outcome": outcome}
     return Answer(200, body)

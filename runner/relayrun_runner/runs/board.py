@@ -135,7 +135,7 @@ class RunBoard:
             status=status.value,
             reason=reason.value if reason else None,
             message=outcome.message or "",
-            output=outcome.values if isinstance(outcome, Outcome) else None,
+            output=outcome.output if isinstance(outcome, Outcome) else None,
             detail=str((outcome.error or {}).get("message") or ""),
         )
 

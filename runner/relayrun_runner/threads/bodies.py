@@ -41,6 +41,8 @@ class StateQuestion(Place):
     """GET state."""
 
     subgraphs: bool = False
+    #: Only those of its values that who waits for a run is told.
+    output: bool = False
 
 
 class HistoryQuestion(Place):

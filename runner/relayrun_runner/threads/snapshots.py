@@ -6,6 +6,9 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
+from relayrun_core.runs import OutputKeys
+from relayrun_runner.graphs import Graph
+
 #: What a checkpoint's metadata has of the edit that made it; the runners' own, and nobody's business.
 EDIT_ID = "relayrun_edit_id"
 
@@ -20,7 +23,7 @@ def thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": [_task(task) for task in snapshot.tasks],
-        "metadata": _without_edit_id(snapshot.metadata),
+        "metadata": _metadata(snapshot.metadata),
         "created_at": snapshot.created_at,
         "checkpoint": checkpoint,
         "parent_checkpoint": parent,
@@ -28,6 +31,14 @@ def thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
         "checkpoint_id": checkpoint and checkpoint.get("checkpoint_id"),
         "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
     }
+
+
+def output_keys(graph: Graph) -> OutputKeys:
+    """Which of its state's values the graph tells those who wait for it: with an `output_schema` only its keys."""
+    shown, told = graph.stream_channels_asis, graph.output_channels
+    if isinstance(told, str):
+        return None if told == shown else told
+    return None if set(told) == set(graph.stream_channels_list) else list(told)
 
 
 def checkpoint_of(config: RunnableConfig) -> dict[str, Any]:
@@ -42,8 +53,22 @@ def interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
     return {"id": interrupt.id, "value": interrupt.value, **schema}
 
 
-def _without_edit_id(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return metadata and {key: value for key, value in metadata.items() if key != EDIT_ID}
+def _metadata(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return metadata and _as_stored({key: value for key, value in metadata.items() if key != EDIT_ID})
+
+
+def _as_stored(value: Any) -> Any:
+    """In the order in which `jsonb` has keys: metadata is told alike before it was written and when it was read."""
+    if isinstance(value, list):
+        return [_as_stored(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _as_stored(value[key]) for key in sorted(value, key=_jsonb_order)}
+
+
+def _jsonb_order(key: str) -> tuple[int, bytes]:
+    text = key.encode(errors="surrogatepass")
+    return len(text), text
 
 
 def _task(task: PregelTask) -> dict[str, Any]:

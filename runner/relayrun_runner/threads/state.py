@@ -20,6 +20,7 @@ from langgraph.types import Command, StateSnapshot, StateUpdate
 from relayrun_core.database import Database
 from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
+from relayrun_core.runs import told
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import Ttl
 from relayrun_core.store.thread_stream import note_edit
@@ -27,7 +28,7 @@ from relayrun_core.store.threads import NewThread, get_thread, idle_thread, set_
 from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.goingon import goto_of
-from relayrun_runner.attempt.outcome import pending_interrupts
+from relayrun_runner.attempt.outcome import outcome_at
 from relayrun_runner.endings import is_cancelled, text_of
 from relayrun_runner.errors import InvalidState, refusal
 from relayrun_runner.factories import Access
@@ -42,7 +43,7 @@ from relayrun_runner.threads.bodies import (
     SuperstepUpdate,
     ThreadInMaking,
 )
-from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, thread_state
+from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, output_keys, thread_state
 
 # Nobody asks again for an edit that is as far back as this.
 _EDITED = """
@@ -65,7 +66,10 @@ class ThreadStates:
         saver = AsyncPostgresSaver(self._database.pool, serde=self._registry.serializer)
         async with self._graph(thread_id, question, "threads.read", saver) as graph:
             snapshot = await graph.aget_state(question.config(thread_id), subgraphs=question.subgraphs)
-            return dumps_kept(thread_state(snapshot))
+            state = thread_state(snapshot)
+            if question.output:
+                state["values"] = told(state["values"], output_keys(graph))
+            return dumps_kept(state)
 
     async def history(self, thread_id: UUID, question: HistoryQuestion) -> bytes:
         """The states at past checkpoints, newest first, as a list of `ThreadState`."""
@@ -91,7 +95,7 @@ class ThreadStates:
             written = await saver.written_before()
             if written is None:
                 written = await _written(graph.aupdate_state(config, edit.values, edit.as_node))
-                state = await _note_state(graph, saver, conn, thread_id)
+                state = await _note_state(graph, saver, conn, thread_id, self._registry.maker_of(name))
                 edited = {"state": thread_state(state), "thread_id": str(thread_id)}
                 await note_edit(conn, thread_id, dumps_kept(edited))
         await notify_thread(self._database, thread_id)
@@ -111,7 +115,7 @@ class ThreadStates:
                 async with thread_in_making(self._database, new) as conn:
                     graph, saver = await self._editable(loaded, conn, thread_id)
                     await _written(graph.abulk_update_state(config, supersteps))
-                    await _note_state(graph, saver, conn, thread_id)
+                    await _note_state(graph, saver, conn, thread_id, self._registry.maker_of(body.graph))
             except ThreadExists:
                 return dumps({"created": False})
         return dumps({"created": True})
@@ -214,10 +218,10 @@ def _state_update(update: SuperstepUpdate) -> StateUpdate:
     return StateUpdate(returned, update.as_node)
 
 
-async def _note_state(graph: Graph, saver: Any, conn: Connection, thread_id: UUID) -> StateSnapshot:
+async def _note_state(
+    graph: Graph, saver: EditSaver, conn: Connection, thread_id: UUID, made_by: str | None
+) -> StateSnapshot:
     newest: RunnableConfig = {"configurable": {"thread_id": str(thread_id)}}
     snapshot = await graph.aget_state(newest)
-    interrupts = await pending_interrupts(graph, saver, newest, snapshot)
-    waiting = bool(snapshot.next or interrupts)
-    await set_thread_state(conn, thread_id, dumps(snapshot.values), interrupts, waiting=waiting)
+    await set_thread_state(conn, thread_id, await outcome_at(graph, saver, newest, snapshot, made_by))
     return snapshot

@@ -3,7 +3,10 @@
 from relayrun_api.openapi.operation import Operation, Operations
 from relayrun_api.openapi.shapes.states import StateEdited, ThreadState
 
-_WITHOUT_RUNNER = "With no runner up it is the state of the last finish, marked `metadata.source: last_finish`."
+_WITHOUT_RUNNER = (
+    "While a run is under way and no runner is up it is the state of the last finish, marked "
+    "`metadata.source: last_finish`."
+)
 
 OPERATIONS: Operations = {
     ("GET", "/threads/{thread_id}/state"): Operation(
