@@ -26,6 +26,8 @@ _NOT_THE_RUNS = frozenset(
         "after_seconds",
     }
 )
+#: The members of a change that say when it runs, and not what.
+_WHEN = frozenset({"schedule", "timezone", "end_time", "enabled"})
 _YEARS = range(1970, 9000)
 
 CronField = Literal[
@@ -87,6 +89,16 @@ class CronPatch(RunCreate):
     def payload(self) -> dict[str, Any]:
         """The members of the run's body to change, without its metadata, which are merged."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={*_NOT_THE_RUNS, "assistant_id", "metadata"})
+
+    @property
+    def says_what_runs(self) -> bool:
+        """Whether it changes more than when the cron runs."""
+        return not self.model_fields_set <= _WHEN
+
+    @property
+    def only_pauses(self) -> bool:
+        """Whether all it does is to stop the cron."""
+        return self.model_fields_set == {"enabled"} and self.enabled is False
 
 
 class CronCount(LangGraphBody):

@@ -4,7 +4,7 @@ Each is looked up in the database when it is asked for, so that a change is ther
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from relayrun_api.auth import Principal
 from relayrun_api.errors import AssistantNotFound, Invalid
 from relayrun_api.services.graphs import GraphCatalog, OfferedGraph, object_schema
 from relayrun_core.database import Database
-from relayrun_core.store.assistants import AssistantRow, get_assistant
+from relayrun_core.store.assistants import AssistantRow, Configured, get_assistant, get_version
 from relayrun_core.store.graphs import GraphRow
 
 #: What LangGraph's clients know default assistants by.
@@ -76,13 +76,17 @@ class AssistantLookup:
             await self._catalog.require_some()
             kind = Invalid if _uuid(name) is None else AssistantNotFound
             raise kind(f"There is no assistant or graph {name!r}: {await self._catalog.choices()}")
-        if assistant.graph is None:
-            await self._catalog.require_some()
-            raise Invalid(
-                f"Graph {assistant.graph_id!r} of assistant {name} is not offered any more: update its `graph_id`, "
-                f"{await self._catalog.choices()}"
-            )
-        return assistant
+        return await self._offered(assistant)
+
+    async def at_version(self, assistant: Assistant, version: int) -> Assistant:
+        """The assistant as it was at a version. Raises Invalid where its graph is not offered any more."""
+        if version == assistant.row.version:
+            return assistant
+        found = await get_version(self._database, assistant.assistant_id, version)
+        if found is None:
+            raise AssistantNotFound(f"Assistant {assistant.assistant_id} has no version {version} any more.")
+        settings = {field.name: getattr(found, field.name) for field in fields(Configured)}
+        return await self._offered(await self.of(replace(assistant.row, version=version, **settings)))
 
     async def default(self, principal: Principal) -> Assistant:
         """The one for who names none: of the only graph, else the setting `default_graph`. Raises as `to_run`."""
@@ -101,6 +105,15 @@ class AssistantLookup:
             return Assistant(row, await self._catalog.name_of(row.agent, row.graph), None)
         return Assistant(row, offered.name, offered.graph)
 
+    async def _offered(self, assistant: Assistant) -> Assistant:
+        if assistant.graph is None:
+            await self._catalog.require_some()
+            raise Invalid(
+                f"Graph {assistant.graph_id!r} of assistant {assistant.assistant_id} is not offered any more: update "
+                f"its `graph_id`, {await self._catalog.choices()}"
+            )
+        return assistant
+
     async def _find(self, principal: Principal, name: str) -> Assistant | None:
         assistant_id = _uuid(name)
         if assistant_id is None:
@@ -114,6 +127,8 @@ class AssistantLookup:
         row = await get_assistant(self._database, assistant_id) if assistant_id else None
         if row is None or row.is_default or not principal.scope("assistants").covers(row.owner, row.metadata):
             return None  # a default assistant is there as long as its graph
+        if row.owner != principal.owner and await self._catalog.was_default(row.assistant_id):
+            return None  # nor does who took its id stand for one that is gone
         return await self.of(row)
 
 

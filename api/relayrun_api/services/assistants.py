@@ -52,7 +52,9 @@ class AssistantService:
             context=context,
             metadata=body.metadata or {},
         )
-        exists = await self._catalog.find_by_default(new.assistant_id)
+        exists = await self._catalog.find_by_default(new.assistant_id) or await self._catalog.was_default(
+            new.assistant_id
+        )
         if not exists and (made := await create_assistant(self._database, new)):
             return await self._lookup.of(made)
         existing = await self._lookup.get(principal, str(new.assistant_id))

@@ -17,7 +17,7 @@ from relayrun_api.errors import BodyTooLarge, CronNotFound, Invalid, TooManyCron
 from relayrun_api.models.crons import MAX_PAYLOAD_BYTES, CronCount, CronCreate, CronPatch, CronSearch
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.schedules import next_fire
-from relayrun_api.services.assistant_lookup import AssistantLookup
+from relayrun_api.services.assistant_lookup import Assistant, AssistantLookup
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runs import RunService, StartRun
 from relayrun_api.services.specs import spec_of_run
@@ -76,8 +76,7 @@ class CronService:
         new = NewCron(
             cron_id=new_run_id(),
             owner=owner,
-            as_admin=principal.admin,
-            made_by=None if principal.user is None else dict(principal.user),
+            **_deputy(principal, assistant),
             assistant_id=assistant.assistant_id,
             thread_id=thread.thread_id if thread else None,
             schedule=body.schedule,
@@ -108,6 +107,7 @@ class CronService:
         principal, payload = await self._decided(cron, thread)
         body = RunCreate.model_validate(payload)
         assistant = await self._assistants.to_run(principal, body.assistant_id)
+        assistant = await self._as_chosen(cron, assistant)
         spec = spec_of_run(body, assistant, body.stream_mode)
         mark = {"cron_id": str(cron.cron_id)}
         own: dict[str, Any] = {
@@ -122,6 +122,17 @@ class CronService:
             return new
         # Threads that are kept are found by what their cron is marked with.
         return replace(new, thread_metadata={**cron.metadata, **new.thread_metadata, **mark})
+
+    async def _as_chosen(self, cron: NewCron, assistant: Assistant) -> Assistant:
+        """Somebody else's assistant is what it was when it was chosen: else its owner would say what others run."""
+        if cron.assistant_version is not None:
+            return await self._assistants.at_version(assistant, cron.assistant_version)
+        if _is_somebody_elses(assistant, cron.identity):
+            raise Invalid(
+                f"Assistant {assistant.assistant_id} is somebody else's now: if it shall still run, say so by changing "
+                "the cron's `input`."
+            )
+        return assistant
 
     async def _decided(self, cron: NewCron, thread: ThreadRef | None) -> tuple[Principal, dict[str, Any]]:
         """For whom it runs and what; an author's handlers may have changed their mind since it was made."""
@@ -138,15 +149,19 @@ class CronService:
         return principal, sent.body
 
     async def update(self, principal: Principal, cron_id: UUID, body: CronPatch) -> Cron:
-        """Change a cron. Raises CronNotFound, BodyTooLarge, what `run_of` does where its run is changed, and Invalid
-        for a body that says nothing.
+        """Change a cron; who says what it runs becomes who it runs as.
+
+        Raises CronNotFound, BodyTooLarge, what `run_of` does where its run is changed, and Invalid for a body that says
+        nothing.
         """
         old = await self.visible(principal, cron_id)
         if not body.model_fields_set:
             raise Invalid('Say what to change, for example {"enabled": false}.')
-        if body.payload:
-            await self.run_of(replace(old, payload={**old.payload, **body.payload}))
-        cron = await edit_cron(self._database, cron_id, lambda cron, now: patched(cron, body, now))
+        deputy: dict[str, Any] = {}
+        if _takes_over(principal, old, body):
+            deputy = _deputy(principal, await self._assistants.to_run(principal, str(old.assistant_id)))
+            await self.run_of(replace(old, payload={**old.payload, **body.payload}, **deputy))
+        cron = await edit_cron(self._database, cron_id, lambda cron, now: replace(patched(cron, body, now), **deputy))
         if cron is None:
             raise _not_found(cron_id)
         self.news.set()
@@ -198,6 +213,32 @@ class CronService:
         except ValueError:
             graph = await self._catalog.find(name)
             return graph.assistant_id if graph else None
+
+
+def _takes_over(principal: Principal, cron: Cron, body: CronPatch) -> bool:
+    """Whether it runs as whoever makes this change.
+
+    Who only says when somebody else's cron runs must not lend it its own rights; whoever makes its own cron run must
+    not have another's. To pause one asks for no rights at all.
+    """
+    if body.says_what_runs:
+        return True
+    return principal.owner == cron.owner and not body.only_pauses
+
+
+def _deputy(principal: Principal, assistant: Assistant) -> dict[str, Any]:
+    """Who a cron runs as that this caller made or changed."""
+    theirs = _is_somebody_elses(assistant, principal.owner)
+    return {
+        "runs_as": principal.owner,
+        "as_admin": principal.admin,
+        "made_by": None if principal.user is None else dict(principal.user),
+        "assistant_version": assistant.row.version if theirs else None,
+    }
+
+
+def _is_somebody_elses(assistant: Assistant, identity: str | None) -> bool:
+    return not assistant.row.is_default and assistant.row.owner != identity
 
 
 def patched(cron: Cron, body: CronPatch, now: datetime) -> Cron:

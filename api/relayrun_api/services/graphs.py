@@ -11,7 +11,7 @@ from uuid import UUID
 from relayrun_api.errors import NotFound, RunnersAway
 from relayrun_core.database import Database
 from relayrun_core.ids import default_assistant_id
-from relayrun_core.store.graphs import GraphRow, list_graphs
+from relayrun_core.store.graphs import GraphRow, list_graphs, registered_graphs
 
 _FRESH_SECONDS = 5.0
 # An unknown name may be a graph that was registered just now; a client that repeats it must not become load.
@@ -73,6 +73,13 @@ class GraphCatalog:
         if assistant_id.version != _DEFAULT_ID_VERSION:
             return None  # and no reason to look again
         return await self._find(lambda: self._by_default_id.get(assistant_id))
+
+    async def was_default(self, assistant_id: UUID) -> bool:
+        """Whether it is the id of the default assistant of a graph that is or was here."""
+        if assistant_id.version != _DEFAULT_ID_VERSION:
+            return False
+        known = await registered_graphs(self._database)
+        return any(assistant_id == default_assistant_id(name) for pair in known for name in ("/".join(pair), pair[1]))
 
     async def find_of(self, agent: str, graph: str) -> OfferedGraph | None:
         """An agent's graph."""

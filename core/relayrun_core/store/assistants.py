@@ -123,6 +123,7 @@ WHERE a.assistant_id = %(assistant)s AND v.assistant_id = a.assistant_id AND v.v
 RETURNING {COLUMNS}"""  # noqa: S608
 _VERSIONS = """
 FROM assistant_versions a WHERE a.assistant_id = %(assistant)s AND a.metadata @> %(metadata)s::jsonb"""
+_VERSION = f"SELECT {_VERSION_COLUMNS} FROM assistant_versions a WHERE a.assistant_id = %s AND a.version = %s"  # noqa: S608
 _DELETE = "DELETE FROM assistants WHERE assistant_id = %s AND NOT is_default"
 
 
@@ -173,6 +174,12 @@ def versions_found(
         make=lambda row: AssistantVersion(**loaded(row)),
         otherwise=otherwise,
     )
+
+
+async def get_version(database: Database, assistant_id: UUID, version: int) -> AssistantVersion | None:
+    """One of an assistant's versions, or None."""
+    row = await database.fetch_one(_VERSION, (assistant_id, version))
+    return AssistantVersion(**loaded(row)) if row else None
 
 
 async def delete_assistant(database: Database, assistant_id: UUID) -> bool:

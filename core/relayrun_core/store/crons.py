@@ -21,13 +21,17 @@ SortBy = Literal["cron_id", "assistant_id", "thread_id", "next_run_date", "end_t
 class NewCron:
     """What `create_cron` needs. `owner` is the thread's where there is one; `payload` is the run's body as accepted.
 
-    `made_by` is whom the author's own authentication found, where there is one.
+    `runs_as`, `as_admin` and `made_by` are of who last said what runs: its identity, whether it may use anybody's
+    assistant, and whom the author's own authentication found, where there is one. `assistant_version` is what somebody
+    else's assistant was when that one chose it; None: the newest one.
     """
 
     cron_id: UUID
     owner: str | None
+    runs_as: str | None
     as_admin: bool
     assistant_id: UUID
+    assistant_version: int | None
     thread_id: UUID | None
     schedule: str
     timezone: str | None
@@ -42,6 +46,13 @@ class NewCron:
     def metadata(self) -> dict[str, Any]:
         """What its runs are marked with, and what it is searched by."""
         return self.payload.get("metadata") or {}
+
+    @property
+    def identity(self) -> str | None:
+        """Who it runs as; None also for an admin whom no version before the field noted."""
+        if self.runs_as is not None or self.as_admin:
+            return self.runs_as
+        return self.owner if self.made_by is None else str(self.made_by["identity"])
 
 
 @dataclass(frozen=True)
@@ -77,10 +88,11 @@ _NOW = "SELECT now() AS now"
 # it must see what was there once the lock was free.
 _LOCK_OWNER = "SELECT pg_advisory_xact_lock(hashtextextended(coalesce(%(owner)s, ''), 7262))"
 _CREATE = f"""
-INSERT INTO crons (cron_id, owner, as_admin, assistant_id, thread_id, schedule, timezone, payload, metadata,
-                   on_run_completed, end_time, enabled, next_run_at, made_by)
-SELECT %(cron_id)s, %(owner)s, %(as_admin)s, %(assistant_id)s, %(thread_id)s, %(schedule)s, %(timezone)s, %(payload)s,
-       %(metadata)s, %(on_run_completed)s, %(end_time)s, %(enabled)s, %(next_run_at)s, %(made_by)s
+INSERT INTO crons (cron_id, owner, runs_as, as_admin, assistant_id, assistant_version, thread_id, schedule, timezone,
+                   payload, metadata, on_run_completed, end_time, enabled, next_run_at, made_by)
+SELECT %(cron_id)s, %(owner)s, %(runs_as)s, %(as_admin)s, %(assistant_id)s, %(assistant_version)s, %(thread_id)s,
+       %(schedule)s, %(timezone)s, %(payload)s, %(metadata)s, %(on_run_completed)s, %(end_time)s, %(enabled)s,
+       %(next_run_at)s, %(made_by)s
 WHERE %(limit)s::int IS NULL
    OR (SELECT count(*) FROM crons WHERE coalesce(owner, '') = coalesce(%(owner)s, '')) < %(limit)s::int
 RETURNING {COLUMNS}"""  # noqa: S608 - our own column names
@@ -89,7 +101,8 @@ _LOCK = f"SELECT {COLUMNS}, now() AS now FROM crons WHERE cron_id = %s FOR UPDAT
 _EDIT = f"""
 UPDATE crons SET schedule = %(schedule)s, timezone = %(timezone)s, payload = %(payload)s, metadata = %(metadata)s,
     on_run_completed = %(on_run_completed)s, end_time = %(end_time)s, enabled = %(enabled)s,
-    next_run_at = %(next_run_at)s, revision = revision + 1, updated_at = now()
+    next_run_at = %(next_run_at)s, revision = revision + 1, updated_at = now(), runs_as = %(runs_as)s,
+    as_admin = %(as_admin)s, made_by = %(made_by)s, assistant_version = %(assistant_version)s
 WHERE cron_id = %(cron_id)s RETURNING {COLUMNS}"""  # noqa: S608
 _DELETE = "DELETE FROM crons WHERE cron_id = %s"
 _FOUND = """

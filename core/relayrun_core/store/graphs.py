@@ -26,6 +26,7 @@ WHERE g.build = (SELECT n.build FROM graphs n WHERE n.agent = g.agent ORDER BY n
 ORDER BY g.agent, g.graph"""
 
 
+_REGISTERED = "SELECT DISTINCT agent, graph FROM graphs"
 _HTTP = TypeAdapter(CustomHttp)
 
 
@@ -70,6 +71,11 @@ async def register_graph(
 async def list_graphs(database: Database) -> list[GraphRow]:
     """Every agent's graphs, of its newest build."""
     return [_to_row(row) for row in await database.fetch_all(_LIST)]
+
+
+async def registered_graphs(database: Database) -> list[tuple[str, str]]:
+    """Agent and name of every graph that was ever here."""
+    return [(row["agent"], row["graph"]) for row in await database.fetch_all(_REGISTERED)]
 
 
 def _to_row(row: dict[str, Any]) -> GraphRow:
