@@ -12,12 +12,20 @@ NAMESPACE = UUID("5a1f3c1e-6a59-5d7e-9a0e-5e1a4b7d2c10")
 ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
 
-def thread_uuid(owner: str | None, name: str) -> UUID:
-    """The id of the thread that `owner` calls `name`: a UUID-shaped name is the id itself."""
+def uuid_of(text: str) -> UUID | None:
+    """The UUID that a text is, or None."""
     try:
-        return UUID(name)
+        return UUID(text)
     except ValueError:
-        return uuid5(NAMESPACE, f"{owner or ''}\0{name}")
+        return None
+
+
+def former_thread_id(owner: str | None, name: str) -> UUID:
+    """What versions before called the thread that `owner` calls `name`. Anybody can work it out: it proves nothing.
+
+    Threads that were made so keep it; `relayrun_core.store.thread_names` knows.
+    """
+    return uuid5(NAMESPACE, f"{owner or ''}\0{name}")
 
 
 def inline_run_id(uid: str) -> UUID:

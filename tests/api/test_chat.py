@@ -10,7 +10,6 @@ from uuid import UUID
 import httpx
 import orjson
 
-from relayrun_core.ids import thread_uuid
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api
@@ -56,7 +55,8 @@ async def test_a_chat_streams_the_answer_and_names_where_to_come_back(api: Api) 
         assert response.headers["x-accel-buffering"] == "no"
         run_id = run_of(response)
         assert response.headers["location"] == f"/chat/{run_id}"
-        assert response.headers["content-location"] == f"/threads/{thread_uuid(None, ALICE)}/runs/{run_id}"
+        thread = (await api.sdk.threads.get(ALICE))["thread_id"]
+        assert response.headers["content-location"] == f"/threads/{thread}/runs/{run_id}"
         await play_answer(api, run_id)
         told = [data async for _, data in events(response)]
     assert [data["type"] for data in told] == ["start", "token", "message", "tool_call", "update", "custom", "end"]

@@ -15,7 +15,7 @@ from starlette.routing import WebSocketRoute
 
 from relayrun_api.auth import GuardedRoute
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.ids import thread_uuid
+from relayrun_core.ids import former_thread_id
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
@@ -250,12 +250,38 @@ async def test_a_name_means_another_thread_for_each_owner(guarded: Api) -> None:
     alices = (await guarded.http.post("/run-task", json=body, headers=ALICE)).json()["run_id"]
     bobs = (await guarded.http.post("/run-task", json=body, headers=BOB)).json()["run_id"]
     found = (await guarded.http.get("/threads/diary", headers=BOB)).json()
-    assert found["thread_id"] == str(thread_uuid("bob", "diary"))
+    theirs = (await guarded.http.get("/threads/diary", headers=ALICE)).json()
+    assert found["thread_id"] != theirs["thread_id"]
     assert (await guarded.http.get(f"/threads/diary/runs/{bobs}", headers=BOB)).status_code == 200
     assert (await guarded.http.get(f"/threads/diary/runs/{alices}", headers=BOB)).status_code == 404
     assert (await guarded.http.get("/history/diary", headers=as_user("carol"))).json()["messages"] == []
-    # Nor can a name be made that is another owner's: the owner is part of it, behind a character no name has.
-    assert thread_uuid("a", "b") != thread_uuid("ab", "")
+
+
+async def test_a_name_cannot_be_taken_in_advance(guarded: Api) -> None:
+    """Clients may choose ids of threads, and what a name's id once was everybody can work out."""
+    for owner, name in (("alice", "default_user"), ("alice", "mine"), ("alice", "cron"), ("root", "default_user")):
+        taken = {"thread_id": str(former_thread_id(owner, name)), "metadata": {"trap": True}}
+        assert (await guarded.http.post("/threads", json=taken, headers=BOB)).status_code == 200
+    http, talk = guarded.http, {"assistant_id": "talk", "input": {}}
+    for owner in (ALICE, ADMIN):
+        said = {"message": "hi", "assistant_id": "talk"}  # on the thread of that name
+        answers = [
+            await http.post("/run-task", json=said, headers=owner),
+            await http.post("/threads/default_user/runs", json=talk, headers=owner),
+        ]
+        assert [answer.status_code for answer in answers] == [202, 200]
+        thread = (await http.get("/threads/default_user", headers=owner)).json()
+        assert thread["metadata"].get("trap") is None
+        assert {answer.json()["thread_id"] for answer in answers} <= {thread["thread_id"], "default_user"}
+    made = (await http.post("/threads", json={"thread_id": "mine"}, headers=ALICE)).json()
+    assert (made["name"], made["metadata"]) == ("mine", {})
+    found = await http.post("/threads/search", json={"ids": ["mine", "default_user", "cron"]}, headers=ALICE)
+    assert {one["name"] for one in found.json()} == {"mine", "default_user"}
+    assert (await http.post("/threads/prune", json={"thread_ids": ["mine"]}, headers=ALICE)).json() == {
+        "pruned_count": 1
+    }
+    assert (await http.get("/threads/cron", headers=ALICE)).status_code == 404
+    assert (await http.get("/threads/cron", headers=ADMIN)).status_code == 404
 
 
 async def found_threads(api: Api, headers: dict[str, str], **query: Any) -> set[str]:

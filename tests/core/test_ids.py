@@ -4,19 +4,13 @@ from uuid import UUID
 
 import pytest
 
-from relayrun_core.ids import default_assistant_id, event_id, new_run_id, parse_event_id, thread_uuid
+from relayrun_core.ids import default_assistant_id, event_id, new_run_id, parse_event_id, uuid_of
 
 
-def test_a_uuid_shaped_name_is_the_thread_itself() -> None:
+def test_a_uuid_shaped_name_is_an_id() -> None:
     given = "6f1c2a9e-0000-4000-8000-000000000001"
-    assert thread_uuid("ann", given) == UUID(given)
-
-
-def test_owners_do_not_share_names() -> None:
-    assert thread_uuid("ann", "default_user") == thread_uuid("ann", "default_user")
-    assert thread_uuid("ann", "default_user") != thread_uuid("bob", "default_user")
-    # The NUL between owner and name keeps these two apart.
-    assert thread_uuid("a", "bc") != thread_uuid("ab", "c")
+    assert uuid_of(given) == uuid_of(given.upper()) == UUID(given)
+    assert uuid_of("default_user") is None
 
 
 def test_the_default_assistant_has_the_id_that_langgraph_dev_gives_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import cast
 from uuid import uuid4
 
@@ -197,3 +198,22 @@ def test_a_cancel_that_comes_while_the_claim_is_under_way_is_carried_out_when_it
     assert decision_about(memory, row.run_id) == Nothing()
     memory.accepted(run, runner, 1, time.time())
     assert take_changed(memory) == {str(row.run_id)}
+
+
+def test_a_run_lines_up_behind_one_that_the_database_has_before_it() -> None:
+    """A thread may be called by its id and by a name, which only the database knows to be the same."""
+    memory = make_memory()
+    by_id, by_name, later = head(seq=5), head(seq=1), head(seq=2)
+    later = replace(later, thread_id=by_name.thread_id)
+    for row in (by_id, by_name, later):
+        memory.see_row(row)
+    first, second, third = (str(row.run_id) for row in (by_id, by_name, later))
+    assert memory.put_behind(second, first)
+    assert memory.runs[second].queued_behind == first
+    assert memory.runs[third].queued_behind is None  # it asks as well, and is told
+    assert memory.put_behind(third, first)
+    assert set(memory.siblings(first)) == {second, third}
+    memory.agenda.take(memory.runs)
+    memory.end(first, RunStatus.SUCCESS, 1)
+    assert take_changed(memory) == {second, third}
+    assert not memory.put_behind(second, str(uuid4()))

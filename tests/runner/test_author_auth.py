@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import orjson
 import pytest
 
-from relayrun_core.ids import thread_uuid
 from relayrun_runner.auth import handlers as author_auth
 from relayrun_runner.auth.asks import AuthAnswer, parse_question
 from relayrun_runner.auth.handlers import AuthorAuth
@@ -58,7 +59,11 @@ def connection(**more: Any) -> dict[str, Any]:
 async def ask(auth: AuthorAuth, *asks: tuple[str, str, dict[str, Any]], **question: Any) -> AuthAnswer:
     listed = [{"resource": resource, "action": action, "value": value} for resource, action, value in asks]
     body = {"asks": listed, **(question or {"connection": connection()})}
-    return await auth.answer(parse_question(orjson.dumps(body)))
+
+    async def named(owner: str, names: Sequence[str]) -> Sequence[UUID]:
+        return [uuid5(NAMESPACE_DNS, f"{owner} {name}") for name in names]
+
+    return await auth.answer(parse_question(orjson.dumps(body)), named)
 
 
 async def test_a_handler_is_given_what_it_names(tmp_path: Path) -> None:
@@ -228,7 +233,7 @@ async def test_the_most_specific_handler_decides(tmp_path: Path) -> None:
     assert all(decision.matched for decision in answer.decisions)
     created, read, _, put, cron = (decision.value for decision in answer.decisions)
     assert (created, cron) == (None, None)  # they changed nothing
-    assert read == {"thread_id": str(thread_uuid("me", "diary")), "by": "threads"}
+    assert read == {"thread_id": str(uuid5(NAMESPACE_DNS, "me diary")), "by": "threads"}
     assert put == {"namespace": ["a"], "by": "anything"}
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.runs import RunSpec
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.runs import get_run, request_cancel
+from relayrun_core.store.thread_names import thread_id_of
+from relayrun_core.store.threads import create_thread, get_thread
 from tests.runner.processes import RunnerProcess
 from tests.runner.runs import accepted
 
@@ -218,3 +221,34 @@ async def test_a_claim_survives_that_every_connection_was_cut(
     )
     assert (await shared_runner.put(run_id, graph="steps")).status_code == 202
     await shared_runner.wait_state(run_id, "Finished")
+
+
+async def test_what_a_name_means_is_the_runners_to_say(shared_runner: RunnerProcess, shared_database: Database) -> None:
+    """The world has no database: its id of a named thread is one that anybody can work out."""
+    name, taken = f"name-{uuid4()}", uuid4()
+    await create_thread(shared_database, taken, owner="mallory")
+    spec = RunSpec(input={"did": ["in"]}).model_dump(mode="json")
+    create = {"thread_id": str(taken), "thread_name": name, "owner": "alice", "agent": "default", "spec": spec}
+    threads = []
+    for _ in range(2):
+        run_id = uuid4()
+        body = {"attempt": 1, "graph": "steps", "create": create}
+        answer = await shared_runner.client.put(f"/runs/{run_id}", json=body)
+        assert answer.status_code == 202, answer.text
+        entry = await shared_runner.wait_state(run_id, "Finished")
+        again = (await shared_runner.client.put(f"/runs/{run_id}", json=body)).json()
+        assert answer.json()["thread_id"] == entry["thread_id"] == again["thread_id"]
+        threads.append(UUID(entry["thread_id"]))
+    assert threads == [await thread_id_of(shared_database, "alice", name)] * 2
+    assert taken not in threads
+    # An id is itself, and no name.
+    for owner, status in (("mallory", 202), ("alice", 409)):
+        body = {"attempt": 1, "graph": "steps", "create": {**create, "thread_name": str(taken), "owner": owner}}
+        run_id = uuid4()
+        answer = await shared_runner.client.put(f"/runs/{run_id}", json=body)
+        assert answer.status_code == status, answer.text
+        if status == 202:
+            await shared_runner.wait_state(run_id, "Finished")
+    thread = await get_thread(shared_database, taken)
+    assert thread is not None
+    assert thread.name is None

@@ -112,7 +112,7 @@ async def _start(
 ) -> StartedRun:
     named, assistants = body.assistant_id, services.assistant_lookup
     assistant = await (assistants.to_run(principal, named) if named else assistants.default(principal))
-    thread = refer(principal, body.thread_id)
+    thread = await refer(services.database, principal, body.thread_id)
     answers = body.message is None
     request = StartRun(
         assistant,

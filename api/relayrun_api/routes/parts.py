@@ -11,7 +11,7 @@ from starlette.responses import Response
 from relayrun_api.answers import Json, run_headers
 from relayrun_api.auth import Caller, GuardedRoute
 from relayrun_api.bodies import JsonRoute
-from relayrun_api.services.container import Services
+from relayrun_api.services.container import Given, Services
 from relayrun_api.services.ending import Ending, ending_chunks
 from relayrun_api.services.runs import StartedRun
 from relayrun_api.services.threads import ThreadRef, refer
@@ -35,9 +35,11 @@ def new_router(tag: str, *, open_to_all: bool = False) -> APIRouter:
 
 
 async def _thread_ref(
-    caller: Caller, thread_id: Annotated[str, Path(description="A thread's UUID, or your own name for it")]
+    services: Given,
+    caller: Caller,
+    thread_id: Annotated[str, Path(description="A thread's UUID, or your own name for it")],
 ) -> ThreadRef:
-    return refer(caller, thread_id)
+    return await refer(services.database, caller, thread_id)
 
 
 ThreadAt = Annotated[ThreadRef, Depends(_thread_ref)]

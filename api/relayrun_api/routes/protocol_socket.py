@@ -63,7 +63,7 @@ async def socket(websocket: WebSocket, thread_id: str) -> None:
     try:
         check_origin(websocket, services.settings)
         caller = await _caller(websocket, _READ)
-        thread = refer(caller, thread_id)
+        thread = await refer(services.database, caller, thread_id)
         await require_visible(services, caller, thread)
         await held.enter_async_context(services.shares.open(caller.owner, websocket))
     except _REFUSALS as error:

@@ -56,7 +56,7 @@ async def cancel_many(
     if body.status is not None:
         found = await services.cancels.cancel_of_status(caller, _STATUSES[body.status], action)
     else:
-        thread = refer(caller, body.thread_id or "")
+        thread = await refer(services.database, caller, body.thread_id or "")
         found = await services.cancels.cancel_named(caller, thread, body.run_ids or (), action)
     if not found:
         raise RunNotFound("There is no such run that has not ended: list the thread's runs with their states.")

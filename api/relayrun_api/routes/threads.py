@@ -5,7 +5,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import Header, Query
 from starlette.responses import Response
@@ -19,12 +19,12 @@ from relayrun_api.models.threads import ThreadCount, ThreadCreate, ThreadPatch, 
 from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
 from relayrun_api.services.container import Given
-from relayrun_api.services.threads import make_thread, refer, visible_thread
+from relayrun_api.services.threads import make_thread, refer, thread_ids, visible_thread
 from relayrun_api.services.views import thread_view, ttl_view
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, MEDIA_TYPE
 from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
-from relayrun_core.ids import event_id, thread_uuid
+from relayrun_core.ids import event_id
 from relayrun_core.store.rows import Thread
 from relayrun_core.store.thread_copy import copy_thread
 from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
@@ -37,7 +37,7 @@ router = new_router("threads")
 @router.post("/threads")
 async def create(body: ThreadCreate, services: Given, caller: Caller) -> Response:
     """Create a thread."""
-    ref = refer(caller, body.thread_id or str(uuid4()))
+    ref = await refer(services.database, caller, body.thread_id or str(uuid4()))
     metadata, ttl = body.all_metadata, body.ttl.given if body.ttl else None
     # A runner may have made it before it was lost with its answer, and a name of our own can be nobody else's.
     if_exists = body.if_exists if body.thread_id else "do_nothing"
@@ -53,13 +53,14 @@ async def create(body: ThreadCreate, services: Given, caller: Caller) -> Respons
 async def search(body: ThreadSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List threads, last used first."""
     page = ThreadPage(body.limit, body.offset, body.sort_by or "updated_at", body.sort_order or "desc")
+    ids = None if body.ids is None else await thread_ids(services.database, caller, body.ids)
     extract = Extract(body.extract) if body.extract else None
 
     async def view(thread: Thread) -> dict[str, Any]:
         return _selected(thread_view(thread), body.select, extract)
 
     values: Values = "read" if extract else "none" if body.select and "values" not in body.select else "json"
-    threads = threads_found(_query(caller, body, body.ids), page, values)
+    threads = threads_found(_query(caller, body, ids), page, values)
     return await listed(services.reads, reader, threads, view)
 
 
@@ -73,7 +74,7 @@ async def count(body: ThreadCount, services: Given, caller: Caller, reader: Read
 @router.post("/threads/prune")
 async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
     """Forget threads, or all of their checkpoints but the newest; those with an unfinished run are passed over."""
-    ids = [thread_uuid(caller.owner, name) for name in body.thread_ids]
+    ids = await thread_ids(services.database, caller, body.thread_ids)
     scope = caller.scope("threads")
     pruned = await prune_threads(
         services.database, ids, body.strategy, owner=scope.owner, any_owner=scope.any_owner, visible=scope.visible
@@ -168,7 +169,7 @@ def _stream_modes(given: list[str]) -> list[ThreadStreamMode]:
     return modes or ["run_modes"]
 
 
-def _query(caller: Principal, body: ThreadCount, ids: list[str] | None = None) -> ThreadQuery:
+def _query(caller: Principal, body: ThreadCount, ids: list[UUID] | None = None) -> ThreadQuery:
     scope = caller.scope("threads")
     return ThreadQuery(
         owner=scope.owner,
@@ -177,7 +178,7 @@ def _query(caller: Principal, body: ThreadCount, ids: list[str] | None = None) -
         status=body.status,
         metadata=body.metadata,
         values=body.values,
-        ids=None if ids is None else [thread_uuid(caller.owner, name) for name in ids],
+        ids=ids,
     )
 
 

@@ -197,12 +197,13 @@ class CronService:
         if query.assistant_id is not None and (assistant := await self._assistant_id(query.assistant_id)) is None:
             return None
         scope = principal.scope("crons")
+        thread = None if query.thread_id is None else await refer(self._database, principal, query.thread_id)
         return CronFilter(
             owner=scope.owner,
             any_owner=scope.any_owner,
             visible=scope.visible,
             assistant_id=assistant,
-            thread_id=None if query.thread_id is None else refer(principal, query.thread_id).thread_id,
+            thread_id=thread.thread_id if thread else None,
             enabled=enabled,
             metadata=query.metadata,
         )

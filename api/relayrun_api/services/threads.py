@@ -1,5 +1,6 @@
 """Threads as a caller sees them: by UUID or by the caller's own name, and only those that exist for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -9,8 +10,9 @@ from relayrun_api.errors import Invalid, ThreadNotFound
 from relayrun_api.models.threads import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
-from relayrun_core.ids import thread_uuid
+from relayrun_core.ids import uuid_of
 from relayrun_core.store.rows import Thread, Ttl
+from relayrun_core.store.thread_names import is_storable, thread_id_of, thread_ids_of
 from relayrun_core.store.threads import create_thread, get_thread
 
 
@@ -23,12 +25,18 @@ class ThreadRef:
     name: str | None
 
 
-def refer(principal: Principal, text: str) -> ThreadRef:
+async def refer(database: Database, principal: Principal, text: str) -> ThreadRef:
     """What thread `text` means for this caller. Raises Invalid for what no thread can be called."""
-    if not text or len(text) > MAX_NAME:
-        raise Invalid(f"A thread's name has 1 to {MAX_NAME} characters: send a shorter one, or a UUID.")
-    thread_id = thread_uuid(principal.owner, text)
-    return ThreadRef(thread_id, text, None if _is_uuid(text) else text)
+    if (thread_id := uuid_of(text)) is not None:
+        return ThreadRef(thread_id, text, None)
+    if not (0 < len(text) <= MAX_NAME and is_storable(text)):
+        raise Invalid(f"A thread's name has 1 to {MAX_NAME} characters, none of them NUL: send another, or a UUID.")
+    return ThreadRef(await thread_id_of(database, principal.owner, text), text, text)
+
+
+async def thread_ids(database: Database, principal: Principal, texts: Sequence[str]) -> list[UUID]:
+    """The ids of the threads that the caller means, there or not."""
+    return await thread_ids_of(database, principal.owner, texts)
 
 
 async def make_thread(
@@ -72,11 +80,3 @@ async def find_thread(database: Database, principal: Principal, ref: ThreadRef) 
 def sees_thread(principal: Principal, thread: Thread) -> bool:
     """Whether the thread exists for this caller."""
     return principal.scope("threads").covers(thread.owner, thread.metadata)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -120,7 +120,9 @@ class RunBook:
         if runner is not None and not (record.facts.assigned and record.facts.attempts == attempt):
             record.facts = _running(record, _plain(runner), attempt, detail)
         ending = Ending(reason, message, time.time(), output if isinstance(output, dict) else None)
-        record.facts = replace(record.facts, attempts=max(record.facts.attempts, attempt), ending=ending)
+        thread = detail.get("thread_id") or record.facts.thread_id
+        attempts = max(record.facts.attempts, attempt)
+        record.facts = replace(record.facts, thread_id=thread, attempts=attempts, ending=ending)
         record.finished, record.spec, record.lost_at = True, None, None
         self._metrics.run_ended(record.agent, reason.status.value)
         unusual = reason not in (Reason.SUCCEEDED, Reason.WAITING_FOR_INPUT, Reason.CANCELLED)
@@ -178,6 +180,7 @@ def _running(record: RunRecord, runner: str, attempt: int, detail: dict[str, Any
         message = f"attempt {attempt} is executed by runner {runner}"
     return replace(
         record.facts,
+        thread_id=detail.get("thread_id") or record.facts.thread_id,
         assigned=True,
         assigned_reason=reason,
         assigned_message=message,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from relayrun_core.ids import inline_run_id, inline_thread_id, thread_uuid
+from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
 from relayrun_core.runs import RunSpec
 from relayrun_core.states import CancelAction, RunStatus
@@ -27,6 +27,8 @@ class RunRecord:
     uid: str
     agent: str
     run_id: str
+    #: What its thread is told apart by here. Of a name the runner says the id, which the status has then.
+    thread: str
     inline: bool
     created_at: float
     resource_version: str
@@ -63,7 +65,9 @@ def parse_run(body: Mapping[str, Any]) -> RunRecord:
     spec = AgentRunSpec.model_validate(body["spec"])
     uid, namespace = metadata["uid"], metadata["namespace"]
     run_id = str(spec.run_id or inline_run_id(uid))
-    thread = thread_uuid(spec.owner, spec.thread) if spec.thread else inline_thread_id(uid)
+    thread_id = uuid_of(spec.thread) if spec.thread else inline_thread_id(uid)
+    thread = thread_id or former_thread_id(spec.owner, spec.thread or "")
+    known = str(thread_id) if thread_id else status.get("threadId")
     finished = is_finished(status)
     generation = metadata.get("generation")
     return RunRecord(
@@ -72,12 +76,13 @@ def parse_run(body: Mapping[str, Any]) -> RunRecord:
         uid=uid,
         agent=f"{namespace}/{spec.agent_ref.name}",
         run_id=run_id,
+        thread=str(thread),
         inline=spec.run_id is None,
         created_at=seconds(metadata["creationTimestamp"]) or 0.0,
         resource_version=metadata["resourceVersion"],
         generation=generation,
         status=status,
-        facts=facts_of(status, run_id, str(thread), generation),
+        facts=facts_of(status, run_id, known, generation),
         ttl_seconds=spec.ttl_seconds_after_finished,
         spec=None if finished else spec,
         finished=finished,
@@ -96,7 +101,7 @@ def head_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec | None, orde
     return RunHead(
         run_id=UUID(record.run_id),
         seq=order,
-        thread_id=UUID(facts.thread_id),
+        thread_id=UUID(record.thread),
         agent=record.agent,
         graph=spec.graph or "",
         status=RunStatus.PENDING,
@@ -134,7 +139,7 @@ def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> Obje
         backoff_limit=defaults.backoff_limit if spec.backoff_limit is None else spec.backoff_limit,
     )
     return {
-        "thread_id": record.facts.thread_id,
+        "thread_id": record.thread,
         "thread_name": spec.thread,
         "owner": spec.owner,
         "agent": spec.agent_ref.name,

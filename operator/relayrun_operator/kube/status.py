@@ -33,10 +33,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a run. Times are seconds since the epoch. `assigned` None: nothing was decided yet."""
+    """What is known of a run. Times are seconds since the epoch. `assigned` None: nothing was decided yet.
+
+    `thread_id` None: the thread has a name, and no runner has said yet which that is.
+    """
 
     run_id: str
-    thread_id: str
+    thread_id: str | None
     generation: int | None = None
     assigned: bool | None = None
     assigned_reason: str = ""
@@ -70,7 +73,7 @@ def run_status(facts: Facts, before: dict[str, Any], now: float) -> dict[str, An
     return {key: value for key, value in status.items() if value is not None}
 
 
-def facts_of(status: dict[str, Any], run_id: str, thread_id: str, generation: int | None) -> Facts:
+def facts_of(status: dict[str, Any], run_id: str, thread_id: str | None, generation: int | None) -> Facts:
     """What an earlier operator wrote down, for the one that goes on."""
     assigned = next((c for c in status.get("conditions") or () if c["type"] == reasons.ASSIGNED), None)
     return Facts(

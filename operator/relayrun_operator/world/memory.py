@@ -94,15 +94,20 @@ class Memory(Generic[R]):
             self._replace(replace(known, cancel=known.cancel or cancel, deleted=known.deleted or deleted))
 
     def put_behind(self, run_id: str, other: str) -> bool:
-        """`other`, of the same thread, was accepted before. False: it is not known here."""
+        """`other`, of the same thread, was accepted before. False: it is not known here.
+
+        The database says so: a thread may be called by its id and by a name.
+        """
         run, first = self.runs.get(run_id), self.runs.get(other)
-        if run is None or first is None or run.thread != first.thread:
+        if run is None or first is None:
             return False
-        if run.order < first.order:
+        if run.order < first.order or run.thread != first.thread:
             self._threads.leave(run.thread, run.order, run_id)
-            self.runs[run_id] = replace(run, order=first.order + 1)
-            self._threads.join(run.thread, first.order + 1, run_id)
+            order = max(run.order, first.order + 1)
+            self.runs[run_id] = replace(run, thread=first.thread, order=order)
+            self._threads.join(first.thread, order, run_id)
             self._order_thread(run.thread)
+            self._order_thread(first.thread)
         return True
 
     def see_missing_row(self, run_id: str) -> None:

@@ -1,5 +1,6 @@
 """What the API asks of an author's auth, and what it is answered: the bodies of POST /auth."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-
-from relayrun_core.ids import thread_uuid
 
 _IDS = ("thread_id", "run_id", "assistant_id", "cron_id")
 _LISTS_OF_THREADS = ("thread_ids", "ids")
@@ -76,15 +75,22 @@ class Ask(BaseModel):
     action: str
     value: dict[str, Any]
 
-    def typed(self, identity: str) -> dict[str, Any]:
-        """The value in the SDK's types: ids are UUIDs, also of a thread that the user calls by a name of its own."""
+    @property
+    def threads(self) -> list[str]:
+        """The threads it names, as the caller did."""
+        one, lists = self.value.get("thread_id"), [self.value.get(name) for name in _LISTS_OF_THREADS]
+        several = [str(name) for names in lists if isinstance(names, list) for name in names]
+        return [one, *several] if isinstance(one, str) else several
+
+    def typed(self, identity: str, threads: Mapping[str, UUID]) -> dict[str, Any]:
+        """The value in the SDK's types: ids are UUIDs; `threads` has those of the threads it names."""
         value = dict(self.value)
         for name in _IDS:
             if isinstance(text := value.get(name), str):
-                value[name] = thread_uuid(identity, text) if name == "thread_id" else _uuid_or(text)
+                value[name] = threads[text] if name == "thread_id" else _uuid_or(text)
         for name in _LISTS_OF_THREADS:
             if isinstance(names := value.get(name), list):
-                value[name] = [thread_uuid(identity, str(entry)) for entry in names]
+                value[name] = [threads[str(entry)] for entry in names]
         if self.resource == "store":
             value |= {name: tuple(value[name]) for name in _NAMESPACES if isinstance(value.get(name), list)}
         if self.resource == "crons":

@@ -12,22 +12,29 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import orjson
+import psycopg
 from langgraph_sdk import Auth
+from psycopg_pool import PoolTimeout
 
+from relayrun_core.ids import uuid_of
 from relayrun_runner.auth.asks import Ask, AuthAnswer, AuthQuestion, CachePolicy, Connection, Decision, Refused
 from relayrun_runner.auth.users import User, user_of
 from relayrun_runner.config.model import AuthConfig, Config
 from relayrun_runner.endings import is_cancelled, told
-from relayrun_runner.errors import AuthFailed, AuthLoadError
+from relayrun_runner.errors import AuthFailed, AuthLoadError, DatabaseAway
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.loops import run_for_ever
 
 log = logging.getLogger("relayrun.runner.auth")
+
+#: The ids of the threads that a user calls so.
+Named = Callable[[str, Sequence[str]], Coroutine[Any, Any, Sequence[UUID]]]
 
 #: How long the handlers of one request may take, all together.
 LIMIT_SECONDS = 5.0
@@ -73,9 +80,17 @@ class AuthorAuth:
             raise AuthLoadError(f"auth: {path} has no handler: write one below @{path.rpartition(':')[2]}.authenticate")
         return cls(auth, config.auth)
 
-    async def answer(self, question: AuthQuestion) -> AuthAnswer:
-        """Who it is and what it may, or the refusal. Never raises but for a cancelled caller."""
-        future = asyncio.run_coroutine_threadsafe(self._within_limit(question), self._loop)
+    async def answer(self, question: AuthQuestion, named: Named) -> AuthAnswer:
+        """Who it is and what it may, or the refusal. Never raises but for a cancelled caller.
+
+        `named` says on the caller's loop which threads a user's names mean.
+        """
+        there = asyncio.get_running_loop()
+
+        async def across(owner: str, names: Sequence[str]) -> Sequence[UUID]:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(named(owner, names), there))
+
+        future = asyncio.run_coroutine_threadsafe(self._within_limit(question, across), self._loop)
         try:
             async with asyncio.timeout(LIMIT_SECONDS + _BLOCKED_SECONDS):
                 return await asyncio.wrap_future(future)
@@ -88,16 +103,16 @@ class AuthorAuth:
             log.error("the handlers of auth ended with %s", type(error).__name__)  # noqa: TRY400
             return AuthAnswer(refused=Refused(status=500, detail=f"Authentication {_FAILED}", failed=True))
 
-    async def _within_limit(self, question: AuthQuestion) -> AuthAnswer:
+    async def _within_limit(self, question: AuthQuestion, named: Named) -> AuthAnswer:
         try:
             async with asyncio.timeout(LIMIT_SECONDS) as limit:
-                return await self._answer(question)
+                return await self._answer(question, named)
         except TimeoutError:
             if limit.expired():
                 return AuthAnswer(refused=_too_slow("took too long"))
             raise
 
-    async def _answer(self, question: AuthQuestion) -> AuthAnswer:
+    async def _answer(self, question: AuthQuestion, named: Named) -> AuthAnswer:
         try:
             user = await self._user(question)
         except BaseException as error:  # author code may raise anything; it is said and logged
@@ -111,7 +126,10 @@ class AuthorAuth:
         )
         for ask in question.asks:
             try:
-                answer.decisions.append(await self._decide(user, ask))
+                answer.decisions.append(await self._decide(user, ask, named))
+            except DatabaseAway as error:
+                answer.refused = _no_database(error)
+                break
             except BaseException as error:
                 if is_cancelled(error):
                     raise
@@ -129,11 +147,12 @@ class AuthorAuth:
         returned = await asyncio.to_thread(self._authenticate, **given)
         return user_of(await returned if inspect.isawaitable(returned) else returned)
 
-    async def _decide(self, user: User, ask: Ask) -> Decision:
+    async def _decide(self, user: User, ask: Ask, named: Named) -> Decision:
         handler = self._handler(ask.resource, ask.action)
         if handler is None:
             return Decision(matched=False)
-        value = ask.typed(user.identity)
+        threads = ask.threads
+        value = ask.typed(user.identity, dict(zip(threads, await _ids(user, threads, named), strict=True)))
         before = _dumps(value)
         permissions = list(user.permissions)
         ctx = Auth.types.AuthContext(
@@ -212,6 +231,22 @@ def _refusal(error: BaseException, what: str, *, asserts: bool = False) -> Refus
         return Refused(status=403, detail=str(error) or "Forbidden")
     log.error("%s failed", what.lower(), exc_info=error)
     return Refused(status=500, detail=f"{what} {_FAILED}", failed=True)
+
+
+async def _ids(user: User, threads: list[str], named: Named) -> Sequence[UUID]:
+    ids = [found for text in threads if (found := uuid_of(text))]
+    if len(ids) == len(threads):
+        return ids
+    try:
+        return await named(user.identity, threads)
+    except (psycopg.Error, PoolTimeout) as error:
+        raise DatabaseAway(str(error)) from error
+
+
+def _no_database(error: Exception) -> Refused:
+    log.warning("nobody is told who may call, the database does not answer: %s", error)
+    detail = "Whose threads these are cannot be looked up just now: try again in a moment."
+    return Refused(status=503, detail=detail, headers={"Retry-After": "1"}, failed=True)
 
 
 def _too_slow(why: str) -> Refused:

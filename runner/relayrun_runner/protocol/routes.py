@@ -104,7 +104,7 @@ class Routes:
             if not self._protocol.gate.is_open:
                 raise NotReady(NOT_LOADED)
             raise NoAuth("this agent's langgraph.json has no `auth`")
-        return json_response(await auth.answer(question))
+        return json_response(await auth.answer(question, self._assigner.threads_named))
 
     @property
     def _assigner(self) -> Assigner:

@@ -25,9 +25,11 @@ def known(entry: Entry | None, run_id: UUID, attempt: int) -> Answer:
     """The answer about an attempt that was asked for before."""
     if entry is None or entry.state in (State.DRAINED, State.ABANDONED):
         return Answer(409, {"reason": "Stale", "attempt": attempt})
+    thread = str(entry.thread_id) if entry.thread_id else None
     if entry.state is State.FINISHED:
-        return Answer(200, {"finished": True, "outcome": {"status": entry.status, "reason": entry.reason}})
-    return Answer(202, {"run_id": str(run_id), "attempt": attempt})
+        outcome = {"status": entry.status, "reason": entry.reason}
+        return Answer(200, {"finished": True, "thread_id": thread, "outcome": outcome})
+    return Answer(202, {"run_id": str(run_id), "thread_id": thread, "attempt": attempt})
 
 
 async def ended(database: Database, run: Run, *, inline: bool) -> Answer:
@@ -42,5 +44,13 @@ async def ended(database: Database, run: Run, *, inline: bool) -> Answer:
         output = await read_output(database, run.run_id)
         if output is not None and len(output) <= LARGEST_OUTPUT_BYTES:
             outcome["output"] = orjson.loads(output)
-    body = {"finished": True, "attempt": run.attempt, "failed_attempts": run.failed_attempts, "outcome": outcome}
-    return Answer(200, body)
+    return Answer(
+        200,
+        {
+            "finished": True,
+            "thread_id": str(run.thread_id),
+            "attempt": run.attempt,
+            "failed_attempts": run.failed_attempts,
+            "outcome": outcome,
+        },
+    )

@@ -10,7 +10,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn, assert_never
@@ -27,11 +27,13 @@ from relayrun_core.errors import (
     ThreadInterrupted,
     ThreadNotFound,
 )
+from relayrun_core.ids import uuid_of
 from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import CancelAction
 from relayrun_core.store import claim as claims
 from relayrun_core.store.finish import finish_from_outside
 from relayrun_core.store.runs import ensure_run, get_run
+from relayrun_core.store.thread_names import thread_id_of, thread_ids_of
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.exits import end_process
 from relayrun_runner.gate import Gate
@@ -125,6 +127,10 @@ class Assigner:
             self._stopper.stop(entry, action)
         return Answer(202, {"run_id": str(run_id), "attempt": attempt})
 
+    async def threads_named(self, owner: str | None, names: Sequence[str]) -> list[UUID]:
+        """The ids of the threads that an owner calls so."""
+        return await thread_ids_of(self._database, owner, names)
+
     async def _put(self, run_id: UUID, wish: Wish) -> Answer:
         if not self._gate.is_open:
             return Answer(503, {"reason": "NotReady"})
@@ -164,7 +170,7 @@ class Assigner:
             return self._refuse("UnknownGraph", graph=graph)
         if wish.create is not None:
             try:
-                await ensure_run(self._database, replace(wish.create, graph=graph))
+                await ensure_run(self._database, replace(await self._on_its_thread(wish.create), graph=graph))
             except ThreadNotFound:
                 message = f"thread {wish.create.thread_name or wish.create.thread_id} belongs to another owner"
                 return self._refuse("Invalid", message=message)
@@ -178,6 +184,14 @@ class Assigner:
         claim = partial(claims.claim, self._database, wanted)
         inline = wish.create is not None
         return await self._answer(await until_deadline(claim, deadline, "claiming"), inline=inline)
+
+    async def _on_its_thread(self, new: NewRun) -> NewRun:
+        """The world has no database: what a name means only this side knows."""
+        name = new.thread_name
+        if name is None:
+            return new
+        thread_id = uuid_of(name) or await thread_id_of(self._database, new.owner, name)
+        return replace(new, thread_id=thread_id, thread_name=None if uuid_of(name) else name)
 
     async def _answer(self, answer: claims.Answer, *, inline: bool) -> Answer:
         match answer:
@@ -212,7 +226,7 @@ class Assigner:
         self._board.started(run, inline=inline)
         self._gate.start(run)
         started_at = run.started_at.timestamp() if run.started_at else None
-        body = {"run_id": str(run.run_id), "attempt": run.attempt}
+        body = {"run_id": str(run.run_id), "thread_id": str(run.thread_id), "attempt": run.attempt}
         return Answer(202, {**body, "started_at": started_at, "failed_attempts": run.failed_attempts})
 
     def _refuse(self, reason: str, **more: Any) -> Answer:
