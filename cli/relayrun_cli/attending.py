@@ -126,7 +126,8 @@ def _say_ending(api: Api, run: dict[str, Any], ref: RunRef, code: ExitCode) -> N
             console.print(f"The run ended as {status_of(run)}{_because(run.get('message'))}", style="yellow")
         case _:
             console.print(f"The run failed: {described_error(run)}", style="red")
-            console.print(f"Its traceback: {command(api, 'show', ref.run_id)}")
+            if (run.get("error") or {}).get("traceback"):  # it is for admins
+                console.print(f"Its traceback: {command(api, 'show', ref.run_id)}")
             console.print(f"Go on from its checkpoint once the code is repaired: {command(api, 'retry', ref.run_id)}")
 
 

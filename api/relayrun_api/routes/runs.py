@@ -70,7 +70,7 @@ async def requested(
     return StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists, after_seconds=later, mark=mark)
 
 
-async def answer_created(services: Services, started: StartedRun) -> Response:
+async def answer_created(services: Services, caller: Principal, started: StartedRun) -> Response:
     """The answer to a run that goes on in the background."""
     started.subscription.close()
     run = await get_run(services.database, started.run_id)
@@ -78,13 +78,13 @@ async def answer_created(services: Services, started: StartedRun) -> Response:
         raise RunNotFound(f"Run {started.run_id} was accepted and then deleted: start another.")
     # A runner may have it by now. The answer does not depend on who was quicker; a replay tells how it is now.
     run = run if started.run else run.as_accepted()
-    return Json(run_view(run), headers={**run_headers(run.thread_id, run.run_id), **started.headers})
+    return Json(run_view(run, tracebacks=caller.admin), headers={**run_headers(run.thread_id, run.run_id), **started.headers})
 
 
 @router.post("/threads/{thread_id}/runs")
 async def create(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
-    return await answer_created(services, await start_run(services, caller, body, thread, terms))
+    return await answer_created(services, caller, await start_run(services, caller, body, thread, terms))
 
 
 @router.post("/threads/{thread_id}/runs/stream")
@@ -118,7 +118,7 @@ async def listing(
     runs = runs_found(thread.thread_id, status=wanted, limit=limit, offset=offset)
 
     async def view(run: Run) -> dict[str, Any]:
-        whole = run_view(run)
+        whole = run_view(run, tracebacks=caller.admin)
         return {name: whole[name] for name in select} if select else whole
 
     return await listed(services.reads, reader, runs, view, headers={})
@@ -127,7 +127,7 @@ async def listing(
 @router.get("/threads/{thread_id}/runs/{run_id}")
 async def get(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
     """Get a run."""
-    return Json(run_view(await services.runs.visible(caller, run_id, thread)))
+    return Json(run_view(await services.runs.visible(caller, run_id, thread), tracebacks=caller.admin))
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join")

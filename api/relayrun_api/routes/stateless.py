@@ -23,7 +23,7 @@ _STATUSES = {"pending": _WAITING, "running": (RunStatus.RUNNING,), "all": (*_WAI
 @router.post("/runs")
 async def create(body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
-    return await answer_created(services, await start_run(services, caller, body, None, terms))
+    return await answer_created(services, caller, await start_run(services, caller, body, None, terms))
 
 
 @router.post("/runs/stream")
@@ -45,7 +45,7 @@ async def batch(body: Batch, services: Given, caller: Caller, terms: StartTerms)
     """Start several runs in the background: all of them, or none."""
     requests = [await requested(services, caller, run, None, run.stream_mode) for run in body]
     runs, headers = await services.runs.start_batch(caller, requests, terms)
-    return Json([run_view(run) for run in runs], headers=headers)
+    return Json([run_view(run, tracebacks=caller.admin) for run in runs], headers=headers)
 
 
 @router.post("/runs/cancel", status_code=204)

@@ -39,8 +39,11 @@ def ttl_view(thread: Thread, default: timedelta | None) -> dict[str, Any] | None
     return {"strategy": ttl.strategy, "ttl_minutes": ttl.minutes, "expires_at": expires_at}
 
 
-def run_view(run: Run) -> dict[str, Any]:
-    """A run; what the Agent Server does not know stands behind what it does."""
+def run_view(run: Run, *, tracebacks: bool) -> dict[str, Any]:
+    """A run; what the Agent Server does not know stands behind what it does.
+
+    `tracebacks`: whether whoever asks may see the author's code and paths: an admin.
+    """
     spec = run.spec
     return {
         "run_id": run.run_id,
@@ -75,7 +78,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "runner": run.runner,
         "reason": run.reason,
         "message": run.message,
-        "error": run.error,
+        "error": run.error if tracebacks else _without_traceback(run.error),
         "checkpoint_id": run.checkpoint_id,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
@@ -140,6 +143,10 @@ def our_statuses(status: str) -> list[RunStatus]:
     return [ours for ours in RunStatus if agent_server_status(ours) == status]
 
 
+def _without_traceback(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    return error and {name: value for name, value in error.items() if name != "traceback"}
+
+
 def public_error(error: dict[str, Any]) -> dict[str, Any]:
-    """An error without its traceback."""
+    """What everybody may know of an error who may know of its run."""
     return {"error": error.get("error"), "message": error.get("message")}

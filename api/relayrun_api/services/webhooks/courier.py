@@ -172,7 +172,7 @@ def webhook_view(delivery: Delivery, now: datetime) -> dict[str, Any]:
     run = delivery.run()
     asked = delivery.interrupts() if run.status is RunStatus.INTERRUPTED else []
     return {
-        **{name: value for name, value in run_view(run).items() if name != "runner"},
+        **{name: value for name, value in run_view(run, tracebacks=False).items() if name != "runner"},
         "error": None if run.error is None else public_error(run.error),
         "run_started_at": run.started_at,
         "run_ended_at": run.finished_at,
