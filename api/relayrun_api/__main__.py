@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from relayrun_api.app import begin_shutdown, create_app
 from relayrun_api.bodies import MAX_BODY_BYTES
 from relayrun_api.wire import BoundedHttp, BoundedSocket
+from relayrun_core.handover import settings_of, take_secrets
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import exit_with_parent
 from relayrun_core.patience import Patience, patient
@@ -84,7 +85,7 @@ def _allow_connections() -> None:
 
 def _settings() -> ApiSettings:
     try:
-        return ApiSettings()
+        return ApiSettings.model_validate(settings_of(take_secrets()))
     except ValidationError as error:
         # Its own text would repeat what was set, secrets included.
         sentences = [f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}" for item in error.errors()]

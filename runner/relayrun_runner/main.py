@@ -1,4 +1,4 @@
-"""Starts a runner: settings in, secrets out of the environment, then the process."""
+"""Starts a runner: settings in, secrets out of what author code may read, then the process."""
 
 import gc
 import logging
@@ -9,13 +9,12 @@ import threading
 
 from pydantic import ValidationError
 
+from relayrun_core.handover import settings_of, take_secrets
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
 from relayrun_core.parent import exit_with_parent
 from relayrun_core.settings import RunnerSettings
 
-# Author code, and what it starts, must not find these: they open every agent's threads.
-_SECRETS = frozenset({"RELAYRUN_TOKEN", "RELAYRUN_DATABASE_URL"})
 # What is left in other threads after a drain (a client's pool, an exporter) may take this long to end.
 _LINGER_SECONDS = 5.0
 
@@ -47,16 +46,17 @@ def main() -> None:
 
 
 def read_settings() -> RunnerSettings:
-    """The settings; the token and the database's URL leave the environment. Exits with 2 when they are wrong."""
+    """The settings. Exits with 2 when they are wrong.
+
+    Author code, and what it starts, must not find the secrets: they open every agent's threads.
+    """
     try:
-        settings = RunnerSettings()  # the token has no default; it comes from the environment
+        settings = RunnerSettings.model_validate(settings_of(take_secrets()))
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = "RELAYRUN_" + "_".join(str(part) for part in problem["loc"]).upper()
             print(f"relayrun runner: {name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    for name in [name for name in os.environ if name.upper() in _SECRETS]:
-        del os.environ[name]
     if not settings.token.get_secret_value():
         print("relayrun runner: RELAYRUN_TOKEN is empty: anybody could start runs", file=sys.stderr)  # noqa: T201
         sys.exit(2)

@@ -30,7 +30,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiSettings:
     file = tmp_path / "langgraph.json"
     file.write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, "http": {"cors": CORS}}))
     options = DevOptions(file, cors_origins=("https://flag.example",))
-    environment = api_environment(options, "postgresql:///none", 1, "token", load_config(file).cors)
+    environment = api_environment(options, 1, load_config(file).cors)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return ApiSettings()

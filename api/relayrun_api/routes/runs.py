@@ -78,7 +78,9 @@ async def answer_created(services: Services, caller: Principal, started: Started
         raise RunNotFound(f"Run {started.run_id} was accepted and then deleted: start another.")
     # A runner may have it by now. The answer does not depend on who was quicker; a replay tells how it is now.
     run = run if started.run else run.as_accepted()
-    return Json(run_view(run, tracebacks=caller.admin), headers={**run_headers(run.thread_id, run.run_id), **started.headers})
+    return Json(
+        run_view(run, tracebacks=caller.admin), headers={**run_headers(run.thread_id, run.run_id), **started.headers}
+    )
 
 
 @router.post("/threads/{thread_id}/runs")

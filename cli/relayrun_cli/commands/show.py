@@ -24,7 +24,7 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of a thread's runs, newest first.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Show a thread with its runs and values; or a run, how it ended, and the traceback of its error, which admins see."""
+    """Show a thread with its runs and values; or a run, how it ended, and its error's traceback, which admins see."""
     path = f"/threads/{quoted(called)}"
     try:
         thread = api.call("GET", path)

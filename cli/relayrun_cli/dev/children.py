@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from relayrun_core.handover import VARIABLE as SECRETS_FD
+from relayrun_core.handover import hand_over
+
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 10.0
 # Having run for so long, a process is not in a crash loop.
@@ -47,11 +50,13 @@ class Child:
         environment: Mapping[str, str],
         lifeline: Lifeline,
         *,
+        secrets: Mapping[str, str],
         say: Callable[[str], None],
     ) -> None:
         self._name = name
         self._command = list(command)
         self._environment = {**environment, PARENT_FD: str(lifeline.read_end)}
+        self._secrets = dict(secrets)
         self._lifeline = lifeline
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
@@ -94,13 +99,17 @@ class Child:
             await process.wait()
 
     async def _start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.DEVNULL,
-            env=self._environment,
-            pass_fds=(self._lifeline.read_end,),
-            start_new_session=True,
-        )
+        given = hand_over(self._secrets)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**self._environment, SECRETS_FD: str(given)},
+                pass_fds=(self._lifeline.read_end, given),
+                start_new_session=True,
+            )
+        finally:
+            os.close(given)
 
 
 def how_it_ended(code: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
 from relayrun_core.migrate import migrate
 
-VARIABLES = ("RELAYRUN_DATABASE_URL", "DATABASE_URL")
+VARIABLE = "RELAYRUN_DATABASE_URL"
 OLDEST_VERSION = 170000
 
 
@@ -33,10 +32,9 @@ class DevDatabase:
 
 
 @asynccontextmanager
-async def open_database(data: Path, say: Callable[[str], None]) -> AsyncIterator[DevDatabase]:
-    """Hold the data folder's lock and a database with our tables. Raises `CliError`."""
-    url = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), None)
-    if url is not None:
+async def open_database(data: Path, url: str | None, say: Callable[[str], None]) -> AsyncIterator[DevDatabase]:
+    """Hold the data folder's lock and a database with our tables: that of `url`, if any. Raises `CliError`."""
+    if url:
         make_folder(data)
         with FolderLock(data):
             await _check(url)

@@ -1,6 +1,6 @@
 """Brings LangGraph's tables to the installed version, in a process of its own: `dev` itself never loads LangGraph.
 
-Run as `python -m relayrun_cli.dev.migrations`, with RELAYRUN_DATABASE_URL and RELAYRUN_CONFIG_PATH set.
+Run as `python -m relayrun_cli.dev.migrations`, with RELAYRUN_CONFIG_PATH set and the database's URL on its stdin.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ async def migrate_langgraph(url: str, config: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m"),
         __spec__.name,
-        env={**os.environ, "RELAYRUN_DATABASE_URL": url, "RELAYRUN_CONFIG_PATH": config},
-        stdin=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "RELAYRUN_CONFIG_PATH": config},
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
     )
     try:
-        said, _ = await process.communicate()
+        said, _ = await process.communicate(url.encode())
     except asyncio.CancelledError:
         process.kill()
         await process.wait()
@@ -38,7 +38,7 @@ async def _migrate_here() -> None:
     from relayrun_runner.schema import setup
 
     store = load_config(os.environ["RELAYRUN_CONFIG_PATH"]).store
-    await setup(os.environ["RELAYRUN_DATABASE_URL"], store)
+    await setup(sys.stdin.read(), store)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from relayrun_cli.dev.options import DevOptions
+from relayrun_core.handover import without_secrets
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_runner.config.model import CorsConfig
 
@@ -19,29 +21,31 @@ DEFAULT_ORIGIN = "http://localhost:3000"
 _A_DAY_SECONDS = 86400
 
 
-def api_environment(
-    options: DevOptions, database_url: str, port: int, token: str, cors: CorsConfig | None = None
-) -> dict[str, str]:
+def api_environment(options: DevOptions, port: int, cors: CorsConfig | None = None) -> dict[str, str]:
     """The environment of `python -m relayrun_api`: ours, and its settings, to which `cors` of langgraph.json adds."""
     cors = cors or CorsConfig()
     studio = urlsplit(options.studio_url)
     origins = [DEFAULT_ORIGIN, f"{studio.scheme}://{studio.netloc}", *options.cors_origins, *cors.allow_origins]
     return {
-        **os.environ,
-        "RELAYRUN_DATABASE_URL": database_url,
+        **without_secrets(os.environ),
         "RELAYRUN_HOST": options.host,
         "RELAYRUN_PORT": str(port),
         "RELAYRUN_WORLD": "local",
         "RELAYRUN_AUTH": options.auth or "none",
         "RELAYRUN_AUTH_AGENT": LocalWorldSettings.agent,
         "RELAYRUN_RUNNERS_FILE": str(options.data / RUNNERS_FILE),
-        "RELAYRUN_RUNNER_TOKEN": token,
         "RELAYRUN_CORS_ORIGINS": json.dumps(origins),
         "RELAYRUN_CORS_ALLOW_LOCALHOST": "true",
         **_further_cors(cors),
         "RELAYRUN_LOG_LEVEL": options.log_level,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def api_secrets(given: Mapping[str, str], database_url: str, token: str) -> dict[str, str]:
+    """What the API is handed beside its environment; `given`: the secrets of ours."""
+    own = {name: given[name] for name in ("RELAYRUN_JWT_SECRET", "RELAYRUN_WEBHOOK_SECRET") if name in given}
+    return {**own, "RELAYRUN_DATABASE_URL": database_url, "RELAYRUN_RUNNER_TOKEN": token}
 
 
 def _further_cors(cors: CorsConfig) -> dict[str, str]:

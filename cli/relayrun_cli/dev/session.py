@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from secrets import token_urlsafe
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from relayrun_cli.dev import processes
 from relayrun_cli.dev.banner import Screen, can_show_browser, open_browser, studio_address
 from relayrun_cli.dev.changes import Sources
 from relayrun_cli.dev.children import Child, Lifeline
+from relayrun_cli.dev.database import VARIABLE as DATABASE
 from relayrun_cli.dev.database import DevDatabase, open_database
 from relayrun_cli.dev.migrations import migrate_langgraph
 from relayrun_cli.dev.options import DEFAULT_PORT, DevOptions
@@ -29,6 +30,7 @@ from relayrun_cli.dev.signals import until_signalled
 from relayrun_cli.errors import CliError
 from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
+from relayrun_core.handover import take_secrets
 from relayrun_core.logs import configure_logging
 from relayrun_operator.local.world import LocalWorld
 from relayrun_runner.config.load import load_config
@@ -48,7 +50,11 @@ async def run_dev(options: DevOptions) -> None:
     configure_logging(options.log_level)
     config = _checked_config(options)
     auth = options.auth or ("none" if config.auth is None else "custom")
-    session = Session(replace(options, auth=auth), config)
+    # No process of this user finds in our environment what opens the installation; author code runs as this user.
+    secrets = take_secrets()
+    if not secrets.get(DATABASE):
+        secrets[DATABASE] = take_secrets("DATABASE_URL").get("DATABASE_URL", "")
+    session = Session(replace(options, auth=auth), config, secrets)
     try:
         await until_signalled(session.run(), session.abandon)
     except BaseExceptionGroup as group:
@@ -62,9 +68,11 @@ async def run_dev(options: DevOptions) -> None:
 class Session:
     """What runs together."""
 
-    def __init__(self, options: DevOptions, config: Config) -> None:
+    def __init__(self, options: DevOptions, config: Config, secrets: Mapping[str, str]) -> None:
+        """`secrets` are the environment's, by variable."""
         self._options = options
         self._config = config
+        self._secrets = secrets
         self._screen = Screen()
         self._port = 0
         self._database: DevDatabase | None = None
@@ -79,7 +87,9 @@ class Session:
             self._screen.warn(f"Port {DEFAULT_PORT} is taken: the API listens on port {self._port}.")
         self._screen.say(f"Starting Postgres, the API and {options.runners} runners…")
         async with AsyncExitStack() as stack:
-            self._database = await stack.enter_async_context(open_database(options.data, self._screen.say))
+            self._database = await stack.enter_async_context(
+                open_database(options.data, self._secrets.get(DATABASE), self._screen.say)
+            )
             lifeline = stack.enter_context(Lifeline())
             await self._run_parts(self._database, lifeline)
 
@@ -102,14 +112,15 @@ class Session:
         return f"http://{reachable_host(self._options.host)}:{self._port}"
 
     async def _run_parts(self, database: DevDatabase, lifeline: Lifeline) -> None:
-        options, token = self._options, secrets.token_urlsafe(32)
+        options, token = self._options, token_urlsafe(32)
         sources = Sources(import_folders(self._config), _single_files(self._config))
         build = await asyncio.to_thread(sources.hash)
         api = Child(
             "API",
             processes.API_COMMAND,
-            processes.api_environment(options, database.url, self._port, token, self._config.cors),
+            processes.api_environment(options, self._port, self._config.cors),
             lifeline,
+            secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
         world = LocalWorld(processes.world_settings(options, token, build), database.url)

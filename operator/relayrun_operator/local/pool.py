@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from relayrun_core.handover import without_secrets
+from relayrun_core.settings import RunnerSettings
 from relayrun_operator.engine import AgentView, Demand, decide_pool
 from relayrun_operator.local.processes import RunnerProcess, free_port
 from relayrun_operator.local.runner import LocalRunner
@@ -27,8 +29,8 @@ _LONGEST_BACK_OFF_SECONDS = 30.0
 #: One runner too many (one that was given up for silence came back) stays for this long.
 _SURPLUS_SECONDS = 10.0
 
-#: In the environment of whoever starts us, and not for author code.
-_NOT_INHERITED = ("RELAYRUN_RUNNERS_FILE", "RELAYRUN_RUNNER_TOKEN", "RELAYRUN_PARENT_FD")
+#: Of the settings in the environment of whoever starts us, runners are told their own.
+_SETTINGS_OF_RUNNERS = frozenset(f"RELAYRUN_{name.upper()}" for name in RunnerSettings.model_fields)
 
 
 class LocalPool:
@@ -126,7 +128,11 @@ class LocalPool:
         name = f"{settings.agent}-{self.generation}-{self._started}"
         port = free_port(settings.host)
         process = RunnerProcess.start(
-            name, settings.command, self._environment(name, port), folder=settings.working_folder
+            name,
+            settings.command,
+            self._environment(name, port),
+            secrets={"RELAYRUN_DATABASE_URL": self._database_url, "RELAYRUN_TOKEN": settings.token},
+            folder=settings.working_folder,
         )
         now = time.monotonic()
         runner = LocalRunner(
@@ -185,11 +191,9 @@ class LocalPool:
 
     def _environment(self, name: str, port: int) -> dict[str, str]:
         settings = self._settings
-        inherited = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+        inherited = {name: value for name, value in without_secrets(os.environ).items() if _is_for_runners(name)}
         return inherited | {
             **settings.environment,
-            "RELAYRUN_DATABASE_URL": self._database_url,
-            "RELAYRUN_TOKEN": settings.token,
             "RELAYRUN_NAME": name,
             "RELAYRUN_HOST": settings.host,
             "RELAYRUN_PORT": str(port),
@@ -199,6 +203,11 @@ class LocalPool:
             "RELAYRUN_BUILD": self._build,
             "PYTHONUNBUFFERED": "1",
         }
+
+
+def _is_for_runners(variable: str) -> bool:
+    name = variable.upper()
+    return name in _SETTINGS_OF_RUNNERS or not name.startswith("RELAYRUN_")
 
 
 def _not_ready(runner: LocalRunner) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, TextIO
 from uuid import uuid4
 
+from relayrun_core.handover import VARIABLE as SECRETS_VARIABLE
+from relayrun_core.handover import hand_over
 from relayrun_core.parent import FAMILY_VARIABLE, VARIABLE, end_family
 
 _TAIL_LINES = 30
@@ -42,21 +44,29 @@ class RunnerProcess:
         command: Sequence[str],
         environment: Mapping[str, str],
         *,
+        secrets: Mapping[str, str] | None = None,
         folder: Path | None = None,
         output: TextIO | None = None,
     ) -> "RunnerProcess":
-        """Start `command`; it finds the pipe whose end means that we are gone in RELAYRUN_PARENT_FD.
+        """Start `command`; it finds the pipe whose end means that we are gone in RELAYRUN_PARENT_FD, and the one with
+        `secrets` in RELAYRUN_SECRETS_FD.
 
         It leads a process group of its own: a Ctrl-C in the terminal is for us, and what it starts dies with it.
         """
+        given = hand_over(secrets or {})
         child_end, parent_end = os.pipe()
         family = str(uuid4())
         try:
             process = subprocess.Popen(
                 command,
-                env={**environment, VARIABLE: str(child_end), FAMILY_VARIABLE: family},
+                env={
+                    **environment,
+                    VARIABLE: str(child_end),
+                    FAMILY_VARIABLE: family,
+                    SECRETS_VARIABLE: str(given),
+                },
                 cwd=folder,
-                pass_fds=(child_end,),
+                pass_fds=(child_end, given),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -68,6 +78,7 @@ class RunnerProcess:
             raise
         finally:
             os.close(child_end)
+            os.close(given)
         started = cls(name, process, parent_end, output or sys.stderr, family)
         started._watch_exit()
         started._watch_output()

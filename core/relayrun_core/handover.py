@@ -1,0 +1,85 @@
+"""The secrets of a process: how it is handed them, and how they leave its environment before author code loads.
+
+Every process of the same user may read `/proc/<pid>/environ`, which shows the environment that a process was started
+with, whatever it removes later. So parents on this machine write the secrets into a pipe; where they come in the
+environment, as in a pod, they are overwritten in memory, where the kernel reads them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+#: The descriptor of the pipe with the secrets.
+VARIABLE = "RELAYRUN_SECRETS_FD"
+#: What may be in it or in the environment, in capitals. RELAYRUN_API_KEY is the command line's own.
+SECRETS = frozenset(
+    f"RELAYRUN_{name}" for name in ("API_KEY", "DATABASE_URL", "JWT_SECRET", "RUNNER_TOKEN", "TOKEN", "WEBHOOK_SECRET")
+)
+
+# A pipe takes so much at once on every system, without anybody who reads.
+_LARGEST_BYTES = 16 * 1024
+# Of /proc/self/stat, behind the name, which may have spaces: where the environment begins and ends (proc(5)).
+_ENV_START, _ENV_END = 47, 48
+
+
+def take_secrets(*more: str) -> dict[str, str]:
+    """This process's secrets by variable, and those named `more`; from here on they are nowhere else.
+
+    Call it before author code loads. A second call finds nothing.
+    """
+    wanted = SECRETS.union(more)
+    found = {name.upper(): value for name, value in os.environ.items() if name.upper() in wanted}
+    for name in [name for name in os.environ if name.upper() in wanted]:
+        del os.environ[name]
+    if found:
+        _overwrite(wanted)
+    return found | _handed_over()
+
+
+def settings_of(secrets: Mapping[str, str]) -> dict[str, str]:
+    """The secrets as the settings' own words, to be given to these."""
+    return {name.removeprefix("RELAYRUN_").lower(): value for name, value in secrets.items()}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a child that is handed its secrets by a pipe."""
+    return {name: value for name, value in environment.items() if name.upper() not in SECRETS | {VARIABLE}}
+
+
+def hand_over(secrets: Mapping[str, str]) -> int:
+    """A pipe's end with the secrets, for a child: pass it on under `VARIABLE`, and close it. Raises ValueError."""
+    content = json.dumps(dict(secrets)).encode()
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"the secrets of the environment have more than {_LARGEST_BYTES} bytes")
+    read_end, write_end = os.pipe()
+    try:
+        os.write(write_end, content)
+    finally:
+        os.close(write_end)
+    return read_end
+
+
+def _handed_over() -> dict[str, str]:
+    descriptor = os.environ.pop(VARIABLE, None)
+    if descriptor is None:
+        return {}
+    with os.fdopen(int(descriptor), "rb") as pipe:
+        secrets: dict[str, str] = json.loads(pipe.read())
+    return secrets
+
+
+def _overwrite(names: frozenset[str]) -> None:
+    """Where there is no /proc, nobody reads an environment there either."""
+    with suppress(FileNotFoundError):
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = int(fields[_ENV_START]), int(fields[_ENV_END])
+        import ctypes  # late: it takes milliseconds, which only who has something to hide pays
+
+        position = start
+        for entry in ctypes.string_at(start, end - start).split(b"\0"):
+            name, _, value = entry.partition(b"=")
+            if name.decode(errors="replace").upper() in names:
+                ctypes.memset(position + len(name) + 1, ord("x"), len(value))
+            position += len(entry) + 1
