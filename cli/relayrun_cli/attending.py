@@ -14,9 +14,10 @@ import typer
 from relayrun_cli.api import DEFAULT_URL, URL_VARIABLE, Api
 from relayrun_cli.errors import ExitCode, NoApiError, RefusedError, UsageError
 from relayrun_cli.events import Event, follow
-from relayrun_cli.output import compact, plain, print_json, stderr, stdout
+from relayrun_cli.output import compact, print_json, stderr, stdout
 from relayrun_cli.runs import RunRef, exit_code_of, get_run, status_of
 from relayrun_cli.transcript import Transcript
+from relayrun_core.printable import one_line
 
 # Nothing passes this filter but the beginning and the end: who waits needs no more.
 _QUIET = ("checkpoints",)
@@ -136,7 +137,7 @@ def described_error(run: dict[str, Any]) -> str:
     error = run.get("error") or {}
     kind = error.get("error") or run.get("reason") or "error"
     node = f" in node {error['node']}" if error.get("node") else ""
-    return plain(f"{kind}{node}{_because(error.get('message') or run.get('message'))}")
+    return one_line(f"{kind}{node}{_because(error.get('message') or run.get('message'))}")
 
 
 def _because(message: str | None) -> str:

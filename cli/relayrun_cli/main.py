@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from relayrun_cli.commands import build, cancel, dev, keys, logs, ps, reset, retry, run, show, threads, validate
 from relayrun_cli.errors import CliError
+from relayrun_cli.output import plain
 
 cli = typer.Typer(
     help="Relayrun runs LangGraph agents: whatever crashes, the run goes on from its last completed step.",
@@ -31,5 +32,6 @@ def app() -> None:
     try:
         cli()
     except CliError as error:
-        Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        said = escape(plain(str(error)))
+        Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {said}", soft_wrap=True)
         sys.exit(error.exit_code)

@@ -8,27 +8,39 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.json import JSON
+from rich.highlighter import JSONHighlighter
 from rich.style import Style
+from rich.text import Text
+
+from relayrun_core.printable import json_text, one_line
 
 _STYLES = {"error": "red", "timeout": "red", "success": "green", "interrupted": "yellow", "running": "cyan"}
 
 
+class SafeConsole(Console):
+    """Agents repeat what strangers wrote: nothing that is printed steers the terminal."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich does it."""
+        super().print(*(plain(thing) if isinstance(thing, str) else thing for thing in objects), **how)
+
+
 def stdout() -> Console:
     """For what was asked for. Lines are never folded nor cropped: ids are there to be copied, and to be piped."""
-    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    return SafeConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def stderr() -> Console:
     """For what is said about it."""
-    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
+    return SafeConsole(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
 
 
 def print_json(value: Any, *, as_json: bool) -> None:
     """A value: over several lines in colours on a terminal, else on one line."""
     console = stdout()
     if console.is_terminal and not as_json:
-        console.print(JSON.from_data(value, ensure_ascii=False))
+        shown = json_text(json.dumps(value, ensure_ascii=False, indent=2))
+        console.print(JSONHighlighter()(Text(shown, no_wrap=True)))
     else:
         print(compact(value), flush=True)
 
@@ -36,9 +48,9 @@ def print_json(value: Any, *, as_json: bool) -> None:
 def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Aligned columns under a header. A status has its colour."""
     console = stdout()
-    lines = [list(header), *([plain(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for number, line in enumerate(lines):
+    table = [list(header), *([one_line(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for number, line in enumerate(table):
         for at, (cell, width) in enumerate(zip(line, widths, strict=True)):
             style = "bold" if number == 0 else _STYLES.get(cell, "")
             last = at == len(line) - 1
@@ -48,7 +60,7 @@ def print_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def compact(value: Any) -> str:
     """JSON on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    return json_text(json.dumps(value, ensure_ascii=False))
 
 
 def shortened(text: str, characters: int = 200) -> str:

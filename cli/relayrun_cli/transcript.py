@@ -9,6 +9,7 @@ from rich.console import Console
 
 from relayrun_cli.events import Event
 from relayrun_cli.output import compact, plain, shortened
+from relayrun_core.printable import one_line
 
 
 class Transcript:
@@ -115,7 +116,7 @@ class Transcript:
     def _label(self, name: str, path: str, style: str = "bold") -> None:
         # A subgraph's path is `node:task|node:task`; a person knows the nodes.
         nodes = [part.partition(":")[0] for part in path.split("|") if part]
-        self._console.print(plain("/".join([*nodes, name])), style=style, end="  ")
+        self._console.print(one_line("/".join([*nodes, name])), style=style, end="  ")
 
 
 def text_of(content: Any) -> str:

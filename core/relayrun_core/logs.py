@@ -5,7 +5,10 @@ import sys
 from typing import Any
 
 from relayrun_core import storable
+from relayrun_core.printable import json_text, lines, one_line
 
+_LINES = "lines"
+_INDENT = "    "
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -20,16 +23,26 @@ def configure_logging(level: str = "info", form: str = "text") -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """`12:00:00 INFO relayrun.runner: run started run=… attempt=1`."""
+    """`12:00:00 INFO relayrun.runner: run started run=… attempt=1`, on one line whatever the message has.
+
+    Tracebacks, and text of several lines given as `extra={"lines": …}`, stand below it, indented.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        """The line without a traceback."""
-        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        line = super().formatMessage(record)
-        return f"{line} {fields}" if fields else line
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as text."""
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        fields = _fields(record)
+        below = [str(fields.pop(_LINES))] if _LINES in fields else []
+        if record.exc_info:
+            below.append(self.formatException(record.exc_info))
+        if record.stack_info:
+            below.append(self.formatStack(record.stack_info))
+        line = " ".join([self.formatMessage(record), *(f"{name}={value}" for name, value in fields.items())])
+        return "\n".join([one_line(line), *(lines(text.rstrip(), _INDENT) for text in below)])
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,7 +59,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return storable.dumps(entry).decode()
+        return json_text(storable.dumps(entry).decode())
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Watchdog:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         stack = "".join(traceback.format_stack(frame)) if frame else "(no stack)"
         log.warning(
-            "the graphs' event loop has been blocked for %.1f s; every run of this runner waits for:\n%s",
+            "the graphs' event loop has been blocked for %.1f s; every run of this runner waits for:",
             self._owed_seconds(),
-            stack,
+            extra={"lines": stack},
         )

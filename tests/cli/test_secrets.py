@@ -1,4 +1,4 @@
-"""What opens an installation is not for author code: neither in its environment nor in that of any process beside it."""
+"""What opens an installation is not for author code: neither in its environment nor in any process's beside it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def told_by(environment: dict[str, str], *descriptors: int) -> dict[str, Any]:
     with subprocess.Popen(command, env=environment, pass_fds=descriptors, **pipes) as child:  # type: ignore[call-overload]
         said: dict[str, Any] = json.loads(child.stdout.readline())
         said["kernel"] = Path(f"/proc/{child.pid}/environ").read_bytes()
-        said["open"] = [os.readlink(link) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
+        said["open"] = [str(link.readlink()) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
         child.stdin.close()
     return said
 
@@ -59,7 +59,7 @@ def test_a_pipe_hands_them_over_once() -> None:
     said = told_by({**without_secrets(os.environ), VARIABLE: str(pipe)}, pipe)
     assert (said["taken"], said["again"]) == (secrets, {})
     assert VARIABLE not in said["left"]
-    assert os.readlink(f"/proc/self/fd/{pipe}") not in said["open"]
+    assert str(Path(f"/proc/self/fd/{pipe}").readlink()) not in said["open"]
     assert SECRET.encode() not in said["kernel"]
     os.close(pipe)
 

@@ -123,3 +123,12 @@ def test_an_agents_readiness(changes: dict[str, Any], holds: bool, reason: str, 
     assert (ready, why.value) == (holds, reason)
     assert words in message
     AgentStatus.model_validate(agent_status(facts, {}, NOW))
+
+
+def test_what_an_authors_code_says_neither_steers_a_terminal_nor_forges_a_line() -> None:
+    """An AgentRun with its payload says how its graph failed."""
+    said = "no\x1b[2J\x9b\u202e\nStatus:  all is well"
+    ending = Ending(Reason.GRAPH_ERROR, said, 1_000.0)
+    status = run_status(Facts("r", "t", ending=ending), {}, 1_000.0)
+    told = [status["message"], *(entry["message"] for entry in status["conditions"])]
+    assert told == ["no\\x1b[2J\\x9b\\u202e\\nStatus:  all is well"] * 3

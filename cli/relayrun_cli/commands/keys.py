@@ -12,7 +12,8 @@ import typer
 
 from relayrun_cli.api import AsJson, examples
 from relayrun_cli.errors import CliError, UsageError
-from relayrun_cli.output import age, plain, print_columns, print_json, stderr
+from relayrun_cli.output import age, print_columns, print_json, stderr
+from relayrun_core.printable import one_line
 
 if TYPE_CHECKING:
     from relayrun_core.database import Database
@@ -94,8 +95,8 @@ def revoke(
 
     revoked = _in_database(database_url, lambda database: revoke_key(database, key))
     if revoked is None:
-        raise CliError(f"There is no key {plain(key)}: relayrun keys list shows the ids.")
-    typer.echo(f"Revoked key {revoked.key_id} of {plain(revoked.owner)}.")
+        raise CliError(f"There is no key {key}: relayrun keys list shows the ids.")
+    typer.echo(f"Revoked key {revoked.key_id} of {one_line(revoked.owner)}.")
 
 
 def _in_database(url: str, ask: Callable[[Database], Awaitable[T]]) -> T:

@@ -9,8 +9,9 @@ import typer
 from relayrun_cli.api import Api, AsJson, examples, quoted, with_api
 from relayrun_cli.attending import described_error
 from relayrun_cli.errors import RefusedError
-from relayrun_cli.output import age, compact, plain, print_json, shortened, stdout
+from relayrun_cli.output import age, compact, print_json, shortened, stdout
 from relayrun_cli.runs import NOT_FOUND, find_run, status_of
+from relayrun_core.printable import one_line
 
 
 def register(cli: typer.Typer) -> None:
@@ -67,13 +68,13 @@ def _show_run(run: dict[str, Any], *, as_json: bool) -> None:
     if error:
         _fact("Error", described_error(run))
     if error.get("traceback"):
-        stdout().print(plain(error["traceback"].rstrip()))
+        stdout().print(error["traceback"].rstrip())
 
 
 def _fact(name: str, text: str) -> None:
     console = stdout()
     console.print(f"{name:<8}", style="bold", end="")
-    console.print(plain(text))
+    console.print(one_line(text))
 
 
 def _described(run: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ import typer
 
 from relayrun_cli.api import Api, AsJson, examples, quoted, with_api
 from relayrun_cli.errors import UsageError
-from relayrun_cli.output import age, compact, plain, print_columns, print_json, shortened, stderr, stdout
+from relayrun_cli.output import age, compact, print_columns, print_json, shortened, stderr, stdout
+from relayrun_core.printable import one_line
 
 Thread = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's name or id.")]
 
@@ -63,7 +64,7 @@ def show(api: Api, thread: Thread, as_json: AsJson = False) -> None:
     console = stdout()
     for name, text in _facts(found, state):
         console.print(f"{name:<11}", style="bold", end="")
-        console.print(plain(text))
+        console.print(one_line(text))
     print_json(state.get("values") or {}, as_json=False)
 
 
@@ -76,9 +77,9 @@ def delete(
     path = f"/threads/{quoted(thread)}"
     found = api.call("GET", path)
     if not yes:
-        typer.confirm(f"Delete thread {_name(found)} with all its runs?", abort=True)
+        typer.confirm(one_line(f"Delete thread {_name(found)} with all its runs?"), abort=True)
     api.call("DELETE", path)
-    typer.echo(f"Deleted thread {_name(found)}.")
+    stdout().print(one_line(f"Deleted thread {_name(found)}."))
 
 
 def _refuse_lost_options(context: typer.Context) -> None:

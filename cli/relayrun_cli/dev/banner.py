@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from relayrun_cli.output import plain
+
 
 class Screen:
     """Standard error, beside the parts' logs. Standard output stays free for what is meant to be piped."""
@@ -21,11 +23,11 @@ class Screen:
 
     def say(self, sentence: str) -> None:
         """A line about what is going on."""
-        self.console.print(f"[bold cyan]relayrun[/] {escape(sentence)}", soft_wrap=True)
+        self.console.print(f"[bold cyan]relayrun[/] {escape(plain(sentence))}", soft_wrap=True)
 
     def warn(self, sentence: str) -> None:
         """A line that must not be overlooked."""
-        self.console.print(f"[bold yellow]relayrun  {escape(sentence)}[/]", soft_wrap=True)
+        self.console.print(f"[bold yellow]relayrun  {escape(plain(sentence))}[/]", soft_wrap=True)
 
     def banner(self, rows: dict[str, str]) -> None:
         """The addresses, once everything answers."""

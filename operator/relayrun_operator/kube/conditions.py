@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from relayrun_core.printable import one_line
+
 Condition = dict[str, Any]
 
 _LONGEST_MESSAGE = 32768
@@ -27,7 +29,7 @@ def condition(kind: str, holds: bool, reason: str, message: str, generation: int
         **({} if generation is None else {"observedGeneration": generation}),
         "lastTransitionTime": timestamp(at),
         "reason": reason,
-        "message": message[:_LONGEST_MESSAGE],
+        "message": one_line(message)[:_LONGEST_MESSAGE],
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relayrun_core.kinds import API_VERSION
+from relayrun_core.printable import one_line
 from relayrun_operator.kube import names
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.conditions import timestamp
@@ -75,7 +76,7 @@ class EventPoster:
                 "uid": about.uid,
             },
             "reason": reason,
-            "message": message[:_LONGEST_MESSAGE],
+            "message": one_line(message)[:_LONGEST_MESSAGE],
             "type": kind,
             "count": 1,
             "firstTimestamp": now,

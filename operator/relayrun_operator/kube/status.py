@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relayrun_core.kinds.agentrun import Phase
+from relayrun_core.printable import one_line
 from relayrun_core.states import Reason
 from relayrun_operator.kube import reasons
 from relayrun_operator.kube.conditions import condition, seconds, settle, timestamp
@@ -66,7 +67,7 @@ def run_status(facts: Facts, before: dict[str, Any], now: float) -> dict[str, An
         "failedAttempts": facts.failed_attempts,
         "startTime": timestamp(facts.started_at) if facts.started_at else None,
         "completionTime": timestamp(ending.at) if ending else None,
-        "message": message[:_LONGEST_MESSAGE],
+        "message": one_line(message)[:_LONGEST_MESSAGE],
         "output": ending.output if ending else None,
         "conditions": settle(_conditions(facts, now), before.get("conditions") or ()),
     }

@@ -120,7 +120,9 @@ class LocalPool:
         for runner in newest:
             if runner.troubles and (told := _not_ready(runner)) != self.problems:
                 self.problems = told
-                logger.error("%s", "\n".join(told))
+                for trouble in told:
+                    sentence, _, more = trouble.partition("\n")
+                    logger.error("%s", sentence, extra={"lines": more} if more else None)
 
     def _start(self) -> None:
         settings = self._settings
