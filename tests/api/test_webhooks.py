@@ -479,6 +479,13 @@ async def test_what_is_no_receiver_is_refused_when_the_run_is_accepted(shared: A
         (PRIVATE, "http://8.8.8.8/", False),
         (PRIVATE, "http://169.254.169.254/latest", False),
         (PRIVATE, "https://0.0.0.0/", False),
+        (WebhookRules(), "https://[fec0::1]/", False),
+        (WebhookRules(), "https://[64:ff9b::7f00:1]/", False),
+        (PRIVATE, "http://[fd20:ce::254]/", False),
+        (PRIVATE, "http://[fd00:ec2::23]/", False),
+        (PRIVATE, "http://[::ffff:168.63.129.16]/", False),
+        (PRIVATE, "http://168.63.129.16/", False),
+        (PRIVATE, "http://[fd12::1]/", True),
         (WebhookRules(allow_hosts=("hooks.example", "*.corp.example")), "https://hooks.example/", True),
         (WebhookRules(allow_hosts=("hooks.example", "*.corp.example")), "https://a.CORP.example/", True),
         (WebhookRules(allow_hosts=("hooks.example", "*.corp.example")), "https://corp.example/", False),
@@ -510,6 +517,33 @@ def test_the_settings_say_who_may_be_called(rules: WebhookRules, url: str, allow
             Reach.NOBODY,
             "fd00:ec2::254 100.100.100.200 192.0.0.192 ::ffff:169.254.169.254 64:ff9b::a9fe:a9fe 64:ff9b:1::1",
         ),
+        # What clouds hand out credentials at.
+        (
+            Reach.NOBODY,
+            (
+                "168.63.129.16 fd20:ce::254 fd00:ec2::23 fd00:ec2::253 fd00:42::42 fd00:a9fe:a9fe::1 169.254.170.2"
+                " 169.254.170.23 169.254.0.23 169.254.42.42 fe80::a9fe:a9fe fe80::a9fe:a9fe%eth0 fd00:ec2::254%1"
+            ),
+        ),
+        # The same, and what only this machine reaches, carried in another address.
+        (
+            Reach.NOBODY,
+            (
+                "::ffff:168.63.129.16 ::ffff:100.100.100.200 64:ff9b::a83f:8110 64:ff9b::6464:64c8 ::ffff:0:a83f:8110"
+                " ::ffff:0:a9fe:a9fe ::a83f:8110 ::a9fe:a9fe ::7f00:1 2002:a9fe:a9fe:: 2002:a83f:8110::1"
+                " 2001:0:a9fe:a9fe::1 2001::f5ff:fffe 64:ff9b:1::a9fe:a9fe ::ffff:169.254.169.254%1"
+            ),
+        ),
+        (Reach.PRIVATE, "::ffff:0:7f00:1 64:ff9b::7f00:1 ::ffff:10.0.0.1%1 ::1%1 fd12:3456::1 198.18.0.1 127.255.0.1"),
+        (
+            Reach.NOBODY,
+            (
+                "fec0::1 feff::1 febf::1 fec0::1%1 2001:db8::1 3fff::1 5f00::1 100::1 400::1 4000::1 ff0e::1 2001:20::1"
+                " 2001:2::1 2620:4f:8000::1 0.0.0.1 192.0.0.8 192.0.0.170 192.0.2.1 198.51.100.1 203.0.113.1"
+                " 192.88.99.1 192.31.196.1 192.52.193.1 192.175.48.1 239.1.1.1 255.0.0.1"
+            ),
+        ),
+        (Reach.ALL, "2a00:1450:4001::1 2001:4860:4860::8888 2400:cb00::1 168.63.129.15 100.0.0.1 ::ffff:0:808:808"),
     ],
 )
 def test_who_can_reach_an_address(reach: Reach, addresses: str) -> None:

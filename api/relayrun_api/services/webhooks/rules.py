@@ -6,7 +6,7 @@ Whoever starts runs chooses the URL, so it must not reach what only this machine
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import httpx
 
@@ -16,11 +16,32 @@ from relayrun_core.settings import WebhookSettings
 
 Address = IPv4Address | IPv6Address
 
-# Where clouds hand out credentials, beside the link-local 169.254.169.254.
-_METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
-_SHARED = ip_network("100.64.0.0/10")  # behind carriers' NAT, and pods of some clusters
-_RELAYS = tuple(map(ip_network, ("192.88.99.0/24", "2001::/32", "2002::/16", "64:ff9b:1::/48")))
-_NAT64 = ip_network("64:ff9b::/96")
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(map(ip_network, text.split()))
+
+
+# Tables of our own, after IANA's registries of special-purpose addresses: what Python says differs by its version.
+# Where clouds hand out credentials: never called, however private receivers may be. Beside all that is link-local
+# (169.254.169.254 of nearly all, 169.254.170.2 and .23 of AWS, fe80::a9fe:a9fe of OpenStack): Azure, Alibaba, Oracle,
+# AWS, Google, Scaleway, Linode.
+_METADATA = _networks(
+    "168.63.129.16 100.100.100.200 192.0.0.192 fd00:ec2::/64 fd20:ce::254 fd00:42::42 fd00:a9fe:a9fe::1"
+)
+_NOBODYS = _networks(
+    # this network, link-local, protocols, documentation, relays and sinks, multicast, reserved
+    "0.0.0.0/8 169.254.0.0/16 192.0.0.0/24 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 192.31.196.0/24 192.52.193.0/24"
+    " 192.88.99.0/24 192.175.48.0/24 224.0.0.0/4 240.0.0.0/4"
+    # of protocols (Teredo too, which carries others), documentation, 6to4, a sink, segment routing
+    " 2001::/23 2001:db8::/32 3fff::/20 2002::/16 2620:4f:8000::/48 5f00::/16"
+    # link-local, site-local, multicast, and NAT64 of one's own, behind which may be anything
+    " fe80::/10 fec0::/10 ff00::/8 64:ff9b:1::/48"
+)
+# 100.64.0.0/10: behind carriers' NAT, and pods of some clusters. 198.18.0.0/15: tests of networks.
+_PRIVATE = _networks("127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 198.18.0.0/15 ::1/128 fc00::/7")
+_UNICAST = ip_network("2000::/3")
+# IPv6 addresses whose last four bytes are the IPv4 address that is reached: mapped, translated, NAT64.
+_CARRYING = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 64:ff9b::/96")
 
 
 class Reach(Enum):
@@ -68,19 +89,16 @@ class WebhookRules:
 def reach_of(address: Address) -> Reach:
     """Who can reach the address; of one that carries another, who can reach that."""
     if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is not None:
-            return reach_of(address.ipv4_mapped)
-        if address in _NAT64:
+        if any(address in network for network in _CARRYING):
             return reach_of(IPv4Address(int(address) & 0xFFFFFFFF))
-    if address in _METADATA or any(address in relay for relay in _RELAYS):
+        address = IPv6Address(int(address))  # without a zone
+    if any(address in network for network in (*_METADATA, *_NOBODYS)):
         return Reach.NOBODY
-    if address.is_loopback:
+    if any(address in network for network in _PRIVATE):
         return Reach.PRIVATE
-    if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
         return Reach.NOBODY
-    if address.is_global:
-        return Reach.ALL
-    return Reach.PRIVATE if address.is_private or address in _SHARED else Reach.NOBODY
+    return Reach.ALL if address.is_global else Reach.NOBODY
 
 
 def _matches(host: str, pattern: str) -> bool:
