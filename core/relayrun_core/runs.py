@@ -1,5 +1,6 @@
 """A run as its parts see it: what was asked (`RunSpec`), what the database knows (`Run`), how it ended (`Outcome`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -14,6 +15,15 @@ Durability = Literal["sync", "async", "exit"]
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 
 DEFAULT_STREAM_MODES = ("values", "updates", "messages-tuple", "custom")
+
+
+# Who a run is for: graphs find that in `configurable` under these names, and only the server says it.
+_CLAIMS = "langgraph_auth_"
+
+
+def without_claims(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A caller's `configurable` or context, without what it says of who it is."""
+    return {name: value for name, value in given.items() if not name.startswith(_CLAIMS)}
 
 
 class BoundAnswer(BaseModel):

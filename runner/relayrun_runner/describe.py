@@ -15,6 +15,7 @@ from langgraph.pregel import Pregel
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from relayrun_core.database import Database
+from relayrun_core.runs import without_claims
 from relayrun_core.store.graphs import register_graph
 from relayrun_runner.custom_app.app import told_of
 from relayrun_runner.endings import is_cancelled, safely, told
@@ -88,7 +89,8 @@ class GraphDescriber:
 
         Raises UnknownGraph, GraphLoadError, and InvalidState where the author's code refuses this config.
         """
-        config: Any = {**question.config, "configurable": question.config.get("configurable") or {}}
+        configurable = without_claims(question.config.get("configurable") or {})
+        config: Any = {**question.config, "configurable": configurable}
         try:
             async with self._registry.open(question.graph, config, access="assistants.read") as graph:
                 return dumps(await _answer(graph, question))

@@ -271,6 +271,18 @@ async def test_searches_and_listings_answer_ones_own_alone_and_an_admin_all(guar
     assert {"/".join(namespace) for namespace in everybodys} == names
 
 
+@pytest.mark.parametrize("name", ["memories.dora", "dora.private", "memories.*", "*", "%", "(memories|dora)"])
+async def test_a_name_is_one_label_and_no_pattern(guarded: Api, name: str) -> None:
+    for namespace in (["memories", "dora", "private"], ["dora", "private"]):
+        await ask(guarded, ADMIN, "PUT items", namespace=namespace, key="k", value={"text": "abc"})
+    caller = as_user(name)
+    for query in ({}, {"prefix": ["memories"]}, {"prefix": ["*"]}, {"suffix": ["private"]}):
+        assert (await ask(guarded, caller, "POST namespaces", **query)).json() == {"namespaces": []}
+    assert await keys(guarded, caller) == []
+    for namespace in (["memories", "dora", "private"], ["dora", "private"]):
+        assert (await ask(guarded, caller, "GET items", namespace=namespace, key="k")).status_code == 404
+
+
 async def test_without_a_token_nobody_reaches_the_store(guarded: Api) -> None:
     for call in ("PUT items", "GET items", "DELETE items", "POST items/search", "POST namespaces"):
         assert (await ask(guarded, {}, call, namespace=["a"], key="k", value={})).status_code == 401, call

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from relayrun_api.models.bounds import Contained, Object
 from relayrun_api.models.runs import Config, LangGraphBody, Name
+from relayrun_core.runs import without_claims
 from relayrun_core.store.assistant_search import SortBy, SortOrder
 
 _LONGEST_DESCRIPTION = 4096
@@ -46,10 +47,12 @@ class AssistantSettings(LangGraphBody):
 
     def settings(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Config and context, None for what stays as it is: what is said in one of them is said in both."""
+        context = None if self.context is None else without_claims(self.context)
         if self.config is None:
-            return None, self.context
+            return None, context
         given = self.config.given
-        if said := given.get("configurable") or self.context:
+        configurable = without_claims(given.pop("configurable", {}))
+        if said := configurable or context:
             given["configurable"] = said
         return given, said or {}
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from relayrun_api.models.runs import LangGraphBody, Name
 from relayrun_core.metadata_filter import check_contained
@@ -149,6 +150,9 @@ class NamespaceSearch(LangGraphBody):
 
     prefix: Labels | None = None
     suffix: Labels | None = None
+    #: So many of their first labels mean themselves also where they are `*`: an author's handler wrote them.
+    literal_prefix: SkipJsonSchema[int] = Field(default=0, ge=0, le=_MOST_LABELS)
+    literal_suffix: SkipJsonSchema[int] = Field(default=0, ge=0, le=_MOST_LABELS)
     max_depth: int | None = Field(default=None, ge=1, le=1000)
     limit: Limit = 100
     offset: Offset = 0

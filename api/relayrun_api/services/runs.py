@@ -18,7 +18,7 @@ from relayrun_core import errors as core
 from relayrun_core.custom_routes import NO_HTTP
 from relayrun_core.database import Database
 from relayrun_core.ids import new_run_id
-from relayrun_core.runs import NewRun, Run, RunSpec
+from relayrun_core.runs import NewRun, Run, RunSpec, without_claims
 from relayrun_core.store.dispatch import cancelling_runs
 from relayrun_core.store.notify import notify
 from relayrun_core.store.runs import get_run, get_runs
@@ -143,7 +143,7 @@ class RunService:
             thread_id=uuid4() if thread is None else thread.thread_id,
             agent=assistant.row.agent,
             graph=assistant.row.graph,
-            spec=with_headers(request.spec, http, headers).model_copy(update=unsaid),
+            spec=_without_claims(with_headers(request.spec, http, headers).model_copy(update=unsaid)),
             owner=principal.owner,
             thread_name=thread.name if thread else None,
             thread_metadata={**request.mark, **about},
@@ -196,6 +196,14 @@ def assistant_metadata(assistant: Assistant) -> dict[str, str]:
     """What threads, runs and checkpoints say about who made them; clients search by it."""
     values = (assistant.graph_id, str(assistant.assistant_id))
     return dict(zip(ABOUT_ASSISTANTS, values, strict=True))
+
+
+def _without_claims(spec: RunSpec) -> RunSpec:
+    config = spec.config
+    if configurable := config.get("configurable"):
+        config = {**config, "configurable": without_claims(configurable)}
+    context = spec.context and (without_claims(spec.context) or None)
+    return spec.model_copy(update={"config": config, "context": context})
 
 
 def _refusal(start: Start, terms: Terms) -> ApiError:

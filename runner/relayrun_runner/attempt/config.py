@@ -5,7 +5,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from relayrun_core.runs import Run
+from relayrun_core.runs import Run, without_claims
 from relayrun_runner.auth.users import User
 
 # Keys of `configurable` that say where a run writes: ours alone to set.
@@ -19,8 +19,8 @@ def config_of(run: Run) -> RunnableConfig:
     spec = run.spec
     given = {
         key: value
-        for key, value in (spec.config.get("configurable") or {}).items()
-        if key == _RESUMING or (key not in _RESERVED and not key.startswith(("__pregel", "langgraph_auth_")))
+        for key, value in without_claims(spec.config.get("configurable") or {}).items()
+        if key == _RESUMING or (key not in _RESERVED and not key.startswith("__pregel"))
     }
     # Checkpoints carry the run's id: that is how the next attempt knows its own.
     identity = {"run_id": str(run.run_id), "graph_id": run.graph}
@@ -36,6 +36,11 @@ def config_of(run: Run) -> RunnableConfig:
         # As the trace's id; a second attempt under the same id would overwrite the first one's trace.
         config["run_id"] = run.run_id
     return config  # type: ignore[return-value]
+
+
+def context_of(run: Run) -> dict[str, Any] | None:
+    """The context that its graph is given."""
+    return run.spec.context and (without_claims(run.spec.context) or None)
 
 
 def _of_user(user: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from relayrun_core.store.finish import finish
 from relayrun_core.store.journal import Event
 from relayrun_core.store.notify import Hint
 from relayrun_runner.attempt.checkpoints import FencedSaver
-from relayrun_runner.attempt.config import config_of
+from relayrun_runner.attempt.config import config_of, context_of
 from relayrun_runner.attempt.events import ToldBefore, is_cached
 from relayrun_runner.attempt.goingon import Call, next_call
 from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
@@ -144,7 +144,7 @@ class Execution:
         run = self.claimed
         config = config_of(self.claimed)
         try:
-            async with self._services.registry.open(run.graph, config, context=run.spec.context) as loaded:
+            async with self._services.registry.open(run.graph, config, context=context_of(run)) as loaded:
                 # Eager: else LangGraph holds a lone task's update back until its step's checkpoint is durable, and
                 # a crash in between would lose it; so it is in the journal before the saver's barrier lets go.
                 store = self._services.store or loaded.store
@@ -201,7 +201,7 @@ class Execution:
         if call.checkpoint_id is not None:
             configurable["checkpoint_id"] = call.checkpoint_id
         options: dict[str, Any] = {
-            "context": spec.context,
+            "context": context_of(self.claimed),
             "interrupt_before": spec.interrupt_before,
             "interrupt_after": spec.interrupt_after,
             "durability": spec.durability,

@@ -18,12 +18,11 @@ from starlette.exceptions import HTTPException
 
 from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError
-from relayrun_core.store.memories import OWNER_LABELS
 from relayrun_runner.endings import is_cancelled
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.serialize import dumps
 from relayrun_runner.store.clients import open_client_store
-from relayrun_runner.store.filters import LABEL
+from relayrun_runner.store.filters import LABEL, condition_of
 from relayrun_runner.store.vectors import PatientStore
 
 log = logging.getLogger("relayrun.runner")
@@ -83,10 +82,14 @@ class SearchItems(StoreCall):
 
 
 class ListNamespaces(StoreCall):
-    """Namespaces that begin and end so; `*` stands for any one label."""
+    """Namespaces that begin and end so; `*` stands for any one label, but for the first `literal_prefix` labels of the
+    one and the first `literal_suffix` of the other.
+    """
 
     prefix: Path = ()
     suffix: Path = ()
+    literal_prefix: int = Field(default=0, ge=0)
+    literal_suffix: int = Field(default=0, ge=0)
     max_depth: int | None = Field(default=None, ge=1)
     limit: int = Field(default=100, ge=1)
     offset: int = Field(default=0, ge=0)
@@ -194,6 +197,10 @@ class StoreCalls:
         # LangGraph's own has no condition on a label in any place.
         patterns = list(_patterns(call))
         conditions = ["prefix ~ %s"] * len(patterns)
+        if call.label is not None:
+            condition, labels = condition_of(LABEL, call.label)
+            conditions.append(condition)
+            patterns += labels
         if (self._store.ttl_config or {}).get("omit_expired"):
             conditions.append("(expires_at IS NULL OR expires_at > now())")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -207,12 +214,11 @@ class StoreCalls:
 def _patterns(call: ListNamespaces) -> Iterator[str]:
     """Regular expressions that a namespace, its labels joined by dots, has to match."""
     if call.prefix:
-        yield rf"^{_path(call.prefix)}(\.|$)"
+        yield rf"^{_path(call.prefix, call.literal_prefix)}(\.|$)"
     if call.suffix:
-        yield rf"(^|\.){_path(call.suffix)}$"
-    if call.label is not None:
-        yield rf"^([^.]+\.){{0,{OWNER_LABELS - 1}}}{re.escape(call.label)}(\.|$)"
+        yield rf"(^|\.){_path(call.suffix, call.literal_suffix)}$"
 
 
-def _path(labels: Path) -> str:
-    return r"\.".join("[^.]+" if label == "*" else re.escape(label) for label in labels)
+def _path(labels: Path, literal: int) -> str:
+    wild = [label == "*" and at >= literal for at, label in enumerate(labels)]
+    return r"\.".join("[^.]+" if any_one else re.escape(label) for label, any_one in zip(labels, wild, strict=True))

@@ -7,6 +7,7 @@ from starlette.datastructures import QueryParams
 
 from relayrun_api.auth.asks.ask import Ask, Rule, Sent
 from relayrun_api.auth.asks.bodies import into, members_of
+from relayrun_api.errors import Invalid
 
 
 def item(action: str, *members: str) -> Rule:
@@ -24,7 +25,11 @@ def get_item(sent: Sent) -> list[Ask]:
 
     def write(value: Mapping[str, Any]) -> None:
         rest = [(name, text) for name, text in sent.query.multi_items() if name not in ("namespace", "key")]
-        named = [("namespace", str(label)) for label in value.get("namespace") or ()]
+        labels = [str(label) for label in value.get("namespace") or ()]
+        if any("." in label for label in labels):
+            # It would be taken apart, and mean a namespace of somebody else.
+            raise Invalid("A label of a namespace has no dots, so you have no items: tell who runs this server.")
+        named = [("namespace", label) for label in labels]
         sent.query = QueryParams([*rest, *named, ("key", str(value.get("key", "")))])
 
     return [Ask("store", "get", {"namespace": labels, "key": sent.query.get("key", "")}, write)]
@@ -41,6 +46,15 @@ def search_namespaces(sent: Sent) -> list[Ask]:
     return [_below(sent.body, "list_namespaces", "prefix", defaults)]
 
 
+def _added(sent: Any, written: Any) -> int:
+    """How many labels a handler put in front of what the caller sent; all of them where it did something else.
+
+    A caller's `*` stands for any label, and a handler's for itself: it may be the caller's own name.
+    """
+    before, after = list(sent or ()), list(written or ())
+    return len(after) - len(before) if after[len(after) - len(before) :] == before else len(after)
+
+
 def _below(body: dict[str, Any], action: str, prefix: str, defaults: Mapping[str, Any]) -> Ask:
     none: list[str] | None = [] if action == "search" else None
     value = {
@@ -49,6 +63,9 @@ def _below(body: dict[str, Any], action: str, prefix: str, defaults: Mapping[str
     }
 
     def write(written: Mapping[str, Any]) -> None:
+        if action == "list_namespaces":
+            body["literal_prefix"] = _added(body.get(prefix), written.get("namespace"))
+            body["literal_suffix"] = _added(body.get("suffix"), written.get("suffix"))
         body[prefix] = written.get("namespace")
         into(body, tuple(defaults))(written)
 
