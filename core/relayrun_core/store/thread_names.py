@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
 from relayrun_core.ids import former_thread_id, uuid_of
+from relayrun_core.storable import storable_text
 
 _IDS = """
 SELECT relayrun_thread_id_v1(%s, n.name, n.former) AS thread_id
@@ -33,4 +34,4 @@ async def thread_ids_of(database: Database, owner: str | None, names: Sequence[s
 
 def is_storable(text: str) -> bool:
     """Whether Postgres takes it as a text: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    return storable_text(text) == text
