@@ -94,6 +94,10 @@ class LoopBusy(RunnerError):
     """The graphs' event loop did not answer in time."""
 
 
+class ReadingSlow(RunnerError):
+    """A thread's states could not be read in time."""
+
+
 def refusal(error: Exception, what: str) -> NotStorable:
     """What a run's owner reads of a value that Postgres, or the way to it, refuses: final, trying again is in vain."""
     if isinstance(error, NotStorable):

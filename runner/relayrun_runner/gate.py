@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -85,19 +87,37 @@ class Gate:
         QuestionFailed for anything else.
         """
         loop, _ = self._parts()
-        future = asyncio.run_coroutine_threadsafe(_answer(question), loop)
+        return await _in_time(asyncio.run_coroutine_threadsafe(answered(question), loop), timeout_seconds)
+
+    @asynccontextmanager
+    async def held(self, opening: Callable[[], AbstractAsyncContextManager[T]], seconds: float) -> AsyncIterator[T]:
+        """What `opening()` gives, opened on the graphs' loop in so many seconds, and kept open there for the block.
+
+        From any other loop. Raises as `ask`.
+        """
+        loop, _ = self._parts()
+        opened: Future[T] = Future()
+        over = asyncio.Event()  # of the graphs' loop
+
+        async def keep() -> None:
+            async with opening() as value:
+                opened.set_result(value)
+                await over.wait()
+
+        def kept(keeping: Future[None]) -> None:
+            error = NotReady("the graphs' event loop ends") if keeping.cancelled() else keeping.exception()
+            if not opened.done() and error is not None:
+                opened.set_exception(error)
+
+        keeping = asyncio.run_coroutine_threadsafe(answered(keep), loop)
+        keeping.add_done_callback(kept)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                return await asyncio.wrap_future(future)
-        except TimeoutError as error:
-            if not future.cancelled():
-                raise  # the question's own
-            text = f"the graphs' event loop did not answer within {timeout_seconds:.0f} s: a node may block it"
-            raise LoopBusy(text) from error
-        except asyncio.CancelledError as error:
-            if is_cancelled(error):
-                raise
-            raise QuestionFailed("author code cancelled the question's own task") from error
+            yield await _in_time(opened, seconds)
+        finally:
+            if not opened.done() or opened.cancelled():
+                keeping.cancel()
+            with suppress(RuntimeError):  # the loop was closed, and all that was open there with it
+                loop.call_soon_threadsafe(over.set)
 
     def _parts(self) -> tuple[asyncio.AbstractEventLoop, RunExecutor]:
         if self._loop is None or self._executor is None:
@@ -105,7 +125,8 @@ class Gate:
         return self._loop, self._executor
 
 
-async def _answer(question: Callable[[], Awaitable[T]]) -> T:
+async def answered(question: Callable[[], Awaitable[T]]) -> T:
+    """Await `question()`; whatever author code raises in it is QuestionFailed, and ends no loop."""
     try:
         return await question()
     except _OURS:
@@ -116,3 +137,18 @@ async def _answer(question: Callable[[], Awaitable[T]]) -> T:
         # Put in words here: an exception's methods may be the author's, and must not run on the protocol's loop.
         log.info("a question failed in author code", exc_info=error)
         raise QuestionFailed(told(error)) from error
+
+
+async def _in_time(future: Future[T], seconds: float) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.wrap_future(future)
+    except TimeoutError as error:
+        if not future.cancelled():
+            raise  # the question's own
+        text = f"the graphs' event loop did not answer within {seconds:.0f} s: a node may block it"
+        raise LoopBusy(text) from error
+    except asyncio.CancelledError as error:
+        if is_cancelled(error):
+            raise
+        raise QuestionFailed("author code cancelled the question's own task") from error

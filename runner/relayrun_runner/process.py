@@ -1,9 +1,11 @@
-"""The runner process: two threads and what passes between them, from its start to its drain.
+"""The runner process: its threads and what passes between them, from its start to its drain.
 
 ```
  main thread      import graphs ─▶ graphs' loop: database, store, schemas ─▶ executor ─▶ runs … ─▶ drained ─▶ end
                        │ Readiness                                     │ Gate            │ RunBoard
- protocol thread  probes … ─────────────────────────────────────▶ PUT, DELETE, watch, state, heartbeats
+ protocol thread  probes … ─────────────────────────────────────▶ PUT, DELETE, watch, edits, heartbeats
+                                                                       │ questions about states and histories
+ reading thread                                          (when loaded) ▼ pages …
 ```
 """
 
@@ -44,6 +46,9 @@ from relayrun_runner.signals import Signals
 from relayrun_runner.startup import flush_tracers, wait_for_schema, when_database_answers
 from relayrun_runner.store.calls import open_store_calls
 from relayrun_runner.store.vectors import open_store
+from relayrun_runner.threads.pace import Pace
+from relayrun_runner.threads.reading import ReadingThread
+from relayrun_runner.threads.reads import ThreadReads
 from relayrun_runner.threads.state import ThreadStates
 from relayrun_runner.vitals import Vitals
 from relayrun_runner.watchdog import Watchdog
@@ -179,6 +184,8 @@ class RunnerProcess:
         )
         executor = Executor(registry, database, store, settings, self._board, self._vitals)
         self._protocol.states = ThreadStates(registry, database, store)
+        reading = stack.enter_context(ReadingThread.serving(self._url))
+        self._protocol.reads = ThreadReads(registry, store, self._gate, reading, Pace(lambda: self._board.active > 0))
         self._protocol.describer = GraphDescriber(registry)
         self._protocol.store = await stack.enter_async_context(open_store_calls(self._url, store))
         self._protocol.custom_app = self._custom_app

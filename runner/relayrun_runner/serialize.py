@@ -27,7 +27,8 @@ from relayrun_core import storable
 _Forms = Sequence[tuple[type | tuple[type, ...], Callable[[Any], Any]]]
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
-_KEPT_OPTIONS = _OPTIONS | orjson.OPT_PASSTHROUGH_DATETIME
+#: Of what `dumps_kept` has orjson write by itself.
+KEPT_OPTIONS = _OPTIONS | orjson.OPT_PASSTHROUGH_DATETIME
 # What others say may hold a secret of the machine that they were raised on.
 _TOLD_ERRORS = (
     *(ValueError, TypeError, KeyError, AttributeError, RuntimeError, TimeoutError, HTTPException),
@@ -46,7 +47,7 @@ def dumps(value: Any) -> bytes:
 
 def dumps_kept(value: Any) -> bytes:
     """The same as state and history tell it."""
-    return storable.dumps(value, _kept, _KEPT_OPTIONS)
+    return storable.dumps(value, _kept, KEPT_OPTIONS)
 
 
 def dumps_both(value: Any) -> tuple[bytes, bytes]:
@@ -58,7 +59,7 @@ def dumps_both(value: Any) -> tuple[bytes, bytes]:
         differs = differs or (isinstance(part, _TOLD_OTHERWISE) and not isinstance(part, datetime))
         return _kept(part)
 
-    kept = storable.dumps(value, note, _KEPT_OPTIONS)
+    kept = storable.dumps(value, note, KEPT_OPTIONS)
     return (dumps(value) if differs else kept), kept
 
 

@@ -10,8 +10,10 @@ from relayrun_api.auth import Caller
 from relayrun_api.models.threads import HistoryQuery, StateAt, StateFields, StateUpdate
 from relayrun_api.routes.parts import ThreadAt, new_router
 from relayrun_api.services.container import Given
+from relayrun_api.services.reading import RunnerReading
 from relayrun_api.services.states import selected
 from relayrun_api.services.threads import visible_thread
+from relayrun_api.stream.response import Streamed
 
 Select = Annotated[StateFields | None, Query(description="The parts to answer with; `values.<key>`: one of its values")]
 router = new_router("thread state")
@@ -67,12 +69,17 @@ async def history(
     """List a thread's states, newest first."""
     found = await visible_thread(services.database, caller, thread)
     query = {"limit": limit} | ({"before": before} if before else {})
-    return Json(await services.states.history(found, query))
+    return _told(await services.states.history(found, query))
 
 
 @router.post("/threads/{thread_id}/history")
 async def search_history(thread: ThreadAt, body: HistoryQuery, services: Given, caller: Caller) -> Response:
     """List a thread's states, newest first."""
     found = await visible_thread(services.database, caller, thread)
-    query = body.model_dump(exclude_none=True, exclude={"select"})
-    return Json(selected(await services.states.history(found, query), body.select))
+    return _told(await services.states.history(found, body.model_dump(exclude_none=True)))
+
+
+def _told(history: RunnerReading | bytes) -> Response:
+    if isinstance(history, bytes):
+        return Json(history)
+    return Streamed(history, media_type="application/json", headers={})

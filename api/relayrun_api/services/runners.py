@@ -1,20 +1,25 @@
 """Runners, asked for what needs the compiled graph: a thread's state and history."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import orjson
 from pydantic import SecretStr
 
 from relayrun_api.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
+from relayrun_api.services.reading import RunnerReading
 from relayrun_api.sharing import Shares
+from relayrun_core.state_parts import READING_SLOW
 
 logger = logging.getLogger("relayrun.api.runners")
+
+Answer = TypeVar("Answer", httpx.Response, RunnerReading)
 
 _REFUSALS: dict[int, type[ApiError]] = {
     400: Invalid,
@@ -152,27 +157,43 @@ class Runners:
         Raises RunnersAway when none is up or answers in time, TooManyAtOnce for whom many were asked already, and what
         the runner refuses as our own errors.
         """
-        async with self._shares.asking():
-            return await self._ask(agent, graph, method, path, params, body, seconds)
-
-    async def _ask(
-        self,
-        agent: str,
-        graph: str,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        body: Any,
-        seconds: float | None,
-    ) -> bytes:
         limit: dict[str, Any] = {} if seconds is None else {"timeout": httpx.Timeout(seconds, connect=1.0)}
+        content = None if body is None else orjson.dumps(body)
+
+        async def send(runner: RunnerEntry) -> httpx.Response:
+            return await self._client.request(
+                method, runner.url + path, params=params, content=content, headers=self._headers, **limit
+            )
+
+        async with self._shares.asking():
+            return _body_of(await self._answer(agent, graph, send))
+
+    async def read(self, agent: str, graph: str, path: str, body: Any) -> RunnerReading:
+        """The JSON that a runner answers to a POST, begun: who reads it closes it.
+
+        A runner that goes before it has told the beginning is passed over, as in `ask`. Raises as `ask`. It counts as a
+        question until it is closed.
+        """
+        content = orjson.dumps(body)
+
+        async def send(runner: RunnerEntry) -> RunnerReading:
+            request = self._client.build_request("POST", runner.url + path, content=content, headers=self._headers)
+            return await RunnerReading.begin(await self._client.send(request, stream=True))
+
+        async with AsyncExitStack() as share:
+            await share.enter_async_context(self._shares.asking())
+            reading = await self._answer(agent, graph, send)
+            if not reading.response.is_success:
+                _body_of(reading.response)
+            if reading.complete is None:
+                reading.closes.push_async_callback(share.pop_all().aclose)
+        return reading
+
+    async def _answer(self, agent: str, graph: str, send: Callable[[RunnerEntry], Awaitable[Answer]]) -> Answer:
         too_slow: httpx.ReadTimeout | None = None
         for runner in await self.able(agent, graph):
-            content = None if body is None else orjson.dumps(body)
             try:
-                response = await self._client.request(
-                    method, runner.url + path, params=params, content=content, headers=self._headers, **limit
-                )
+                answer = await send(runner)
             except httpx.ReadTimeout as error:
                 logger.warning("runner %s does not answer in time", runner.name)
                 if too_slow is not None:
@@ -182,8 +203,8 @@ class Runners:
             except httpx.TransportError as error:
                 logger.info("runner %s does not answer: %s", runner.name, error)
                 continue
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return _body_of(response)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
         if too_slow is not None:
             raise _too_slow() from too_slow
         raise RunnersAway(
@@ -204,10 +225,19 @@ def _body_of(response: httpx.Response) -> bytes:
         return response.content
     detail = _detail_of(response)
     if response.status_code == httpx.codes.GATEWAY_TIMEOUT:
+        if _reason_of(response) == READING_SLOW:
+            raise RunnersAway(f"Not read in time: {detail}. Try again in a moment.", headers={"Retry-After": "5"})
         raise _too_slow()
     if refusal := _REFUSALS.get(response.status_code):
         raise refusal(detail)
     raise RunnerRefused(f"The runner answered {response.status_code}: {detail}")
+
+
+def _reason_of(response: httpx.Response) -> Any:
+    try:
+        return orjson.loads(response.content)["reason"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        return None
 
 
 def _detail_of(response: httpx.Response) -> str:

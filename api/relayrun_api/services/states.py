@@ -11,9 +11,11 @@ import orjson
 from relayrun_api.answers import dumps, loads
 from relayrun_api.errors import Invalid, RunnersAway
 from relayrun_api.services.graphs import GraphCatalog
+from relayrun_api.services.reading import RunnerReading
 from relayrun_api.services.runners import Runners
 from relayrun_core.database import Database
 from relayrun_core.runs import told
+from relayrun_core.state_parts import SELECTED_HEADER, parts_of
 from relayrun_core.store.heads import NewestState, is_blank, made_by, newest_state
 from relayrun_core.store.rows import Thread
 from relayrun_core.store.threads import NewThread
@@ -100,13 +102,16 @@ class StateService:
         created: bool = orjson.loads(answer)["created"]
         return created
 
-    async def history(self, thread: Thread, query: Mapping[str, Any]) -> bytes:
-        """The thread's states as a JSON list, newest first."""
+    async def history(self, thread: Thread, query: Mapping[str, Any]) -> RunnerReading | bytes:
+        """The thread's states as a JSON list, newest first; bytes where that is all of it. Raises RunnersAway."""
         at = await self._graph_of(thread)
         if at is None:
             return b"[]"
-        path = f"/threads/{thread.thread_id}/history"
-        return await self._runners.ask(*at, "POST", path, body={"graph": at[1], **query})
+        reading = await self._runners.read(*at, f"/threads/{thread.thread_id}/history", {"graph": at[1], **query})
+        select = query.get("select")
+        if select and SELECTED_HEADER not in reading.response.headers:
+            return selected(await reading.whole(), select)  # of a runner before it knew how
+        return reading if reading.complete is None else reading.complete
 
     async def output(self, thread: Thread) -> Any:
         """What the graph tells of its values: as they are now while a run is under way, else as of the last finish."""
@@ -148,14 +153,5 @@ def selected(state: bytes, fields: Sequence[str] | None) -> bytes:
     if not fields:
         return state
     given = loads(state)
-    parts = [_parts(entry, fields) for entry in given] if isinstance(given, list) else _parts(given, fields)
+    parts = [parts_of(entry, fields) for entry in given] if isinstance(given, list) else parts_of(given, fields)
     return dumps(parts)
-
-
-def _parts(state: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    parts = {name: state[name] for name in fields if name in state}
-    keys = [name.removeprefix("values.") for name in fields if name.startswith("values.")]
-    values = state.get("values")
-    if keys and "values" not in parts:
-        parts["values"] = {key: values[key] for key in keys if key in values} if isinstance(values, dict) else values
-    return parts

@@ -1,8 +1,9 @@
 """An answer that is written as it comes: pure ASGI, one write a chunk, and told when the client leaves."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,6 +21,18 @@ class Truncated(Exception):
     """The source ends here though its answer is not complete: the connection is cut, so that the client asks again."""
 
 
+class Chunks(Protocol):
+    """A generator, or what can be iterated and closed like one."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Itself."""
+        ...
+
+    def aclose(self) -> Awaitable[None]:
+        """Give up what is left."""
+        ...
+
+
 class Streamed(Response):
     """Sends its status and headers at once, then each chunk when it is there. The server's flow control holds back
     the source while the client does not read.
@@ -27,7 +40,7 @@ class Streamed(Response):
 
     def __init__(
         self,
-        chunks: AsyncGenerator[bytes],
+        chunks: Chunks,
         *,
         media_type: str,
         headers: Mapping[str, str],

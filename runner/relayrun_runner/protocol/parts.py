@@ -12,6 +12,7 @@ from relayrun_runner.runs.assign import Assigner
 from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.watching import Watching
 from relayrun_runner.store.calls import StoreCalls
+from relayrun_runner.threads.reads import ThreadReads
 from relayrun_runner.threads.state import ThreadStates
 from relayrun_runner.vitals import Vitals
 
@@ -21,7 +22,7 @@ NOT_LOADED = "the graphs are not loaded yet, or failed to load: /readyz says why
 
 @dataclass
 class Protocol:
-    """All that the routes need. `states`, `describer` and `store` are None until the graphs are loaded."""
+    """All that the routes need. `states`, `reads`, `describer` and `store` are None until the graphs are loaded."""
 
     token: str
     board: RunBoard
@@ -32,6 +33,7 @@ class Protocol:
     vitals: Vitals
     assigner: Assigner | None = None
     states: ThreadStates | None = None
+    reads: ThreadReads | None = None
     describer: GraphDescriber | None = None
     store: StoreCalls | None = None
     #: None: the agent has none, or it does not run yet.

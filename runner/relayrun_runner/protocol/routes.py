@@ -10,19 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from relayrun_core.runs import Outcome
+from relayrun_core.state_parts import SELECTED_HEADER
 from relayrun_core.states import CancelAction
 from relayrun_runner.auth.asks import parse_question
 from relayrun_runner.describe import GraphDescriber, GraphQuestion
 from relayrun_runner.errors import NoAuth, NotReady
 from relayrun_runner.protocol.bodies import FinishBody, PutBody
 from relayrun_runner.protocol.parts import NOT_LOADED, Protocol
-from relayrun_runner.protocol.responses import json_response
+from relayrun_runner.protocol.responses import begun, json_response
 from relayrun_runner.runs.assign import Assigner
 from relayrun_runner.store.calls import StoreCalls, parse_call
 from relayrun_runner.threads.bodies import HistoryQuestion, StateEdit, StateQuestion, ThreadInMaking
+from relayrun_runner.threads.reads import ThreadReads
 from relayrun_runner.threads.state import ThreadStates
 
-# A long history with subgraphs takes its time; a loop that is blocked for longer is not worth waiting for.
+# An edit that makes many steps takes its time; a loop that is blocked for longer is not worth waiting for.
 _STATE_TIMEOUT_SECONDS = 30.0
 
 
@@ -62,15 +64,15 @@ class Routes:
     async def get_state(self, request: Request) -> Response:
         """A thread's state."""
         question = StateQuestion.model_validate(dict(request.query_params))
-        states, thread_id = self._states, _id(request, "thread_id")
-        return await self._ask(lambda: states.state(thread_id, question))
+        body = await self._reads.state(_id(request, "thread_id"), question)
+        return Response(body, media_type="application/json")
 
     async def get_history(self, request: Request) -> Response:
-        """A thread's past states."""
+        """A thread's past states, in parts."""
         given = dict(request.query_params) if request.method == "GET" else _with_checkpoint(await request.body())
         question = HistoryQuestion.model_validate(given)
-        states, thread_id = self._states, _id(request, "thread_id")
-        return await self._ask(lambda: states.history(thread_id, question))
+        selected = {SELECTED_HEADER: "1"} if question.select else {}
+        return await begun(self._reads.history(_id(request, "thread_id"), question), selected)
 
     async def update_state(self, request: Request) -> Response:
         """Edit a thread's state."""
@@ -117,6 +119,12 @@ class Routes:
         if self._protocol.states is None:
             raise NotReady(NOT_LOADED)
         return self._protocol.states
+
+    @property
+    def _reads(self) -> ThreadReads:
+        if self._protocol.reads is None or not self._protocol.gate.is_open:
+            raise NotReady(NOT_LOADED)
+        return self._protocol.reads
 
     @property
     def _store(self) -> StoreCalls:

@@ -46,11 +46,15 @@ class StateQuestion(Place):
 
 
 class HistoryQuestion(Place):
-    """GET or POST history; `before` is a checkpoint id, or a config or checkpoint that has one."""
+    """GET or POST history; `before` is a checkpoint id, or a config or checkpoint that has one.
+
+    `select`: the parts of each state to tell, all unless said otherwise.
+    """
 
     limit: int = Field(default=10, ge=1, le=1000)
     before: str | None = None
     metadata: dict[str, Any] | None = None
+    select: list[str] | None = None
 
     @field_validator("before", mode="before")
     @classmethod

@@ -1,11 +1,10 @@
-"""A thread's state, history and edits: what needs the compiled graph. Lives on the graphs' loop.
+"""Edits of threads' states: what needs the compiled graph. Lives on the graphs' loop.
 
-Reading goes past the fence. An edit locks the thread's row, proves that no run of it is pending or running, and is
-written in that one transaction; so is a new thread together with the state that it begins with.
+An edit locks the thread's row, proves that no run of it is pending or running, and is written in that one transaction;
+so is a new thread together with the state that it begins with.
 """
 
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,32 +17,24 @@ from langgraph.store.base import BaseStore
 from langgraph.types import Command, StateSnapshot, StateUpdate
 
 from relayrun_core.database import Database
-from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists, ThreadNotFound
+from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists
 from relayrun_core.pool import Connection
-from relayrun_core.runs import told
 from relayrun_core.store.notify import notify_thread
 from relayrun_core.store.rows import Ttl
 from relayrun_core.store.thread_stream import note_edit
-from relayrun_core.store.threads import NewThread, get_thread, idle_thread, set_thread_state, thread_in_making
+from relayrun_core.store.threads import NewThread, idle_thread, set_thread_state, thread_in_making
 from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.goingon import goto_of
 from relayrun_runner.attempt.outcome import outcome_at
 from relayrun_runner.endings import is_cancelled, text_of
 from relayrun_runner.errors import InvalidState, refusal
-from relayrun_runner.factories import Access
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.serde import with_values_apart
 from relayrun_runner.serialize import dumps, dumps_kept
-from relayrun_runner.threads.bodies import (
-    HistoryQuestion,
-    Place,
-    StateEdit,
-    StateQuestion,
-    SuperstepUpdate,
-    ThreadInMaking,
-)
-from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, output_keys, thread_state
+from relayrun_runner.threads.bodies import Place, StateEdit, SuperstepUpdate, ThreadInMaking
+from relayrun_runner.threads.naming import graph_name
+from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, thread_state
 
 # Nobody asks again for an edit that is as far back as this.
 _EDITED = """
@@ -54,38 +45,16 @@ SELECT checkpoint_ns, checkpoint_id FROM (
 
 
 class ThreadStates:
-    """Answers about threads' states, as JSON. Raises ThreadNotFound, UnknownGraph, InvalidState, ThreadBusyError."""
+    """Edits threads' states; answers are JSON. Raises ThreadNotFound, UnknownGraph, InvalidState, ThreadBusyError."""
 
     def __init__(self, registry: GraphRegistry, database: Database, store: BaseStore | None) -> None:
         self._registry = registry
         self._database = database
         self._store = store
 
-    async def state(self, thread_id: UUID, question: StateQuestion) -> bytes:
-        """The state, as a `ThreadState`."""
-        saver = AsyncPostgresSaver(self._database.pool, serde=self._registry.serializer)
-        async with self._graph(thread_id, question, "threads.read", saver) as graph:
-            snapshot = await graph.aget_state(question.config(thread_id), subgraphs=question.subgraphs)
-            state = thread_state(snapshot)
-            if question.output:
-                state["values"] = told(state["values"], output_keys(graph))
-            return dumps_kept(state)
-
-    async def history(self, thread_id: UUID, question: HistoryQuestion) -> bytes:
-        """The states at past checkpoints, newest first, as a list of `ThreadState`."""
-        saver = AsyncPostgresSaver(self._database.pool, serde=self._registry.serializer)
-        before: RunnableConfig | None = None
-        if question.before is not None:
-            before = {"configurable": {"checkpoint_id": question.before}}
-        async with self._graph(thread_id, question, "threads.read", saver) as graph:
-            found = graph.aget_state_history(
-                question.config(thread_id), filter=question.metadata, before=before, limit=question.limit
-            )
-            return dumps_kept([thread_state(snapshot) async for snapshot in found])
-
     async def update(self, thread_id: UUID, edit: StateEdit) -> bytes:
         """Edit the state; the answer names the new checkpoint."""
-        name = await self._graph_name(thread_id, edit)
+        name = await graph_name(self._database, self._registry, thread_id, edit)
         config = edit.config(thread_id, graph_id=name)
         async with (
             self._registry.open(name, edit.config(thread_id), access="threads.update") as loaded,
@@ -127,25 +96,6 @@ class ThreadStates:
         saver = EditSaver(conn, str(thread_id), self._registry.serializer, edit_id)
         await saver.begin()
         return loaded.copy({"checkpointer": saver, "store": self._store or loaded.store}), saver
-
-    @asynccontextmanager
-    async def _graph(
-        self, thread_id: UUID, place: Place, access: Access, saver: AsyncPostgresSaver
-    ) -> AsyncIterator[Graph]:
-        name = await self._graph_name(thread_id, place)
-        async with self._registry.open(name, place.config(thread_id), access=access) as graph:
-            yield graph.copy({"checkpointer": saver, "store": self._store or graph.store})
-
-    async def _graph_name(self, thread_id: UUID, place: Place) -> str:
-        thread = await get_thread(self._database, thread_id)
-        if thread is None:
-            raise ThreadNotFound(f"thread {thread_id} does not exist")
-        if name := place.graph or thread.graph:
-            return name
-        if len(self._registry.names) == 1:
-            return self._registry.names[0]
-        names = ", ".join(self._registry.names)
-        raise InvalidState(f"thread {thread_id} has had no run: say which graph it is for, one of {names}")
 
 
 class EditSaver(AsyncPostgresSaver):

@@ -156,12 +156,13 @@ class Commands:
     async def _checkpoints(self, params: dict[str, Any]) -> Done:
         wish = checked(CheckpointsParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
-        query: dict[str, Any] = {"limit": wish.limit}
+        query: dict[str, Any] = {"limit": wish.limit, "select": ["checkpoint", "created_at", "metadata"]}
         if wish.before is not None:
             query["before"] = wish.before
         if wish.namespace:
             query["checkpoint"] = {"checkpoint_ns": "|".join(wish.namespace)}
-        states = loads(await self._services.states.history(thread, query))
+        history = await self._services.states.history(thread, query)
+        states = loads(history if isinstance(history, bytes) else await history.whole())
         return Done({"checkpoints": [_summary(state) for state in states]})
 
     async def _going_on(self, thread: Thread, body: dict[str, Any]) -> RunCreate:

@@ -1,0 +1,23 @@
+"""Which graph a thread's state is of."""
+
+from uuid import UUID
+
+from relayrun_core.database import Database
+from relayrun_core.errors import ThreadNotFound
+from relayrun_core.store.threads import get_thread
+from relayrun_runner.errors import InvalidState
+from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.threads.bodies import Place
+
+
+async def graph_name(database: Database, registry: GraphRegistry, thread_id: UUID, place: Place) -> str:
+    """The one asked for, else what the thread has run, else the only one. Raises ThreadNotFound, InvalidState."""
+    thread = await get_thread(database, thread_id)
+    if thread is None:
+        raise ThreadNotFound(f"thread {thread_id} does not exist")
+    if name := place.graph or thread.graph:
+        return name
+    if len(registry.names) == 1:
+        return registry.names[0]
+    names = ", ".join(registry.names)
+    raise InvalidState(f"thread {thread_id} has had no run: say which graph it is for, one of {names}")

@@ -1,0 +1,122 @@
+"""The reading thread: an event loop with connections of its own, on which threads' pasts are read.
+
+A long history is seconds of decoding. On the graphs' loop that would hold up every run, on the protocol's the
+heartbeats. Here it holds up other readers at most: what is asked is done page by page, and between two pages others
+have their turn.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import uvloop
+
+from relayrun_core.database import Database
+from relayrun_runner.endings import is_cancelled
+from relayrun_runner.errors import NotReady, QuestionFailed, ReadingSlow
+from relayrun_runner.exits import BROKE, end_process
+from relayrun_runner.gate import answered
+
+log = logging.getLogger("relayrun.runner")
+
+T = TypeVar("T")
+Pages = AsyncGenerator[bytes]
+
+# Two readers of the database and one decoder are all that one interpreter can use.
+_CONNECTIONS = 2
+_STOP_SECONDS = 2.0
+
+
+class ReadingThread:
+    """Runs in a daemon thread until the block of `serving` ends; its methods are for other threads' loops."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reading", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event
+        #: For what is awaited on this thread's loop.
+        self.database: Database
+
+    @classmethod
+    @contextmanager
+    def serving(cls, url: str) -> Iterator["ReadingThread"]:
+        """Start it, and stop it at the end. Connections open with first use."""
+        reading = cls(url)
+        reading._thread.start()
+        reading._started.wait()
+        try:
+            yield reading
+        finally:
+            reading.stop()
+
+    def stop(self) -> None:
+        """Let go of what is being read; nothing can be asked any more."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_STOP_SECONDS)
+
+    async def ask(self, question: Callable[[], Awaitable[T]], seconds: float) -> T:
+        """Await `question()` there, for so long. Raises NotReady, ReadingSlow, and as `Gate.ask`.
+
+        What takes longer, or whose asker is cancelled, goes on there to its end: a query is never cancelled in the
+        middle.
+        """
+        if self._loop is None:
+            raise NotReady("this runner goes: ask another one")
+
+        answering = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answered(question), self._loop))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(answering)
+        except TimeoutError as error:
+            if answering.done():
+                raise  # the question's own
+            raise ReadingSlow(f"the database, or this runner, took longer than {seconds:.0f} s for it") from error
+        except asyncio.CancelledError as error:
+            if is_cancelled(error):
+                raise
+            raise QuestionFailed("author code cancelled the question's own task") from error
+
+    async def pages(self, make: Callable[[], Pages], seconds: float) -> Pages:
+        """What `make()` yields there, each made when the one before was taken, and in so many seconds."""
+        made: list[Pages] = []
+        one_at_a_time = asyncio.Lock()  # of the reading loop's
+
+        async def following() -> bytes | None:
+            async with one_at_a_time:
+                if not made:
+                    made.append(make())
+                return await anext(made[0], None)
+
+        async def close() -> None:
+            async with one_at_a_time:  # a page that nobody waits for any more is still made to its end
+                for pages in made:
+                    await pages.aclose()
+
+        try:
+            while (page := await self.ask(following, seconds)) is not None:
+                yield page
+        finally:
+            if self._loop is not None:
+                asyncio.run_coroutine_threadsafe(close(), self._loop)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException:
+            log.exception("the reading thread broke")
+            end_process(BROKE, "its reading thread broke")
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        async with Database.open(self._url, role="runner", min_size=0, max_size=_CONNECTIONS) as self.database:
+            self._loop = asyncio.get_running_loop()
+            self._started.set()
+            await self._stop.wait()
