@@ -152,10 +152,11 @@ def _call(value: Any) -> tuple[str, str, tuple[Any, ...]] | None:
             return "fractions", "Fraction", (value.numerator, value.denominator)
         case range():
             return "builtins", "range", (value.start, value.stop, value.step)
+    # Another thread may be importing numpy: it has no types then, and nobody has its values.
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic):
+    if isinstance(value, getattr(numpy, "generic", ())):
         return "numpy", type(value).__name__, _scalar_arguments(numpy, value)
-    if numpy is not None and isinstance(value, numpy.ndarray):
+    if isinstance(value, getattr(numpy, "ndarray", ())):
         return _array_call(value)
     return None
 

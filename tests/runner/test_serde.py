@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+import sys
 from fractions import Fraction
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.types import Interrupt
 
 from relayrun_core import storable
 from relayrun_core.database import Database
@@ -66,6 +69,12 @@ def test_these_come_back_where_only_listed_types_may() -> None:
     values = [1j, range(3), Fraction(1, 3), 1 << 70, "\ud83d", np.float64(1.5), np.array(["2020"], dtype="M8[Y]")]
     assert serializer.loads_typed(serializer.dumps_typed(values)) == values
     assert serializer.loads_typed(serializer.dumps_typed(Box(1))) == {"inside": 1}, "the author did not list it"
+
+
+def test_values_are_written_while_another_thread_imports_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", ModuleType("numpy"))  # as it is there until its types are
+    question = (Interrupt("go on?"),)
+    assert make_serializer(None).loads_typed(make_serializer(None).dumps_typed(question)) == [*question]
 
 
 @pytest.mark.parametrize(
