@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import httpx
 import psutil
@@ -26,6 +27,15 @@ LOG_NAME = "server.log"
 LOG_LINES = 30
 # Of those that Linux gives to connections, one would be somebody else's by the time that a server listens on it.
 _PORTS = range(10_000, 32_000)
+# Reads pids, the newest counts and an empty line none, until its input ends: who was killed has not said an empty line.
+_WATCH = """
+while read -r told; do pid=$told; done
+[ -n "$pid" ] || exit 0
+kill -INT "$pid" && kill -CONT "$pid"
+left=$1
+while kill -0 "$pid" && [ "$left" -gt 0 ]; do sleep 1; left=$((left - 1)); done
+kill -KILL "$pid"
+"""
 QUIET = {
     "LANGSMITH_TRACING": "false",
     "LANGGRAPH_CLI_NO_ANALYTICS": "1",
@@ -60,24 +70,50 @@ def started(name: str, command: Sequence[str], folder: Path, url: str) -> Iterat
     """The server's pid, once it answers `/ok`. Raises `ServerStartError` when it does not."""
     log = folder / LOG_NAME
     process = None
-    try:
-        with log.open("wb") as output, _held_back():
-            # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the server in order.
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        _wait_until_it_answers(name, process, url, log)
-        yield process.pid
-    finally:
-        if process is not None:
-            with undisturbed():
-                _stop(process, folder)
+    with ended_with_us() as watch:
+        try:
+            with log.open("wb") as output, _held_back():
+                # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the server in order.
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                watch(process.pid)
+            _wait_until_it_answers(name, process, url, log)
+            yield process.pid
+        finally:
+            if process is not None:
+                with undisturbed():
+                    _stop(process, folder)
+
+
+@contextlib.contextmanager
+def ended_with_us() -> Iterator[Callable[[int], None]]:
+    """Tell the function a server's pid, again after a restart: should we be killed, it is stopped as by Ctrl-C."""
+    with subprocess.Popen(
+        ["sh", "-c", _WATCH, "watch", f"{STOP_SECONDS:.0f}"],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watcher:
+        pipe = watcher.stdin
+        assert pipe is not None
+        try:
+            yield lambda pid: _tell(pipe, f"{pid}\n")
+        finally:
+            _tell(pipe, "\n")
+
+
+def _tell(pipe: IO[bytes], line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # somebody ended the watcher: the server is not watched any more
+        pipe.write(line.encode())
 
 
 def processes_that_name(folder: Path) -> list[psutil.Process]:

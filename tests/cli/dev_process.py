@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
+from bench.processes import ended_with_us
 from tests.support.runner import free_port
 from tests.support.waiting import until
 
@@ -170,16 +171,18 @@ async def running_dev(
     log = project.folder / "dev.log"
     log.touch()
     begins = log.stat().st_size
-    process = start(project, ["--port", str(port), "--runners", "1", *arguments], log, environment)
-    dev = Dev(project, port, process, log, begins)
-    try:
-        await dev.wait_for("Access")
-        yield dev
-    finally:
-        ours = [*dev.part("relayrun_api"), *dev.part("relayrun_runner")] if dev.process.poll() is None else []
-        dev.process.kill()
-        dev.process.wait()
-        await until(lambda: not any(map(alive, ours)))  # they would go on writing where all is removed
+    with ended_with_us() as watch:
+        process = start(project, ["--port", str(port), "--runners", "1", *arguments], log, environment)
+        watch(process.pid)
+        dev = Dev(project, port, process, log, begins)
+        try:
+            await dev.wait_for("Access")
+            yield dev
+        finally:
+            ours = [*dev.part("relayrun_api"), *dev.part("relayrun_runner")] if dev.process.poll() is None else []
+            dev.process.kill()
+            dev.process.wait()
+            await until(lambda: not any(map(alive, ours)))  # they would go on writing where all is removed
 
 
 def start(

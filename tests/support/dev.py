@@ -11,21 +11,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from bench.processes import ended_with_us
 from tests.support.postgres import scratch_folder
 from tests.support.runner import AGENTS, free_port
 from tests.support.waiting import until, until_it_is
 
 _START_SECONDS = 120
-# Waits for the end of its standard input. A session of tests that was killed has said nothing before.
-_GUARD = 'read -r stopped || { pid=$(cat "$0"); kill -INT "$pid"; kill -CONT "$pid"; }'
 _STOP_SECONDS = 30
 
 
@@ -35,6 +34,7 @@ class Dev:
     def __init__(
         self,
         folder: Path,
+        watch: Callable[[int], None],
         *,
         runners: int = 2,
         slots: int = 10,
@@ -46,6 +46,7 @@ class Dev:
         self.crash_folder.mkdir(exist_ok=True)
         self.log = folder / "dev.log"
         self.data = folder / ".relayrun"
+        self._watch = watch
         self._runners = runners
         self._slots = slots
         self._config = config
@@ -75,7 +76,7 @@ class Dev:
                 self._command(), env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        (self.folder / "dev.pid").write_text(str(self._process.pid))
+        self._watch(self._process.pid)
         await until(self._is_ready, seconds=_START_SECONDS)
         await self.answers()
 
@@ -152,8 +153,8 @@ class Dev:
 async def relayrun_dev(**options: Any) -> AsyncIterator[Dev]:
     """A started dev in a folder of its own; at the end nothing of it is left."""
     async with scratch_folder("dev") as folder:
-        dev = Dev(folder, **options)
-        with _guarded(folder / "dev.pid"):
+        with ended_with_us() as watch:
+            dev = Dev(folder, watch, **options)
             try:
                 await dev.start()
                 yield dev
@@ -164,17 +165,6 @@ async def relayrun_dev(**options: Any) -> AsyncIterator[Dev]:
                 await dev.stop()
         left = [process for process in psutil.process_iter() if str(folder) in " ".join(_command_of(process))]
         assert not left, f"left running: {left}"
-
-
-@contextmanager
-def _guarded(pid_file: Path) -> Iterator[None]:
-    """Have the process that the file names stopped should ours be killed."""
-    command = ["sh", "-c", _GUARD, str(pid_file)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as guard:
-        try:
-            yield
-        finally:
-            guard.communicate(b"stopped\n")
 
 
 def _name_of(runner: psutil.Process) -> str:
