@@ -28,7 +28,10 @@ _WITHOUT_MEANING = {
     "_INTERNAL_docker_tag": "it names an image of LangGraph's",
 }
 _PIP = "pip --python /opt/relayrun/bin/python install --no-cache-dir --root-user-action=ignore"
-_UV = "uv pip install --python /opt/relayrun/bin/python --no-cache"
+_UV = "uv pip install --python /opt/relayrun/bin/python --no-cache --compile-bytecode"
+# A runner may not write any, and without bytecode each start compiles all over again. Not all that lies in a folder is
+# code that compiles: what does not is told, and is nobody's concern until somebody imports it.
+_COMPILE = "RUN /opt/relayrun/bin/python -m compileall -q /app || true"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ def agent_image(config: Config, base_image: str | None, default_base: str) -> Ag
     lines += _installs(config, _installer(build))
     lines += ["COPY --chown=10001:10001 . /app"]
     lines += [f"RUN {_installer(build)} {folder}" for folder in _packages(config)]
+    lines.append(_COMPILE)
     if config.file.name != "langgraph.json":
         lines.append(f"ENV RELAYRUN_CONFIG_PATH=/app/{config.file.name}")
     lines += ["WORKDIR /app", "USER 10001:10001"]

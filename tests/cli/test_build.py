@@ -25,6 +25,7 @@ def test_a_folder_without_requirements_is_copied(tmp_path: Path) -> None:
         f"FROM {BASE}",
         "USER root",
         "COPY --chown=10001:10001 . /app",
+        "RUN /opt/relayrun/bin/python -m compileall -q /app || true",
         "WORKDIR /app",
         "USER 10001:10001",
     ]
@@ -42,6 +43,7 @@ def test_dependencies_are_installed_before_the_code_is_copied(tmp_path: Path) ->
     )
     assert lines[3].startswith("COPY")
     assert lines[4].endswith(" /app/library")
+    assert "compileall" in lines[5]
 
 
 def test_the_authors_lines_come_before_the_installation(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_the_authors_lines_come_before_the_installation(tmp_path: Path) -> None:
         "COPY pip.conf /etc/relayrun/pip.conf",
         "ENV PIP_CONFIG_FILE=/etc/relayrun/pip.conf",
         "RUN apt-get update",
-        "RUN uv pip install --python /opt/relayrun/bin/python --no-cache httpx",
+        "RUN uv pip install --python /opt/relayrun/bin/python --no-cache --compile-bytecode httpx",
     ]
 
 
