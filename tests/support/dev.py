@@ -101,16 +101,16 @@ class Dev:
 
     def listed_runners(self) -> dict[str, bool]:
         """The runners that the API is told of, by name, and whether they are ready."""
-        try:
-            listed = json.loads(self._listing.read_text())
-        except FileNotFoundError:
-            return {}
-        return {runner["name"]: runner["ready"] for runner in listed["runners"]}
+        return {runner["name"]: runner["ready"] for runner in self._listed()}
+
+    def listed_urls(self) -> list[str]:
+        """Where these runners listen."""
+        return [runner["url"] for runner in self._listed()]
 
     def ready_runners(self) -> list[psutil.Process]:
         """The processes of the runners that take runs."""
         listed = self.listed_runners()
-        return [process for process in self.running("relayrun_runner") if listed.get(_name_of(process))]
+        return [process for process in self.running("relayrun_runner") if listed.get(name_of(process))]
 
     async def answers(self) -> None:
         """Wait until the API answers."""
@@ -122,6 +122,13 @@ class Dev:
             return False
 
         await until_it_is(ok)
+
+    def _listed(self) -> list[dict[str, Any]]:
+        try:
+            listed: list[dict[str, Any]] = json.loads(self._listing.read_text())["runners"]
+        except FileNotFoundError:
+            return []
+        return listed
 
     def _listed_at(self) -> int | None:
         """When runners were listed last, in nanoseconds."""
@@ -167,7 +174,8 @@ async def relayrun_dev(**options: Any) -> AsyncIterator[Dev]:
         assert not left, f"left running: {left}"
 
 
-def _name_of(runner: psutil.Process) -> str:
+def name_of(runner: psutil.Process) -> str:
+    """Under which name it is listed; an empty one once it has ended."""
     try:
         return runner.environ().get("RELAYRUN_NAME", "")
     except psutil.Error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import orjson
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Reader:
     run: str
     told: list[Told] = field(default_factory=list)
     connections: int = 0
+    #: Who reads, to an API that wants to know.
+    name: str = ""
 
     async def read(self) -> list[Told]:
         """Read to the end."""
@@ -54,6 +56,8 @@ class Reader:
 
     async def _connect(self, client: httpx.AsyncClient) -> None:
         headers = {"Last-Event-ID": self.told[-1].id if self.told else "-"}
+        if self.name:
+            headers["Authorization"] = self.name
         path = f"/threads/{self.thread}/runs/{self.run}/stream"
         self.connections += 1
         async with client.stream("GET", path, headers=headers) as response:
@@ -97,5 +101,5 @@ async def events(response: httpx.Response) -> AsyncIterator[Told]:
             fields[name] = value.removeprefix(" ")
         else:
             if "data" in fields:
-                yield Told(fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"]))
+                yield Told(fields.get("id", ""), fields.get("event", "message"), orjson.loads(fields["data"]))
             fields = {}

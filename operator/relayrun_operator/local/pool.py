@@ -168,8 +168,10 @@ class LocalPool:
 
     def _ended(self, runner: LocalRunner, code: int) -> None:
         runner.client.close()
-        self._memory.remove_runner(runner.name, excused=runner.draining or code == EXIT_NODE_STUCK)
-        if not runner.draining and not self._stopping:
+        # Only for what was asked of it: author code can drain its process too, and end it with any code.
+        stuck = code == EXIT_NODE_STUCK and runner.told_to_stop
+        self._memory.remove_runner(runner.name, excused=runner.told_to_drain or stuck)
+        if not runner.told_to_drain and not self._stopping:
             self.restarts += 1
             logger.warning("runner %s ended unasked: %s", runner.name, _describe_exit(code))
             if not runner.ready and runner.generation == self.generation:
@@ -186,7 +188,7 @@ class LocalPool:
 
     def _drain(self, runner: LocalRunner) -> None:
         logger.debug("runner %s drains", runner.name)
-        runner.draining = True
+        runner.draining = runner.told_to_drain = True
         runner.changed(time.monotonic())
         runner.process.terminate()
         asyncio.get_running_loop().call_later(self._settings.drain_seconds, runner.process.kill)

@@ -11,3 +11,5 @@ class LocalRunner(Runner):
     """A runner that is a process of this machine."""
 
     process: RunnerProcess
+    #: We told it to drain; it also does so when author code sends a SIGTERM to its own process.
+    told_to_drain: bool = False

@@ -166,6 +166,7 @@ class RunnerCalls(ABC, Generic[R]):
     def _stop(self, run: RunView, runner_name: str, attempt: int, action: str, state: ReportState) -> None:
         runner = self._memory.runners[runner_name]
         self.counts[action] += 1
+        runner.told_to_stop = True
         before = runner.reports[run.run_id]
         runner.set_report(run.run_id, Report(attempt, state, before.alone), time.monotonic())
         self._start(self._delete(run, runner, attempt, action), f"{action} {run.run_id}")

@@ -27,6 +27,8 @@ class Runner:
     holder: str | None = None
     ready: bool = False
     draining: bool = False
+    #: We told it to stop a run: should a node not do so, it ends itself.
+    told_to_stop: bool = False
     #: It refused a run although we saw room: believed until it says something new.
     full: bool = False
     graphs: frozenset[str] = frozenset()
