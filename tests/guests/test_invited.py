@@ -26,4 +26,4 @@ def test_all_endings_and_values_of_the_agent_are_invited(monkeypatch: pytest.Mon
     assert [set(table) for table in (guests.DEADLY, guests.HARMFUL, guests.FROZEN)] == [
         set(table) for table in (ending.DEADLY, ending.HARMFUL, ending.FROZEN)
     ]
-    assert set(values.VALUES) == {*guests.TOLD, *guests.NUMPY, *guests.UNTOLD}
+    assert set(values.VALUES) == {*guests.TOLD, *guests.NUMPY, *guests.UNTOLD, *guests.NUMPY_UNTOLD}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from langgraph.errors import GraphBubbleUp, GraphDrained, ParentCommand
 from langgraph.types import Command
@@ -25,9 +26,10 @@ class Mute(Exception):
 class Nameless(type):
     """Its classes have no name."""
 
-    @property
-    def __name__(cls) -> str:
-        raise Odd("no name")
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("__name__", "__qualname__", "__module__"):
+            raise Odd("no name")
+        return super().__getattribute__(name)
 
 
 class Anonymous(Exception, metaclass=Nameless):
