@@ -22,7 +22,15 @@ def configure_logging(level: str = "info", form: str = "text") -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        try:
+            return super().formatException(ei)
+        except BaseException:  # noqa: BLE001 - an exception of the author's, whose own class raises when it is asked
+            return "an exception that cannot be put into words"
+
+
+class TextFormatter(_Formatter):
     """`12:00:00 INFO relayrun.runner: run started run=… attempt=1`, on one line whatever the message has.
 
     Tracebacks, and text of several lines given as `extra={"lines": …}`, stand below it, indented.
@@ -45,7 +53,7 @@ class TextFormatter(logging.Formatter):
         return "\n".join([one_line(line), *(lines(text.rstrip(), _INDENT) for text in below)])
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -97,5 +97,6 @@ def _key(key: Any, option: int) -> str:
     try:
         [told] = orjson.loads(orjson.dumps({key: None}, option=option))
     except TypeError:
-        return storable_text(str(key))
+        # A number of thousands of digits is no `str`.
+        return hex(key) if isinstance(key, int) and key.bit_length() > _MOST_BITS else storable_text(str(key))
     return str(told)

@@ -18,7 +18,7 @@ from relayrun_core.database import Database
 from relayrun_core.runs import without_claims
 from relayrun_core.store.graphs import register_graph
 from relayrun_runner.custom_app.app import told_of
-from relayrun_runner.endings import is_cancelled, safely, told
+from relayrun_runner.endings import class_of, is_cancelled, safely, told
 from relayrun_runner.errors import InvalidState, RunnerError
 from relayrun_runner.graphs import Graph, GraphRegistry, durability_notes
 from relayrun_runner.serialize import dumps
@@ -100,7 +100,7 @@ class GraphDescriber:
             if is_cancelled(error):
                 raise
             log.info("graph %s cannot be described with an assistant's config", question.graph, exc_info=error)
-            why = safely(error.__repr__, type(error).__name__)
+            why = safely(error.__repr__, class_of(error))
             raise InvalidState(f"graph {question.graph} cannot be described with this config: {why}") from error
 
 

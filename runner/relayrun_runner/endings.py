@@ -12,6 +12,9 @@ from relayrun_core.storable import storable_text
 
 T = TypeVar("T")
 
+# What an author's metaclass says instead may raise.
+_CLASS_NAME = type.__dict__["__name__"]
+
 
 def is_cancelled(error: BaseException) -> bool:
     """Whether the error is a cancel of the current task, and not a CancelledError that author code raised by itself."""
@@ -22,12 +25,17 @@ def is_cancelled(error: BaseException) -> bool:
 def name_of(error: BaseException) -> str:
     """The exception's name. A GeneratorExit cannot pass an `await`: Python then says that it was ignored."""
     ignored = isinstance(error, RuntimeError) and text_of(error).endswith(" ignored GeneratorExit")
-    return GeneratorExit.__name__ if ignored else storable_text(type(error).__name__)
+    return GeneratorExit.__name__ if ignored else class_of(error)
+
+
+def class_of(error: BaseException) -> str:
+    """The name of the exception's class."""
+    return storable_text(_CLASS_NAME.__get__(type(error)))
 
 
 def told(error: BaseException) -> str:
     """`ValueError: what it says`; only the name where it says nothing, or where its own `__str__` fails."""
-    name = type(error).__name__
+    name = class_of(error)
     text = text_of(error)
     return f"{name}: {text}" if text else name
 

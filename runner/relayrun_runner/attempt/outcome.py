@@ -166,14 +166,3 @@ def _plain(value: Any) -> Any:
 
 def _checkpoint_id(state: StateSnapshot) -> str | None:
     return (state.config.get("configurable") or {}).get("checkpoint_id")
-
-
-def _name_of(error: BaseException) -> str:
-    return storable_text(type(error).__name__)
-
-
-def _told_by(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an author's own exception, which can not even say what it is
-        return ""

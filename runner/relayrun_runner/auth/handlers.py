@@ -26,7 +26,7 @@ from relayrun_core.ids import uuid_of
 from relayrun_runner.auth.asks import Ask, AuthAnswer, AuthQuestion, CachePolicy, Connection, Decision, Refused
 from relayrun_runner.auth.users import User, user_of
 from relayrun_runner.config.model import AuthConfig, Config
-from relayrun_runner.endings import is_cancelled, told
+from relayrun_runner.endings import class_of, is_cancelled, told
 from relayrun_runner.errors import AuthFailed, AuthLoadError, DatabaseAway
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.loops import run_for_ever
@@ -100,7 +100,7 @@ class AuthorAuth:
             if is_cancelled(error):
                 raise
             # Not by its own words: whatever it is, its methods are author code, and this is the protocol's loop.
-            log.error("the handlers of auth ended with %s", type(error).__name__)  # noqa: TRY400
+            log.error("the handlers of auth ended with %s", class_of(error))  # noqa: TRY400
             return AuthAnswer(refused=Refused(status=500, detail=f"Authentication {_FAILED}", failed=True))
 
     async def _within_limit(self, question: AuthQuestion, named: Named) -> AuthAnswer:

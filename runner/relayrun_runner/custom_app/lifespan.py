@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
-from relayrun_runner.endings import is_cancelled, safely
+from relayrun_runner.endings import class_of, is_cancelled, safely
 from relayrun_runner.errors import CustomAppFailed
 
 log = logging.getLogger("relayrun.runner")
@@ -65,7 +65,7 @@ class Lifespan:
 
     def _why(self) -> str:
         error = self._error
-        return "its startup says that it failed" if error is None else safely(lambda: repr(error), type(error).__name__)
+        return "its startup says that it failed" if error is None else safely(lambda: repr(error), class_of(error))
 
     async def _answered(self, message: Message) -> None:
         if message["type"].startswith("lifespan.startup."):

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError
-from relayrun_runner.endings import is_cancelled
+from relayrun_runner.endings import class_of, is_cancelled
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.serialize import dumps
 from relayrun_runner.store.clients import open_client_store
@@ -140,7 +140,7 @@ class StoreCalls:
                 raise
             # The author's embedding: what it says may hold a key or another's text.
             log.exception("a client's call to the store failed")
-            raise StoreCallFailed(f"the store failed with {type(error).__name__}: its runner's log says why") from error
+            raise StoreCallFailed(f"the store failed with {class_of(error)}: its runner's log says why") from error
 
     async def _answer(self, call: AnyCall) -> Any:
         # Not by the store's own methods: they gather all calls of one moment, and one that fails would fail those of

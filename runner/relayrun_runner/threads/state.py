@@ -27,7 +27,7 @@ from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.goingon import goto_of
 from relayrun_runner.attempt.outcome import outcome_at
-from relayrun_runner.endings import is_cancelled, text_of
+from relayrun_runner.endings import class_of, is_cancelled, text_of
 from relayrun_runner.errors import InvalidState, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.serde import with_values_apart
@@ -153,7 +153,7 @@ async def _written(edit: Awaitable[RunnableConfig]) -> RunnableConfig:
         if is_cancelled(error):
             raise
         # LangGraph's refusals, and whatever an author's reducer makes of these values.
-        raise InvalidState(text_of(error) or type(error).__name__) from error
+        raise InvalidState(text_of(error) or class_of(error)) from error
 
 
 def _state_update(update: SuperstepUpdate) -> StateUpdate:
