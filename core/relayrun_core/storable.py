@@ -7,6 +7,7 @@ has, become U+FFFD.
 import json
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,8 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # An escaped NUL that is not itself behind an escaped backslash.
 _NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-# The largest float has 1,024 bits. Readers that make a float of a larger integer fail, or find an infinity.
-_MOST_BITS = 1023
+# Readers that make a float of a larger integer fail, or find an infinity.
+_LARGEST_INTEGER = int(sys.float_info.max)
 
 Default = Callable[[Any], Any]
 
@@ -67,7 +68,7 @@ def _plain(value: Any, default: Default, option: int) -> Any:
         case str():
             return _SURROGATE.sub(_REPLACEMENT, value)
         case int():
-            return int(value) if value.bit_length() <= _MOST_BITS else None
+            return int(value) if abs(value) <= _LARGEST_INTEGER else None
         case float():
             return float(value) if math.isfinite(value) else None
         case dict():
@@ -98,5 +99,5 @@ def _key(key: Any, option: int) -> str:
         [told] = orjson.loads(orjson.dumps({key: None}, option=option))
     except TypeError:
         # A number of thousands of digits is no `str`.
-        return hex(key) if isinstance(key, int) and key.bit_length() > _MOST_BITS else storable_text(str(key))
+        return hex(key) if isinstance(key, int) and abs(key) > _LARGEST_INTEGER else storable_text(str(key))
     return str(told)

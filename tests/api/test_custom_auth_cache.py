@@ -18,6 +18,7 @@ from relayrun_runner.auth.asks import parse_question
 from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.config.load import load_config
 from relayrun_runner.environment import prepare_environment
+from tests.api.authored import named
 from tests.runner.processes import write_agent
 
 AUTH = """
@@ -52,9 +53,8 @@ class Here:
 
     async def ask(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         self.asked.append(question)
-        answer: dict[str, Any] = orjson.loads(
-            orjson.dumps(await self._auth.answer(parse_question(orjson.dumps(question))))
-        )
+        said = await self._auth.answer(parse_question(orjson.dumps(question)), named)
+        answer: dict[str, Any] = orjson.loads(orjson.dumps(said))
         return answer
 
 

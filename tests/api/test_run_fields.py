@@ -144,19 +144,18 @@ def test_whole_messages_of_subgraphs_have_no_namespace_and_all_else_has() -> Non
 # --- waiting
 
 
+@pytest.mark.parametrize("pending", [(), (QUESTION,)], ids=["at a breakpoint", "at a question"])
 @pytest.mark.parametrize(
-    ("values", "updates", "pending", "expected"),
+    ("values", "updates"),
     [
-        ({"a": 1}, [{"id": "q", "value": 1}], (), {"a": 1, "__interrupt__": [{"id": "q", "value": 1}]}),
-        ({"a": 1}, None, (QUESTION,), {"a": 1, "__interrupt__": [{"value": "ok?", "id": QUESTION.id}]}),
-        ({"a": 1, "__interrupt__": [1]}, [{"id": "q"}], (QUESTION,), {"a": 1, "__interrupt__": [1]}),
-        ({"a": 1}, [], (), {"a": 1}),
-        (None, None, (QUESTION,), {"t": 1, "__interrupt__": [{"value": "ok?", "id": QUESTION.id}]}),
-        (None, None, (), {"t": 1}),
+        ({"a": 1}, [{"id": "q", "value": 1}]),
+        ({"a": 1}, None),
+        ({"a": 1, "__interrupt__": [1]}, [{"id": "q"}]),
+        (None, None),
     ],
 )
-async def test_a_join_has_the_questions_wherever_they_were_told(
-    api: Api, values: Any, updates: Any, pending: tuple[PendingInterrupt, ...], expected: Any
+async def test_a_join_has_the_runs_own_questions_whatever_was_told(
+    api: Api, values: Any, updates: Any, pending: tuple[PendingInterrupt, ...]
 ) -> None:
     run = await api.sdk.runs.create(None, "steps", input={}, stream_mode=["values", "updates"])
     attempt = await Attempt.begin(api.database, run["run_id"])
@@ -165,7 +164,8 @@ async def test_a_join_has_the_questions_wherever_they_were_told(
     if updates is not None:
         await attempt.tell("updates", {"__interrupt__": updates})
     await attempt.pause({"t": 1}, *pending)
-    assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == expected
+    asked = {"__interrupt__": [{"value": "ok?", "id": QUESTION.id}]} if pending else {}
+    assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == {"t": 1, **asked}
 
 
 async def test_a_join_has_no_questions_of_a_later_run(api: Api) -> None:
@@ -176,7 +176,8 @@ async def test_a_join_has_no_questions_of_a_later_run(api: Api) -> None:
     later = await api.sdk.runs.create(run["thread_id"], "steps", input={})
     other = PendingInterrupt("b" * 32, "really?", "task-2")
     await (await Attempt.begin(api.database, later["run_id"])).pause({"a": 2}, other)
-    assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == {"a": 1}
+    own = {"a": 1, "__interrupt__": [{"value": "ok?", "id": QUESTION.id}]}
+    assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == own
 
 
 # --- lists and cancels

@@ -18,8 +18,10 @@ async def test_due_crons_come_in_turn_by_owner(database: Database) -> None:
         cron = NewCron(
             cron_id=uuid4(),
             owner=owner,
+            runs_as=owner,
             as_admin=False,
             assistant_id=uuid4(),
+            assistant_version=None,
             thread_id=None,
             schedule="* * * * *",
             timezone=None,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
-from uuid import NAMESPACE_DNS, UUID, uuid5
+from uuid import NAMESPACE_DNS, uuid5
 
 import orjson
 import pytest
@@ -19,6 +18,7 @@ from relayrun_runner.auth.users import User, user_of
 from relayrun_runner.config.load import load_config
 from relayrun_runner.environment import prepare_environment
 from relayrun_runner.errors import AuthFailed, AuthLoadError, ConfigError
+from tests.api.authored import named
 from tests.runner.processes import write_agent
 
 HEAD = """
@@ -59,10 +59,6 @@ def connection(**more: Any) -> dict[str, Any]:
 async def ask(auth: AuthorAuth, *asks: tuple[str, str, dict[str, Any]], **question: Any) -> AuthAnswer:
     listed = [{"resource": resource, "action": action, "value": value} for resource, action, value in asks]
     body = {"asks": listed, **(question or {"connection": connection()})}
-
-    async def named(owner: str, names: Sequence[str]) -> Sequence[UUID]:
-        return [uuid5(NAMESPACE_DNS, f"{owner} {name}") for name in names]
-
     return await auth.answer(parse_question(orjson.dumps(body)), named)
 
 
