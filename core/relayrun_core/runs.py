@@ -17,12 +17,12 @@ MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 DEFAULT_STREAM_MODES = ("values", "updates", "messages-tuple", "custom")
 
 
-# Who a run is for: graphs find that in `configurable` under these names, and only the server says it.
+# Who a run is for: graphs find that in `configurable` under these names, traces in metadata; only the server says it.
 _CLAIMS = "langgraph_auth_"
 
 
 def without_claims(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A caller's `configurable` or context, without what it says of who it is."""
+    """A caller's `configurable`, context or metadata, without what it says of who it is."""
     return {name: value for name, value in given.items() if not name.startswith(_CLAIMS)}
 
 

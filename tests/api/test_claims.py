@@ -53,6 +53,7 @@ def look(state, config, runtime):
     return {"seen": {
         "context": runtime.context,
         "claims": {key: str(value) for key, value in given.items() if key.startswith("langgraph_auth_")},
+        "labels": {key: value for key, value in config["metadata"].items() if key.startswith("langgraph_auth_")},
         "user": user.identity if user else None,
         "kept": given.get("kept"),
     }}
@@ -102,6 +103,7 @@ def check(found: dict[str, Any], *, kept: bool = True) -> None:
     ours = {"langgraph_auth_user": "User('ann')", "langgraph_auth_user_id": "ann", "langgraph_auth_permissions": "[]"}
     assert (found["user"], found["claims"]) == ("ann", ours)
     assert not [key for key in found["context"] or {} if key.startswith("langgraph_auth_")]
+    assert all(ours[name] == value for name, value in found["labels"].items())
     assert found["kept"] == ("yes" if kept else None)
 
 

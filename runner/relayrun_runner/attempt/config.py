@@ -30,7 +30,7 @@ def config_of(run: Run) -> RunnableConfig:
         **{key: value for key, value in spec.config.items() if key in ("tags", "recursion_limit", "max_concurrency")},
         "run_name": run.graph,
         "configurable": {**given, **identity, **_of_user(spec.user), "thread_id": str(run.thread_id)},
-        "metadata": {**(spec.config.get("metadata") or {}), **spec.metadata, **identity},
+        "metadata": without_claims({**(spec.config.get("metadata") or {}), **spec.metadata, **identity}),
     }
     if run.attempt == 1:
         # As the trace's id; a second attempt under the same id would overwrite the first one's trace.
