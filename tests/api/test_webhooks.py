@@ -453,6 +453,8 @@ def test_a_secret_that_can_be_guessed_is_refused(secret: str) -> None:
         "https://host:99999/",
         "https://ho st/",
         "https://[::1",
+        "https://ho..st/",
+        f"https://{'a' * 64}.example/",
         "https://host/" + "a" * 2048,
         "https://host/\n",
         5,

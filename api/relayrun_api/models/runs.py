@@ -186,4 +186,8 @@ def webhook_url(text: str) -> httpx.URL:
         raise ValueError("its port must be between 1 and 65535")
     if url.userinfo:
         raise ValueError("it must not have a user or password: put a token into its path or query")
+    try:
+        url.raw_host.decode().encode("idna")  # as it is looked up
+    except UnicodeError as error:
+        raise ValueError("its host is no name that can be looked up") from error
     return url
