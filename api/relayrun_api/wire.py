@@ -47,6 +47,11 @@ class BoundedHttp(PatientHttp, HttpToolsProtocol):
         if self._unfinished_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LONG)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio.Protocol. uvicorn tells the newest request alone, which may wait behind the one that is answered."""
+        self._end_answer()
+        super().connection_lost(exc)
+
     def on_headers_complete(self) -> None:
         """httptools: a request's head is there."""
         self._unfinished_bytes = 0
@@ -73,8 +78,7 @@ class BoundedHttp(PatientHttp, HttpToolsProtocol):
         if awaited == "head" and self.begun:
             self._refuse(_LATE[awaited])
         elif awaited == "body" and self.cycle is self._answering and not self.cycle.response_started:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._end_answer()
             self._answer(_LATE[awaited])
         else:
             self._cut()  # there is nothing to be answered: nothing was asked, or it was answered
@@ -100,7 +104,10 @@ class BoundedHttp(PatientHttp, HttpToolsProtocol):
 
     def _cut(self) -> None:
         """As when the client leaves: what is under way ends, and writes no more."""
+        self._end_answer()
+        self.transport.close()
+
+    def _end_answer(self) -> None:
         if self._answering is not None:
             self._answering.disconnected = True
             self._answering.message_event.set()
-        self.transport.close()

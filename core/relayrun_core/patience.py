@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Http
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol as _WebSocket
 else:
@@ -232,6 +233,12 @@ class PatientSocket(_WebSocket):
         super().resume_writing()
         if self._reader is not None:
             self._reader.resumed()
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        """ASGI. A connection that was refused with an answer is done with: uvicorn logs it as an error of ours."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
 
 
 def patient(kind: type[Any], patience: Patience) -> type[Any]:

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from relayrun_api.wire import BoundedHttp, BoundedSocket
 from relayrun_cli.postgres import EmbeddedPostgres
@@ -133,11 +134,14 @@ class App:
     def __init__(self) -> None:
         self.hold = asyncio.Event()
         self.hold.set()
-        self.ended = 0
+        self.begun = self.ended = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun += 1
         try:
-            if scope["type"] == "websocket":
+            if scope["path"] == "/refused":
+                await WebSocket(scope, receive, send).send_denial_response(PlainTextResponse("later", 429))
+            elif scope["type"] == "websocket":
                 await self._flood(WebSocket(scope, receive, send))
             elif scope["type"] == "http":
                 await self.hold.wait()
@@ -146,6 +150,10 @@ class App:
             self.ended += 1
 
     async def _answer(self, request: Request) -> Response:
+        if request.url.path == "/leave":
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            return Response()
         if request.url.path == "/large":
             return Response(b"x" * 30_000_000)
         return PlainTextResponse(str(len(await request.body())))
@@ -193,6 +201,25 @@ async def test_who_does_not_read_is_cut_off(path: str) -> None:
             writer.close()
         else:
             connection.transport.abort()
+
+
+async def test_who_leaves_is_missed_whatever_it_has_sent_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+    async with patiently(app, Patience()) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /leave HTTP/1.1\r\nHost: api\r\n\r\n" * 2)
+        await until(lambda: app.begun == 1)
+        writer.close()
+        await until(lambda: app.ended == 1)
+    assert not caplog.records
+
+
+async def test_a_socket_that_is_refused_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async with patiently(App(), Patience()) as port:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://127.0.0.1:{port}/refused", proxy=None)
+    assert (refused.value.response.status_code, refused.value.response.body) == (429, b"later")
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
 async def test_who_reads_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
