@@ -165,7 +165,8 @@ async def test_a_name_of_ones_own_means_the_same_thread_to_handlers(place: Autho
 
 async def test_a_run_knows_its_user_and_does_not_show_it(place: Authored) -> None:
     forged = {"configurable": {"langgraph_auth_user": {"identity": "root"}, "langgraph_auth_user_id": "root"}}
-    run = await place.run("fritz", config=forged)
+    modes = ["values", "updates", "debug", "tasks", "checkpoints", "events", "messages-tuple", "custom"]
+    run = await place.run("fritz", config=forged, stream_mode=modes)
     path = f"/threads/{run['thread_id']}"
     thread = await place.ask("GET", path, "fritz")
     assert thread["values"]["seen"] == {
@@ -185,6 +186,10 @@ async def test_a_run_knows_its_user_and_does_not_show_it(place: Authored) -> Non
     for call in (f"/runs/{run['run_id']}", "/runs", "/state", "/history", ""):
         if call != "/runs":
             assert "a-token" not in str(await place.ask("GET", path + call, "fritz")), call
+    told = (await place.api.http.get(f"{path}/runs/{run['run_id']}/stream", headers=as_name("fritz"))).text
+    assert "event: checkpoints" in told
+    assert "event: debug" in told
+    assert "a-token" not in told
     state = await place.ask("GET", f"{path}/state", "fritz")
     assert not [key for key in state["metadata"] if key.startswith("langgraph_auth")]
     assert "a-token" not in place.runner.log.read_text()

@@ -25,6 +25,7 @@ from relayrun_core.runs import Run
 from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.batches import StatementRecorder
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
+from relayrun_runner.attempt.config import without_user
 from relayrun_runner.attempt.events import give_ids
 from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.errors import ForeignThread
@@ -124,7 +125,8 @@ class FencedSaver(AsyncPostgresSaver):
     ) -> RunnableConfig:
         """Save a checkpoint behind the fence, together with the events of its step."""
         self._check(config)
-        config = _without_user(config)
+        # LangGraph would note the user's id in each checkpoint's metadata, which everybody reads who reads the state.
+        config = without_user(config)
         require_after(checkpoint["id"], self._newest)
         self._blank = False
         with self._writes.one():
@@ -249,10 +251,3 @@ class FencedSaver(AsyncPostgresSaver):
         thread_id = str(config["configurable"]["thread_id"])
         if thread_id != self.thread_id:
             raise ForeignThread(f"a run can only use the checkpoints of its own thread, not those of {thread_id}")
-
-
-def _without_user(config: RunnableConfig) -> RunnableConfig:
-    # LangGraph would note the user's id in the metadata of each checkpoint, which everybody reads who reads the state.
-    given = config["configurable"]
-    configurable = {key: value for key, value in given.items() if not key.startswith("langgraph_auth_")}
-    return {**config, "configurable": configurable} if len(configurable) < len(given) else config

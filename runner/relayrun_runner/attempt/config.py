@@ -43,6 +43,13 @@ def context_of(run: Run) -> dict[str, Any] | None:
     return run.spec.context and (without_claims(run.spec.context) or None)
 
 
+def without_user(config: RunnableConfig) -> RunnableConfig:
+    """The config without whom the run is for, tokens and all: that is for the graph alone, and never kept nor told."""
+    given = config.get("configurable") or {}
+    configurable = without_claims(given)
+    return {**config, "configurable": configurable} if len(configurable) < len(given) else config
+
+
 def _of_user(user: Mapping[str, Any] | None) -> dict[str, Any]:
     """Whose run it is, for nodes, tools and factories, in the names of the Agent Server."""
     if user is None:

@@ -9,6 +9,7 @@ from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.storable import storable_text
 from relayrun_core.store.journal import read_events
+from relayrun_runner.attempt.config import without_user
 from relayrun_runner.serialize import dumps
 
 # What a client asks for, as LangGraph's `astream` calls it.
@@ -63,11 +64,16 @@ def give_ids_in(update: Any) -> None:
                 give_ids(value)
 
 
+def of_checkpoint(told: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a checkpoint: everybody reads it who may read the thread."""
+    return {**told, **{name: without_user(told[name]) for name in ("config", "parent_config") if told.get(name)}}
+
+
 def with_checkpoints(told: Any) -> Any:
     """A debug event with its checkpoints named as the Agent Server does, beside LangGraph's configs."""
     if not isinstance(told, dict) or told.get("type") != "checkpoint":
         return told
-    payload = told["payload"]
+    payload = of_checkpoint(told["payload"])
     named = {
         "checkpoint": _checkpoint(payload.get("config")),
         "parent_checkpoint": _checkpoint(payload.get("parent_config")),

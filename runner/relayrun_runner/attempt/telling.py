@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, BaseMessageChunk, me
 from langchain_core.runnables import RunnableConfig
 
 from relayrun_core.runs import RunSpec
-from relayrun_runner.attempt.events import event_name, give_ids_in, graph_modes, with_checkpoints
+from relayrun_runner.attempt.events import event_name, give_ids_in, graph_modes, of_checkpoint, with_checkpoints
 from relayrun_runner.endings import told
 from relayrun_runner.graphs import Graph
 
@@ -68,6 +68,8 @@ class Teller:
             give_ids_in(data)
         elif mode == _DEBUG_MODE:
             data = with_checkpoints(data)
+        elif mode == _CHECKPOINTS_MODE:
+            data = of_checkpoint(data)
         if mode != _MESSAGES_MODE or not self._whole:
             yield event_name(mode, namespace), _for_protocol(mode, data) if self._for_protocol else data
             return
