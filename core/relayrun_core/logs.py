@@ -5,10 +5,12 @@ import sys
 from typing import Any
 
 from relayrun_core import storable
-from relayrun_core.printable import json_text, lines, one_line
+from relayrun_core.printable import bounded, json_text, lines, one_line
 
 _LINES = "lines"
 _INDENT = "    "
+# Of each text of a record: an author's exception may say megabytes, and their writing holds up all runs.
+_MOST_CHARACTERS = 20_000
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -41,12 +43,12 @@ class TextFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
-        record.message = record.getMessage()
+        record.message = bounded(record.getMessage(), _MOST_CHARACTERS)
         record.asctime = self.formatTime(record, self.datefmt)
         fields = _fields(record)
         below = [str(fields.pop(_LINES))] if _LINES in fields else []
         if record.exc_info:
-            below.append(self.formatException(record.exc_info))
+            below.append(bounded(self.formatException(record.exc_info), _MOST_CHARACTERS))
         if record.stack_info:
             below.append(self.formatStack(record.stack_info))
         line = " ".join([self.formatMessage(record), *(f"{name}={value}" for name, value in fields.items())])
@@ -62,11 +64,11 @@ class JsonFormatter(_Formatter):
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": bounded(record.getMessage(), _MOST_CHARACTERS),
             **_fields(record),
         }
         if record.exc_info:
-            entry["traceback"] = self.formatException(record.exc_info)
+            entry["traceback"] = bounded(self.formatException(record.exc_info), _MOST_CHARACTERS)
         return json_text(storable.dumps(entry).decode())
 
 

@@ -24,5 +24,13 @@ def json_text(text: str) -> str:
     return _BUT_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def bounded(text: str, most: int) -> str:
+    """The text, or its two ends and how much is left out between them: `most` characters and one short line."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters left out …\n{text[-half:]}"
+
+
 def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -106,3 +106,12 @@ def test_a_stack_is_shown_below_as_well() -> None:
     made = record("here")
     made.stack_info = f"Stack (most recent call last):\n  File {sys.argv[0]!r}"
     assert TextFormatter().format(made).splitlines()[1] == "    Stack (most recent call last):"
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_what_an_exception_says_in_megabytes_is_logged_by_its_two_ends(formatter: logging.Formatter) -> None:
+    error = ValueError("first" + "\x1b" * 3_000_000 + "last")
+    text = formatter.format(logging.LogRecord("t", logging.INFO, "", 0, str(error), (), (ValueError, error, None)))
+    assert len(text) < 500_000
+    assert text.count("characters left out") == 2
+    assert text.count("first") == text.count("last") == 2

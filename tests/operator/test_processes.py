@@ -57,6 +57,14 @@ async def test_a_last_line_without_an_end_is_passed_on_too():
     await until(lambda: output.getvalue() == "[r1] half a line\n")
 
 
+async def test_a_line_of_many_megabytes_is_passed_on_in_parts():
+    output = io.StringIO()
+    process = start("import sys; sys.stdout.write('x' * 5_000_000)", output)
+    await process.exited
+    await until(lambda: output.getvalue().count("x") == 5_000_000)
+    assert max(len(line) for line in output.getvalue().splitlines()) < 1_100_000
+
+
 async def test_what_a_runner_started_dies_with_it(tmp_path: Path):
     process = start(
         f"""

@@ -15,6 +15,7 @@ from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
 from relayrun_core.store.runs import get_run
+from relayrun_runner.attempt.outcome import describe
 from tests.runner.odd import write_odd
 from tests.runner.processes import RunnerProcess, runner_process
 from tests.runner.runs import accepted
@@ -200,3 +201,10 @@ async def test_nobody_takes_its_time_and_its_signals_away(runner: RunnerProcess,
     runner.terminate()
     assert await runner.wait_exit() == 0
     assert "draining: no new runs" in runner.log()
+
+
+def test_what_an_exception_says_in_megabytes_is_told_by_its_two_ends() -> None:
+    error = describe(ValueError("first" + "\ud83d" * 3_000_000 + "last"), 1, None)
+    assert len(error["message"]) < 101_000
+    assert error["message"].startswith("first")
+    assert error["message"].endswith("last")

@@ -187,3 +187,8 @@ def test_a_value_of_too_many_bytes_is_refused_with_a_sentence(monkeypatch: pytes
     monkeypatch.setattr(storable, "MAX_BYTES", 100)
     with pytest.raises(NotStorable, match="102 bytes of JSON, more than 100"):
         dumps("x" * 100)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0\0b", "\\\0", "\\u0000", "\\u0000\0", "\\\\u0000 \\\\\0"])
+def test_a_nul_is_told_apart_from_the_text_of_its_escape(text: str) -> None:
+    assert orjson.loads(dumps([text])) == [text.replace("\0", "\N{REPLACEMENT CHARACTER}")]

@@ -19,6 +19,8 @@ from relayrun_core.parent import FAMILY_VARIABLE, VARIABLE, end_family
 
 _TAIL_LINES = 30
 _CHUNK_BYTES = 65536
+#: A line without an end is passed on in parts: whoever decides about runs must not search megabytes again and again.
+_LINE_BYTES = 1_000_000
 
 
 class RunnerProcess:
@@ -148,8 +150,9 @@ class RunnerProcess:
             asyncio.get_running_loop().remove_reader(pipe.fileno())
             pipe.close()
         *lines, self._unfinished_line = (self._unfinished_line + chunk).split(b"\n")
-        if not chunk and self._unfinished_line:
+        if self._unfinished_line and (not chunk or len(self._unfinished_line) > _LINE_BYTES):
             lines.append(self._unfinished_line)
+            self._unfinished_line = b""
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
             self._tail.append(text)

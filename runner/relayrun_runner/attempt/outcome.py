@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.types import PregelExecutableTask, StateSnapshot
 
+from relayrun_core.printable import bounded
 from relayrun_core.runs import Head, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_core.storable import storable_text
@@ -27,6 +28,8 @@ _NODE_NOTE = re.compile(r"task with name '([^']+)'")
 _CALLS_NODES = ("run_with_retry", "arun_with_retry")
 # An author's traceback may hold whole prompts; this is plenty to find the line.
 _TRACEBACK_CHARACTERS = 20_000
+# It is told with the run, wherever that is: plenty for whoever reads it.
+_MESSAGE_CHARACTERS = 100_000
 
 
 class CountsAnswers(Protocol):
@@ -102,10 +105,11 @@ async def outcome_at(
 def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> dict[str, Any]:
     """An exception for the run's owner: enough to find the failing node and to retry it."""
     text = safely(lambda: "".join(traceback.format_exception(error)), "")
+    # SystemExit says no more than a number, and KeyboardInterrupt nothing.
+    message = text_of(error) if isinstance(error, Exception) else told_by(error)
     return {
         "error": name_of(error),
-        # SystemExit says no more than a number, and KeyboardInterrupt nothing.
-        "message": storable_text(text_of(error) if isinstance(error, Exception) else told_by(error)),
+        "message": storable_text(bounded(message, _MESSAGE_CHARACTERS)),
         "node": node_of(error),
         "attempt": attempt,
         "checkpoint_id": checkpoint_id,
