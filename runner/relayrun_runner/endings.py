@@ -5,6 +5,7 @@ GeneratorExit, a CancelledError that nobody asked for, and what authors derive f
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,6 +21,12 @@ def is_cancelled(error: BaseException) -> bool:
     """Whether the error is a cancel of the current task, and not a CancelledError that author code raised by itself."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def is_raised_by_us(error: BaseException) -> bool:
+    """Whether our code raised the error itself: author code may raise, or copy, any of our classes."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("relayrun_")
 
 
 def name_of(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import pytest
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from relayrun_core.database import Database
+from relayrun_core.row_stream import row_stream
 from tests.support.runner import free_port
 
 SIZE = 3
@@ -123,3 +124,14 @@ async def test_a_database_that_is_away_breaks_no_pool() -> None:
         with pytest.raises(PoolTimeout):
             await database.pool.getconn(timeout=0.01)
         assert not await database.is_broken(after_seconds=0.0, answer_seconds=0.05)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["read to the end", "left in the middle"])
+async def test_a_connection_that_gave_rows_one_by_one_works_in_a_pipeline(database: Database, whole: bool) -> None:
+    async with database.connection() as conn, conn.cursor() as cursor:
+        async with row_stream(cursor, b"SELECT generate_series(1, 3) AS n", ()) as rows:
+            found = [row["n"] async for row in rows] if whole else [(await anext(rows))["n"]]
+        assert found == ([1, 2, 3] if whole else [1])
+        async with conn.pipeline():
+            asked = await conn.execute(b"SELECT generate_series(1, 2) AS n")
+            assert [row["n"] for row in await asked.fetchall()] == [1, 2]

@@ -18,6 +18,7 @@ from langgraph.errors import GraphDrained
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 from langgraph_sdk import Auth
+from relayrun_core.errors import StaleAttempt
 
 
 class Odd(BaseException): ...
@@ -43,6 +44,7 @@ def raised(how):
             raise error
         case "memory": raise MemoryError("no more")
         case "drained": raise GraphDrained("by nobody")
+        case "stale": raise StaleAttempt("says the author")
         case "recursion": return raised(how)
 
 

@@ -32,6 +32,7 @@ HOWS = {
     "ring": ("ValueError", "its own cause"),
     "memory": ("MemoryError", "no more"),
     "drained": ("GraphDrained", "Graph drained: by nobody"),
+    "stale": ("StaleAttempt", "says the author"),
     "recursion": ("RecursionError", "maximum recursion depth exceeded"),
 }
 

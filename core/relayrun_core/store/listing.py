@@ -7,9 +7,10 @@ twice or is skipped because others were changed meanwhile, and no connection is 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from relayrun_core.database import Database
+from relayrun_core.row_stream import row_stream
 
 T = TypeVar("T")
 
@@ -88,9 +89,11 @@ async def _rows(database: Database, listing: Listing[T], keys: Sequence[Any] | N
     condition = "" if keys is None else f"AND {listing.key} = ANY(%(listed_keys)s)"
     statement = listing.statement(f"{listing.key} AS listed_key, {listing.columns}", condition)
     params = listing.with_params() if keys is None else listing.with_params(listed_keys=list(keys))
-    async with database.connection() as conn, conn.cursor() as cursor:
-        # Planned each time: whether a filter is rare, and so which index is right, depends on its value.
-        stream = cast("AsyncGenerator[dict[str, Any]]", cursor.stream(statement.encode(), params))
-        async with aclosing(stream) as rows:
-            async for row in rows:
-                yield row.pop("listed_key"), listing.make(row)
+    # Planned each time: whether a filter is rare, and so which index is right, depends on its value.
+    async with (
+        database.connection() as conn,
+        conn.cursor() as cursor,
+        row_stream(cursor, statement.encode(), params) as rows,
+    ):
+        async for row in rows:
+            yield row.pop("listed_key"), listing.make(row)

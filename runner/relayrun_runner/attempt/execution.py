@@ -27,6 +27,7 @@ from relayrun_runner.attempt.goingon import Call, next_call
 from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.attempt.writer import RunWriter
+from relayrun_runner.endings import is_raised_by_us
 from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.retry import until_deadline
@@ -150,10 +151,8 @@ class Execution:
                 store = self._services.store or loaded.store
                 graph = loaded.copy({"checkpointer": self._saver, "store": store, "stream_eager": True})
                 return await self._call(graph, config)
-        except (StaleAttempt, DatabaseAway):
-            raise
         except BaseException as error:
-            if self._is_told_to_stop(error):
+            if self._is_told_to_stop(error) or _ours(error) is error:
                 raise
             # The graph could not even be opened, or what it left could not be read.
             logger.warning("run failed before its graph ran", exc_info=error, extra=self._log)
@@ -168,8 +167,6 @@ class Execution:
                 self._measure_resume()
                 await self._stream(graph, config, call)
             outcome = await settled_outcome(graph, self._saver, _of_thread(config), made_by)
-        except (StaleAttempt, DatabaseAway):
-            raise
         except BaseException as error:
             if self._is_told_to_stop(error):
                 if self._action is None:
@@ -180,7 +177,7 @@ class Execution:
             if isinstance(error, GraphDrained) and self._control.drain_requested:
                 return None
             if (lost := _ours(error)) is not None:
-                raise lost from error
+                raise lost from (None if lost is error else error)
             logger.info("the graph raised", exc_info=error, extra=self._log)
             outcome = await failed_outcome(graph, self._saver, _of_thread(config), error, made_by)
         return outcome
@@ -259,12 +256,14 @@ def _of_thread(config: RunnableConfig) -> RunnableConfig:
 
 
 def _ours(error: BaseException) -> StaleAttempt | DatabaseAway | None:
-    """Our own exception, where an exception group or the author's code has wrapped it."""
+    """Our own exception, also where an exception group or the author's code has wrapped it; none that author code
+    raised by itself, which would have its run tried for ever.
+    """
     looked_at: set[int] = set()  # an author may have linked them in a ring
     seen: BaseException | None = error
     while seen is not None and id(seen) not in looked_at:
         looked_at.add(id(seen))
-        if isinstance(seen, (StaleAttempt, DatabaseAway)):
+        if isinstance(seen, (StaleAttempt, DatabaseAway)) and is_raised_by_us(seen):
             return seen
         if isinstance(seen, BaseExceptionGroup):
             return next((found for part in seen.exceptions if (found := _ours(part)) is not None), None)

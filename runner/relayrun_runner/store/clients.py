@@ -1,13 +1,14 @@
 """The store of the graphs for those who ask from outside: by connections of its own, and for a bounded answer."""
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import psycopg
 from langgraph.store.base import Result, SearchOp
 
 from relayrun_core.database import Database
+from relayrun_core.row_stream import row_stream
 from relayrun_runner.errors import InvalidStoreCall
 from relayrun_runner.store.vectors import PatientStore, open_connections
 
@@ -53,7 +54,7 @@ class _Bounded:
     async def fetchall(self) -> list[Any]:
         rows: list[Any] = []
         left = _MOST_BYTES
-        async with aclosing(cast("Any", self._cursor.stream(*self._asked))) as found:
+        async with row_stream(self._cursor, *self._asked) as found:
             async for row in found:
                 rows.append(row)
                 left -= _length(self._cursor.pgresult)

@@ -27,7 +27,7 @@ from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.goingon import goto_of
 from relayrun_runner.attempt.outcome import outcome_at
-from relayrun_runner.endings import class_of, is_cancelled, text_of
+from relayrun_runner.endings import class_of, is_cancelled, is_raised_by_us, text_of
 from relayrun_runner.errors import InvalidState, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.serde import with_values_apart
@@ -147,10 +147,10 @@ async def _written(edit: Awaitable[RunnableConfig]) -> RunnableConfig:
         return await edit
     except (NotStorable, psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
         raise InvalidState(str(refusal(error, "these values"))) from error
-    except (psycopg.Error, RelayrunError):
+    except psycopg.Error:
         raise
     except BaseException as error:
-        if is_cancelled(error):
+        if is_cancelled(error) or (isinstance(error, RelayrunError) and is_raised_by_us(error)):
             raise
         # LangGraph's refusals, and whatever an author's reducer makes of these values.
         raise InvalidState(text_of(error) or class_of(error)) from error
