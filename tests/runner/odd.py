@@ -24,6 +24,11 @@ from relayrun_core.errors import StaleAttempt
 class Odd(BaseException): ...
 
 
+class Shy(Exception):
+    def __getattribute__(self, name):
+        raise SystemExit(f"asked for {name}")
+
+
 class Mute(BaseException):
     def __str__(self):
         raise SystemExit("in __str__")
@@ -45,6 +50,12 @@ def raised(how):
         case "memory": raise MemoryError("no more")
         case "drained": raise GraphDrained("by nobody")
         case "stale": raise StaleAttempt("says the author")
+        case "deep":
+            error = ValueError("the innermost")
+            for _ in range(3000):
+                error = ExceptionGroup("several", [error])
+            raise error
+        case "shy": raise Shy
         case "recursion": return raised(how)
 
 

@@ -33,6 +33,7 @@ HOWS = {
     "memory": ("MemoryError", "no more"),
     "drained": ("GraphDrained", "Graph drained: by nobody"),
     "stale": ("StaleAttempt", "says the author"),
+    "deep": ("ExceptionGroup", "several (1 sub-exception)"),
     "recursion": ("RecursionError", "maximum recursion depth exceeded"),
 }
 
@@ -90,6 +91,13 @@ async def test_whatever_a_node_raises_is_the_error_of_its_run(runner: RunnerProc
         assert run.error is not None
         assert run.error["message"].startswith(message)
         assert "in raised" in run.error["traceback"] or how == "generator"  # it cannot pass an `await`
+
+
+async def test_an_exception_that_raises_whatever_it_is_asked_for_is_the_error_of_its_run(
+    runner: RunnerProcess, shared_database: Database
+) -> None:
+    runs = await ended(runner, shared_database, [("sync", "shy"), ("plain", "shy")])
+    assert {key: told(run) for key, run in runs.items()} == {key: ("error", "SystemExit", "node") for key in runs}
 
 
 async def test_wherever_a_graph_raises_it_its_run_ends_as_an_error(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from relayrun_runner.attempt.goingon import Call, next_call
 from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.endings import is_raised_by_us
+from relayrun_runner.endings import is_raised_by_us, safely
 from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.retry import until_deadline
@@ -259,13 +260,20 @@ def _ours(error: BaseException) -> StaleAttempt | DatabaseAway | None:
     """Our own exception, also where an exception group or the author's code has wrapped it; none that author code
     raised by itself, which would have its run tried for ever.
     """
-    looked_at: set[int] = set()  # an author may have linked them in a ring
-    seen: BaseException | None = error
-    while seen is not None and id(seen) not in looked_at:
+    return safely(lambda: next(filter(is_raised_by_us, _lost_in(error)), None), None)
+
+
+def _lost_in(error: BaseException) -> Iterator[StaleAttempt | DatabaseAway]:
+    looked_at: set[int] = set()  # an author may have linked them in a ring, and nested groups as deep as memory allows
+    found = [error]
+    while found:
+        seen = found.pop()
+        if id(seen) in looked_at:
+            continue
         looked_at.add(id(seen))
-        if isinstance(seen, (StaleAttempt, DatabaseAway)) and is_raised_by_us(seen):
-            return seen
+        if isinstance(seen, (StaleAttempt, DatabaseAway)):
+            yield seen
         if isinstance(seen, BaseExceptionGroup):
-            return next((found for part in seen.exceptions if (found := _ours(part)) is not None), None)
-        seen = seen.__cause__ or seen.__context__
-    return None
+            found.extend(seen.exceptions)
+        if (linked := seen.__cause__ or seen.__context__) is not None:
+            found.append(linked)
