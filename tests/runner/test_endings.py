@@ -97,7 +97,7 @@ async def test_an_exception_that_raises_whatever_it_is_asked_for_is_the_error_of
     runner: RunnerProcess, shared_database: Database
 ) -> None:
     runs = await ended(runner, shared_database, [("sync", "shy"), ("plain", "shy")])
-    assert {key: told(run) for key, run in runs.items()} == {key: ("error", "SystemExit", "node") for key in runs}
+    assert {key: told(run) for key, run in runs.items()} == dict.fromkeys(runs, ("error", "SystemExit", "node"))
 
 
 async def test_wherever_a_graph_raises_it_its_run_ends_as_an_error(
