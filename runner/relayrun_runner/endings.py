@@ -20,7 +20,12 @@ _CLASS_NAME = type.__dict__["__name__"]
 def is_cancelled(error: BaseException) -> bool:
     """Whether the error is a cancel of the current task, and not a CancelledError that author code raised by itself."""
     task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    return is_a(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def is_a(error: BaseException, *kinds: type[BaseException]) -> bool:
+    """As `isinstance`, which asks an object for its `__class__`: an author's may raise there."""
+    return issubclass(type(error), kinds)
 
 
 def is_raised_by_us(error: BaseException) -> bool:
@@ -31,7 +36,7 @@ def is_raised_by_us(error: BaseException) -> bool:
 
 def name_of(error: BaseException) -> str:
     """The exception's name. A GeneratorExit cannot pass an `await`: Python then says that it was ignored."""
-    ignored = isinstance(error, RuntimeError) and text_of(error).endswith(" ignored GeneratorExit")
+    ignored = is_a(error, RuntimeError) and text_of(error).endswith(" ignored GeneratorExit")
     return GeneratorExit.__name__ if ignored else class_of(error)
 
 

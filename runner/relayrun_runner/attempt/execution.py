@@ -28,7 +28,7 @@ from relayrun_runner.attempt.goingon import Call, next_call
 from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.endings import is_raised_by_us, safely
+from relayrun_runner.endings import is_a, is_raised_by_us, safely
 from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.retry import until_deadline
@@ -175,7 +175,7 @@ class Execution:
                 # The grace ends the process if a thread never stops.
                 await self._services.workers.idle(self.claimed.run_id)
                 return await stopped_outcome(graph, self._saver, _of_thread(config), made_by)
-            if isinstance(error, GraphDrained) and self._control.drain_requested:
+            if is_a(error, GraphDrained) and self._control.drain_requested:
                 return None
             if (lost := _ours(error)) is not None:
                 raise lost from (None if lost is error else error)
@@ -185,7 +185,7 @@ class Execution:
 
     def _is_told_to_stop(self, error: BaseException) -> bool:
         """Whether we have cancelled the run, and author code has not raised a CancelledError of its own."""
-        return isinstance(error, asyncio.CancelledError) and (self._stopped or self._closing)
+        return is_a(error, asyncio.CancelledError) and (self._stopped or self._closing)
 
     def _measure_resume(self) -> None:
         if self.claimed.attempt > 1:
