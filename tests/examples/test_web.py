@@ -12,12 +12,14 @@ import jwt
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from relayrun_cli.postgres import EmbeddedPostgres
 from tests.examples.chatting import CONFIG
 from tests.examples.openai_server import Call, OpenAIServer, Refusal, Reply, openai_server
-from tests.examples.visiting import SECRET, asking_for_tokens, log_in, runner_at_work, say
+from tests.examples.visiting import RUNNER_TOKEN, SECRET, asking_for_tokens, log_in, runner_at_work, say
 from tests.support import npm
 from tests.support.browser import browsing, served
 from tests.support.dev import Dev, relayrun_dev
+from tests.support.postgres import fresh_database
 
 FIND = Call("find_order", {"order_id": "4711"}, "call_find")
 REFUND = Call("refund", {"order_id": "4711"}, "call_refund")
@@ -57,8 +59,15 @@ async def llm(browser: Browser, address: str) -> AsyncIterator[OpenAIServer]:
 
 
 @pytest.fixture(scope="module")
-async def dev(llm: OpenAIServer) -> AsyncIterator[Dev]:
+async def database_url(llm: OpenAIServer, postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    async with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def dev(llm: OpenAIServer, database_url: str) -> AsyncIterator[Dev]:
     environment = {"CHAT_MODEL": "test", "OPENAI_BASE_URL": llm.url}
+    environment |= {"DATABASE_URL": database_url, "RELAYRUN_RUNNER_TOKEN": RUNNER_TOKEN}
     async with relayrun_dev(config=CONFIG, environment=environment) as dev:
         await dev.answers()
         yield dev
@@ -187,8 +196,8 @@ async def test_stop_ends_an_answer(page, llm):
     await expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 
-async def test_a_token_is_asked_for_and_what_the_api_refuses_is_said_and_kept(page, llm, dev, address):
-    async with asking_for_tokens(dev, address) as url:
+async def test_a_token_is_asked_for_and_what_the_api_refuses_is_said_and_kept(page, llm, dev, database_url, address):
+    async with asking_for_tokens(dev, database_url, address) as url:
         await page.get_by_role("button", name="Leave").click()
         await log_in(page, url, "not a token")
         await expect(page.get_by_role("alert")).to_be_visible()

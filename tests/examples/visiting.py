@@ -16,6 +16,10 @@ from tests.support.reading import client_of
 SECRET = "a secret that is long enough for an HS256 signature"
 
 
+#: What the runners of such a dev are called with.
+RUNNER_TOKEN = "runner-token-of-the-page"
+
+
 async def log_in(page: Page, url: str, token: str = "") -> None:
     await page.get_by_label("Address of the API").fill(url)
     await page.get_by_label("Token or user name").fill(token)
@@ -38,14 +42,13 @@ async def runner_at_work(page: Page, dev: Dev) -> psutil.Process:
 
 
 @asynccontextmanager
-async def asking_for_tokens(dev: Dev, origin: str) -> AsyncIterator[str]:
+async def asking_for_tokens(dev: Dev, database_url: str, origin: str) -> AsyncIterator[str]:
     """A second API of the same installation, as strict as in production: a token, one origin, a rate limit."""
     [api] = dev.running("relayrun_api")
-    given = api.environ()
     settings = ApiSettings(
-        database_url=given["RELAYRUN_DATABASE_URL"],
-        runners_file=given["RELAYRUN_RUNNERS_FILE"],
-        runner_token=given["RELAYRUN_RUNNER_TOKEN"],
+        database_url=database_url,
+        runners_file=api.environ()["RELAYRUN_RUNNERS_FILE"],
+        runner_token=RUNNER_TOKEN,
         auth="jwt",
         jwt_secret=SECRET,
         cors_origins=[origin],

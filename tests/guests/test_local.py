@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import orjson
@@ -116,4 +117,12 @@ async def test_nothing_that_guests_started_is_left_when_all_has_ended(ended: Par
         pids += answer.json()["values"]["left"]
     assert len(pids) == len(started)
     await ended.dev.stop()
-    await until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    await until(lambda: not any(is_of(ended.dev.folder, pid) for pid in pids))
+
+
+def is_of(folder: Path, pid: int) -> bool:
+    """Whether the process was started below a dev of this folder; its number may be somebody else's by now."""
+    try:
+        return any(str(folder) in value for value in psutil.Process(pid).environ().values())
+    except psutil.Error:
+        return False

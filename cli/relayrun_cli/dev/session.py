@@ -112,7 +112,7 @@ class Session:
         return f"http://{reachable_host(self._options.host)}:{self._port}"
 
     async def _run_parts(self, database: DevDatabase, lifeline: Lifeline) -> None:
-        options, token = self._options, token_urlsafe(32)
+        options, token = self._options, self._secrets.get("RELAYRUN_RUNNER_TOKEN") or token_urlsafe(32)
         sources = Sources(import_folders(self._config), _single_files(self._config))
         build = await asyncio.to_thread(sources.hash)
         api = Child(
