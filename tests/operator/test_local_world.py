@@ -254,3 +254,27 @@ async def test_a_run_that_kills_its_process_fails_alone(tmp_path: Path, database
 
 def load_of(play: Play, name: str | None) -> int:
     return sum(runner["load"] for runner in play.runners if runner["name"] == name)
+
+
+async def test_runners_that_are_killed_before_they_are_ready_are_replaced_and_the_code_is_not_to_blame(
+    tmp_path: Path, database_url: str
+):
+    async with local_world(tmp_path, database_url, runners=1) as play:
+        for _ in range(6):
+            [killed] = play.runners
+            play.signal(killed["name"], signal.SIGKILL)
+            await until(lambda killed=killed: [r["name"] for r in play.runners] not in ([], [killed["name"]]))
+            assert play.world.problems == ()
+        await play.until_ready(1)
+
+
+async def test_code_that_ends_its_process_is_tried_again_until_it_does_not(tmp_path: Path, database_url: str):
+    async with local_world(tmp_path, database_url, runners=1) as play:
+        play.set_version("'two' if (HERE / 'mended').exists() else os._exit(3)")
+        problem = await play.world.reload()
+        assert problem is not None
+        assert "ended before it was ready, exit code 3" in problem
+        assert [runner["generation"] for runner in play.ready_runners] == [0]
+        (play.folder / "mended").touch()
+        await until(lambda: [runner["generation"] for runner in play.ready_runners] == [1], seconds=90)
+        assert play.world.problems == ()

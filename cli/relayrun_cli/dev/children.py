@@ -12,9 +12,8 @@ from typing import Self
 
 from relayrun_core.handover import VARIABLE as SECRETS_FD
 from relayrun_core.handover import hand_over
+from relayrun_core.restarts import Restarts
 
-FIRST_BACKOFF_SECONDS = 0.25
-LONGEST_BACKOFF_SECONDS = 10.0
 # Having run for so long, a process is not in a crash loop.
 HEALTHY_SECONDS = 30.0
 PARENT_FD = "RELAYRUN_PARENT_FD"
@@ -69,8 +68,8 @@ class Child:
         return process.pid if process is not None and process.returncode is None else None
 
     async def keep_running(self) -> None:
-        """Start it, and start it again whenever it ends, ever more slowly if that is at once. Ends with `stop`."""
-        backoff = FIRST_BACKOFF_SECONDS
+        """Start it, and start it again whenever it ends, ever more slowly if it does so by itself. Ends with `stop`."""
+        restarts = Restarts()
         while not self._stopping.is_set():
             begun = time.monotonic()
             await self._start()
@@ -78,11 +77,14 @@ class Child:
             code = await self._process.wait()
             if self._stopping.is_set():
                 return
-            if time.monotonic() - begun > HEALTHY_SECONDS:
-                backoff = FIRST_BACKOFF_SECONDS
             self._say(f"The {self._name} {how_it_ended(code)}; starting it again.")
-            await _wait(self._stopping, backoff)
-            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            now = time.monotonic()
+            healthy = now - begun > HEALTHY_SECONDS
+            restarts = restarts.became_ready() if healthy else restarts
+            restarts = restarts.ended(code, was_ready=healthy, started_at=begun, now=now)
+            while (at := restarts.next_at(time.monotonic())) is not None and not self._stopping.is_set():
+                await _wait(self._stopping, at - time.monotonic())
+                restarts, _ = restarts.grant(1, time.monotonic())
 
     async def stop(self, grace_seconds: float) -> None:
         """Ask it to end, and make it end after the grace."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from relayrun_core.handover import without_secrets
+from relayrun_core.restarts import BURST, Restarts, killed_from_outside
 from relayrun_core.settings import RunnerSettings
 from relayrun_operator.engine import AgentView, Demand, decide_pool
 from relayrun_operator.local.processes import RunnerProcess, free_port
@@ -23,8 +24,6 @@ logger = logging.getLogger("relayrun.local")
 
 #: How a runner ends itself when a cancelled node did not stop: what it executed beside that is not to blame.
 EXIT_NODE_STUCK = 70
-
-_LONGEST_BACK_OFF_SECONDS = 30.0
 
 #: One runner too many (one that was given up for silence came back) stays for this long.
 _SURPLUS_SECONDS = 10.0
@@ -66,8 +65,9 @@ class LocalPool:
         self._wake = wake
         self._build = settings.build
         self._started = 0
-        self._failures = 0
-        self._start_again_at = 0.0
+        self._restarts = Restarts(burst=max(BURST, count))
+        self._ready: frozenset[str] = frozenset()
+        self._waking: asyncio.TimerHandle | None = None
         self._stopping = False
 
     @property
@@ -79,7 +79,7 @@ class LocalPool:
         """From now on, runners load the code as it is now."""
         self.agent = replace(self.agent, generation=str(self.generation + 1))
         self._build = build
-        self._failures, self._start_again_at, self.problems = 0, 0.0, ()
+        self._restarts, self.problems = self._restarts.renewed(), ()
         self._wake()
 
     def adjust(self, lost: frozenset[str]) -> None:
@@ -95,9 +95,10 @@ class LocalPool:
         decision = decide_pool(self.agent, views, lost, demand, now)
         for name in decision.drain:
             self._drain(self._memory.runners[name])
-        if now >= self._start_again_at:
-            for _ in range(decision.start):
-                self._start()
+        self._restarts, granted = self._restarts.grant(decision.start, now)
+        for _ in range(granted):
+            self._start()
+        self._wake_for_what_waits(now)
 
     async def stop(self) -> None:
         """End all runners: their runs are given back at their next step, and go on when the world does."""
@@ -114,8 +115,12 @@ class LocalPool:
 
     def _note_problems(self) -> None:
         newest = [r for r in self._memory.runners.values() if r.generation == self.generation]
-        if any(runner.ready for runner in newest):
-            self.problems, self._failures = (), 0
+        ready = frozenset(runner.name for runner in newest if runner.ready)
+        if ready - self._ready:
+            self._restarts = self._restarts.became_ready()
+        self._ready = ready
+        if ready:
+            self.problems = ()
             return
         for runner in newest:
             if runner.troubles and (told := _not_ready(runner)) != self.problems:
@@ -123,6 +128,12 @@ class LocalPool:
                 for trouble in told:
                     sentence, _, more = trouble.partition("\n")
                     logger.error("%s", sentence, extra={"lines": more} if more else None)
+
+    def _wake_for_what_waits(self, now: float) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+        at = self._restarts.next_at(now)
+        self._waking = None if at is None else asyncio.get_running_loop().call_later(at - now, self._wake)
 
     def _start(self) -> None:
         settings = self._settings
@@ -174,17 +185,18 @@ class LocalPool:
         if not runner.told_to_drain and not self._stopping:
             self.restarts += 1
             logger.warning("runner %s ended unasked: %s", runner.name, _describe_exit(code))
-            if not runner.ready and runner.generation == self.generation:
-                self._back_off(runner, code)
+            self._note_end(runner, code)
         self._wake()
 
-    def _back_off(self, runner: LocalRunner, code: int) -> None:
-        self._failures += 1
-        seconds = min(_LONGEST_BACK_OFF_SECONDS, 0.5 * 2 ** (self._failures - 1))
-        self._start_again_at = time.monotonic() + seconds
-        asyncio.get_running_loop().call_later(seconds, self._wake)
-        words = runner.process.last_words
-        self.problems = (f"runner {runner.name} ended before it was ready, {_describe_exit(code)}:\n{words}",)
+    def _note_end(self, runner: LocalRunner, code: int) -> None:
+        newest = runner.generation == self.generation
+        if not (newest or runner.ready):
+            return  # superseded before it served: nobody waits for another one of these
+        now = time.monotonic()
+        self._restarts = self._restarts.ended(code, was_ready=runner.ready, started_at=runner.started_at, now=now)
+        if newest and not (runner.ready or killed_from_outside(code)):
+            words = runner.process.last_words
+            self.problems = (f"runner {runner.name} ended before it was ready, {_describe_exit(code)}:\n{words}",)
 
     def _drain(self, runner: LocalRunner) -> None:
         logger.debug("runner %s drains", runner.name)

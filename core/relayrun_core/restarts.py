@@ -1,0 +1,107 @@
+"""When what has ended is started again: one rule for runners, the API and Postgres here, and for pods. Pure.
+
+```
+  ended ──▶ killed from outside, or it had been ready ──▶ at once, while the bucket has tokens
+        └─▶ ended by itself before it was ready ────────▶ after a back-off, which doubles with each round of failures
+```
+
+The two never wait for each other: a graph that cannot be imported does not delay the replacement of a runner that
+served, and a kill does not lengthen the back-off of a graph that cannot be imported.
+"""
+
+import signal
+from dataclasses import dataclass, replace
+from math import floor
+
+#: So many replacements start at once, and then so many a second: a broken kernel or cgroup must not make us spin.
+BURST = 10
+PER_SECOND = 2.0
+
+FIRST_BACK_OFF_SECONDS = 0.5
+LONGEST_BACK_OFF_SECONDS = 30.0
+
+#: What others send, an OOM killer included. A process gets the rest, as SIGSEGV and SIGABRT, for what it did.
+_SENT_BY_OTHERS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+
+
+def killed_from_outside(code: int) -> bool:
+    """Whether an exit code, as `subprocess` tells it, is that of a process that somebody else ended."""
+    return -code in _SENT_BY_OTHERS
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """What may be started again, and when. Times are seconds of one monotonic clock.
+
+    Tell it of each end that nobody asked for (`ended`), of each process that became ready (`became_ready`) and of a
+    new generation of code or settings (`renewed`); ask it (`grant`) before anything is started.
+    """
+
+    burst: int = BURST
+    #: What may be replaced at once; None: all of `burst`.
+    tokens: float | None = None
+    filled_at: float = 0.0
+    #: How many ended, and wait for a token or for the back-off.
+    replacements: int = 0
+    retries: int = 0
+    #: Rounds of failures in a row, when the last of them was counted, and until when it backs off.
+    failures: int = 0
+    failed_at: float = float("-inf")
+    retry_at: float = float("-inf")
+
+    def ended(self, code: int, *, was_ready: bool, started_at: float, now: float) -> "Restarts":
+        """A process ended unasked, with the exit code that `subprocess` gives."""
+        if was_ready or killed_from_outside(code):
+            return replace(self, replacements=self.replacements + 1)
+        return self.failed(started_at=started_at, now=now)
+
+    def failed(self, *, started_at: float, now: float, count: int = 1) -> "Restarts":
+        """`count` starts came to nothing. Those that began before the last failure are of the same round."""
+        waits = replace(self, retries=self.retries + count)
+        if started_at < self.failed_at:
+            return waits
+        seconds = min(LONGEST_BACK_OFF_SECONDS, FIRST_BACK_OFF_SECONDS * 2 ** min(self.failures, 16))
+        return replace(waits, failures=self.failures + 1, failed_at=now, retry_at=now + seconds)
+
+    def became_ready(self) -> "Restarts":
+        """A process of this generation is ready: whatever failed before may be tried at once."""
+        return replace(self, failures=0, failed_at=float("-inf"), retry_at=float("-inf"))
+
+    def renewed(self) -> "Restarts":
+        """Other code or settings: what failed before says nothing about them. Tokens stay spent."""
+        return replace(self.became_ready(), retries=0)
+
+    def grant(self, wanted: int, now: float) -> tuple["Restarts", int]:
+        """How many of the `wanted` processes may be started now, and what is so once they are.
+
+        What is wanted beyond those that ended is new, and free.
+        """
+        due = now >= self.retry_at
+        retries = min(self.retries, wanted) if due else self.retries
+        replacements = max(0, min(self.replacements, wanted - retries))
+        tokens = self._tokens(now)
+        replaced = min(replacements, floor(tokens))
+        new = max(0, wanted - retries - replacements)
+        after = replace(
+            self,
+            tokens=tokens - replaced,
+            filled_at=now,
+            replacements=replacements - replaced,
+            retries=0 if due else retries,
+        )
+        return after, new + replaced + (retries if due else 0)
+
+    def next_at(self, now: float) -> float | None:
+        """When something that waits may be started; `now`: already. None: nothing waits."""
+        times = []
+        if self.replacements:
+            lacking = 1 - self._tokens(now)
+            times.append(now + max(0.0, lacking) / PER_SECOND)
+        if self.retries:
+            times.append(max(now, self.retry_at))
+        return min(times, default=None)
+
+    def _tokens(self, now: float) -> float:
+        if self.tokens is None:
+            return float(self.burst)
+        return min(float(self.burst), self.tokens + max(0.0, now - self.filled_at) * PER_SECOND)
