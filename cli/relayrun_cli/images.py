@@ -43,7 +43,7 @@ class AgentImage:
 
 
 def agent_image(config: Config, base_image: str | None, default_base: str) -> AgentImage:
-    """The Dockerfile for a build whose context is the config's folder. Raises CliError where there can be none."""
+    """The Dockerfile for a build whose context is where the config's paths start. Raises CliError if there is none."""
     build = config.build
     warnings = [f"{key} has no effect: {why}" for key, why in _WITHOUT_MEANING.items() if key in build]
     base = base_image or _base(build, default_base, warnings)
@@ -55,10 +55,10 @@ def agent_image(config: Config, base_image: str | None, default_base: str) -> Ag
     lines += ["COPY --chown=10001:10001 . /app"]
     lines += [f"RUN {_installer(build)} {folder}" for folder in _packages(config)]
     lines.append(_COMPILE)
-    if config.file.name != "langgraph.json":
-        lines.append(f"ENV RELAYRUN_CONFIG_PATH=/app/{config.file.name}")
+    if (place := _in_context(config, config.file, "the file")) != "langgraph.json":
+        lines.append(f"ENV RELAYRUN_CONFIG_PATH=/app/{place}")
     lines += ["WORKDIR /app", "USER 10001:10001"]
-    if isinstance(config.env, str):
+    if isinstance(config.env, str) and config.path(config.env).is_file():
         warnings.append(f"{config.env} goes into the image; in a cluster, keep secrets in the Agent's envFrom instead")
     return AgentImage("\n".join(lines) + "\n", warnings)
 
@@ -91,7 +91,7 @@ def _installs(config: Config, installer: str) -> list[str]:
             wanted.append(_quoted(entry))
         elif (file := folder / "requirements.txt").is_file():
             target = f"/tmp/requirements-{number}.txt"  # noqa: S108 - in the image
-            source = file.relative_to(config.folder).as_posix()
+            source = _in_context(config, file, f"dependencies: {entry!r}")
             mounts.append(f"--mount=type=bind,source={source},target={target}")
             wanted.append(f"-r {target}")
     return [" ".join(["RUN", *mounts, installer, *wanted])] if wanted else []
@@ -101,18 +101,26 @@ def _packages(config: Config) -> list[str]:
     """Local dependencies that are packages; other folders are found on the path when the runner starts."""
     folders = [folder for entry in config.dependencies if (folder := _local(config, entry)) is not None]
     found = [folder for folder in folders if any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))]
-    return [f"/app/{folder.relative_to(config.folder).as_posix()}" for folder in found]
+    return [f"/app/{_in_context(config, folder, 'dependencies')}" for folder in found]
 
 
 def _local(config: Config, entry: str) -> Path | None:
-    folder = (config.folder / entry).resolve()
-    if not entry.startswith(".") and not folder.is_dir():
+    folder = config.path(entry)
+    if not folder.is_dir():
+        if entry.startswith((".", "/")):
+            raise CliError(f"dependencies: {folder} is not a folder: correct or remove {entry!r}.")
         return None
-    if not folder.is_relative_to(config.folder):
-        raise CliError(
-            f"dependencies: {entry!r} is outside of {config.folder}: move it below, or publish it as a package."
-        )
+    _in_context(config, folder, f"dependencies: {entry!r}")
     return folder
+
+
+def _in_context(config: Config, path: Path, what: str) -> str:
+    if not path.is_relative_to(config.folder):
+        raise CliError(
+            f"{what} is outside of {config.folder}, from which the image is made: build from a folder that has both,"
+            " or publish it as a package."
+        )
+    return path.relative_to(config.folder).as_posix()
 
 
 def _quoted(text: Any) -> str:

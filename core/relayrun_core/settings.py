@@ -67,6 +67,8 @@ class RunnerSettings(CoreSettings):
     cancel_grace_seconds: float = 5.0
     #: How long a draining runner waits for its runs' next step.
     drain_grace_seconds: float = 55.0
+    #: Started by `relayrun dev`: the variables of `env` win over the environment's, as in `langgraph dev`.
+    in_dev: bool = False
     #: Say nothing when a node blocks the graphs' event loop.
     allow_blocking: bool = False
     #: Which language models are asked whether they answer: `auto` (those that the environment and the installed

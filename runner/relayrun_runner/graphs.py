@@ -17,7 +17,7 @@ from langgraph.store.base import BaseStore
 from relayrun_core.store.heads import made_by
 from relayrun_runner.config.model import Config, GraphSource
 from relayrun_runner.endings import is_cancelled, text_of, told
-from relayrun_runner.environment import prepare_environment
+from relayrun_runner.environment import prepare_environment, remarks
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
 from relayrun_runner.factories import Access, Call, Factory, NotAGraph, compiled, factory
 from relayrun_runner.imports import ObjectNotFound, load_object
@@ -58,14 +58,14 @@ class GraphRegistry:
         self._factories: dict[str, Factory] = {}
 
     @classmethod
-    def load(cls, config: Config) -> "GraphRegistry":
-        """Import every graph. A graph that fails is in `failures`, its traceback in the log; nothing is raised.
+    def load(cls, config: Config, *, in_dev: bool = False) -> "GraphRegistry":
+        """Import every graph. A graph that fails is in `failures`; nothing is raised.
 
-        Raises ConfigError for an `env` file or a local dependency that does not exist.
+        `in_dev`: `relayrun dev` tells what there is to say about langgraph.json, and `env` wins over the environment.
         """
-        for warning in config.warnings:
-            log.warning("%s", warning)
-        prepare_environment(config)
+        for sentence in () if in_dev else (*config.warnings, *remarks(config)):
+            log.warning("%s", sentence)
+        prepare_environment(config, env_wins=in_dev)
         registry = cls(config)
         for name, source in config.graphs.items():
             try:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from relayrun_runner.config.model import Config
+from relayrun_runner.config.places import is_a_file
 from relayrun_runner.environment import import_folders
 
 
@@ -22,7 +23,7 @@ class ObjectNotFound(LookupError):
 def load_object(config: Config, reference: str) -> Any:
     """The object that `reference` names. Raises ObjectNotFound, or whatever the author's code raises at import."""
     where, _, attribute = reference.rpartition(":")
-    module = _load_file(config, where) if _is_a_file(where) else _load_module(where)
+    module = _load_file(config, where) if is_a_file(where) else _load_module(where)
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
@@ -30,10 +31,6 @@ def load_object(config: Config, reference: str) -> Any:
             raise ObjectNotFound(f"{where} has no {attribute!r}; it has {public}")
         value = getattr(value, part)
     return value
-
-
-def _is_a_file(where: str) -> bool:
-    return where.endswith(".py") or "/" in where
 
 
 def _load_module(name: str) -> ModuleType:
@@ -49,7 +46,7 @@ def _load_module(name: str) -> ModuleType:
 
 
 def _load_file(config: Config, where: str) -> ModuleType:
-    file = (config.folder / where).resolve()
+    file = config.path(where)
     if not file.is_file():
         raise ObjectNotFound(f"{file} does not exist")
     dotted = _dotted_name(config, file)

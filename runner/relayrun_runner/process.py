@@ -136,7 +136,7 @@ class RunnerProcess:
 
     def _load(self) -> GraphRegistry | None:
         try:
-            self._registry = GraphRegistry.load(load_config(self._settings.config_path))
+            self._registry = GraphRegistry.load(load_config(self._settings.config_path), in_dev=self._settings.in_dev)
             self._custom_app = CustomApp.load(self._registry.config)
             self._protocol.auth = AuthorAuth.load(self._registry.config)
         except ConfigError as error:

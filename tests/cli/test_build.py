@@ -65,11 +65,32 @@ def test_another_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_a_folder_outside_is_refused(tmp_path: Path) -> None:
     inside = tmp_path / "agent"
     inside.mkdir()
+    (tmp_path / "other").mkdir()
     with pytest.raises(CliError, match="is outside of"):
         image_of(inside, dependencies=["../other"])
 
 
 def test_a_langgraph_base_image_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".env").touch()
     image = image_of(tmp_path, base_image="langchain/langgraph-server:3.13", source={"kind": "uv"}, env=".env")
     assert image.dockerfile.startswith(f"FROM {BASE}\n")
     assert [warning.split(" ")[0] for warning in image.warnings] == ["source", "base_image", ".env"]
+
+
+def test_a_config_in_another_folder_is_named_in_the_image_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "a.py").touch()
+    file = tmp_path / "conf" / "agent.json"
+    file.write_text(json.dumps({"graphs": {"a": "./a.py:graph"}, "dependencies": ["."]}))
+    lines = agent_image(load_config(file, tmp_path), None, BASE).dockerfile.splitlines()
+    assert "COPY --chown=10001:10001 . /app" in lines
+    assert "ENV RELAYRUN_CONFIG_PATH=/app/conf/agent.json" in lines
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.py").touch()
+    with pytest.raises(CliError, match=r"the file is outside of .*elsewhere, from which the image is made"):
+        agent_image(load_config(file, tmp_path / "elsewhere"), None, BASE)
+
+
+def test_a_dependency_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"dependencies: .*missing is not a folder: correct or remove './missing'"):
+        image_of(tmp_path, dependencies=["./missing"])

@@ -13,7 +13,7 @@ import pytest
 from relayrun_runner.config import fates
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
-from relayrun_runner.environment import import_folders, read_env
+from relayrun_runner.environment import import_folders, read_env, remarks
 from relayrun_runner.errors import ConfigError
 
 GRAPHS = {"agent": "./agent.py:graph"}
@@ -71,6 +71,7 @@ def test_every_key_that_works_is_read(tmp_path: Path) -> None:
         ({"store": {"indx": {}}}, "store: unknown key 'indx': did you mean 'index'?"),
         ({"auth": {"path": "./auth.py:auth", "openapi": {"a": 1}}}, "auth.openapi is ignored: "),
         ({"http": {"mount_prefix": "/api"}}, "http.mount_prefix is ignored: "),
+        ({"node_version": "20"}, "node_version is ignored: Relayrun runs Python graphs"),
         ({"ui": {"agent": "./ui.tsx"}}, "ui is ignored: "),
         ({"checkpointer": {"ttl": {"default_ttl": 5}}}, "checkpointer.ttl is ignored: "),
     ],
@@ -84,7 +85,6 @@ def test_a_key_without_effect_is_said_once(tmp_path: Path, keys: dict[str, Any],
     ("keys", "sentence"),
     [
         ({"checkpointer": {"path": "./saver.py:make"}}, "checkpointer.path: a custom checkpointer has no fence"),
-        ({"node_version": "20"}, "node_version: Relayrun runs Python graphs"),
         ({"graphs": {"js": "./agent.ts:graph"}}, "graphs.js: ./agent.ts is JavaScript"),
         ({"encryption": {"path": "./e.py:e"}}, "encryption: state would be stored unencrypted"),
         ({"graphs": {}}, "graphs: is missing: add"),
@@ -128,8 +128,86 @@ def test_env_comes_from_a_file_or_a_mapping(tmp_path: Path) -> None:
     assert read_env(load(tmp_path, env=".env")) == {"A": "1", "B": "two words", "EMPTY": ""}
     assert read_env(load(tmp_path, env={"A": "1"})) == {"A": "1"}
     assert read_env(load(tmp_path)) == {}
-    with pytest.raises(ConfigError, match="does not exist: create it, or remove the key"):
-        read_env(load(tmp_path, env="missing.env"))
+
+
+def test_a_missing_env_file_or_folder_is_remarked_and_no_error(tmp_path: Path) -> None:
+    config = load(tmp_path, env="missing.env", dependencies=["./missing", "httpx"])
+    assert (read_env(config), import_folders(config)) == ({}, [tmp_path])
+    assert remarks(config) == [
+        f"langgraph.json: env: there is no file {tmp_path / 'missing.env'}; its variables are not set",
+        f"langgraph.json: dependencies: {tmp_path / 'missing'} is not a folder: correct or remove './missing'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("env_wins", "said"), [(True, "WORD replaces that of the shell"), (False, "the environment's WORD stays")]
+)
+def test_which_of_two_values_a_variable_has_is_remarked(tmp_path: Path, env_wins: bool, said: str) -> None:
+    config = load(tmp_path, env={"WORD": "file", "OTHER": "file", "SAME": "1", "RELAYRUN_SLOTS": "7"})
+    code = (
+        "import os, sys, json\n"
+        "from relayrun_runner.config.load import load_config\n"
+        "from relayrun_runner.environment import prepare_environment, remarks\n"
+        "config, wins = load_config(sys.argv[1]), sys.argv[2] == 'True'\n"
+        "told = remarks(config, env_wins=wins)\n"
+        "prepare_environment(config, env_wins=wins)\n"
+        "print(json.dumps([told, *(os.environ.get(name) for name in ('WORD', 'OTHER', 'SAME', 'RELAYRUN_SLOTS'))]))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(config.file), str(env_wins)],
+        env={"WORD": "shell", "SAME": "1"}, capture_output=True, check=True,
+    )  # fmt: skip
+    told, *values = json.loads(ran.stdout)
+    assert values == ["file" if env_wins else "shell", "file", "1", None]
+    assert told == [
+        "langgraph.json: env: RELAYRUN_SLOTS not used: set it where Relayrun is started",
+        f"langgraph.json: env: {said}",
+    ]
+
+
+def tree(folder: Path, *files: str) -> Path:
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+CONF = {"graphs": {"a": "./src/a.py:graph", "b": "lib.b:graph"}, "dependencies": ["."], "env": ".env"}
+
+
+def placed(working: Path, **keys: Any) -> Config:
+    file = working / "conf" / "langgraph.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(CONF | keys))
+    return load_config(file, working)
+
+
+def test_paths_start_in_the_working_directory_if_the_code_is_there(tmp_path: Path) -> None:
+    # As in `langgraph dev`, also where both folders have the files.
+    config = placed(tree(tmp_path, "src/a.py", "lib/b.py", ".env", "conf/src/a.py", "conf/lib/b.py"))
+    assert (config.folder, remarks(config)) == (tmp_path, [])
+    assert import_folders(config) == [tmp_path / "src", tmp_path]
+
+
+def test_paths_start_beside_the_file_if_the_code_is_only_there(tmp_path: Path) -> None:
+    for file in ("conf/src/a.py", "conf/lib/b.py", "conf/lib/__init__.py"):
+        config = placed(tree(tmp_path, file, "conf/.env"))
+        assert config.folder == tmp_path / "conf"
+        [remark] = remarks(config)
+        assert remark.startswith("langgraph.json: its code is not in the working directory,")
+
+
+def test_code_that_is_nowhere_is_not_looked_for_in_the_working_directory(tmp_path: Path) -> None:
+    # As of an installed package: the working directory may be anything, the whole disk too.
+    assert placed(tmp_path, graphs={"b": "lib.b:graph"}).folder == tmp_path / "conf"
+
+
+def test_a_single_file_may_lie_beside_the_langgraph_json(tmp_path: Path) -> None:
+    auth = {"path": "./auth.py:auth"}
+    config = placed(tree(tmp_path, "src/a.py", "lib/b.py", "conf/auth.py", "conf/.env"), auth=auth)
+    assert config.folder == tmp_path
+    assert config.path("./auth.py") == tmp_path / "conf" / "auth.py"
+    assert [remark.split(": ")[1] for remark in remarks(config)] == ["auth.path", "env"]
 
 
 def test_local_dependencies_and_their_src_are_where_code_is_imported_from(tmp_path: Path) -> None:
@@ -140,8 +218,6 @@ def test_local_dependencies_and_their_src_are_where_code_is_imported_from(tmp_pa
     assert [folder.relative_to(tmp_path).as_posix() for folder in import_folders(config)] == [
         ".", "lib/src", "lib", "other", "flat",
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match=r"dependencies: .*missing is not a folder"):
-        import_folders(load(tmp_path, dependencies=["./missing"]))
 
 
 def test_reading_a_config_imports_no_langgraph() -> None:

@@ -56,7 +56,7 @@ def dockerfile(
     config: Annotated[Path, _CONFIG] = Path("langgraph.json"),
     base_image: Annotated[str | None, _BASE] = None,
 ) -> None:
-    """Write the Dockerfile that `build` would use. Its build context is the langgraph.json's folder."""
+    """Write the Dockerfile that `build` would use. Its build context is where langgraph.json's paths start."""
     image, _ = _read(config, base_image)
     if save_path is None:
         typer.echo(image.dockerfile, nl=False)
@@ -66,6 +66,7 @@ def dockerfile(
 
 def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
     from relayrun_runner.config.load import load_config
+    from relayrun_runner.environment import remarks
     from relayrun_runner.errors import ConfigError
 
     try:
@@ -74,7 +75,7 @@ def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
         raise CliError(str(error)) from error
     image = agent_image(read, base_image, f"relayrun-runner:{version('relayrun-runner')}")
     console = Console(stderr=True, highlight=False)
-    for warning in (*read.warnings, *image.warnings):
+    for warning in (*read.warnings, *remarks(read), *image.warnings):
         console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     return image, read.folder
 

@@ -27,28 +27,22 @@ def validate(
     Author code is not imported. Ends with 0 if the file can be used, else 1.
     """
     from relayrun_runner.config.load import load_config
-    from relayrun_runner.environment import import_folders, read_env
+    from relayrun_runner.config.places import is_a_file
+    from relayrun_runner.environment import remarks
     from relayrun_runner.errors import ConfigError
 
     console = Console(highlight=False)
     try:
         read = load_config(config)
-        read_env(read)
-        import_folders(read)
     except ConfigError as error:
         raise CliError(str(error)) from error
-    named = {f"graph {name}": source.path for name, source in read.graphs.items()}
-    if read.http is not None and read.http.app is not None:
-        named["http.app"] = read.http.app
-    if read.auth is not None:
-        named["auth"] = read.auth.path
     missing = [
-        f"{what}: {file} does not exist"
-        for what, path in named.items()
-        if (file := read.folder / path.rpartition(":")[0]).suffix == ".py" and not file.is_file()
+        f"{key}: {read.path(where)} does not exist"
+        for key, reference in read.references.items()
+        if is_a_file(where := reference.rpartition(":")[0]) and not read.path(where).is_file()
     ]
     if missing:
         raise CliError(f"{read.file}: {'; '.join(missing)}.")
-    for warning in read.warnings:
+    for warning in (*read.warnings, *remarks(read, env_wins=True)):
         console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     console.print(f"[green]OK[/] {escape(str(read.file))}: {', '.join(map(escape, read.graphs))}", soft_wrap=True)

@@ -30,8 +30,3 @@ class DevOptions:
     cors_origins: tuple[str, ...] = ()
     #: How callers prove who they are, as RELAYRUN_AUTH says it; None: as langgraph.json does, or everybody may call.
     auth: str | None = None
-
-    @property
-    def folder(self) -> Path:
-        """The project's folder: that of its `langgraph.json`."""
-        return self.config.parent

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from relayrun_cli.dev.options import DevOptions
@@ -57,8 +58,8 @@ def _further_cors(cors: CorsConfig) -> dict[str, str]:
     return said
 
 
-def world_settings(options: DevOptions, token: str, build: str) -> LocalWorldSettings:
-    """The local world of these options."""
+def world_settings(options: DevOptions, folder: Path, token: str, build: str) -> LocalWorldSettings:
+    """The local world of these options; the agent's paths start in `folder`."""
     return LocalWorldSettings(
         config_path=options.config,
         token=token,
@@ -71,8 +72,9 @@ def world_settings(options: DevOptions, token: str, build: str) -> LocalWorldSet
         environment={
             "RELAYRUN_LOG_LEVEL": options.log_level,
             "RELAYRUN_ALLOW_BLOCKING": str(options.allow_blocking).lower(),
+            "RELAYRUN_IN_DEV": "true",
         },
-        working_folder=options.folder,
+        working_folder=folder,
     )
 
 

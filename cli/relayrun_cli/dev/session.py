@@ -35,7 +35,7 @@ from relayrun_core.logs import configure_logging
 from relayrun_operator.local.world import LocalWorld
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
-from relayrun_runner.environment import import_folders, read_env
+from relayrun_runner.environment import import_folders, remarks
 from relayrun_runner.errors import ConfigError
 
 API_STOP_SECONDS = 3.0
@@ -80,7 +80,7 @@ class Session:
     async def run(self) -> None:
         """Start all, keep it running until cancelled, stop all."""
         options = self._options
-        for warning in self._config.warnings:
+        for warning in (*self._config.warnings, *remarks(self._config, env_wins=True)):
             self._screen.warn(warning)
         self._port = await asyncio.to_thread(self._choose_port)
         if options.port is None and self._port != DEFAULT_PORT:
@@ -123,7 +123,7 @@ class Session:
             secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
-        world = LocalWorld(processes.world_settings(options, token, build), database.url)
+        world = LocalWorld(processes.world_settings(options, self._config.folder, token, build), database.url)
         parts: list[Coroutine[Any, Any, None]] = [
             database.watch(),
             api.keep_running(),
@@ -209,16 +209,13 @@ def _checked_config(options: DevOptions) -> Config:
     if options.debug_port is not None and importlib.util.find_spec("debugpy") is None:
         raise CliError("--debug-port needs debugpy in this environment: pip install debugpy")
     try:
-        config = load_config(options.config)
-        read_env(config)
-        import_folders(config)
+        return load_config(options.config)
     except ConfigError as error:
         raise CliError(str(error)) from error
-    return config
 
 
 def _single_files(config: Config) -> list[Any]:
-    return [config.file, *([config.folder / config.env] if isinstance(config.env, str) else [])]
+    return [config.file, *([config.path(config.env)] if isinstance(config.env, str) else [])]
 
 
 def _first(group: BaseExceptionGroup[CliError]) -> CliError:

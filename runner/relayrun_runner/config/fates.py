@@ -38,6 +38,7 @@ IGNORED = {
     **{f"http.disable_{part}": _STAYS for part in ("assistants", "threads", "runs", "store", "meta")},
     "http.disable_webhooks": "webhooks are sent; RELAYRUN_WEBHOOK_ALLOW_HOSTS of the API says to whom",
     **{f"http.disable_{part}": "Relayrun has no such routes" for part in ("mcp", "a2a", "ui")},
+    "node_version": "Relayrun runs Python graphs",
     "ui": "generative UI components are not served",
     "ui_config": "generative UI components are not served",
     "webhooks": "webhooks are settings of the API",
@@ -50,7 +51,6 @@ IGNORED = {
 
 #: Keys that would break a promise if they were ignored.
 REFUSED = {
-    "node_version": "Relayrun runs Python graphs; remove node_version and the JavaScript graphs",
     "encryption": "state would be stored unencrypted; remove the key and encrypt the database's disk instead",
     "checkpointer.path": (
         "a custom checkpointer has no fence, so a crashed run could be executed twice at once; remove it:"

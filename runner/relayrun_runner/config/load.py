@@ -1,6 +1,7 @@
 """How a `langgraph.json` is read and checked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,24 @@ from pydantic import TypeAdapter, ValidationError
 
 from relayrun_runner.config import fates
 from relayrun_runner.config.model import AuthConfig, Config, GraphSource, HttpConfig, SerdeConfig, StoreConfig
+from relayrun_runner.config.places import found_in
 from relayrun_runner.errors import ConfigError
 
 
-def load_config(path: Path | str) -> Config:
-    """Read and check a `langgraph.json`. Raises ConfigError, which names the file, the key and what to do."""
-    file = Path(path).resolve()
+def load_config(path: Path | str, working: Path | None = None) -> Config:
+    """Read and check a `langgraph.json`, for a working directory, by default the process's own.
+
+    Raises ConfigError, which names the file, the key and what to do.
+    """
+    file, working = Path(path).resolve(), (working or Path.cwd()).resolve()
     raw = _read(file)
     warnings = [f"{file}: {sentence}" for sentence in _unknown_and_ignored(raw)]
     _refuse(file, raw)
     _require_graphs(file, raw)
     checkpointer = raw.get("checkpointer") or {}
-    return Config(
+    config = Config(
         file=file,
+        folder=file.parent,
         graphs=_graphs(file, raw["graphs"]),
         dependencies=tuple(_checked(file, "dependencies", list[str], raw.get("dependencies") or [])),
         env=_checked(file, "env", str | dict[str, str] | None, raw.get("env")),
@@ -31,6 +37,18 @@ def load_config(path: Path | str) -> Config:
         build={key: raw[key] for key in fates.BUILD_ONLY if key in raw},
         warnings=tuple(warnings),
     )
+    return _placed(config, working)
+
+
+def _placed(config: Config, working: Path) -> Config:
+    if working == config.folder:
+        return config
+    places = (working, config.folder)
+    there, beside = (found_in(place, config.references.values(), config.dependencies) for place in places)
+    if there and there >= beside:
+        return replace(config, folder=working)
+    note = f"its code is not in the working directory, {working}: its paths start in its own folder, {config.folder}"
+    return replace(config, notes=(note,) if beside else ())  # installed code is in neither
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from relayrun_runner.config.places import is_a_file
+
 
 class GraphSource(BaseModel):
     """Where a graph is: `path.py:name` or `package.module:name`."""
@@ -112,9 +114,13 @@ class AuthConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Config:
-    """A read `langgraph.json`. `warnings` are the sentences to say once about keys without effect."""
+    """A read `langgraph.json`. `warnings` are the sentences to say once about keys without effect.
+
+    `folder` is where its relative paths start, see `places`; `notes` say so where a person may expect another.
+    """
 
     file: Path
+    folder: Path
     graphs: dict[str, GraphSource]
     dependencies: tuple[str, ...] = (".",)
     env: str | dict[str, str] | None = None
@@ -124,11 +130,25 @@ class Config:
     auth: AuthConfig | None = None
     build: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
-    def folder(self) -> Path:
-        """The folder that every relative path of the file starts from."""
-        return self.file.parent
+    def references(self) -> dict[str, str]:
+        """All that the file names as `./path.py:name` or `package.module:name`, by key."""
+        named = {f"graphs.{name}": source.path for name, source in self.graphs.items()}
+        if self.http is not None and self.http.app is not None:
+            named["http.app"] = self.http.app
+        if self.auth is not None:
+            named["auth.path"] = self.auth.path
+        index = self.store.index if self.store else None
+        if index is not None and is_a_file(index.embed.rpartition(":")[0]):
+            named["store.index.embed"] = index.embed
+        return named
+
+    def path(self, relative: str) -> Path:
+        """The file or folder of a relative path: the one beside the file where `folder` has none."""
+        here, beside = (self.folder / relative).resolve(), (self.file.parent / relative).resolve()
+        return beside if beside.exists() and not here.exists() else here
 
     @property
     def cors(self) -> CorsConfig | None:
