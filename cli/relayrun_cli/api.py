@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-import httpx
 import typer
 
 from relayrun_cli.errors import NoApiError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    import httpx
 
 URL_VARIABLE = "RELAYRUN_URL"
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -50,6 +52,8 @@ class Api:
         seconds: float = _CALL_SECONDS,
     ) -> Any:
         """The JSON of an answer, None where there is nothing."""
+        import httpx
+
         timeout = httpx.Timeout(seconds, connect=_CONNECT_SECONDS)
         with self._failures():
             answer = self._client.request(method, path, json=body, headers=headers, timeout=timeout)
@@ -62,6 +66,8 @@ class Api:
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str], *, silence_seconds: float) -> Iterator[httpx.Response]:
         """An answer that is read as it comes; NoApiError too when it breaks off, or is silent for so long."""
+        import httpx
+
         timeout = httpx.Timeout(silence_seconds, connect=_CONNECT_SECONDS)
         with self._failures(), self._client.stream("GET", path, headers=dict(headers), timeout=timeout) as answer:
             if answer.is_error:
@@ -76,6 +82,8 @@ class Api:
 
     @cached_property
     def _client(self) -> httpx.Client:
+        import httpx
+
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= {"X-Api-Key": self.api_key} if self.api_key else {}
         try:
@@ -86,6 +94,8 @@ class Api:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
+        import httpx
+
         try:
             yield
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:

@@ -1,5 +1,9 @@
 """`python -m relayrun_operator`."""
 
-from relayrun_operator.main import main
+from relayrun_core.imports import quick_imports
 
-main()
+with quick_imports():
+    from relayrun_operator.main import main
+
+if __name__ == "__main__":
+    main()

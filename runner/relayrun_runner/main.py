@@ -1,6 +1,5 @@
 """Starts a runner: settings in, secrets out of what author code may read, then the process."""
 
-import gc
 import logging
 import os
 import signal
@@ -10,6 +9,7 @@ import threading
 from pydantic import ValidationError
 
 from relayrun_core.handover import settings_of, take_secrets
+from relayrun_core.imports import quick_imports
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
 from relayrun_core.parent import exit_with_parent
@@ -29,12 +29,9 @@ def main() -> None:
         # Ctrl-C in a terminal reaches the whole group; the parent decides when this process stops.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    # The libraries' objects stay: looking for garbage among them is a tenth of this import, and a pause ever after.
-    gc.disable()
-    from relayrun_runner.process import RunnerProcess
+    with quick_imports():
+        from relayrun_runner.process import RunnerProcess
 
-    gc.freeze()
-    gc.enable()
     try:
         process = RunnerProcess(settings)
     except OSError as error:

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +64,8 @@ def dockerfile(
 
 
 def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
+    from importlib.metadata import version
+
     from relayrun_runner.config.load import load_config
     from relayrun_runner.environment import remarks
     from relayrun_runner.errors import ConfigError

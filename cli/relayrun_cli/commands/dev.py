@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from relayrun_cli.dev.options import DATA_FOLDER, DEFAULT_PORT, STUDIO_URL, DevOptions
 from relayrun_cli.errors import UsageError
+from relayrun_core.imports import quick_imports
 
 
 def register(cli: typer.Typer) -> None:
@@ -79,7 +79,10 @@ def dev(
         auth=_auth(),
     )
     # Late: no other verb pays for these imports.
-    from relayrun_cli.dev.session import run_dev
+    import asyncio
+
+    with quick_imports():
+        from relayrun_cli.dev.session import run_dev
 
     asyncio.run(run_dev(options))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -100,6 +99,8 @@ def revoke(
 
 
 def _in_database(url: str, ask: Callable[[Database], Awaitable[T]]) -> T:
+    import asyncio
+
     import psycopg
 
     from relayrun_core.database import Database

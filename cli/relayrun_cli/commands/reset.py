@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +30,8 @@ def reset(
 
     A database in DATABASE_URL is not touched.
     """
+    import asyncio
+
     from relayrun_cli.postgres import remove_data
     from relayrun_cli.postgres.lock import LOCK_FILE
 

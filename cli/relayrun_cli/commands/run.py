@@ -7,7 +7,6 @@ import time
 from typing import Annotated, Any
 from uuid import uuid4
 
-import httpx
 import typer
 
 from relayrun_cli.api import Api, AsJson, examples, quoted, with_api
@@ -104,6 +103,8 @@ def start_run(api: Api, thread: str, body: dict[str, Any]) -> RunRef:
 
 
 def _post(api: Api, path: str, body: dict[str, Any]) -> Any:
+    import httpx
+
     # The same key each time: an API that took the request and died before its answer starts no second run.
     headers = {"Idempotency-Key": str(uuid4())}
     until, lost = time.monotonic() + _PATIENCE_SECONDS, False

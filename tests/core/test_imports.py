@@ -1,0 +1,92 @@
+"""What the start of each part does not import: every restart, reload and scale-out would pay for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+API = """
+import relayrun_api.__main__
+from relayrun_api.app import create_app
+from relayrun_core.settings import ApiSettings
+
+create_app(ApiSettings.model_validate({"database_url": "postgresql://localhost/relayrun", "auth": "none"}))
+"""
+RUNNER = """
+import relayrun_runner.__main__
+from relayrun_core.imports import quick_imports
+
+with quick_imports():
+    import relayrun_runner.process
+"""
+OPERATOR = "import relayrun_operator.__main__"
+DEV = """
+import relayrun_cli.main
+from relayrun_core.imports import quick_imports
+
+with quick_imports():
+    import relayrun_cli.dev.session
+"""
+HELP = """
+import contextlib, sys
+from relayrun_cli.main import app
+
+sys.argv = ["relayrun", "--help"]
+with contextlib.redirect_stdout(None), contextlib.suppress(SystemExit):
+    app()
+"""
+
+GRAPHS = ("langchain_core", "langgraph", "langgraph_sdk", "langsmith")
+SERVERS = ("fastapi", "starlette", "uvicorn")
+TERMINALS = ("pygments", "rich", "typer")
+HEAVY = ("IPython", "langchain", "matplotlib", "numpy", "openai", "pandas", "torch")
+CLUSTER = ("kopf", "kubernetes")
+
+
+@pytest.mark.parametrize(
+    ("start", "unwanted"),
+    [
+        pytest.param(API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "jsonschema", "yaml"), id="api"),
+        pytest.param(RUNNER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi", "yaml"), id="runner"),
+        pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx"), id="operator"),
+        pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "websockets", "yaml"), id="dev"),
+        pytest.param(
+            HELP, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "aiohttp", "asyncio", "httpx", "psycopg", "pydantic"), id="help"
+        ),
+    ],
+)
+def test_a_start_does_not_import(start: str, unwanted: tuple[str, ...]) -> None:
+    program = f"{start}\nimport sys\nprint(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "relayrun_core" in imported
+    assert not imported & set(unwanted)
+
+
+def test_the_collector_runs_again_after_the_imports() -> None:
+    program = """
+import gc, sys
+from relayrun_core.imports import quick_imports
+
+with quick_imports():
+    assert not gc.isenabled()
+    import httpx
+assert gc.isenabled()
+assert gc.get_freeze_count() > 10_000
+assert not any(module is None for module in sys.modules.values())
+import httpx._main
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_module_that_is_there_already_stays() -> None:
+    program = """
+import httpx._main as before
+from relayrun_core.imports import quick_imports
+
+with quick_imports():
+    import httpx._main as within
+import httpx._main as after
+assert before is within is after
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
