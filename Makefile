@@ -15,13 +15,16 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup demo test check format bench clean update crds images cluster cluster-demo cluster-down
+.PHONY: help setup dist demo test check format bench clean update crds images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready  ## Get uv if there is none, and everything the other targets need
 	@$(RUN) compileall -q $(OURS)
+
+dist: setup  ## Build the distribution relayrun into dist/: a wheel and an sdist
+	@$(UV) build --quiet --out-dir dist cli
 
 demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
 	@$(RUN) examples.steps.demo $(ARGS)

@@ -1,5 +1,3 @@
 """The HTTP API of Relayrun."""
 
-from importlib.metadata import version
-
-__version__ = version("relayrun-api")
+from relayrun_core import __version__ as __version__

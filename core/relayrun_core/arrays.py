@@ -5,6 +5,8 @@ of a checkpoint has, that takes longer than all else in it. And an empty list, o
 type to it, so that one statement is prepared several times.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar

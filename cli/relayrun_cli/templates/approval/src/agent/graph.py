@@ -1,0 +1,39 @@
+"""An order that waits for a person: its run stops at `approve`, survives a restart, and goes on with the answer."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+
+
+class State(TypedDict, total=False):
+    """What the graph knows: the order, and what became of it."""
+
+    order: str
+    approved: bool
+    result: str
+
+
+async def approve(state: State) -> dict[str, Any]:
+    """Ask a person. `interrupt` returns the answer once there is one."""
+    answer = interrupt({"question": "May I place this order?", "order": state.get("order", "nothing")})
+    return {"approved": bool(answer["approved"])}
+
+
+async def place(state: State) -> dict[str, Any]:
+    """Do it, or leave it."""
+    order = state.get("order", "nothing")
+    return {"result": f"ordered: {order}" if state["approved"] else f"not ordered: {order}"}
+
+
+graph = (
+    StateGraph(State)
+    .add_node("approve", approve)
+    .add_node("place", place)
+    .add_edge(START, "approve")
+    .add_edge("approve", "place")
+    .add_edge("place", END)
+    .compile(name="agent")
+)
