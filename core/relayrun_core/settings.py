@@ -61,6 +61,8 @@ class RunnerSettings(CoreSettings):
     host: str = "127.0.0.1"
     port: int = 8123
     token: SecretStr
+    #: Where author code reaches the API, when it makes a client without an address: `http://host:port`.
+    api_url: str = ""
     #: How many runs execute at once.
     slots: int = 10
     #: How long a cancelled node may take to stop before its process is ended.

@@ -12,6 +12,8 @@ class OperatorSettings(ClusterSettings):
     pod_name: str = "relayrun-operator"
     #: The Secret with the runners' bearer token, in every watched namespace; made when it is missing.
     runner_token_secret: str = "relayrun-runner-token"  # noqa: S105 - a name, not a secret
+    #: Where runners reach the API, for author code that calls it: `http://<service>.<namespace>.svc:<port>`.
+    api_url: str = ""
     host: str = "0.0.0.0"
     port: int = 8080
     log_level: str = "info"

@@ -13,10 +13,12 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from relayrun_core.errors import RelayrunError
+from relayrun_core.loopback import AGENT
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
 from relayrun_runner.endings import is_cancelled, told
 from relayrun_runner.errors import LoopBusy, NotReady, QuestionFailed
+from relayrun_runner.loopback.caller import CALLER
 
 log = logging.getLogger("relayrun.runner")
 
@@ -127,6 +129,7 @@ class Gate:
 
 async def answered(question: Callable[[], Awaitable[T]]) -> T:
     """Await `question()`; whatever author code raises in it is QuestionFailed, and ends no loop."""
+    CALLER.set(AGENT)
     try:
         return await question()
     except _OURS:

@@ -18,6 +18,7 @@ from uuid import uuid4
 import uvloop
 
 from relayrun_core.database import Database
+from relayrun_core.loopback import AGENT
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.store.memories import register_store
 from relayrun_runner.auth.handlers import AuthorAuth
@@ -33,6 +34,9 @@ from relayrun_runner.forks import Forks
 from relayrun_runner.gate import Gate
 from relayrun_runner.graphs import GraphFailure, GraphRegistry
 from relayrun_runner.llm.health import LlmHealth
+from relayrun_runner.loopback.caller import CALLER
+from relayrun_runner.loopback.clients import install
+from relayrun_runner.loopback.transport import OwnServer
 from relayrun_runner.loops import run_to_end
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.protocol.app import make_app
@@ -110,6 +114,9 @@ class RunnerProcess:
         self._thread.start()
         self._signals.install()
         self._forks.guard()
+        install(OwnServer(self._settings.api_url, self._settings.token.get_secret_value()))
+        # Of this thread and the graphs' loop, until a run says that it is the run's.
+        CALLER.set(AGENT)
         registry = self._load()
         self._signals.take_back()
         serving = run_to_end(self._loop, self._serve_graphs(registry))
@@ -169,8 +176,6 @@ class RunnerProcess:
             return
         registry.store, registry.agent, registry.build = store, settings.agent, settings.build
         self._vitals.add("the store's pool of connections", lambda: store.pool.closed)
-        if self._custom_app is not None:
-            await stack.enter_async_context(self._custom_app.running())
         await stack.enter_async_context(registry.running())
         if self._tell_failures(registry):
             return
@@ -182,6 +187,11 @@ class RunnerProcess:
         await when_database_answers(
             lambda: register_store(database, agent=settings.agent, indexed=indexed), self._readiness
         )
+        if self._custom_app is not None:
+            # Its startup may look for its assistants in the API, or make crons of them.
+            await stack.enter_async_context(self._custom_app.running())
+            if self._tell_failures(registry):
+                return
         executor = Executor(registry, database, store, settings, self._board, self._vitals)
         self._protocol.states = ThreadStates(registry, database, store)
         reading = stack.enter_context(ReadingThread.serving(self._url))

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from relayrun_core.kinds import AgentSpec
-from relayrun_operator.kube.manifests import runner_pod, runner_service, template_hash, token_secret
+from relayrun_operator.kube.manifests import Installation, runner_pod, runner_service, template_hash, token_secret
 from relayrun_operator.kube.merge import merge
 
+RELEASE = Installation("runner-token", "http://relayrun-api.relayrun.svc:8000")
 GOLDEN = Path(__file__).parents[1] / "data" / "kube"
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -54,7 +55,7 @@ def golden(name: str) -> Any:
 @pytest.mark.parametrize("name", SPECS)
 def test_a_runners_pod_is_as_written_down(name: str) -> None:
     spec = SPECS[name]
-    assert runner_pod(agent(spec), AgentSpec.model_validate(spec), "runner-token", 3) == golden(name)
+    assert runner_pod(agent(spec), AgentSpec.model_validate(spec), RELEASE, 3) == golden(name)
 
 
 def test_service_and_secret_are_as_written_down() -> None:
@@ -64,7 +65,7 @@ def test_service_and_secret_are_as_written_down() -> None:
 
 def hash_of(**spec: Any) -> str:
     whole = {"image": "support:1", **spec}
-    return template_hash(agent(whole), AgentSpec.model_validate(whole), "runner-token")
+    return template_hash(agent(whole), AgentSpec.model_validate(whole), RELEASE)
 
 
 def test_what_runners_are_made_from_changes_the_hash() -> None:

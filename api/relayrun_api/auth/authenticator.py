@@ -11,9 +11,10 @@ from starlette.requests import HTTPConnection
 
 from relayrun_api.auth.custom import CustomAuth, Handlers
 from relayrun_api.auth.keys import KeyRing
+from relayrun_api.auth.loopback import OwnCalls
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_core.database import Database
-from relayrun_core.settings import AccessSettings
+from relayrun_core.settings import ApiSettings
 from relayrun_core.store.keys import looks_like_key
 
 
@@ -28,20 +29,28 @@ class Verifier(Protocol):
 class NoAuth:
     """`none`: everybody is an admin, and what they make belongs to nobody."""
 
-    async def authenticate(self, connection: HTTPConnection) -> Principal:  # noqa: ARG002 - the protocol's
+    def __init__(self, own_calls: OwnCalls) -> None:
+        self._own_calls = own_calls
+
+    async def authenticate(self, connection: HTTPConnection) -> Principal:
         """An admin without a name."""
-        return Principal(owner=None, admin=True)
+        # Runs that author code starts are not counted for the address of its runner, which all of them share.
+        is_agent = await self._own_calls.caller(connection) is not None
+        return Principal(owner=None, admin=True, is_agent=is_agent)
 
 
 class HeaderAuth:
     """`Authorization: Bearer` with a JWT or an API key, or `X-Api-Key`, as LangGraph's SDKs send it."""
 
-    def __init__(self, tokens: Verifier | None, keys: Verifier | None) -> None:
+    def __init__(self, tokens: Verifier | None, keys: Verifier | None, own_calls: OwnCalls) -> None:
         self._tokens = tokens
         self._keys = keys
+        self._own_calls = own_calls
 
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
         """The caller. `Authorization` wins: SDKs add an `X-Api-Key` of LangSmith's unasked."""
+        if (own := await self._own_calls.caller(connection)) is not None:
+            return own
         text = _bearer(connection)
         if text is None and self._keys is not None:
             text = connection.headers.get("x-api-key")
@@ -56,14 +65,15 @@ class HeaderAuth:
 
 @asynccontextmanager
 async def open_authenticator(
-    settings: AccessSettings, database: Database, handlers: Handlers
+    settings: ApiSettings, database: Database, handlers: Handlers
 ) -> AsyncIterator[Authenticator]:
     """The authenticator of these settings; an issuer's keys are kept fresh meanwhile. `handlers`: for `custom`."""
+    own_calls = OwnCalls(database, settings.runner_token.get_secret_value())
     if "none" in settings.auth_kinds:
-        yield NoAuth()
+        yield NoAuth(own_calls)
         return
     if "custom" in settings.auth_kinds:
-        yield CustomAuth(handlers, KeyRing(database) if "api-key" in settings.auth_kinds else None)
+        yield CustomAuth(handlers, KeyRing(database) if "api-key" in settings.auth_kinds else None, own_calls)
         return
     async with AsyncExitStack() as stack:
         tokens: Verifier | None = None
@@ -72,7 +82,7 @@ async def open_authenticator(
             from relayrun_api.auth.tokens import open_tokens
 
             tokens = await stack.enter_async_context(open_tokens(settings))
-        yield HeaderAuth(tokens, KeyRing(database) if "api-key" in settings.auth_kinds else None)
+        yield HeaderAuth(tokens, KeyRing(database) if "api-key" in settings.auth_kinds else None, own_calls)
 
 
 def _bearer(connection: HTTPConnection) -> str | None:

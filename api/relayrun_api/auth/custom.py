@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from relayrun_api.auth.asks.ask import Ask
 from relayrun_api.auth.keys import KeyRing, sent_key
+from relayrun_api.auth.loopback import OwnCalls
 from relayrun_api.auth.principal import Principal, Resource, Scope
 from relayrun_api.auth.remembered import Remembered
 from relayrun_api.errors import AuthFailed, RefusedByAuthor, RunnersAway
@@ -50,10 +51,15 @@ class CustomAuth:
     """Asks the handlers; callers with one of this installation's own keys, where these are let in, are not theirs."""
 
     def __init__(
-        self, handlers: Handlers, keys: KeyRing | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        handlers: Handlers,
+        keys: KeyRing | None = None,
+        own_calls: OwnCalls | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handlers = handlers
         self._keys = keys
+        self._own_calls = own_calls
         self._clock = clock
         self._policy: _Policy | None = None
         self._remembered: Remembered[_Known] = Remembered(1)
@@ -65,8 +71,11 @@ class CustomAuth:
     async def admit(self, connection: HTTPConnection, asks: Sequence[Ask], known: Principal | None = None) -> Principal:
         """The caller, with what it may do of what it asks; what the handlers changed is written.
 
-        `known`: it was authenticated for this very request. Raises RefusedByAuthor, AuthFailed, RunnersAway.
+        `known`: it was authenticated for this very request. Handlers are asked about a run's own calls as about its
+        user's, as in the Agent Server. Raises RefusedByAuthor, AuthFailed, RunnersAway.
         """
+        if known is None and self._own_calls is not None:
+            known = await self._own_calls.caller(connection)
         if known is not None and known.user is None:
             return known
         if known is None and self._keys is not None and (key := sent_key(connection)) is not None:

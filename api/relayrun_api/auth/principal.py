@@ -32,7 +32,8 @@ class Principal:
 
     `user` is what an author's own authentication says of it, `scopes` what its handlers decided about this request,
     `metadata` what they would have the run marked with that it starts; None: no handler is about that. `kwargs` is what
-    they changed of such a run, for requests that do not have these words of LangGraph's.
+    they changed of such a run, for requests that do not have these words of LangGraph's. `is_agent`: an agent's own
+    code calls, outside of any run.
     """
 
     owner: str | None
@@ -41,6 +42,7 @@ class Principal:
     scopes: Mapping[str, Scope] = field(default_factory=dict)
     metadata: Mapping[str, Any] | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    is_agent: bool = False
 
     def scope(self, resource: Resource) -> Scope:
         """What it sees of a resource: its own, unless a handler says otherwise."""

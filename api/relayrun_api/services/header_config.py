@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from relayrun_core.custom_routes import CustomHttp
+from relayrun_core.loopback import HEADER as LOOPBACK
 from relayrun_core.runs import RunSpec
 
 Headers = Sequence[tuple[str, str]]
 
 # What proves who calls is never told, whatever the pattern: a run's config is kept and shown.
-_NEVER = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "x-service-key", "x-tenant-id"})
+_NEVER = frozenset(
+    {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-service-key", "x-tenant-id", LOOPBACK}
+)
 # A pattern's stars try a name's characters again and again.
 _LONGEST_NAME = 256
 

@@ -58,7 +58,7 @@ def _further_cors(cors: CorsConfig) -> dict[str, str]:
     return said
 
 
-def world_settings(options: DevOptions, folder: Path, token: str, build: str) -> LocalWorldSettings:
+def world_settings(options: DevOptions, folder: Path, token: str, build: str, api_url: str) -> LocalWorldSettings:
     """The local world of these options; the agent's paths start in `folder`."""
     return LocalWorldSettings(
         config_path=options.config,
@@ -71,6 +71,7 @@ def world_settings(options: DevOptions, folder: Path, token: str, build: str) ->
         command=runner_command(options),
         environment={
             "RELAYRUN_LOG_LEVEL": options.log_level,
+            "RELAYRUN_API_URL": api_url,
             "RELAYRUN_ALLOW_BLOCKING": str(options.allow_blocking).lower(),
             "RELAYRUN_IN_DEV": "true",
         },

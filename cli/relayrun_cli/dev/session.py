@@ -123,7 +123,7 @@ class Session:
             secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
-        world = LocalWorld(processes.world_settings(options, self._config.folder, token, build), database.url)
+        world = LocalWorld(processes.world_settings(options, self._config.folder, token, build, self.url), database.url)
         parts: list[Coroutine[Any, Any, None]] = [
             database.watch(),
             api.keep_running(),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from relayrun_core.kinds import API_VERSION, AgentSpec
@@ -20,11 +21,21 @@ _REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 _HASH_LENGTH = 8
 
 
-def runner_pod(agent: Object, spec: AgentSpec, token_secret: str, ordinal: int) -> Object:
+@dataclass(frozen=True)
+class Installation:
+    """What runners are told of the installation that they belong to."""
+
+    #: The Secret with the runners' bearer token.
+    token_secret: str
+    #: Where author code reaches the API; empty: nowhere.
+    api_url: str = ""
+
+
+def runner_pod(agent: Object, spec: AgentSpec, installation: Installation, ordinal: int) -> Object:
     """A runner's pod; `agent` is the Agent as the API server has it, `spec` the same, parsed."""
     name, namespace = agent["metadata"]["name"], agent["metadata"]["namespace"]
-    template = template_hash(agent, spec, token_secret)
-    pod = _template(name, spec, token_secret, build=template)
+    template = template_hash(agent, spec, installation)
+    pod = _template(name, spec, installation, build=template)
     labels = {
         **pod["metadata"].get("labels", {}),
         "app.kubernetes.io/name": "relayrun",
@@ -43,9 +54,9 @@ def runner_pod(agent: Object, spec: AgentSpec, token_secret: str, ordinal: int) 
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
 
 
-def template_hash(agent: Object, spec: AgentSpec, token_secret: str) -> str:
+def template_hash(agent: Object, spec: AgentSpec, installation: Installation) -> str:
     """Changes with anything that a running runner would not have: a new hash replaces runners."""
-    template = _template(agent["metadata"]["name"], spec, token_secret, build="")
+    template = _template(agent["metadata"]["name"], spec, installation, build="")
     text = json.dumps(template, sort_keys=True).encode()
     return hashlib.sha256(text).hexdigest()[:_HASH_LENGTH]
 
@@ -104,7 +115,7 @@ def _controller(kind: str, owner: Object) -> Object:
     }
 
 
-def _template(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Object:
+def _template(agent: str, spec: AgentSpec, installation: Installation, build: str) -> Object:
     base = {
         "metadata": {"annotations": {names.SAFE_TO_EVICT: "true"}},
         "spec": {
@@ -122,7 +133,7 @@ def _template(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Obj
             "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
             # The loss of a node should leave runners to go on with: and no new one should follow it there.
             "topologySpreadConstraints": [_spread(agent)],
-            "containers": [_container(agent, spec, token_secret, build)],
+            "containers": [_container(agent, spec, installation, build)],
             "volumes": [{"name": "tmp", "emptyDir": {}}],
         },
     }
@@ -146,7 +157,7 @@ def _given(template: Object, key: str) -> Any:
     return (template.get("spec") or {}).get(key)
 
 
-def _container(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Object:
+def _container(agent: str, spec: AgentSpec, installation: Installation, build: str) -> Object:
     drain_seconds = int(_given(spec.pod_template, "terminationGracePeriodSeconds") or _GRACE_SECONDS) - 5
     database = spec.database_secret_ref
     ours = [
@@ -161,8 +172,10 @@ def _container(agent: str, spec: AgentSpec, token_secret: str, build: str) -> Ob
         {"name": "RELAYRUN_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "RELAYRUN_PORT", "value": str(names.PORT)},
         {"name": "RELAYRUN_SLOTS", "value": str(spec.slots)},
-        _from_secret("RELAYRUN_TOKEN", token_secret, names.TOKEN_KEY),
+        _from_secret("RELAYRUN_TOKEN", installation.token_secret, names.TOKEN_KEY),
     ]
+    if installation.api_url:
+        ours.append({"name": "RELAYRUN_API_URL", "value": installation.api_url})
     taken = {variable["name"] for variable in ours}
     given = [variable.model_dump() for variable in spec.env if variable.name not in taken]
     return {

@@ -15,6 +15,7 @@ from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agents import AgentDesk
 from relayrun_operator.kube.book import RunBook, saw
+from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
 from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, key_of, owner_run
@@ -36,7 +37,7 @@ class Observer:
         desk: AgentDesk,
         *,
         token: str,
-        token_secret: str,
+        installation: Installation,
         listen: Callable[[PodRunner], None],
         leave: Callable[[PodRunner], None],
         wake: Callable[[], None],
@@ -47,7 +48,7 @@ class Observer:
         self._book = book
         self._desk = desk
         self._token = token
-        self._token_secret = token_secret
+        self._installation = installation
         self._listen = listen
         self._leave = leave
         self._wake = wake
@@ -95,7 +96,7 @@ class Observer:
         """An Agent exists, or has changed."""
         self.heard_at = time.monotonic()
         try:
-            agent = parse_agent(body, self._token_secret)
+            agent = parse_agent(body, self._installation)
         except ValidationError as error:
             logger.warning("Agent %s is not understood: %s", body["metadata"].get("name"), error)
             return

@@ -13,7 +13,7 @@ from relayrun_operator.kube import names
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.lease import Lease
-from relayrun_operator.kube.manifests import runner_pod, runner_service
+from relayrun_operator.kube.manifests import Installation, runner_pod, runner_service
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.world.memory import Memory
@@ -36,7 +36,7 @@ class KubePool:
         tasks: asyncio.TaskGroup,
         memory: Memory[PodRunner],
         *,
-        token_secret: str,
+        installation: Installation,
         on_pod: Callable[[dict[str, Any]], None],
         on_agent: Callable[[AgentRecord], None],
     ) -> None:
@@ -44,7 +44,7 @@ class KubePool:
         self._lease = lease
         self._tasks = tasks
         self._memory = memory
-        self._token_secret = token_secret
+        self._installation = installation
         self._on_pod = on_pod
         self._on_agent = on_agent
         self._busy: set[str] = set()
@@ -121,7 +121,7 @@ class KubePool:
                 if not self._lease.held:
                     return
                 ordinal = self._free_ordinal(agent)
-                pod = runner_pod(agent.body, agent.spec, self._token_secret, ordinal)
+                pod = runner_pod(agent.body, agent.spec, self._installation, ordinal)
                 try:
                     made = await self._client.create(names.core_path(agent.namespace, "pods"), pod)
                 except KubeError as error:

@@ -12,7 +12,7 @@ from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.queue import RunHead
 from relayrun_operator.engine import AgentView
 from relayrun_operator.kube.conditions import seconds
-from relayrun_operator.kube.manifests import template_hash
+from relayrun_operator.kube.manifests import Installation, template_hash
 from relayrun_operator.kube.status import Facts, facts_of, is_finished
 
 Object = dict[str, Any]
@@ -181,7 +181,7 @@ class AgentRecord:
         return str(self.body["metadata"]["namespace"])
 
 
-def parse_agent(body: Mapping[str, Any], token_secret: str) -> AgentRecord:
+def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRecord:
     """The record of an Agent. Raises pydantic.ValidationError when its spec is not one this version knows."""
     metadata = body["metadata"]
     spec = AgentSpec.model_validate(body["spec"])
@@ -195,7 +195,7 @@ def parse_agent(body: Mapping[str, Any], token_secret: str) -> AgentRecord:
     runners = spec.runners
     view = AgentView(
         key,
-        generation=template_hash(own, spec, token_secret),
+        generation=template_hash(own, spec, installation),
         slots=spec.slots,
         min_runners=runners.min,
         max_runners=runners.max,

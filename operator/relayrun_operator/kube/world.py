@@ -26,6 +26,7 @@ from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.handlers import watch
 from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.listing import Lister
+from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.observing import Observer
 from relayrun_operator.kube.pool import KubePool
@@ -133,13 +134,13 @@ class KubeWorld:
         tasks.create_task(events.run(), name="events")
         self._book = RunBook(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
         self._desk = AgentDesk(self._memory, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
-        secret = self._settings.runner_token_secret
+        installation = Installation(self._settings.runner_token_secret, self._settings.api_url)
         self._observer = Observer(
             self._memory,
             self._book,
             self._desk,
             token=self._token,
-            token_secret=secret,
+            installation=installation,
             listen=self._listen,
             leave=self._leave,
             wake=self._on_change,
@@ -152,7 +153,7 @@ class KubeWorld:
             lease,
             tasks,
             self._memory,
-            token_secret=secret,
+            installation=installation,
             on_pod=self._observer.see_pod,
             on_agent=lambda _: self._adjust_soon(),
         )

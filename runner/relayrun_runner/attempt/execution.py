@@ -15,6 +15,7 @@ from langgraph.store.base import BaseStore
 
 from relayrun_core.database import Database
 from relayrun_core.errors import RunNotFound, StaleAttempt
+from relayrun_core.loopback import Caller
 from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason
 from relayrun_core.store.claim import release
@@ -31,6 +32,7 @@ from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.endings import is_a, is_raised_by_us, safely
 from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.graphs import Graph, GraphRegistry
+from relayrun_runner.loopback.caller import CALLER
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.serialize import dumps
@@ -92,6 +94,7 @@ class Execution:
     async def run(self) -> None:
         """Execute, and say on the board how it ended."""
         CURRENT_RUN.set(self.claimed.run_id)
+        CALLER.set(Caller(self.claimed.run_id, self.claimed.attempt))
         logger.info("run started", extra=self._log)
         run_id, attempt = self.claimed.run_id, self.claimed.attempt
         try:

@@ -23,12 +23,14 @@ from langgraph_sdk import Auth
 from psycopg_pool import PoolTimeout
 
 from relayrun_core.ids import uuid_of
+from relayrun_core.loopback import AGENT
 from relayrun_runner.auth.asks import Ask, AuthAnswer, AuthQuestion, CachePolicy, Connection, Decision, Refused
 from relayrun_runner.auth.users import User, user_of
 from relayrun_runner.config.model import AuthConfig, Config
 from relayrun_runner.endings import class_of, is_cancelled, told
 from relayrun_runner.errors import AuthFailed, AuthLoadError, DatabaseAway
 from relayrun_runner.imports import ObjectNotFound, load_object
+from relayrun_runner.loopback.caller import CALLER
 from relayrun_runner.loops import run_for_ever
 
 log = logging.getLogger("relayrun.runner.auth")
@@ -104,6 +106,7 @@ class AuthorAuth:
             return AuthAnswer(refused=Refused(status=500, detail=f"Authentication {_FAILED}", failed=True))
 
     async def _within_limit(self, question: AuthQuestion, named: Named) -> AuthAnswer:
+        CALLER.set(AGENT)
         try:
             async with asyncio.timeout(LIMIT_SECONDS) as limit:
                 return await self._answer(question, named)

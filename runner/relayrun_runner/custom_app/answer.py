@@ -7,7 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from relayrun_core.custom_routes import ANSWERED_HEADER
+from relayrun_core.loopback import AGENT
 from relayrun_runner.endings import is_cancelled
+from relayrun_runner.loopback.caller import CALLER
 
 log = logging.getLogger("relayrun.runner")
 
@@ -20,6 +22,7 @@ _BROKEN = 1011
 
 async def answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Have the app answer. What it raises is logged, and is its own 500 while nothing was answered."""
+    CALLER.set(AGENT)
     started = False
 
     async def send_marked(message: Message) -> None:

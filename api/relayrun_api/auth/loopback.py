@@ -1,0 +1,53 @@
+"""Calls of agents' own code, from runners: their credential is checked, and whose they are is read from the run."""
+
+import time
+from collections.abc import Callable
+
+from starlette.requests import HTTPConnection
+
+from relayrun_api.auth.principal import Principal
+from relayrun_api.errors import Unauthenticated
+from relayrun_core.database import Database
+from relayrun_core.loopback import HEADER, Caller, InvalidCredential, Signer
+from relayrun_core.states import RunStatus
+from relayrun_core.store.runs import get_run
+
+_VERIFIED = "relayrun.loopback"
+
+
+class OwnCalls:
+    """Knows the callers that send a credential of a runner."""
+
+    def __init__(self, database: Database, runner_token: str, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._signer = Signer(runner_token) if runner_token else None
+        self._clock = clock
+
+    async def caller(self, connection: HTTPConnection) -> Principal | None:
+        """The caller; None where no credential is sent. Raises Unauthenticated.
+
+        A run's code acts as the run's owner, with no more than the run itself has: an admin's run is no admin.
+        """
+        credential = connection.headers.get(HEADER)
+        if credential is None or self._signer is None:
+            return None
+        caller = self._verified(connection, credential, self._signer)
+        if caller.run_id is None:
+            return Principal(owner=None, admin=True, is_agent=True)
+        run = await get_run(self._database, caller.run_id)
+        if run is None or run.status is not RunStatus.RUNNING or run.attempt != caller.attempt:
+            raise _refusal(f"attempt {caller.attempt} of run {caller.run_id} does not run any more")
+        return Principal(run.owner, user=run.spec.user)
+
+    def _verified(self, connection: HTTPConnection, credential: str, signer: Signer) -> Caller:
+        known: dict[str, Caller] = connection.scope.setdefault(_VERIFIED, {})
+        if credential not in known:  # a stream is asked again who reads it, long after its beginning
+            try:
+                known[credential] = signer.verify(credential, self._clock())
+            except InvalidCredential as error:
+                raise _refusal(str(error)) from error
+        return known[credential]
+
+
+def _refusal(why: str) -> Unauthenticated:
+    return Unauthenticated(f"The credential of this call of an agent's own code is not valid: {why}.")

@@ -1,0 +1,89 @@
+"""The credential that an agent's own code has when it calls the API of its installation.
+
+A runner writes one for each request, signed with a key that is made of the runners' token. It says for which attempt of
+which run the call is, and never for whom: that stands in the run's row, which the API reads. So it is worth nothing
+once the run has ended, or another attempt goes on with it; and it expires.
+"""
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+#: The header that carries it.
+HEADER = "x-relayrun-loopback"
+#: How long one is accepted, and how far the clocks of runner and API may differ.
+LIFETIME_SECONDS = 120
+
+# What the key is for: the runners' token opens more, and is not to be guessed from what this signs.
+_PURPOSE = b"relayrun loopback v1"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The code of a run in one of its attempts. `run_id` None: an agent's code outside of any run, as in a web app of
+    its own, a handler or a factory.
+    """
+
+    run_id: UUID | None
+    attempt: int
+
+
+#: An agent's code outside of any run.
+AGENT = Caller(None, 0)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    caller: Caller
+    issued_at: int
+
+
+_CLAIM = TypeAdapter(_Claim)
+
+
+class InvalidCredential(Exception):
+    """It was not signed by a runner of this installation, or its time is over."""
+
+
+class Signer:
+    """Signs credentials and checks them; both sides have the runners' token."""
+
+    def __init__(self, runner_token: str) -> None:
+        """Raises ValueError for an empty token, which everybody knows."""
+        if not runner_token:
+            raise ValueError("the runners' token is empty")
+        self._key = hmac.digest(runner_token.encode(), _PURPOSE, sha256)
+
+    def sign(self, caller: Caller, now: float) -> str:
+        """A credential for a call at `now`, in seconds since 1970."""
+        content = orjson.dumps(_Claim(caller, int(now)))
+        return f"{_text(content)}.{_text(self._signature(content))}"
+
+    def verify(self, credential: str, now: float) -> Caller:
+        """Who calls. Raises InvalidCredential."""
+        try:
+            content, signature = (base64.urlsafe_b64decode(part) for part in credential.split("."))
+        except (ValueError, binascii.Error) as error:
+            raise InvalidCredential("it is no credential of a runner") from error
+        if not hmac.compare_digest(signature, self._signature(content)):
+            raise InvalidCredential("no runner of this installation has signed it")
+        try:
+            claim = _CLAIM.validate_json(content)
+        except ValidationError as error:
+            raise InvalidCredential("it is of another version of Relayrun") from error
+        if abs(now - claim.issued_at) > LIFETIME_SECONDS:
+            raise InvalidCredential("its time is over")
+        return claim.caller
+
+    def _signature(self, content: bytes) -> bytes:
+        return hmac.digest(self._key, content, sha256)
+
+
+def _text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode()
