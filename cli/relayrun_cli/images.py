@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relayrun_cli.docker import PYTHON_VERSIONS, part_image
 from relayrun_cli.errors import CliError
 
 if TYPE_CHECKING:
     from relayrun_runner.config.model import Config
 
-#: The Python of the runner's image.
-PYTHON_VERSION = "3.13"
 #: What never goes into an image, beside what the folder's own .dockerignore names.
 IGNORED = (".git", ".venv", ".relayrun", ".langgraph_api", "**/__pycache__", "**/.mypy_cache", "**/.pytest_cache")
 
@@ -39,15 +38,18 @@ class AgentImage:
     """A Dockerfile, and what a person should know about it."""
 
     dockerfile: str
+    #: Of the runner image that it is built on; None where that is not one of ours.
+    python: str | None = None
     warnings: list[str] = field(default_factory=list)
 
 
-def agent_image(config: Config, base_image: str | None, default_base: str) -> AgentImage:
+def agent_image(config: Config, base_image: str | None = None) -> AgentImage:
     """The Dockerfile for a build whose context is where the config's paths start. Raises CliError if there is none."""
     build = config.build
     warnings = [f"{key} has no effect: {why}" for key, why in _WITHOUT_MEANING.items() if key in build]
-    base = base_image or _base(build, default_base, warnings)
-    lines = [f"FROM {base}", "USER root"]
+    named = base_image or _named_base(build, warnings)
+    python = None if named else _python(build)
+    lines = [f"FROM {named or part_image('runner', python or PYTHON_VERSIONS[0])}", "USER root"]
     if pip_config := build.get("pip_config_file"):
         lines += [f"COPY {_quoted(pip_config)} /etc/relayrun/pip.conf", "ENV PIP_CONFIG_FILE=/etc/relayrun/pip.conf"]
     lines += list(build.get("dockerfile_lines") or [])
@@ -60,22 +62,25 @@ def agent_image(config: Config, base_image: str | None, default_base: str) -> Ag
     lines += ["WORKDIR /app", "USER 10001:10001"]
     if isinstance(config.env, str) and config.path(config.env).is_file():
         warnings.append(f"{config.env} goes into the image; in a cluster, keep secrets in the Agent's envFrom instead")
-    return AgentImage("\n".join(lines) + "\n", warnings)
+    return AgentImage("\n".join(lines) + "\n", python, warnings)
 
 
-def _base(build: dict[str, Any], default: str, warnings: list[str]) -> str:
+def _named_base(build: dict[str, Any], warnings: list[str]) -> str | None:
     named = build.get("base_image")
-    if named and not str(named).startswith("langchain/"):
-        return str(named)
-    if named:
-        warnings.append(f"base_image {named} is not used: it has no runner; {default} is")
-    wanted = build.get("python_version")
-    if wanted and str(wanted) != PYTHON_VERSION:
+    if named and str(named).startswith("langchain/"):
+        warnings.append(f"base_image {named} is not used: it has no runner; Relayrun's own image is")
+        return None
+    return str(named) if named else None
+
+
+def _python(build: dict[str, Any]) -> str:
+    wanted = str(build.get("python_version") or PYTHON_VERSIONS[0])
+    if wanted not in PYTHON_VERSIONS:
         raise CliError(
-            f"python_version is {wanted} and {default} has Python {PYTHON_VERSION}: build a runner image with"
-            f" --build-arg PYTHON_IMAGE=python:{wanted}-slim and name it with --base-image, or change python_version."
+            f"python_version is {wanted}, and the runner's images have Python {', '.join(sorted(PYTHON_VERSIONS))}:"
+            " change python_version, or name an image of yours with --base-image."
         )
-    return default
+    return wanted
 
 
 def _installer(build: dict[str, Any]) -> str:

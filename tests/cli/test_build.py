@@ -10,14 +10,15 @@ import pytest
 
 from relayrun_cli.errors import CliError
 from relayrun_cli.images import agent_image
+from relayrun_core import __version__
 from relayrun_runner.config.load import load_config
 
-BASE = "relayrun-runner:1"
+BASE = f"relayrun-runner:{__version__}"
 
 
 def image_of(folder: Path, **keys: Any) -> Any:
     (folder / "langgraph.json").write_text(json.dumps({"graphs": {"a": "./a.py:graph"}, **keys}))
-    return agent_image(load_config(folder / "langgraph.json"), None, BASE)
+    return agent_image(load_config(folder / "langgraph.json"))
 
 
 def test_a_folder_without_requirements_is_copied(tmp_path: Path) -> None:
@@ -57,9 +58,26 @@ def test_the_authors_lines_come_before_the_installation(tmp_path: Path) -> None:
     ]
 
 
-def test_another_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(CliError, match=r"PYTHON_IMAGE=python:3\.12-slim"):
-        image_of(tmp_path, python_version="3.12")
+@pytest.mark.parametrize("python", ["3.11", "3.12", 3.12])
+def test_each_python_has_a_runner_image_of_its_own(tmp_path: Path, python: str | float) -> None:
+    image = image_of(tmp_path, python_version=python)
+    assert image.dockerfile.startswith(f"FROM {BASE}-py{python}\n")
+    assert image.python == str(python)
+
+
+def test_the_runners_own_python_is_3_13(tmp_path: Path) -> None:
+    assert image_of(tmp_path, python_version="3.13").dockerfile == image_of(tmp_path).dockerfile
+    assert image_of(tmp_path).python == "3.13"
+
+
+def test_a_python_without_an_image_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match=r"python_version is 3\.10, .* 3\.11, 3\.12, 3\.13"):
+        image_of(tmp_path, python_version="3.10")
+
+
+def test_an_image_of_ones_own_decides_the_python_itself(tmp_path: Path) -> None:
+    image = image_of(tmp_path, python_version="3.10", base_image="mine:1")
+    assert (image.dockerfile.split("\n")[0], image.python) == ("FROM mine:1", None)
 
 
 def test_a_folder_outside_is_refused(tmp_path: Path) -> None:
@@ -82,13 +100,13 @@ def test_a_config_in_another_folder_is_named_in_the_image_with_its_folder(tmp_pa
     (tmp_path / "a.py").touch()
     file = tmp_path / "conf" / "agent.json"
     file.write_text(json.dumps({"graphs": {"a": "./a.py:graph"}, "dependencies": ["."]}))
-    lines = agent_image(load_config(file, tmp_path), None, BASE).dockerfile.splitlines()
+    lines = agent_image(load_config(file, tmp_path)).dockerfile.splitlines()
     assert "COPY --chown=10001:10001 . /app" in lines
     assert "ENV RELAYRUN_CONFIG_PATH=/app/conf/agent.json" in lines
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.py").touch()
     with pytest.raises(CliError, match=r"the file is outside of .*elsewhere, from which the image is made"):
-        agent_image(load_config(file, tmp_path / "elsewhere"), None, BASE)
+        agent_image(load_config(file, tmp_path / "elsewhere"))
 
 
 def test_a_dependency_that_is_not_there_is_refused(tmp_path: Path) -> None:

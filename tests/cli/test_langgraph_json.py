@@ -69,7 +69,7 @@ def test_a_key_for_build_only_changes_the_image_or_says_that_it_does_not(tmp_pat
         file.write_text(json.dumps({"graphs": {"a": "./a.py:graph"}, "dependencies": ["httpx"], **keys}))
         config = load_config(file)
         assert config.warnings == ()  # `dev` says nothing of it
-        return agent_image(config, None, "runner:1")
+        return agent_image(config)
 
     if key == "python_version":
         with pytest.raises(CliError, match="python_version is other"):

@@ -14,7 +14,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,8 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_LONGEST_TEST_SECONDS, func_only=True))
 
 
-def _missing() -> str | None:
-    tools = [tool for tool in ("docker", "kind", "kubectl", "helm") if shutil.which(tool) is None]
+def missing(tools: Sequence[str] = ("docker", "kind", "kubectl", "helm")) -> str | None:
+    """What is not there of these tools, in a few words."""
+    tools = [tool for tool in tools if shutil.which(tool) is None]
     if tools:
         return f"{', '.join(tools)} not on the PATH"
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
@@ -52,10 +53,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if given := os.environ.get("CLUSTER_KUBECONFIG"):
         yield from _given_cluster(Path(given))
         return
-    if (missing := _missing()) is not None:
+    if (lacking := missing()) is not None:
         if os.environ.get("REQUIRE_CLUSTER") == "1":
-            pytest.fail(f"REQUIRE_CLUSTER=1, and the cluster layer cannot run: {missing}")
-        pytest.skip(f"CLUSTER LAYER SKIPPED: {missing}")
+            pytest.fail(f"REQUIRE_CLUSTER=1, and the cluster layer cannot run: {lacking}")
+        pytest.skip(f"CLUSTER LAYER SKIPPED: {lacking}")
     keep = os.environ.get("KEEP_CLUSTER") in {"1", "as-is"}
     folder = tmp_path_factory.mktemp("cluster")
     as_is = os.environ.get("KEEP_CLUSTER") == "as-is"

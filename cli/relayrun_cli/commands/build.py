@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from relayrun_cli import docker
 from relayrun_cli.errors import CliError
 from relayrun_cli.images import IGNORED, AgentImage, agent_image
 
@@ -35,19 +34,27 @@ def build(
 ) -> None:
     """Make an agent's image from a langgraph.json. What is not an option of ours goes to docker build.
 
-    Ends with docker's own exit code.
+    The runner's image for the file's `python_version` is built first where there is none. Ends with docker's exit code.
     """
+    raise typer.Exit(build_agent(config, tag, base_image, context.args, pull=pull))
+
+
+def build_agent(
+    config: Path, tag: str, base_image: str | None = None, arguments: Sequence[str] = (), *, pull: bool = False
+) -> int:
+    """Build an agent's image and what it stands on; the exit code is docker's."""
     image, folder = _read(config, base_image)
-    client = _docker()
+    if image.python is not None:
+        # It is made here: no registry has it.
+        docker.ensure_part("runner", image.python, pull=pull)
     with tempfile.TemporaryDirectory(prefix="relayrun-build-") as made:
         file = Path(made) / "Dockerfile"
         file.write_text(image.dockerfile)
         own = folder / ".dockerignore"
         ignored = own.read_text().splitlines() if own.is_file() else []
         file.with_name("Dockerfile.dockerignore").write_text("\n".join([*ignored, *IGNORED]) + "\n")
-        line = [client, "build", "-f", str(file), "-t", tag, *(["--pull"] if pull else []), *context.args, str(folder)]
-        ended = subprocess.run(line, env={**os.environ, "DOCKER_BUILDKIT": "1"}, check=False)
-    raise typer.Exit(ended.returncode)
+        also = ["--pull"] if pull and image.python is None else []
+        return docker.build([*also, *arguments], tag=tag, file=file, context=folder)
 
 
 def dockerfile(
@@ -64,8 +71,6 @@ def dockerfile(
 
 
 def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
-    from importlib.metadata import version
-
     from relayrun_runner.config.load import load_config
     from relayrun_runner.environment import remarks
     from relayrun_runner.errors import ConfigError
@@ -74,17 +79,8 @@ def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
         read = load_config(config)
     except ConfigError as error:
         raise CliError(str(error)) from error
-    image = agent_image(read, base_image, f"relayrun-runner:{version('relayrun-runner')}")
+    image = agent_image(read, base_image)
     console = Console(stderr=True, highlight=False)
     for warning in (*read.warnings, *remarks(read), *image.warnings):
         console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     return image, read.folder
-
-
-def _docker() -> str:
-    client = shutil.which("docker")
-    if client is None:
-        raise CliError("there is no docker on the PATH: install it, or use `relayrun dockerfile` with another builder.")
-    # Debian's client has BuildKit built in; another one on the PATH may have neither it nor buildx.
-    buildx = subprocess.run([client, "buildx", "version"], capture_output=True, check=False)
-    return client if buildx.returncode == 0 or not Path("/usr/bin/docker").exists() else "/usr/bin/docker"
