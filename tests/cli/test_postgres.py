@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ import pytest
 
 from relayrun_cli.errors import AlreadyRunningError, PostgresError
 from relayrun_cli.postgres import EmbeddedPostgres, remove_data
+from relayrun_cli.postgres.processes import pid_in
 from tests.cli.dev_process import alive
 from tests.support.postgres import scratch_folder
 from tests.support.waiting import until
@@ -106,6 +108,26 @@ async def test_a_killed_postmaster_is_started_again_and_keeps_what_was_committed
         old.kill()
         await until(lambda: any("runs again" in line for line in said))
         assert server.pid != old.pid
+        assert await words(server) == ["first", "second"]
+        await server.stop()
+        await asyncio.wait_for(watching, 30)
+
+
+async def test_a_postmaster_that_is_killed_again_and_again_also_while_it_starts_is_not_given_up(folder: Path) -> None:
+    said: list[str] = []
+    async with EmbeddedPostgres(folder, say=said.append) as server:
+        watching = asyncio.create_task(server.watch())
+        await write(server, "second")
+        pids = [server.pid]
+        psutil.Process(server.pid).kill()
+        while len(pids) < 9:
+            await until(lambda: watching.done() or pid_in(server.data / "postmaster.pid") not in (None, *pids))
+            assert not watching.done(), watching
+            pids.append(pid_in(server.data / "postmaster.pid"))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(pids[-1]).kill()
+        killed = {f"Postgres runs again (process {pid})." for pid in pids}
+        await until(lambda: any("runs again" in line for line in said if line not in killed), seconds=60)
         assert await words(server) == ["first", "second"]
         await server.stop()
         await asyncio.wait_for(watching, 30)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 import psutil
+import psycopg
 
 from relayrun_cli.errors import PostgresError
 from relayrun_cli.postgres import cluster
@@ -27,6 +29,9 @@ from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
 from relayrun_cli.postgres.places import SOCKET_NAME, Places
 from relayrun_cli.postgres.processes import POLL_SECONDS, Ours, alive, all_gone, clear_remains, gone, send
+from relayrun_core.restarts import Restarts
+
+logger = logging.getLogger("relayrun.dev")
 
 STOP_SECONDS = 20.0
 QUIT_SECONDS = 5.0
@@ -34,9 +39,10 @@ QUIT_SECONDS = 5.0
 SOCKETLESS_SECONDS = 3.0
 SAY_WAITING_AFTER_SECONDS = 3.0
 LARGEST_LOG_BYTES = 10 * 1024 * 1024
-# Restarts that follow each other this quickly mean that starting again does not help.
-QUICK_DEATH_SECONDS = 10.0
-MAX_QUICK_DEATHS = 5
+# Having run for so long, the server did not end because it cannot run.
+HEALTHY_SECONDS = 10.0
+# So often in a row it ended by itself: starting it again does not help.
+MAX_FAILURES = 5
 
 
 class EmbeddedPostgres:
@@ -110,22 +116,31 @@ class EmbeddedPostgres:
     async def watch(self) -> None:
         """Start the server again whenever it dies. Returns after `stop`.
 
-        Raises `PostgresError` if it keeps dying at once.
+        Raises `PostgresError` if it keeps ending by itself; being killed is none of its faults.
         """
-        quick_deaths = 0
-        while not self._stopping.is_set():
-            assert self._process is not None
-            running_since = time.monotonic()
-            await gone(self._process)
+        restarts, begun = Restarts(), time.monotonic()
+        while True:
+            if self._process is not None:
+                await gone(self._process)
             if self._stopping.is_set():
                 return
-            self._reap()
-            quick_deaths = quick_deaths + 1 if time.monotonic() - running_since < QUICK_DEATH_SECONDS else 1
-            if quick_deaths > MAX_QUICK_DEATHS:
-                raise PostgresError(f"Postgres keeps dying:\n{cluster.last_lines(self._places.log)}")
             self._say("Postgres ended unexpectedly; starting it again.")
-            await self._start()
-            self._say(f"Postgres runs again (process {self.pid}).")
+            now = time.monotonic()
+            healthy = now - begun > HEALTHY_SECONDS
+            restarts = restarts.became_ready() if healthy else restarts
+            restarts = restarts.ended(self._reap(), was_ready=healthy, started_at=begun, now=now)
+            if restarts.failures > MAX_FAILURES:
+                raise PostgresError(f"Postgres keeps dying:\n{cluster.last_lines(self._places.log)}")
+            while (at := restarts.next_at(time.monotonic())) is not None:
+                await asyncio.sleep(at - time.monotonic())
+                restarts, _ = restarts.grant(1, time.monotonic())
+            begun = time.monotonic()
+            try:
+                await self._start()
+            except (PostgresError, psycopg.OperationalError) as error:
+                logger.debug("Postgres did not start: %s", error)
+            else:
+                self._say(f"Postgres runs again (process {self.pid}).")
 
     async def stop(self) -> None:
         """Stop the server: quickly but cleanly; else as a crash would, from which the next start recovers."""
@@ -224,9 +239,10 @@ class EmbeddedPostgres:
             await asyncio.sleep(POLL_SECONDS)
         return False
 
-    def _reap(self) -> None:
-        if self._child is not None:
-            self._child.poll()
+    def _reap(self) -> int:
+        """The exit code of our child. What another started counts as killed: nobody tells us how it ended."""
+        code = None if self._child is None else self._child.poll()
+        return -signal.SIGKILL if code is None else code
 
     async def _stop_quietly(self) -> None:
         with contextlib.suppress(Exception):
