@@ -11,6 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -33,11 +34,11 @@ class KindCluster:
         self._namespace = namespace
 
     @contextlib.contextmanager
-    def serving(self, runners: int) -> Iterator[Server]:
-        """The release, with so many runners of the bench's graphs. ServerStartError says what is missing."""
-        image = self._image()
+    def serving(self, runners: int, graphs: Path = GRAPHS, pod_template: Object | None = None) -> Iterator[Server]:
+        """The release, with so many runners of a folder's graphs. ServerStartError says what is missing."""
+        image = self._image(graphs)
         try:
-            self._apply(_agent(image, runners), _service())
+            self._apply(_agent(image, runners, pod_template or {}), _service())
             self.pool_is_ready(runners)
             port = self._get("service", SERVICE)["spec"]["ports"][0]["nodePort"]
             addresses = self._get("node", f"{self._name}-control-plane")["status"]["addresses"]
@@ -58,16 +59,16 @@ class KindCluster:
         """Remove a pod whose process was killed: the kubelet would make every further restart wait longer."""
         self._kubectl("delete", "pod", pod, "--ignore-not-found", "--force", "--grace-period=0")
 
-    def _image(self) -> str:
+    def _image(self, graphs: Path) -> str:
         image = "relayrun-bench:local"
-        line = ["build", "-c", str(GRAPHS / "langgraph.json"), "-t", image, "--base-image", "relayrun-runner:dev"]
-        _run(str(REPOSITORY / ".venv" / "bin" / "relayrun"), *line)
-        _run("kind", "load", "docker-image", "--name", self._name, image)
+        line = ["build", "-c", str(graphs / "langgraph.json"), "-t", image, "--base-image", "relayrun-runner:dev"]
+        run(str(REPOSITORY / ".venv" / "bin" / "relayrun"), *line)
+        run("kind", "load", "docker-image", "--name", self._name, image)
         return image
 
     def _roots(self) -> tuple[int, ...]:
-        nodes = _run("kind", "get", "nodes", "--name", self._name).split()
-        return tuple(int(_run("docker", "inspect", "-f", "{{.State.Pid}}", node)) for node in nodes)
+        nodes = run("kind", "get", "nodes", "--name", self._name).split()
+        return tuple(int(run("docker", "inspect", "-f", "{{.State.Pid}}", node)) for node in nodes)
 
     def _pods(self) -> list[Object]:
         found = self._kubectl("get", "pods", "-l", f"relayrun.dev/agent={AGENT}", "-o", "json")
@@ -82,7 +83,7 @@ class KindCluster:
         self._kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def _kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return _run("kubectl", "--context", f"kind-{self._name}", "-n", self._namespace, *arguments, stdin=stdin)
+        return run("kubectl", "--context", f"kind-{self._name}", "-n", self._namespace, *arguments, stdin=stdin)
 
 
 def process_in_pod(found: list[psutil.Process], pod: str) -> int:
@@ -100,12 +101,12 @@ def _fresh_and_ready(pod: Object) -> bool:
     return conditions.get("Ready") == "True" and not restarts and "deletionTimestamp" not in pod["metadata"]
 
 
-def _agent(image: str, runners: int) -> Object:
+def _agent(image: str, runners: int, pod_template: Object) -> Object:
     return {
         "apiVersion": "relayrun.dev/v1alpha1",
         "kind": "Agent",
         "metadata": {"name": AGENT},
-        "spec": {"image": image, "runners": {"min": runners, "max": runners + 2}},
+        "spec": {"image": image, "runners": {"min": runners, "max": runners + 2}, "podTemplate": pod_template},
     }
 
 
@@ -122,7 +123,8 @@ def _service() -> Object:
     }
 
 
-def _run(*line: str, stdin: str | None = None) -> str:
+def run(*line: str, stdin: str | None = None) -> str:
+    """What a command prints. ServerStartError when it fails."""
     ended = subprocess.run(line, input=stdin, capture_output=True, text=True, check=False, env=dict(os.environ))
     if ended.returncode:
         raise ServerStartError(f"{' '.join(line)[:120]}: {(ended.stderr or ended.stdout).strip()}")

@@ -77,19 +77,19 @@ def started(name: str, command: Sequence[str], folder: Path, url: str) -> Iterat
                 process = subprocess.Popen(
                     command,
                     cwd=folder,
-                    env=_environment(),
+                    env=quiet_environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
                 watch(process.pid)
-            _wait_until_it_answers(name, process, url, log)
+            wait_until_it_answers(name, process, url, log)
             yield process.pid
         finally:
             if process is not None:
                 with undisturbed():
-                    _stop(process, folder)
+                    stop(process, folder)
 
 
 @contextlib.contextmanager
@@ -140,13 +140,13 @@ def local_url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def _environment() -> dict[str, str]:
+def quiet_environment() -> dict[str, str]:
     """Ours, less what would have the server use somebody's database or settings."""
     kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL" and not k.startswith("RELAYRUN_")}
     return kept | QUIET
 
 
-def _wait_until_it_answers(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_it_answers(name: str, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -158,7 +158,7 @@ def _wait_until_it_answers(name: str, process: subprocess.Popen[bytes], url: str
     raise ServerStartError(f"{name} did not answer {url}/ok within {START_SECONDS:.0f} s:\n{end_of(log)}")
 
 
-def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
+def stop(process: subprocess.Popen[bytes], folder: Path) -> None:
     """In order, by force after a while, and so whatever it left running on its folder, which is told."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
