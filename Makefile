@@ -15,7 +15,7 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup dist demo test check format bench clean update crds images cluster cluster-demo cluster-down
+.PHONY: help setup dist demo test check format bench chaos clean update crds images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ format: setup  ## Format, and fix what can be fixed
 
 bench: setup  ## Measure relayrun dev and langgraph dev side by side (about three minutes; ARGS=--help)
 	@$(RUN) bench $(ARGS)
+
+chaos: setup  ## Run 300 runs while a runner is killed every second (ARGS="--victims all", ARGS=--help)
+	@$(RUN) bench.chaos $(ARGS)
 
 clean:  ## Remove all that make, the tests and local runs have made here
 	rm -rf .venv .uv .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \

@@ -30,6 +30,8 @@ class Problem:
         self.code = code
         self.detail = detail
         self.headers = dict(headers or {})
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers.setdefault("Retry-After", "1")
         self.extra = dict(extra or {})
 
     def body(self, request_id: str | None = None) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from relayrun_core.database import Database
 from relayrun_core.runs import without_claims
-from relayrun_core.store.graphs import register_graph
+from relayrun_core.store.graphs import NewGraph
+from relayrun_core.store.graphs import register_graphs as store_graphs
 from relayrun_runner.custom_app.app import told_of
 from relayrun_runner.endings import class_of, is_cancelled, safely, told
 from relayrun_runner.errors import InvalidState, RunnerError
@@ -42,24 +43,18 @@ class GraphDescription:
 
 
 async def register_graphs(registry: GraphRegistry, database: Database, *, agent: str, build: str) -> None:
-    """Describe every graph in the database. A graph that cannot be described is registered without schemas.
+    """Describe every graph in the database, all at once. One that cannot be described is registered without schemas.
 
     Raises what the database raises.
     """
+    described = []
     for name in registry.names:
         if name in registry.failures:
             continue
-        description = await _describe_or_warn(registry, name)
-        await register_graph(
-            database,
-            agent=agent,
-            graph=name,
-            build=build,
-            schemas=dict(description.schemas),
-            drawing=description.drawing,
-            description=registry.description(name),
-            http=told_of(registry.config.http),
-        )
+        found = await _describe_or_warn(registry, name)
+        http = told_of(registry.config.http)
+        described.append(NewGraph(name, found.schemas, found.drawing, registry.description(name), http))
+    await store_graphs(database, described, agent=agent, build=build)
 
 
 class GraphQuestion(BaseModel):

@@ -12,7 +12,7 @@ from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_core.store.claim import Claim, Claimed, claim
 from relayrun_core.store.finish import finish
-from relayrun_core.store.graphs import register_graph
+from relayrun_core.store.graphs import NewGraph, register_graphs
 from relayrun_core.store.journal import Event, append, first_seq
 
 MESSAGES = {"type": "object", "properties": {"messages": {"type": "array"}}}
@@ -24,7 +24,7 @@ async def register(
 ) -> None:
     drawing = {"graph": {"nodes": [{"id": "a"}], "edges": []}, "subgraphs": {"inner": {"input": schema}}}
     schemas = {"input": schema, "output": schema, "state": schema, "config": {}, "context": None}
-    await register_graph(database, agent=agent, graph=graph, build=build, schemas=schemas, drawing=drawing)
+    await register_graphs(database, [NewGraph(graph, schemas, drawing)], agent=agent, build=build)
 
 
 class Attempt:

@@ -19,7 +19,7 @@ from relayrun_core.errors import RunNotFound
 from relayrun_core.ids import default_assistant_id
 from relayrun_core.runs import Run
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.graphs import register_graph
+from relayrun_core.store.graphs import NewGraph, register_graphs
 from relayrun_core.store.rows import MAX_OBJECT_BYTES
 from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_admin, as_user
@@ -54,9 +54,8 @@ async def shared(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
     """An API for tests that leave nothing behind that another could trip over."""
     async with fresh_database(postgres) as url:
         async with Database.open(url, role="runner") as database:
-            for graph, more in TYPED.items():
-                schemas = {"input": STEPS, "context": CONTEXT | more}
-                await register_graph(database, agent="default", graph=graph, build="1", schemas=schemas, drawing={})
+            graphs = [NewGraph(name, {"input": STEPS, "context": CONTEXT | more}, {}) for name, more in TYPED.items()]
+            await register_graphs(database, graphs, agent="default", build="1")
         async with opened(ApiSettings(database_url=url, auth="none")) as api:
             yield api
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -18,7 +17,7 @@ from relayrun_api.bodies import MAX_BODY_BYTES
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.custom_routes import BUILT_IN, CustomHttp
 from relayrun_core.database import Database
-from relayrun_core.store.graphs import register_graph
+from relayrun_core.store.graphs import NewGraph, register_graphs
 from tests.api.routed import ALICE, Routed, routed
 from tests.support.postgres import fresh_database
 from tests.support.runner import AGENTS, TOKEN
@@ -280,8 +279,8 @@ async def test_the_first_agent_by_name_is_at_the_root_and_each_below_its_name(
     async with fresh_database(postgres) as url:
         async with Database.open(url, role="runner") as database:
             for agent, app in (("adviser", False), ("bakery", True), ("tailor", True)):
-                told: dict[str, Any] = {"agent": agent, "graph": "bread", "build": "1", "schemas": {}, "drawing": {}}
-                await register_graph(database, **told, http=CustomHttp(app=app))
+                bread = NewGraph("bread", {}, {}, http=CustomHttp(app=app))
+                await register_graphs(database, [bread], agent=agent, build="1")
         async with routed(url, tmp_path) as shop:
             for path, agent in (("/seen", "bakery"), ("/agents/adviser/seen", "bakery"), ("/agents/tailor/", "tailor")):
                 away = await shop.get(path)

@@ -10,7 +10,7 @@ from relayrun_core.database import Database
 from relayrun_core.runs import Run
 from relayrun_core.store import retention
 from relayrun_core.store.finish import finish
-from relayrun_core.store.graphs import list_graphs, register_graph
+from relayrun_core.store.graphs import NewGraph, list_graphs, register_graphs
 from relayrun_core.store.journal import Event, append, first_seq, read_events
 from relayrun_core.store.retention import forget_old_builds, forget_old_events
 from relayrun_core.store.runs import get_run
@@ -84,12 +84,12 @@ async def test_one_process_at_a_time_removes_them(database: Database) -> None:
 
 async def test_what_old_builds_offered_goes_and_the_newest_stays(database: Database) -> None:
     for agent, build, days in (("a", "1", 9), ("a", "2", 8), ("b", "1", 30), ("a", "old", 3), ("c", "1", 0)):
-        await register_graph(database, agent=agent, graph="g", build=build, schemas={}, drawing={})
+        await register_graphs(database, [NewGraph("g", {}, {})], agent=agent, build=build)
         await database.execute(
             "UPDATE graphs SET registered_at = now() - %s WHERE agent = %s AND build = %s",
             (timedelta(days=days), agent, build),
         )
-    await register_graph(database, agent="a", graph="g", build="3", schemas={}, drawing={})
+    await register_graphs(database, [NewGraph("g", {}, {})], agent="a", build="3")
     offered = await list_graphs(database)
     assert await forget_old_builds(database, timedelta(days=7)) == 2
     left = await database.fetch_all("SELECT agent, build FROM graphs ORDER BY agent, build")

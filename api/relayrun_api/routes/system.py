@@ -1,11 +1,15 @@
 """What operators and probes ask."""
 
+from typing import Annotated
+
+from fastapi import Query
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from relayrun_api import __version__
-from relayrun_api.answers import Json
+from relayrun_api.answers import Json, problem_response
 from relayrun_api.auth import MaybeCaller
+from relayrun_api.errors import RunnersAway
 from relayrun_api.problems import Problem
 from relayrun_api.routes.parts import new_router
 from relayrun_api.services.container import Given
@@ -16,8 +20,12 @@ router = new_router("system", open_to_all=True)
 
 
 @router.get("/ok")
-async def ok() -> Response:
+async def ok(services: Given, check_db: Annotated[int, Query(description="1: ask the database too")] = 0) -> Response:
     """Whether the server answers, as the Agent Server says it."""
+    if (why := services.starting.why()) is not None:
+        return _unwell(Problem(503, RunnersAway.code, why, extra={"ok": False}))
+    if check_db and (why := await services.status.why_unready()) is not None:
+        return _unwell(Problem(503, "database_away", why, extra={"ok": False}))
     return Json({"ok": True})
 
 
@@ -62,4 +70,4 @@ async def metrics(services: Given) -> Response:
 
 
 def _unwell(problem: Problem) -> Response:
-    return Response(Json(problem.body()).body, 503, {"Retry-After": "1"}, "application/problem+json")
+    return problem_response(problem, None)

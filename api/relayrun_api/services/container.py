@@ -25,6 +25,7 @@ from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.reads import Reads
 from relayrun_api.services.runners import Runners
 from relayrun_api.services.runs import RunService
+from relayrun_api.services.starting import Starting
 from relayrun_api.services.states import StateService
 from relayrun_api.services.status import StatusService
 from relayrun_api.services.store import StoreService
@@ -62,6 +63,7 @@ class Services:
     crons: CronService
     custom_routes: CustomRoutes
     handlers: AuthorHandlers
+    starting: Starting
     states: StateService
     store: StoreService
     status: StatusService
@@ -83,7 +85,8 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
         EventHub.open(database) as hub,
         open_world(settings, database) as world,
     ):
-        catalog = GraphCatalog(database, world.existing)
+        starting = Starting(world.runners.pools)
+        catalog = GraphCatalog(database, starting, world.existing)
         runners = Runners(world.runners, client, settings.runner_token, shares)
         lookup = AssistantLookup(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
@@ -105,6 +108,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
             crons=CronService(database, catalog, lookup, runs, settings.crons_per_owner, custom),
             custom_routes=CustomRoutes(catalog, runners, transport, settings.custom_route_seconds),
             handlers=handlers,
+            starting=starting,
             states=StateService(database, runners, catalog),
             store=StoreService(runners, catalog, database, settings.default_graph),
             status=StatusService(database, runners, __version__, world.checks),

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_api.errors import NotFound, RunnersAway
+from relayrun_api.services.starting import Starting
 from relayrun_core.database import Database
 from relayrun_core.ids import default_assistant_id
 from relayrun_core.store.graphs import GraphRow, list_graphs, registered_graphs
@@ -41,10 +42,17 @@ class GraphCatalog:
     """Looks graphs up by name."""
 
     def __init__(
-        self, database: Database, existing: Callable[[Collection[str]], Awaitable[Collection[str]]] = all_of_them
+        self,
+        database: Database,
+        starting: Starting,
+        existing: Callable[[Collection[str]], Awaitable[Collection[str]]] = all_of_them,
     ) -> None:
-        """`existing`: which of these agents there are; graphs of others are not offered any more."""
+        """`existing`: which of these agents there are; graphs of others are not offered any more.
+
+        While a world is `starting`, whoever looks waits, and may get RunnersAway.
+        """
         self._database = database
+        self._starting = starting
         self._existing = existing
         self._by_name: dict[str, OfferedGraph] = {}
         self._by_default_id: dict[UUID, OfferedGraph] = {}
@@ -101,9 +109,7 @@ class GraphCatalog:
     async def require_some(self) -> None:
         """Raise RunnersAway while there is no graph: an installation just starts, nothing is wrong with the request."""
         if not await self.all():
-            raise RunnersAway(
-                "No runner has registered a graph yet: try again in a moment.", headers={"Retry-After": "1"}
-            )
+            raise RunnersAway("No runner has registered a graph yet: try again in a moment.")
 
     async def choices(self) -> str:
         """The graphs there are, for a refusal's last words."""
@@ -120,6 +126,8 @@ class GraphCatalog:
         return found
 
     async def _refresh(self, older_than_seconds: float) -> None:
+        if await self._starting.wait():
+            older_than_seconds = 0.0  # what was read before may be an older build's
         # One reads, and whoever comes meanwhile waits: before the first reading nothing is known of any graph.
         async with self._reading:
             now = time.monotonic()

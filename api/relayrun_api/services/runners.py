@@ -43,11 +43,15 @@ class RunnerEntry:
 
 @dataclass(frozen=True)
 class Pools:
-    """How many runners there are; `problems` are sentences for `/status`."""
+    """How many runners there are; `problems` are sentences for `/status`.
+
+    `starting`: the world has just begun, and no runner has registered its graphs since.
+    """
 
     ready: int
     desired: int
     problems: tuple[str, ...] = field(default=())
+    starting: bool = False
 
 
 class RunnerSource(Protocol):
@@ -71,6 +75,7 @@ class RunnersFile:
         self._runners: tuple[RunnerEntry, ...] = ()
         self._desired: int | None = None
         self._problems: tuple[str, ...] = ()
+        self._starting = False
 
     async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
         """The ready runners that have the agent's graph."""
@@ -81,7 +86,8 @@ class RunnersFile:
         """All runners, counted; none while there is no file."""
         self._read()
         ready = sum(runner.ready for runner in self._runners)
-        return Pools(ready, len(self._runners) if self._desired is None else self._desired, self._problems)
+        desired = len(self._runners) if self._desired is None else self._desired
+        return Pools(ready, desired, self._problems, self._starting)
 
     def _read(self) -> None:
         if self._path is None:
@@ -94,6 +100,7 @@ class RunnersFile:
                 self._stamp = stamp
         except FileNotFoundError:
             self._runners, self._desired, self._problems, self._stamp = (), None, (), None
+            self._starting = False
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("cannot read the list of runners %s: %s", self._path, error)
 
@@ -112,6 +119,7 @@ class RunnersFile:
         )
         self._desired = listed.get("desired")
         self._problems = tuple(map(str, listed.get("problems") or ()))
+        self._starting = bool(listed.get("starting"))
 
 
 class Runners:

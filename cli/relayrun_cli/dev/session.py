@@ -124,6 +124,7 @@ class Session:
             say=self._screen.warn,
         )
         world = LocalWorld(processes.world_settings(options, self._config.folder, token, build, self.url), database.url)
+        world.announce()
         parts: list[Coroutine[Any, Any, None]] = [
             database.watch(),
             api.keep_running(),
@@ -147,7 +148,7 @@ class Session:
                     task.cancel()
 
     async def _greet(self, database: DevDatabase, world: LocalWorld) -> None:
-        """The banner, once the API answers and runners are ready, or have said why not."""
+        """The banner, once the API lives and runners are ready, or have said why not."""
         options = self._options
         if options.wait_for_client:
             self._screen.warn(f"The runner waits for a debugger on port {options.debug_port}.")
@@ -197,7 +198,7 @@ async def _api_answers(url: str) -> None:
         async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
             while True:
                 try:
-                    if (await client.get(f"{url}/ok")).is_success:
+                    if (await client.get(f"{url}/healthz")).is_success:
                         return
                 except httpx.TransportError:
                     await asyncio.sleep(POLL_SECONDS)

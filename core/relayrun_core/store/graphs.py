@@ -1,5 +1,6 @@
 """What runners found in their agents' code: graphs, their schemas and drawings, and what they say of `http`."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,28 +45,34 @@ class GraphRow:
     http: CustomHttp = NO_HTTP
 
 
-async def register_graph(
-    database: Database,
-    *,
-    agent: str,
-    graph: str,
-    build: str,
-    schemas: dict[str, Any],
-    drawing: dict[str, Any],
-    description: str | None = None,
-    http: CustomHttp = NO_HTTP,
-) -> None:
-    """Note that a build of an agent offers this graph; saying it again updates it."""
-    params = {
-        "agent": agent,
-        "graph": graph,
-        "build": build,
-        "description": description and storable_text(description),
-        "schemas": storable.dumps(schemas).decode(),
-        "drawing": storable.dumps(drawing).decode(),
-        "http": storable.dumps(http).decode(),
-    }
-    await database.execute(_REGISTER, params)
+@dataclass(frozen=True)
+class NewGraph:
+    """A graph as a runner describes it."""
+
+    graph: str
+    schemas: Mapping[str, Any]
+    drawing: Mapping[str, Any]
+    description: str | None = None
+    http: CustomHttp = NO_HTTP
+
+
+async def register_graphs(database: Database, graphs: Iterable[NewGraph], *, agent: str, build: str) -> None:
+    """Note that a build of an agent offers these graphs; saying it again updates it. Nobody ever sees some of them."""
+    params = [
+        {
+            "agent": agent,
+            "graph": new.graph,
+            "build": build,
+            "description": new.description and storable_text(new.description),
+            "schemas": storable.dumps(dict(new.schemas)).decode(),
+            "drawing": storable.dumps(dict(new.drawing)).decode(),
+            "http": storable.dumps(new.http).decode(),
+        }
+        # In one order: several runners start at once, and each waits for the rows of the other.
+        for new in sorted(graphs, key=lambda new: new.graph)
+    ]
+    async with database.connection() as conn, conn.transaction(), conn.cursor() as cursor:
+        await cursor.executemany(_REGISTER, params)
 
 
 async def list_graphs(database: Database) -> list[GraphRow]:

@@ -9,23 +9,26 @@ from relayrun_operator.local.runner import LocalRunner
 
 
 class Listing:
-    """Writes `{"runners": [{"name", "url", "agent", "graphs", "ready"}], "desired", "problems"}`.
+    """Writes `{"runners": [{"name", "url", "agent", "graphs", "ready"}], "desired", "problems", "starting"}`.
 
-    Draining runners are not listed; of problems, which may carry a traceback, the first line is. Without a path it
-    does nothing.
+    Draining runners are not listed; of problems, which may carry a traceback, the first line is. `starting` is true
+    until a runner has been ready. Without a path it does nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._written: str | None = None
+        self._starting = True
 
     def write(self, runners: Iterable[LocalRunner], desired: int, problems: tuple[str, ...]) -> None:
         """Write, if anything has changed."""
         if self._path is None:
             return
         listed = [_entry(runner) for runner in runners if not runner.draining]
+        self._starting = self._starting and not any(entry["ready"] for entry in listed)
         told = [problem.partition("\n")[0] for problem in problems]
-        text = json.dumps({"runners": listed, "desired": desired, "problems": told}, indent=1)
+        content = {"runners": listed, "desired": desired, "problems": told, "starting": self._starting}
+        text = json.dumps(content, indent=1)
         if text != self._written:
             temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
             temporary.write_text(text)

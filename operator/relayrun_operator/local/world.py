@@ -43,6 +43,10 @@ class LocalWorld:
         self._applier: Applier
         self._decider: Decider
 
+    def announce(self) -> None:
+        """Tell the API, before it starts, that no runner is there yet; a world that was killed has left its list."""
+        self._listing.write((), self._settings.runners, ())
+
     async def run(self) -> None:
         """Keep runs going until cancelled; then the runners drain, and what they executed stays in the queue."""
         async with AsyncExitStack() as stack:

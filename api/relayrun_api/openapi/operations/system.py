@@ -4,7 +4,13 @@ from relayrun_api.openapi.operation import Operation, Operations, Text
 from relayrun_api.openapi.shapes.system import Alive, Answering, Info, Status
 
 OPERATIONS: Operations = {
-    ("GET", "/ok"): Operation("get_ok", "Looks at nothing else; for probes use `/healthz` and `/readyz`.", Answering),
+    ("GET", "/ok"): Operation(
+        "get_ok",
+        "In local mode 503 until the first runner has registered its graphs, with what stands in the way. In a cluster "
+        "it looks at no runner; for probes use `/healthz` and `/readyz`.",
+        Answering,
+        refusals=(503,),
+    ),
     ("GET", "/info"): Operation("get_info", "Clients read here what they may ask for.", Info),
     ("GET", "/status"): Operation(
         "get_status",
