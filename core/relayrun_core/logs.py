@@ -1,5 +1,6 @@
 """Logging: one human sentence a line, with the machine's fields behind it or, as JSON, around it."""
 
+import asyncio
 import logging
 import sys
 from typing import Any
@@ -20,8 +21,15 @@ def configure_logging(level: str = "info", form: str = "text") -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # One line a request is noise here: the API logs its own.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error"):
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "watchfiles.main"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What is still open when a process stops is cut off, which is no error of anybody's.
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cut)
+
+
+def _is_no_cut(record: logging.LogRecord) -> bool:
+    cut = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut and "timeout graceful shutdown exceeded" not in str(record.msg)
 
 
 class _Formatter(logging.Formatter):

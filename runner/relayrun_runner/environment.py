@@ -28,7 +28,7 @@ def prepare_environment(config: Config, *, env_wins: bool = False) -> None:
 
 def remarks(config: Config, *, env_wins: bool = False) -> list[str]:
     """What a person should know before this is used, a sentence each; without it the agent may start all the same."""
-    found = [*config.notes, *_about_paths(config), *_about_variables(config, env_wins=env_wins)]
+    found = [*_about_paths(config), *_about_variables(config, env_wins=env_wins)]
     return [f"{config.file.name}: {sentence}" for sentence in found]
 
 

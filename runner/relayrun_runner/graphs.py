@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from relayrun_runner.errors import GraphLoadError, UnknownGraph
 from relayrun_runner.factories import Access, Call, Factory, NotAGraph, compiled, factory
 from relayrun_runner.imports import ObjectNotFound, load_object
 from relayrun_runner.serde import make_serializer
+from relayrun_runner.tracebacks import compact
 
 log = logging.getLogger("relayrun.runner")
 
@@ -30,11 +30,11 @@ Graph = Pregel[Any, Any, Any, Any]
 
 @dataclass(frozen=True)
 class GraphFailure:
-    """A graph that did not load: one sentence, and the author's traceback."""
+    """A graph that did not load: one sentence, and the author's traceback, if it is theirs."""
 
     graph: str
     message: str
-    traceback: str
+    traceback: str | None
 
 
 class GraphRegistry:
@@ -153,8 +153,7 @@ class GraphRegistry:
         source = self.config.graphs[name].path
         ours = isinstance(error, (ObjectNotFound, NotAGraph))
         message = f"{source} did not load: {text_of(error) if ours else told(error)}"
-        self.failures[name] = GraphFailure(name, message, "".join(traceback.format_exception(error)))
-        log.error("graph %s: %s", name, message, exc_info=None if ours else error)
+        self.failures[name] = GraphFailure(name, message, None if ours else compact(error))
 
 
 @dataclass(frozen=True)

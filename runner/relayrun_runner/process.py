@@ -54,6 +54,7 @@ from relayrun_runner.threads.pace import Pace
 from relayrun_runner.threads.reading import ReadingThread
 from relayrun_runner.threads.reads import ThreadReads
 from relayrun_runner.threads.state import ThreadStates
+from relayrun_runner.tracebacks import compact_cause
 from relayrun_runner.vitals import Vitals
 from relayrun_runner.watchdog import Watchdog
 
@@ -210,15 +211,19 @@ class RunnerProcess:
         if self._custom_app is not None and self._custom_app.failure is not None:
             failures["http.app"] = self._custom_app.failure
         for subject, failure in failures.items():
-            self._readiness.set(subject, failure.message, failure.traceback)
-        if failures:
-            self._readiness.clear("start")
+            self._tell(subject, f"{subject}: {failure.message}", failure.traceback)
         return bool(failures)
 
     def _stay_unready(self, subject: str, error: Exception) -> None:
         # A supervisor that restarted this process would only see the same again; `dev` shows it and waits for an edit.
-        log.error("%s", error)
-        self._readiness.set(subject, str(error))
+        self._tell(subject, str(error), compact_cause(error))
+
+    def _tell(self, subject: str, sentence: str, traceback: str | None) -> None:
+        if traceback:  # at whose end the exception stands with all that it says
+            sentence = sentence.partition("\n")[0]
+        if not self._settings.in_dev:  # `dev` tells it, once for all runners
+            log.error("%s", sentence, extra={"lines": traceback} if traceback else None)
+        self._readiness.set(subject, sentence, traceback)
         self._readiness.clear("start")
 
     async def _beside_protocol(self) -> None:

@@ -1,7 +1,7 @@
 """Measures how late the graphs' event loop answers, from the protocol's thread, and shows what blocks it.
 
-An async node that computes, or calls something synchronous, holds up every run of its runner. The log then has the
-stack that the author needs to see. A process that has lost a part that every run needs is ended.
+An async node that computes, or calls something synchronous, holds up every run of its runner. The log then names it
+and the place, once. A process that has lost a part that every run needs is ended.
 """
 
 import asyncio
@@ -10,11 +10,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 from prometheus_client import Gauge
 
 from relayrun_core.clock import monotonic_seconds
 from relayrun_runner.exits import PART_ENDED, end_process
+from relayrun_runner.tracebacks import authors_frame
 from relayrun_runner.vitals import Vitals
 
 log = logging.getLogger("relayrun.runner")
@@ -43,6 +46,8 @@ class Watchdog:
         self._last_lag = 0.0
         self._reports = reports
         self._reported = False
+        #: What has been reported: nodes, and the functions in which they block.
+        self._told: set[Any] = set()
 
     @property
     def lag_seconds(self) -> float:
@@ -74,13 +79,28 @@ class Watchdog:
         self._answer_there()
         if self._reported:
             self._reported = False
-            log.warning("the graphs' event loop goes on after %.1f s", self._last_lag)
+            log.debug("the graphs' event loop goes on after %.1f s", self._last_lag)
 
     def _report(self) -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
-        stack = "".join(traceback.format_stack(frame)) if frame else "(no stack)"
+        stack = list(traceback.walk_stack(frame))
+        node = next((name for found, _ in stack if (name := _node_of(found))), None)
+        place = authors_frame(traceback.StackSummary.extract(iter(stack)))
+        known = (node, place and (place.filename, place.name))
+        if known in self._told:
+            return
+        self._told.add(known)
         log.warning(
-            "the graphs' event loop has been blocked for %.1f s; every run of this runner waits for:",
+            "the event loop has been blocked for %.1f s by %s, at %s; every run of this runner waits: await what takes"
+            " time, or use asyncio.to_thread",
             self._owed_seconds(),
-            extra={"lines": stack},
+            f"node {node}" if node else "what is no node",
+            f"{place.filename}:{place.lineno} in {place.name}" if place else "a place in a library",
         )
+
+
+def _node_of(frame: FrameType) -> str | None:
+    """The node that is executed in this frame, if it is one of those that have LangGraph's config."""
+    config = frame.f_locals.get("config")
+    metadata = config.get("metadata") if type(config) is dict else None
+    return metadata.get("langgraph_node") if type(metadata) is dict else None

@@ -185,7 +185,7 @@ def placed(working: Path, **keys: Any) -> Config:
 def test_paths_start_in_the_working_directory_if_the_code_is_there(tmp_path: Path) -> None:
     # As in `langgraph dev`, also where both folders have the files.
     config = placed(tree(tmp_path, "src/a.py", "lib/b.py", ".env", "conf/src/a.py", "conf/lib/b.py"))
-    assert (config.folder, remarks(config)) == (tmp_path, [])
+    assert (config.folder, config.notes, remarks(config)) == (tmp_path, (), [])
     assert import_folders(config) == [tmp_path / "src", tmp_path]
 
 
@@ -193,13 +193,14 @@ def test_paths_start_beside_the_file_if_the_code_is_only_there(tmp_path: Path) -
     for file in ("conf/src/a.py", "conf/lib/b.py", "conf/lib/__init__.py"):
         config = placed(tree(tmp_path, file, "conf/.env"))
         assert config.folder == tmp_path / "conf"
-        [remark] = remarks(config)
-        assert remark.startswith("langgraph.json: its code is not in the working directory,")
+        [note] = config.notes
+        assert note.startswith("langgraph.json: its code is not in the working directory,")
 
 
 def test_code_that_is_nowhere_is_not_looked_for_in_the_working_directory(tmp_path: Path) -> None:
     # As of an installed package: the working directory may be anything, the whole disk too.
-    assert placed(tmp_path, graphs={"b": "lib.b:graph"}).folder == tmp_path / "conf"
+    config = placed(tmp_path, graphs={"b": "lib.b:graph"})
+    assert (config.folder, config.notes) == (tmp_path / "conf", ())
 
 
 def test_a_single_file_may_lie_beside_the_langgraph_json(tmp_path: Path) -> None:

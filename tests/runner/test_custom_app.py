@@ -49,7 +49,7 @@ async def test_an_app_that_does_not_load_says_why(tmp_path: Path, code: str, sen
     assert app.failure.message.startswith("./web_of_a_test.py:app did not load: ")
     with pytest.raises(AssertionError, match=sentence):
         raise AssertionError(app.failure.message)
-    assert "Traceback" in app.failure.traceback
+    assert (app.failure.traceback is None) == ("it is" in sentence or "has no" in sentence)
     async with app.running():
         with pytest.raises(NotReady):
             await app.serve({}, _never, _never)

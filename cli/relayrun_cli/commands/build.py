@@ -81,6 +81,6 @@ def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
         raise CliError(str(error)) from error
     image = agent_image(read, base_image)
     console = Console(stderr=True, highlight=False)
-    for warning in (*read.warnings, *remarks(read), *image.warnings):
+    for warning in (*read.warnings, *read.notes, *remarks(read), *image.warnings):
         console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     return image, read.folder

@@ -43,6 +43,6 @@ def validate(
     ]
     if missing:
         raise CliError(f"{read.file}: {'; '.join(missing)}.")
-    for warning in (*read.warnings, *remarks(read, env_wins=True)):
+    for warning in (*read.warnings, *read.notes, *remarks(read, env_wins=True)):
         console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     console.print(f"[green]OK[/] {escape(str(read.file))}: {', '.join(map(escape, read.graphs))}", soft_wrap=True)

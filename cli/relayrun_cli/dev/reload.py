@@ -16,6 +16,10 @@ from relayrun_runner.errors import ConfigError
 class Reloadable(Protocol):
     """What can take new code: the local world."""
 
+    @property
+    def serving(self) -> bool:
+        """Whether any code takes runs."""
+
     async def reload(self, build: str | None = None) -> str | None:
         """Load the code anew; returns why that failed, None if it did not."""
 
@@ -69,4 +73,5 @@ class Reloader:
         if problem is None:
             self._screen.say("The new code runs.")
         else:
-            self._screen.warn(f"The new code does not load; the old one goes on serving.\n{problem}")
+            old = "The old code goes on" if self._world.serving else "No code runs"
+            self._screen.warn(f"The new code does not load: {problem}. {old}; the mended code is loaded by itself.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from secrets import token_urlsafe
@@ -80,7 +80,7 @@ class Session:
     async def run(self) -> None:
         """Start all, keep it running until cancelled, stop all."""
         options = self._options
-        for warning in (*self._config.warnings, *remarks(self._config, env_wins=True)):
+        for warning in (*self._config.warnings, *self._config.notes, *remarks(self._config, env_wins=True)):
             self._screen.warn(warning)
         self._port = await asyncio.to_thread(self._choose_port)
         if options.port is None and self._port != DEFAULT_PORT:
@@ -169,12 +169,20 @@ class Session:
                     "Database": database.described,
                     "Data": str(options.data),
                     "Access": _access(options.auth, self._config),
+                    **self._problem(world.problems),
                 }
             )
         finally:
             ready.cancel()
         if options.browser and can_show_browser():
             await asyncio.to_thread(open_browser, studio)
+
+    def _problem(self, problems: Sequence[str]) -> dict[str, str]:
+        if not problems:
+            return {}
+        watched = self._options.reload and self._options.debug_port is None
+        do = "the mended code is loaded by itself" if watched else "mend it and start again"
+        return {"Problem": f"{'; '.join(problem.partition(chr(10))[0] for problem in problems)}: {do}"}
 
 
 def _access(auth: str | None, config: Config) -> str:

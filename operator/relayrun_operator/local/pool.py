@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +70,8 @@ class LocalPool:
         self._ready: frozenset[str] = frozenset()
         self._waking: asyncio.TimerHandle | None = None
         self._stopping = False
+        #: What has been said of the problems, to be said again only once it has changed.
+        self._told: set[str] = set()
 
     @property
     def generation(self) -> int:
@@ -121,13 +124,16 @@ class LocalPool:
         self._ready = ready
         if ready:
             self.problems = ()
+            self._told.clear()
             return
-        for runner in newest:
-            if runner.troubles and (told := _not_ready(runner)) != self.problems:
-                self.problems = told
-                for trouble in told:
-                    sentence, _, more = trouble.partition("\n")
-                    logger.error("%s", sentence, extra={"lines": more} if more else None)
+        # Each once: the runners of one code mostly have the same.
+        if found := {_without_addresses(trouble): trouble for runner in newest for trouble in runner.troubles}:
+            self.problems = tuple(found.values())
+        for key, trouble in found.items():
+            if key not in self._told:
+                sentence, _, more = trouble.partition("\n")
+                logger.error("%s", sentence, extra={"lines": more} if more else None)
+        self._told.update(found)
 
     def _wake_for_what_waits(self, now: float) -> None:
         if self._waking is not None:
@@ -196,7 +202,7 @@ class LocalPool:
         self._restarts = self._restarts.ended(code, was_ready=runner.ready, started_at=runner.started_at, now=now)
         if newest and not (runner.ready or killed_from_outside(code)):
             words = runner.process.last_words
-            self.problems = (f"runner {runner.name} ended before it was ready, {_describe_exit(code)}:\n{words}",)
+            self.problems = (f"a runner ended before it was ready, {_describe_exit(code)}:\n{words}",)
 
     def _drain(self, runner: LocalRunner) -> None:
         logger.debug("runner %s drains", runner.name)
@@ -226,8 +232,8 @@ def _is_for_runners(variable: str) -> bool:
     return name in _SETTINGS_OF_RUNNERS or not name.startswith("RELAYRUN_")
 
 
-def _not_ready(runner: LocalRunner) -> tuple[str, ...]:
-    return tuple(f"runner {runner.name} is not ready: {trouble}" for trouble in runner.troubles)
+def _without_addresses(text: str) -> str:
+    return re.sub(r"\b0x[0-9a-f]+", "0x", text)
 
 
 def _describe_exit(code: int) -> str:

@@ -43,7 +43,8 @@ async def watch_runner(
             logger.debug("%s", error)
         tries += 1
         with suppress(TimeoutError):
-            async with asyncio.timeout(_RECONNECT_SECONDS[min(tries, len(_RECONNECT_SECONDS)) - 1]):
+            last = len(_RECONNECT_SECONDS)
+            async with asyncio.timeout(_RECONNECT_SECONDS[(last if runner.draining else min(tries, last)) - 1]):
                 await asyncio.shield(runner.process.exited)
 
 

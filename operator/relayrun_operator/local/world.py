@@ -70,17 +70,22 @@ class LocalWorld:
                 self._listing.remove()
                 await self._pool.stop()
 
+    @property
+    def serving(self) -> bool:
+        """Whether a runner takes runs."""
+        return any(runner.ready for runner in self._memory.runners.values())
+
     async def ready(self) -> None:
         """Return once a runner takes runs."""
-        while not any(runner.ready for runner in self._memory.runners.values()):
+        while not self.serving:
             self._pool_changed.clear()
             await self._pool_changed.wait()
 
     async def reload(self, build: str | None = None) -> str | None:
         """Start runners that load the code anew; the old ones drain as new ones become ready.
 
-        Returns None once one is ready, or why the new code does not run: then the old code goes on serving, and the
-        sentence stays in `problems` until the next reload, or until the new code became ready after all.
+        Returns None once one is ready, or why the new code does not run, on one line: then the old code goes on
+        serving, and what is in the way stays in `problems` until the next reload, or until it is gone after all.
         """
         await self._running.wait()
         self._pool.renew(build if build is not None else f"{self._settings.build}-{self._pool.generation + 1}")
@@ -90,7 +95,7 @@ class LocalWorld:
             if generation != self._pool.generation or any(r.ready for r in self._of_generation(generation)):
                 return None
             if self.problems:
-                return "\n".join(self.problems)
+                return "; ".join(problem.partition("\n")[0] for problem in self.problems)
             await self._pool_changed.wait()
 
     @property

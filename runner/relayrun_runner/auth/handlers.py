@@ -74,7 +74,6 @@ class AuthorAuth:
         except ObjectNotFound as error:
             raise AuthLoadError(f"auth: {path} did not load: {error}") from error
         except BaseException as error:
-            log.exception("auth: %s did not load", path)
             raise AuthLoadError(f"auth: {path} did not load: {told(error)}") from error
         if not isinstance(auth, Auth):
             raise AuthLoadError(f"auth: {path} is a {type(auth).__name__}, and not an Auth of langgraph_sdk")

@@ -47,7 +47,10 @@ def _placed(config: Config, working: Path) -> Config:
     there, beside = (found_in(place, config.references.values(), config.dependencies) for place in places)
     if there and there >= beside:
         return replace(config, folder=working)
-    note = f"its code is not in the working directory, {working}: its paths start in its own folder, {config.folder}"
+    note = (
+        f"{config.file.name}: its code is not in the working directory, {working}:"
+        f" its paths start in its own folder, {config.folder}"
+    )
     return replace(config, notes=(note,) if beside else ())  # installed code is in neither
 
 

@@ -9,7 +9,6 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from relayrun_runner.custom_app.scope import scope_of
 from relayrun_runner.endings import text_of, told
 from relayrun_runner.errors import CustomAppFailed, NotReady
 from relayrun_runner.imports import ObjectNotFound, load_object
+from relayrun_runner.tracebacks import compact
 
 log = logging.getLogger("relayrun.runner")
 
@@ -43,7 +43,7 @@ class CustomAppFailure:
     """Why the app does not work: one sentence, and the author's traceback."""
 
     message: str
-    traceback: str
+    traceback: str | None
 
 
 class CustomApp:
@@ -151,8 +151,8 @@ class CustomApp:
 
     def _fail(self, sentence: str, error: BaseException) -> None:
         message = f"{self._source} {sentence}"
-        self.failure = CustomAppFailure(message, "".join(traceback.format_exception(error)))
-        log.error("http.app: %s", message, exc_info=error)
+        ours = isinstance(error, (ObjectNotFound, CustomAppFailed))
+        self.failure = CustomAppFailure(message, None if ours else compact(error))
 
 
 def told_of(http: HttpConfig | None) -> CustomHttp:

@@ -66,7 +66,7 @@ class Watching:
         try:
             yield _line(self.list(entries))
             beat = monotonic_seconds() + HEARTBEAT_SECONDS
-            while True:
+            while not (self._board.draining and not self._board.active and await self._all_told(changes)):
                 about_runner, changed = await changes.take(beat - monotonic_seconds())
                 for entry in changed:
                     yield _line({"type": "run", **entry.as_json()})
@@ -75,8 +75,6 @@ class Watching:
                     yield _line(
                         {"type": "heartbeat", "lag_ms": round(self._lag_ms(), 1), "draining": self._board.draining}
                     )
-                if self._board.draining and not self._board.active and await self._all_told(changes):
-                    return
         finally:
             self.open_streams -= 1
             if not self.open_streams:

@@ -135,7 +135,6 @@ def _author_embedding(config: Config, name: str) -> Any:
     except ObjectNotFound as error:
         raise ConfigError(config.file, "store.index.embed", str(error)) from error
     except BaseException as error:
-        log.exception("store.index.embed: %s did not load", name)
         raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {told(error)}") from error
     if isinstance(value, Embeddings) or callable(value):
         return value
