@@ -12,7 +12,12 @@ from bench.servers import Server
 
 ALL = "the whole server"
 CLIENT = "the client (this bench)"
-_PARTS = (("relayrun_api", "api"), ("relayrun_runner", "runners"), ("relayrun_operator", "operator"))
+_PARTS = (
+    ("relayrun_api", "api"),
+    ("relayrun_runner", "runners"),
+    ("relayrun_core.forkserver", "runners"),
+    ("relayrun_operator", "operator"),
+)
 
 
 def cpu_seconds(server: Server) -> dict[str, float]:

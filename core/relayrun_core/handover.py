@@ -8,8 +8,8 @@ environment, as in a pod, they are overwritten in memory, where the kernel reads
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
+
+from relayrun_core.startup_memory import hide_values
 
 #: The descriptor of the pipe with the secrets.
 VARIABLE = "RELAYRUN_SECRETS_FD"
@@ -20,8 +20,6 @@ SECRETS = frozenset(
 
 # A pipe takes so much at once on every system, without anybody who reads.
 _LARGEST_BYTES = 16 * 1024
-# Of /proc/self/stat, behind the name, which may have spaces: where the environment begins and ends (proc(5)).
-_ENV_START, _ENV_END = 47, 48
 
 
 def take_secrets(*more: str) -> dict[str, str]:
@@ -34,7 +32,7 @@ def take_secrets(*more: str) -> dict[str, str]:
     for name in [name for name in os.environ if name.upper() in wanted]:
         del os.environ[name]
     if found:
-        _overwrite(wanted)
+        hide_values(lambda name: name.upper() in wanted)
     return found | _handed_over()
 
 
@@ -68,18 +66,3 @@ def _handed_over() -> dict[str, str]:
     with os.fdopen(int(descriptor), "rb") as pipe:
         secrets: dict[str, str] = json.loads(pipe.read())
     return secrets
-
-
-def _overwrite(names: frozenset[str]) -> None:
-    """Where there is no /proc, nobody reads an environment there either."""
-    with suppress(FileNotFoundError):
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        start, end = int(fields[_ENV_START]), int(fields[_ENV_END])
-        import ctypes  # late: it takes milliseconds, which only who has something to hide pays
-
-        position = start
-        for entry in ctypes.string_at(start, end - start).split(b"\0"):
-            name, _, value = entry.partition(b"=")
-            if name.decode(errors="replace").upper() in names:
-                ctypes.memset(position + len(name) + 1, ord("x"), len(value))
-            position += len(entry) + 1

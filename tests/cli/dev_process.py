@@ -18,6 +18,7 @@ import httpx
 import psutil
 
 from bench.processes import ended_with_us
+from tests.support.dev import parts_of
 from tests.support.runner import free_port
 from tests.support.waiting import until
 
@@ -112,9 +113,8 @@ class Dev:
         return int((self.project.data / "postgres" / "postmaster.pid").read_text().split("\n")[0])
 
     def part(self, module: str) -> list[psutil.Process]:
-        """Its live child processes of a module, `relayrun_api` or `relayrun_runner`."""
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if alive(child) and module in command_of(child)]
+        """Its live processes of a module, `relayrun_api` or `relayrun_runner`."""
+        return [found for found in parts_of(psutil.Process(self.process.pid), module) if alive(found)]
 
     async def wait_for(self, words: str, seconds: float = START_SECONDS) -> None:
         """Wait until it has printed something; fails with the log if it ends instead."""

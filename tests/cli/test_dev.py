@@ -127,8 +127,9 @@ async def test_after_kill_9_of_all_of_dev_the_next_one_adopts_postgres_and_finis
 ) -> None:
     async with running_dev(project) as first:
         run = await at_the_gate(first, "t")
-        children = [process for process in psutil.Process(first.process.pid).children() if alive(process)]
         postgres = first.postgres_pid
+        all_children = psutil.Process(first.process.pid).children(recursive=True)
+        children = [process for process in all_children if alive(process) and process.ppid() != postgres]
         first.process.kill()
         await first.ended()
         # The API and the runner see the end of their parent; Postgres does not.

@@ -100,7 +100,7 @@ async def test_runs_go_on_after_all_processes_were_killed_at_once_and_dev_was_st
         tasks.create_task(reader.read())
         await waiting.read()
         await until(lambda: len(reader.steps) > 5)
-        for process in [dev.process, *dev.process.children()]:
+        for process in [dev.process, *dev.process.children(recursive=True)]:
             process.kill()
         await asyncio.to_thread(dev.process.wait, 10)
         await dev.start()

@@ -97,7 +97,7 @@ class Dev:
 
     def running(self, part: str) -> list[psutil.Process]:
         """The processes of a part: `relayrun_api`, `relayrun_runner` or `postgres` (its postmaster)."""
-        return [child for child in self.process.children() if part in " ".join(_command_of(child))]
+        return parts_of(self.process, part)
 
     def listed_runners(self) -> dict[str, bool]:
         """The runners that the API is told of, by name, and whether they are ready."""
@@ -172,6 +172,18 @@ async def relayrun_dev(**options: Any) -> AsyncIterator[Dev]:
                 await dev.stop()
         left = [process for process in psutil.process_iter() if str(folder) in " ".join(_command_of(process))]
         assert not left, f"left running: {left}"
+
+
+def parts_of(dev: psutil.Process, part: str) -> list[psutil.Process]:
+    """Processes of a part that a dev has started, or that the process has forked that forks runners for it."""
+    found = []
+    for child in dev.children():
+        command = " ".join(_command_of(child))
+        if "relayrun_core.forkserver" in command:
+            found += parts_of(child, part)
+        elif part in command:
+            found.append(child)
+    return found
 
 
 def name_of(runner: psutil.Process) -> str:

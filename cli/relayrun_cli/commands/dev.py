@@ -48,6 +48,13 @@ def dev(
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="A further origin that browsers may call from; may be repeated.")
     ] = None,
+    preload: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="RELAYRUN_PRELOAD",
+            help="A module to import once, before runners are forked; may be repeated. It must start no thread.",
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything: --server-log-level debug.")] = False,
 ) -> None:
     """Run the agent of a langgraph.json here: Postgres, the API and runners, supervised.
@@ -76,6 +83,7 @@ def dev(
         runners=1 if debug_port is not None else runners,
         data=(data or config.parent / DATA_FOLDER).absolute(),
         cors_origins=tuple(cors_origin or ()),
+        preload=tuple(name.strip() for given in preload or () for name in given.split(",") if name.strip()),
         auth=_auth(),
     )
     # Late: no other verb pays for these imports.

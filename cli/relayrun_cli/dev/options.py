@@ -26,6 +26,8 @@ class DevOptions:
     allow_blocking: bool = False
     log_level: str = "info"
     runners: int = 2
+    #: Modules that are safe to import before runners are forked.
+    preload: tuple[str, ...] = ()
     data: Path = Path(DATA_FOLDER)
     cors_origins: tuple[str, ...] = ()
     #: How callers prove who they are, as RELAYRUN_AUTH says it; None: as langgraph.json does, or everybody may call.

@@ -69,6 +69,7 @@ def world_settings(options: DevOptions, folder: Path, token: str, build: str, ap
         build=build,
         debugging=options.debug_port is not None,
         command=runner_command(options),
+        preload=options.preload,
         environment={
             "RELAYRUN_LOG_LEVEL": options.log_level,
             "RELAYRUN_API_URL": api_url,
@@ -79,10 +80,10 @@ def world_settings(options: DevOptions, folder: Path, token: str, build: str, ap
     )
 
 
-def runner_command(options: DevOptions) -> tuple[str, ...]:
-    """A runner, under debugpy if there is a port for it."""
+def runner_command(options: DevOptions) -> tuple[str, ...] | None:
+    """A runner under debugpy, if there is a port for it."""
     if options.debug_port is None:
-        return (sys.executable, "-P", "-m", "relayrun_runner")
+        return None
     # Without frozen modules a debugger may miss breakpoints, and says so at length.
     debugger = (sys.executable, "-P", "-Xfrozen_modules=off", "-m", "relayrun_cli.dev.debugging")
     return (*debugger, str(options.debug_port), *(("--wait-for-client",) if options.wait_for_client else ()))

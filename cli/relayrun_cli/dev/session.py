@@ -32,6 +32,7 @@ from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
 from relayrun_core.handover import take_secrets
 from relayrun_core.logs import configure_logging
+from relayrun_operator.local.starter import Starter, make_starter
 from relayrun_operator.local.world import LocalWorld
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
@@ -86,12 +87,16 @@ class Session:
         if options.port is None and self._port != DEFAULT_PORT:
             self._screen.warn(f"Port {DEFAULT_PORT} is taken: the API listens on port {self._port}.")
         self._screen.say(f"Starting Postgres, the API and {options.runners} runners…")
+        # It imports what runners need while Postgres starts.
+        starter = make_starter(processes.runner_command(options), options.preload)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(starter.close)
+            starter.open()
             self._database = await stack.enter_async_context(
                 open_database(options.data, self._secrets.get(DATABASE), self._screen.say)
             )
             lifeline = stack.enter_context(Lifeline())
-            await self._run_parts(self._database, lifeline)
+            await self._run_parts(self._database, lifeline, starter)
 
     def _choose_port(self) -> int:
         options = self._options
@@ -111,7 +116,7 @@ class Session:
         """Where the API answers."""
         return f"http://{reachable_host(self._options.host)}:{self._port}"
 
-    async def _run_parts(self, database: DevDatabase, lifeline: Lifeline) -> None:
+    async def _run_parts(self, database: DevDatabase, lifeline: Lifeline, starter: Starter) -> None:
         options, token = self._options, self._secrets.get("RELAYRUN_RUNNER_TOKEN") or token_urlsafe(32)
         sources = Sources(import_folders(self._config), _single_files(self._config))
         build = await asyncio.to_thread(sources.hash)
@@ -123,7 +128,8 @@ class Session:
             secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
-        world = LocalWorld(processes.world_settings(options, self._config.folder, token, build, self.url), database.url)
+        settings = processes.world_settings(options, self._config.folder, token, build, self.url)
+        world = LocalWorld(settings, database.url, starter)
         world.announce()
         parts: list[Coroutine[Any, Any, None]] = [
             database.watch(),

@@ -14,9 +14,10 @@ from relayrun_core.handover import without_secrets
 from relayrun_core.restarts import BURST, Restarts, killed_from_outside
 from relayrun_core.settings import RunnerSettings
 from relayrun_operator.engine import AgentView, Demand, decide_pool
-from relayrun_operator.local.processes import RunnerProcess, free_port
+from relayrun_operator.local.processes import free_port
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
+from relayrun_operator.local.starter import Starter
 from relayrun_operator.local.watch import watch_runner
 from relayrun_operator.world.client import RunnerClient
 from relayrun_operator.world.memory import Memory
@@ -42,6 +43,7 @@ class LocalPool:
         database_url: str,
         tasks: asyncio.TaskGroup,
         memory: Memory[LocalRunner],
+        starter: Starter,
         *,
         hint: Callable[[str], None],
         wake: Callable[[], None],
@@ -62,6 +64,7 @@ class LocalPool:
         self._database_url = database_url
         self._tasks = tasks
         self._memory = memory
+        self._starter = starter
         self._hint = hint
         self._wake = wake
         self._build = settings.build
@@ -146,9 +149,8 @@ class LocalPool:
         self._started += 1
         name = f"{settings.agent}-{self.generation}-{self._started}"
         port = free_port(settings.host)
-        process = RunnerProcess.start(
+        process = self._starter.start(
             name,
-            settings.command,
             self._environment(name, port),
             secrets={"RELAYRUN_DATABASE_URL": self._database_url, "RELAYRUN_TOKEN": settings.token},
             folder=settings.working_folder,
@@ -166,7 +168,7 @@ class LocalPool:
             debugged=settings.debugging,
         )
         self._memory.runners[name] = runner
-        logger.debug("runner %s started, pid %s, %s", name, process.pid, runner.client.url)
+        logger.debug("runner %s is being started, %s", name, runner.client.url)
         self._tasks.create_task(self._live(runner), name=f"runner {name}")
 
     async def _live(self, runner: LocalRunner) -> None:

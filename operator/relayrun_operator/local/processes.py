@@ -1,4 +1,4 @@
-"""A runner's process: started with its own end of our pipe, its output passed on, its death known at once."""
+"""A runner's process: its output passed on, its death known at once, and all that it has started ended with it."""
 
 import asyncio
 import contextlib
@@ -7,37 +7,33 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TextIO
+from typing import TextIO
 from uuid import uuid4
 
 from relayrun_core.handover import VARIABLE as SECRETS_VARIABLE
 from relayrun_core.handover import hand_over
 from relayrun_core.parent import FAMILY_VARIABLE, VARIABLE, end_family
-
-_TAIL_LINES = 30
-_CHUNK_BYTES = 65536
-#: A line without an end is passed on in parts: whoever decides about runs must not search megabytes again and again.
-_LINE_BYTES = 1_000_000
+from relayrun_operator.local.output import Output
 
 
 class RunnerProcess:
     """A process that ends when this one does. `exited` resolves to its exit code, within a millisecond of its death."""
 
-    def __init__(
-        self, name: str, process: "subprocess.Popen[bytes]", parent_end: int, output: TextIO, family: str
-    ) -> None:
+    def __init__(self, name: str, output: Output, parent_end: int, family: str) -> None:
+        """`parent_end` is our end of the pipe whose other end it has; `family` is in its environment.
+
+        Whoever starts it calls `began` and `ended`.
+        """
         self.name = name
-        self._family = family
-        self.pid = process.pid
+        self._pid: int | None = None
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._process = process
-        self._parent_end = parent_end
         self._output = output
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._unfinished_line = b""
+        self._parent_end = parent_end
+        self._family = family
+        self._signal: Callable[[signal.Signals], None] | None = None
+        self._early: signal.Signals | None = None
 
     @classmethod
     def start(
@@ -81,15 +77,27 @@ class RunnerProcess:
         finally:
             os.close(child_end)
             os.close(given)
-        started = cls(name, process, parent_end, output or sys.stderr, family)
-        started._watch_exit()
-        started._watch_output()
+        assert process.stdout is not None
+        started = cls(name, Output(name, process.stdout, output or sys.stderr), parent_end, family)
+        started.began(process.pid, lambda number: _signal_group(process.pid, number))
+        when_ended(process.pid, lambda: started.ended(_reap(process)))
         return started
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has begun: one that is forked does so a little after it was asked for."""
+        return self._pid is not None
+
+    @property
+    def pid(self) -> int:
+        """Its number, once it exists."""
+        assert self._pid is not None
+        return self._pid
 
     @property
     def last_words(self) -> str:
         """The end of what it printed."""
-        return "\n".join(self._tail).strip()
+        return self._output.last_words
 
     def terminate(self) -> None:
         """Ask it to drain."""
@@ -97,68 +105,72 @@ class RunnerProcess:
 
     def kill(self) -> None:
         """End it now, with all that it started."""
-        if not self.exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+        self._send(signal.SIGKILL)
 
     async def wait(self, seconds: float) -> bool:
         """Whether it ended within the time."""
         done, _ = await asyncio.wait([self.exited], timeout=seconds)
         return bool(done)
 
-    def _send(self, number: signal.Signals) -> None:
-        if not self.exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+    def began(self, pid: int, send: Callable[[signal.Signals], None]) -> None:
+        """It exists, and `send` signals it for as long as it has not ended; what was asked of it before is sent now."""
+        self._pid = pid
+        self._signal = send
+        if self._early is not None:
+            self._send(self._early)
 
-    def _watch_exit(self) -> None:
-        loop = asyncio.get_running_loop()
-        if not hasattr(os, "pidfd_open"):  # not Linux: a thread that waits is nearly as quick
-            waiting = loop.run_in_executor(None, self._process.wait)
-            waiting.add_done_callback(lambda _: self._reap())
+    def ended(self, code: int) -> None:
+        """It has ended, and so has its process group."""
+        if self.exited.done():
             return
-        descriptor = os.pidfd_open(self.pid)
-
-        def on_exit() -> None:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-            self._reap()
-
-        loop.add_reader(descriptor, on_exit)
-
-    def _reap(self) -> None:
-        # Before the wait, while the number cannot belong to anybody else: what the runner started ends too.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code = self._process.wait()
         os.close(self._parent_end)
-        if not self.exited.done():
-            self.exited.set_result(code)
+        self._output.read_rest()
+        self.exited.set_result(code)
         # And what has left its group. Whoever waits for the exit need not wait for this.
         asyncio.get_running_loop().run_in_executor(None, end_family, self._family)
 
-    def _watch_output(self) -> None:
-        pipe = self._process.stdout
-        assert pipe is not None
-        os.set_blocking(pipe.fileno(), False)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(pipe.fileno(), self._read_output, pipe)
+    def _send(self, number: signal.Signals) -> None:
+        if self._signal is None:
+            self._early = number
+        elif not self.exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                self._signal(number)
 
-    def _read_output(self, pipe: IO[bytes]) -> None:
-        chunk = os.read(pipe.fileno(), _CHUNK_BYTES)
-        if not chunk:
-            asyncio.get_running_loop().remove_reader(pipe.fileno())
-            pipe.close()
-        *lines, self._unfinished_line = (self._unfinished_line + chunk).split(b"\n")
-        if self._unfinished_line and (not chunk or len(self._unfinished_line) > _LINE_BYTES):
-            lines.append(self._unfinished_line)
-            self._unfinished_line = b""
-        for line in lines:
-            text = line.decode(errors="replace").rstrip("\r")
-            self._tail.append(text)
-            self._output.write(f"[{self.name}] {text}\n")
-        if lines:
-            self._output.flush()
+
+def when_ended(pid: int, call: Callable[[], None]) -> None:
+    """Call this, in the loop, once our child has ended; it has not been reaped then."""
+    loop = asyncio.get_running_loop()
+    if not hasattr(os, "pidfd_open"):  # not Linux: a thread that waits is nearly as quick
+        waiting = loop.run_in_executor(None, os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        waiting.add_done_callback(lambda _: call())
+        return
+    when_readable_once(os.pidfd_open(pid), call)
+
+
+def when_readable_once(descriptor: int, call: Callable[[], None]) -> None:
+    """Close the descriptor, and call this, in the loop, when there is something to read."""
+    loop = asyncio.get_running_loop()
+
+    def on_ready() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        call()
+
+    loop.add_reader(descriptor, on_ready)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    if number is signal.SIGKILL:
+        os.killpg(pid, number)
+    else:
+        os.kill(pid, number)
+
+
+def _reap(process: "subprocess.Popen[bytes]") -> int:
+    # Before the wait, while the number cannot belong to anybody else: what the runner started ends too.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
 
 
 def free_port(host: str) -> int:

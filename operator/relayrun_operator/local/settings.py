@@ -1,6 +1,5 @@
 """What the local world is told by whoever starts it (`relayrun dev`, tests)."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +26,10 @@ class LocalWorldSettings:
     drain_seconds: float = 60.0
     #: The same when the whole world stops.
     stop_seconds: float = 10.0
-    #: `-P`: a file of the agent must not shadow what the runner itself imports.
-    command: tuple[str, ...] = (sys.executable, "-P", "-m", "relayrun_runner")
+    #: How runners are started; None: forked from a process that has imported their modules, where that can be.
+    command: tuple[str, ...] | None = None
+    #: Further modules to import before the fork, which the user says are safe.
+    preload: tuple[str, ...] = ()
     #: For the runners' environment, beside what the protocol needs.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     working_folder: Path | None = None

@@ -20,6 +20,7 @@ from relayrun_operator.local.pool import LocalPool
 from relayrun_operator.local.rows import RowWatch
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
+from relayrun_operator.local.starter import Starter, make_starter
 from relayrun_operator.world.agenda import Agenda
 from relayrun_operator.world.memory import Memory
 
@@ -30,8 +31,10 @@ _POOL_LATER_SECONDS = 0.02
 class LocalWorld:
     """The engine applied to processes of this machine. `run` it in a task; `reload` it when the code changed."""
 
-    def __init__(self, settings: LocalWorldSettings, database_url: str) -> None:
+    def __init__(self, settings: LocalWorldSettings, database_url: str, starter: Starter | None = None) -> None:
+        """`starter` may have been opened before; the world closes it."""
         self._settings = settings
+        self._starter = starter or make_starter(settings.command, settings.preload)
         self._database_url = database_url
         self._wake = asyncio.Event()
         self._memory = Memory[LocalRunner](Agenda(self._wake.set), time.monotonic)
@@ -50,6 +53,8 @@ class LocalWorld:
     async def run(self) -> None:
         """Keep runs going until cancelled; then the runners drain, and what they executed stays in the queue."""
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._starter.close)
+            self._starter.open()
             database = await stack.enter_async_context(Database.open(self._database_url, role="world", max_size=4))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             rows = RowWatch(database, self._memory, self._settings.agent)
@@ -57,7 +62,13 @@ class LocalWorld:
             self._memory.nobody_survived()
             self._applier = Applier(tasks, database, self._memory, rows.hint)
             self._pool = LocalPool(
-                self._settings, self._database_url, tasks, self._memory, hint=rows.hint, wake=self._on_pool
+                self._settings,
+                self._database_url,
+                tasks,
+                self._memory,
+                self._starter,
+                hint=rows.hint,
+                wake=self._on_pool,
             )
             self._decider = Decider(self._memory, self._applier, self._pool, self._wake)
             tasks.create_task(rows.run(), name="rows")
@@ -111,7 +122,7 @@ class LocalWorld:
         waiting = len(self._memory.agenda.waiting)
         return {
             "runs": {"unfinished": runs, "waiting_for_a_slot": waiting, "ended": dict(self._memory.ended)},
-            "runners": [_describe(runner) for runner in self._memory.runners.values()],
+            "runners": [_describe(runner) for runner in self._memory.runners.values() if runner.process.exists],
             "decisions": {str(name): count for name, count in self._applier.counts.items()},
             "runners_lost": self._decider.times_lost,
             "restarts": self._pool.restarts,

@@ -1,0 +1,130 @@
+"""The fork server of a supervisor: forks what it is asked for, tells of every end, and ends with the last of them.
+
+When its supervisor dies, its children end by themselves, with all that they have started; those that cannot are killed.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from relayrun_core.forkserver.forking import Child, Handlers, become, fork
+from relayrun_core.forkserver.orders import Ended, Fork, Forked, Load, Order, Outdated, Retire, receive, send
+from relayrun_core.forkserver.preloading import Preloaded, preload
+from relayrun_core.forkserver.reaping import reap
+from relayrun_core.handover import VARIABLE as SECRETS_VARIABLE
+from relayrun_core.parent import FAMILY_VARIABLE, end_family
+from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+
+# Orphans, of a supervisor that died, get so long to end themselves.
+_ORPHANS_SECONDS = 5.0
+
+
+class ForkServer:
+    """Serves one supervisor. Linux only."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._signalled, wakeup = socket.socketpair()
+        for end in (self._signalled, wakeup):
+            end.setblocking(False)
+        self._wakeup = wakeup
+        self._selector = selectors.DefaultSelector()
+        self._package = ""
+        self._loaded: Preloaded | None = None
+        # By process: its order's number, and its family.
+        self._children: dict[int, tuple[int, str]] = {}
+        self._serving = True
+        self._give_up_at: float | None = None
+
+    def run(self) -> Callable[[], Any] | None:
+        """Serve to the end. In a child the main function of what it has become is returned, else None.
+
+        Raises PreloadFailed.
+        """
+        load, _ = receive(self._control)
+        if not isinstance(load, Load):
+            return None
+        self._package = load.package
+        self._loaded = preload((*load.modules, f"{load.package}.__main__"), load.further)
+        handlers = Handlers({signal.SIGCHLD: _note, signal.SIGINT: signal.SIG_IGN}, self._wakeup.fileno())
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(self._signalled, selectors.EVENT_READ)
+        while self._serving or self._children:
+            for key, _ in self._selector.select(self._patience()):
+                if key.fileobj is self._control:
+                    main = self._obey(handlers)
+                    if main is not None:
+                        return main
+                else:
+                    self._signalled.recv(4096)
+            self._reap()
+            self._give_up()
+        return None
+
+    def _obey(self, handlers: Handlers) -> Callable[[], Any] | None:
+        message, descriptors = receive(self._control)
+        match message:
+            case Fork(number):
+                return self._fork(number, descriptors, handlers)
+            case Retire():
+                self._serving = False
+            case _:
+                self._selector.unregister(self._control)
+                self._serving = False
+                self._give_up_at = time.monotonic() + _ORPHANS_SECONDS
+        return None
+
+    def _fork(self, number: int, descriptors: list[int], handlers: Handlers) -> Callable[[], Any] | None:
+        if self._loaded is None or self._loaded.outdated:
+            self._tell(Outdated(number))
+            _close(descriptors)
+            return None
+        written, output, lifeline, secrets = descriptors
+        order = Order.read(written)
+        given = {PARENT_VARIABLE: str(lifeline), SECRETS_VARIABLE: str(secrets)}
+        pid = fork(handlers, (self._control, self._signalled, self._wakeup, self._selector))
+        if pid == 0:
+            return become(Child(self._package, {**order.environment, **given}, order.folder, output))
+        _close((output, lifeline, secrets))
+        self._children[pid] = number, order.environment.get(FAMILY_VARIABLE, "")
+        pidfd = os.pidfd_open(pid)
+        self._tell(Forked(number, pid), pidfd)
+        os.close(pidfd)
+        return None
+
+    def _reap(self) -> None:
+        for pid, code in reap(self._children):
+            if pid in self._children:
+                number, _ = self._children.pop(pid)
+                self._tell(Ended(number, code))
+
+    def _patience(self) -> float | None:
+        return None if self._give_up_at is None else max(0.0, self._give_up_at - time.monotonic())
+
+    def _give_up(self) -> None:
+        if self._give_up_at is None or time.monotonic() < self._give_up_at:
+            return
+        self._give_up_at = None
+        for pid, (_, family) in self._children.items():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            if family:
+                end_family(family)
+
+    def _tell(self, message: Forked | Outdated | Ended, *descriptors: int) -> None:
+        with contextlib.suppress(OSError):  # the supervisor is gone
+            send(self._control, message, descriptors)
+
+
+def _note(_number: int, _frame: object) -> None:
+    """The wakeup descriptor has what is needed."""
+
+
+def _close(descriptors: list[int] | tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,11 @@
+"""What a ready runner has loaded, but for its agent's code: imported by the process that forks runners."""
+
+import anyio._backends._asyncio  # noqa: F401
+import langchain_core.runnables.graph_mermaid  # noqa: F401
+import uvicorn.lifespan.off
+import uvicorn.protocols.http.auto
+import uvicorn.protocols.websockets.auto  # noqa: F401
+import yaml  # noqa: F401
+
+import relayrun_runner.main
+import relayrun_runner.process  # noqa: F401

@@ -1,0 +1,196 @@
+"""Runners that are forked: their server's life, and that it makes no difference to whoever supervises them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from textwrap import dedent
+
+import psutil
+import pytest
+
+from relayrun_operator.local.forkserver import UNKNOWN_END, ForkServer
+from relayrun_operator.local.processes import RunnerProcess
+from tests.support.waiting import until
+
+pytestmark = [
+    pytest.mark.crash,
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked"),
+]
+
+MAIN = "def main(): import os; exec(os.environ['CODE'])"
+
+
+class Forks:
+    """A server whose children execute code; `printed` is what all of them say."""
+
+    def __init__(self, server: ForkServer, folder: Path, printed: io.StringIO) -> None:
+        self.server = server
+        self.folder = folder
+        self.printed = printed
+
+    def start(self, code: str, name: str = "r1", **environment: str) -> RunnerProcess:
+        given = {**os.environ, "CODE": dedent(code), **environment}
+        return self.server.start(name, given, secrets={"RELAYRUN_TOKEN": "hidden"}, folder=self.folder)
+
+    async def said(self, code: str, **environment: str) -> str:
+        """What a child prints that executes this."""
+        process = self.start(code, **environment)
+        assert await process.exited == 0, process.last_words
+        return process.last_words
+
+    @property
+    def server_process(self) -> psutil.Process:
+        [found] = [child for child in psutil.Process().children() if "forkserver" in " ".join(child.cmdline())]
+        return found
+
+
+@asynccontextmanager
+async def forking(folder: Path, monkeypatch: pytest.MonkeyPatch, *further: str) -> AsyncIterator[Forks]:
+    package = folder / "modules" / "forked"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(MAIN)
+    (package / "loaded.py").write_text("WORD = 'one'")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "modules"))
+    printed = io.StringIO()
+    server = ForkServer("forked", ["forked.loaded"], further, printed)
+    try:
+        yield Forks(server, folder, printed)
+    finally:
+        await server.close()
+
+
+@pytest.fixture
+async def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Forks]:
+    async with forking(tmp_path, monkeypatch) as made:
+        yield made
+
+
+async def test_a_child_s_exit_code_last_words_and_death_are_known(forks: Forks) -> None:
+    told = forks.start("import sys; print('hello'); sys.exit(3)")
+    assert await told.exited == 3
+    assert told.last_words == "hello"
+    assert "[r1] hello\n" in forks.printed.getvalue()
+    killed = forks.start("import time; print(1, flush=True); time.sleep(60)")
+    await until(lambda: killed.last_words == "1")
+    os.kill(killed.pid, signal.SIGKILL)
+    assert await asyncio.wait_for(killed.exited, 30) == -signal.SIGKILL
+
+
+async def test_what_is_asked_of_a_child_before_it_exists_is_done_once_it_does(forks: Forks) -> None:
+    process = forks.start("import time; time.sleep(60)")
+    assert not process.exists
+    process.terminate()
+    assert await process.exited == -signal.SIGTERM
+
+
+async def test_children_go_on_when_their_server_is_killed_and_others_are_forked_by_another_one(forks: Forks) -> None:
+    first = forks.start("import sys, time; print(1, flush=True); time.sleep(60)")
+    await until(lambda: first.last_words == "1")
+    before = forks.server_process
+    before.kill()
+    await until(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE)
+    second = forks.start("print(2)", name="r2")
+    assert await second.exited in (0, UNKNOWN_END)  # it may have been asked for in the very moment
+    assert await forks.said("print(3)") == "3"
+    assert psutil.pid_exists(first.pid)
+    first.kill()
+    assert await asyncio.wait_for(first.exited, 30) == UNKNOWN_END
+
+
+async def test_what_was_imported_is_imported_anew_when_its_file_changed_and_only_then(forks: Forks) -> None:
+    told = "from forked.loaded import WORD; import os; print(WORD, os.getppid())"
+    word, first = (await forks.said(told)).split()
+    assert (word, (await forks.said(told)).split()[1]) == ("one", first)
+    (forks.folder / "forked_by_nobody.py").touch()
+    assert (await forks.said(told)).split() == ["one", first]
+    running = forks.start("import time; print(1, flush=True); time.sleep(60)")
+    await until(lambda: running.last_words == "1")
+    (forks.folder / "modules" / "forked" / "loaded.py").write_text("WORD = 'another'")
+    word, second = (await forks.said(told)).split()
+    assert word == "another"
+    assert second != first
+    running.terminate()
+    assert await running.exited == -signal.SIGTERM, "a server that retires still tells how its last child ended"
+    await until(lambda: not psutil.pid_exists(int(first)))
+
+
+async def test_a_module_that_cannot_be_imported_before_a_fork_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with forking(tmp_path, monkeypatch, "no_such_module") as forks:
+        process = forks.start("print(1)")
+        assert await process.exited == 2
+        assert "RELAYRUN_PRELOAD: no_such_module cannot be imported" in process.last_words
+
+
+async def test_a_module_that_starts_a_thread_is_refused_with_the_thread_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with forking(tmp_path, monkeypatch, "threaded") as forks:
+        (tmp_path / "modules" / "threaded.py").write_text(
+            "import threading, time\n"
+            "threading.Thread(target=time.sleep, args=(60,), name='ticker', daemon=True).start()\n"
+        )
+        process = forks.start("print(1)")
+        assert await process.exited == 2
+        assert "threaded starts threads when it is imported" in process.last_words
+        assert "ticker" in process.last_words
+
+
+async def test_with_us_the_server_its_children_and_what_they_started_end(tmp_path: Path) -> None:
+    # A supervisor of its own, which is killed. Two children: one that ends with its lifeline, and one that is frozen.
+    package = tmp_path / "modules" / "forked"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(MAIN)
+    child = f"""
+        import os, signal, subprocess, sys, time
+        from relayrun_core.parent import exit_with_parent
+        exit_with_parent()
+        left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        forked = os.fork()
+        if not forked:
+            os.setsid()
+            time.sleep(60)
+        with open({str(tmp_path / "pids")!r}, "a") as file:
+            file.write(f"{{os.getpid()}} {{left.pid}} {{forked}} {{os.getppid()}}\\n")
+        if os.environ["FROZEN"]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(60)
+    """
+    supervisor = f"""
+        import asyncio, os, textwrap
+        from relayrun_operator.local.forkserver import ForkServer
+        async def main():
+            server = ForkServer("forked", [])
+            code = textwrap.dedent({child!r})
+            for frozen in ("", "1"):
+                server.start("r", {{**os.environ, "CODE": code, "FROZEN": frozen}})
+            await asyncio.sleep(60)
+        asyncio.run(main())
+    """
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "modules")}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", dedent(supervisor), env=environment)
+    pids = tmp_path / "pids"
+    await until(lambda: pids.exists() and pids.read_text().count("\n") == 2)
+    known = {int(pid) for line in pids.read_text().splitlines() for pid in line.split()}
+    assert len(known) == 7
+    assert all(map(psutil.pid_exists, known))
+    process.kill()
+    await process.wait()
+    await until(lambda: not any(map(alive, known)))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
