@@ -30,7 +30,7 @@ demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on
 	@$(RUN) examples.steps.demo $(ARGS)
 
 test: setup  ## Run all tests (ARGS="-k name" for some), on a cluster too where Docker and kind are there
-	@$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
+	@$(MAKE) local-layer
 	@if [[ "$${REQUIRE_CLUSTER:-}" == 1 || -z "$(call missing_for_cluster)" ]]; then $(MAKE) cluster-layer; else echo; \
 	echo "********************************************************************************"; \
 	echo "* SKIPPED: the tests on a cluster. They need$(call missing_for_cluster)"; \
@@ -79,7 +79,13 @@ cluster-demo: cluster setup  ## On the cluster: apply a run, delete its pod by f
 cluster-down:  ## Remove the kind cluster
 	@scripts/cluster.sh down
 
-.PHONY: cluster-layer
+.PHONY: downloads local-layer cluster-layer
+downloads: setup
+	@$(RUN) tests.support.downloads
+
+local-layer: setup
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
+
 cluster-layer: setup
 	@missing="$(call missing_for_cluster)"; if [[ -n "$$missing" && -z "$${CLUSTER_KUBECONFIG:-}" ]]; then \
 	echo "The tests on a cluster need$$missing" >&2; exit 1; fi

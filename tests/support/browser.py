@@ -28,14 +28,18 @@ _INSTALL = "apt-get update -qq && apt-get install -y -qq --no-install-recommends
 
 def chromium(config: pytest.Config) -> str:
     """The path of a Chromium; skips or fails where there is none."""
+    install()
     found = _chromium()
-    if found is None and _REQUIRED and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["sh", "-c", _INSTALL], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True)
-        found = _chromium()
     if found is None:
         sentence = "a page was NOT tested: there is no Chromium (apt-get install chromium, or name one in CHROMIUM)"
         skip_loudly(config, sentence, required="REQUIRE_CHROMIUM")
     return found
+
+
+def install() -> None:
+    """Install Chromium where it is missing and required, and this is possible."""
+    if _chromium() is None and _REQUIRED and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["sh", "-c", _INSTALL], env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, check=True)
 
 
 @contextmanager

@@ -20,11 +20,16 @@ def installed(config: pytest.Config, folder: Path, what: str, *, required: str) 
     if npm is None:
         sentence = f"{what} NOT tested: there is no npm (Node.js 20.19 or newer)"
         skip_loudly(config, sentence, required=required)
+    install(npm, folder)
+    return npm
+
+
+def install(npm: str, folder: Path) -> None:
+    """Install what the folder's lock file says, if that is not there."""
     # npm leaves this file when it has installed what the lock file says.
     stamp = folder / "node_modules" / ".package-lock.json"
     if not stamp.is_file() or stamp.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
         run(folder, npm, "ci")
-    return npm
 
 
 def run(folder: Path, *command: str | Path) -> None:
