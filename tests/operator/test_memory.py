@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from typing import cast
+from unittest.mock import ANY
 from uuid import uuid4
 
 import pytest
@@ -163,6 +164,35 @@ def test_a_zombie_s_report_beside_the_new_attempt_is_abandoned():
     decision = decision_about(memory, row.run_id)
     assert isinstance(decision, Abandon)
     assert (decision.runner, decision.attempt) == ("r1", 1)
+
+
+def test_a_claim_that_is_accepted_after_the_run_went_elsewhere_is_abandoned_and_its_slot_comes_free():
+    memory, row = make_memory("r1", "r2"), head()
+    memory.see_row(row)
+    run_id, displaced = str(row.run_id), memory.runners["r1"]
+    before = memory.runs[run_id]
+    memory.assigned(before, displaced, 1, alone=False)
+    memory.assigned(memory.runs[run_id], memory.runners["r2"], 2, alone=False)  # r1 was silent for too long
+    memory.agenda.take(memory.runs)
+    memory.accepted(before, displaced, 1, time.time())
+    assert take_changed(memory) == {run_id}
+    assert decision_about(memory, run_id) == Abandon("r1", 1, ANY)
+    memory.see_list(displaced, [], 200.0)  # or its stream says first that it has nothing
+    assert displaced.view.load == 0
+
+
+def test_a_claim_that_is_accepted_after_the_run_s_end_does_not_bring_it_back():
+    memory, row = make_memory("r1", "r2"), running(runner="r2", attempt=1)
+    memory.see_row(row)
+    run_id, runner = str(row.run_id), memory.runners["r1"]
+    memory.see_report(memory.runners["r2"], run_id, Report(1, RUNNING), None)
+    before = memory.runs[run_id]
+    memory.assigned(before, runner, 2, alone=False)
+    memory.see_report(runner, run_id, Report(2, FINISHED), "success")
+    memory.accepted(before, runner, 2, time.time())
+    assert memory.runs[run_id].status is RunStatus.SUCCESS
+    assert not memory.not_accepted(before, runner, 2)
+    assert decision_about(memory, run_id) == Abandon("r2", 1, ANY)
 
 
 def test_the_end_of_a_run_wakes_the_next_of_its_thread():

@@ -191,11 +191,12 @@ class Memory(Generic[R]):
         """The claim committed, at about `wall`."""
         known = self.runs.get(run.run_id)
         report = runner.reports.get(run.run_id)
-        if known is None or known.attempt != attempt or known.runner != runner.name:
-            return
-        if report is not None and report.state is ReportState.ASSIGNING:
+        if report is not None and report.attempt == attempt and report.state is ReportState.ASSIGNING:
             runner.accepted_at[run.run_id] = self._clock()
             runner.set_report(run.run_id, replace(report, state=ReportState.RUNNING), self._clock())
+        if known is None or known.attempt != attempt or known.runner != runner.name or known.status.finished:
+            self.agenda.touch(run.run_id)  # it ended or went elsewhere meanwhile: this attempt may have to be stopped
+            return
         deadline = known.active_deadline or wall + known.active_seconds
         started = replace(known, status=RunStatus.RUNNING, unanswered=False, excused=False)
         self._note(replace(started, active_deadline=deadline))
@@ -227,7 +228,7 @@ class Memory(Generic[R]):
         reported = [runner for runner in self.runners.values() if run_id in runner.reports]
         if any(runner.reports[run_id].attempt < attempt for runner in reported):
             stub = known or RunView(run_id, agent="", graph="", thread="", order=0)
-            self.runs[run_id] = replace(stub, status=status, attempt=max(attempt, stub.attempt))
+            self.runs[run_id] = replace(stub, status=status, attempt=max(attempt, stub.attempt), unanswered=False)
             self.agenda.touch(run_id)
             return
         for runner in reported:
