@@ -10,8 +10,9 @@ from typing import Any
 
 from relayrun_cli.api import Api
 from relayrun_cli.errors import NoApiError
-from relayrun_cli.runs import RunRef
+from relayrun_cli.runs import UNFINISHED, RunRef, get_run, status_of
 
+#: Told by the API in no stream: a run's ends, and the run says how it was.
 END = "end"
 FROM_THE_START = "-"
 # The API says something every 5 s: so long a silence is a dead connection.
@@ -43,7 +44,8 @@ def follow(
     after: str = FROM_THE_START,
     on_lost: Callable[[NoApiError], None] = lambda _: None,
 ) -> Iterator[Event]:
-    """Yield the run's events behind the one with the id `after`, up to its `end`, whatever happens to the connection.
+    """Yield the run's events behind the one with the id `after`, whatever happens to the connection, and at last how it
+    ended.
 
     Raises NoApiError when the API has been away for too long.
     """
@@ -55,8 +57,9 @@ def follow(
                 lost_at, pause = None, _FIRST_PAUSE_SECONDS
                 after = event.id or after
                 yield event
-                if event.name == END:
-                    return
+            if ending := _ending(api, run):
+                yield ending
+                return
         except NoApiError as error:
             if lost_at is None:
                 lost_at = time.monotonic()
@@ -68,12 +71,20 @@ def follow(
 
 
 def replay(api: Api, run: RunRef, *, after: str, quiet_seconds: float) -> Iterator[Event]:
-    """Yield what the run's journal has behind `after`: to its `end`, or until nothing came for so long."""
+    """Yield what the run's journal has behind `after`, and at last how it ended; or until nothing came for so long."""
     try:
         yield from _connect(api, run, (), after, quiet_seconds)
+        if ending := _ending(api, run):
+            yield ending
     except NoApiError as error:
         if not _fell_silent(error):
             raise
+
+
+def _ending(api: Api, run: RunRef) -> Event | None:
+    """How the run ended, as an event of ours; None when it goes on, and something on the way has ended its stream."""
+    now = get_run(api, run)
+    return None if now["status"] in UNFINISHED else Event("", END, {"status": status_of(now)})
 
 
 def _connect(api: Api, run: RunRef, modes: Sequence[str], after: str, silence_seconds: float) -> Iterator[Event]:

@@ -60,9 +60,10 @@ def event_id(number: int, seq: int) -> str:
 def parse_event_id(text: str) -> tuple[int, int]:
     """The run's number and the seq of an event id; `-`, `-1` and the empty string mean the start: (0, -1).
 
-    Raises ValueError for anything else that is not an event id.
+    A number alone is in front of that run's events, so that `0` is in front of all. Raises ValueError for anything else
+    that is not an event id.
     """
     if text in ("", "-", "-1"):
         return 0, -1
     number, _, seq = text.partition("-")
-    return int(number), int(seq)
+    return int(number), int(seq or 0)

@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from relayrun_api.auth import lasting
+from relayrun_api.stream import response
 from relayrun_api.stream import thread as thread_stream
 from relayrun_api.stream.protocol import feed
 from relayrun_cli.postgres import EmbeddedPostgres
@@ -31,7 +32,7 @@ async def shared_with_bob(
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The handlers are asked as often as a second's tenth, in streams that are silent too."""
     monkeypatch.setattr(lasting, "CHECK_SECONDS", 0.05)
-    for module in (thread_stream, feed):
+    for module in (thread_stream, feed, response):
         monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.1)
 
 

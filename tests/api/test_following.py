@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from relayrun_api.services.container import Services
 from relayrun_api.stream import follow as following
+from relayrun_api.stream import response as answering
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEARTBEAT
 from relayrun_core.store.follow import read_page
@@ -32,7 +33,7 @@ async def test_events_whose_notification_was_lost_come_all_the_same(api: Api, mo
     monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 600)  # no stream looks by itself
     run = await api.sdk.runs.create(None, "steps", input={})
     await Attempt.begin(api.database, run["run_id"])
-    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"])
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")
     assert (await anext(stream)).event == "metadata"
     insert = "INSERT INTO run_events (run_id, seq, event, data) VALUES (%s, %s, 'values', '{}')"
     await api.database.execute(insert, (run["run_id"], first_seq(1) + 1))
@@ -40,8 +41,8 @@ async def test_events_whose_notification_was_lost_come_all_the_same(api: Api, mo
         assert (await anext(stream)).event == "values"
 
 
-async def test_silence_is_filled_with_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
+async def test_signs_of_life_come_in_silence(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "HEARTBEAT_SECONDS", 0.05)
     run = await api.sdk.runs.create(None, "steps", input={})
     async with api.http.stream("GET", f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream") as response:
         chunks = response.aiter_raw()
@@ -52,6 +53,37 @@ async def test_silence_is_filled_with_comments(api: Api, monkeypatch: pytest.Mon
         await (await Attempt.begin(api.database, run["run_id"])).succeed({"steps": [1]})
         rest = b"".join([chunk async for chunk in chunks])
     assert orjson.loads(rest) == {"steps": [1]}
+
+
+async def test_signs_of_life_come_however_much_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of what a reader does not want: it would take a connection for dead that says nothing for long."""
+    monkeypatch.setattr(answering, "HEARTBEAT_SECONDS", 0.2)
+    run = await api.sdk.runs.create(None, "steps", input={}, stream_mode=["values", "updates"])
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}"
+
+    async def signs(path: str, sign: bytes) -> None:
+        body = b""
+        async with api.http.stream("GET", path) as response:
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if body.count(sign) == 3:
+                    return
+
+    readers = (
+        signs(f"{path}/stream", HEARTBEAT),
+        signs(f"{path}/stream?stream_mode=updates", HEARTBEAT),
+        signs(f"{path}/join", b"\n"),
+        signs(f"/threads/{run['thread_id']}/stream", HEARTBEAT),
+        signs(f"/threads/{run['thread_id']}/stream?stream_mode=lifecycle", HEARTBEAT),
+        signs(f"/threads/{run['thread_id']}/stream/events?channels=custom", HEARTBEAT),
+    )
+    reading = asyncio.gather(*readers)
+    async with asyncio.timeout(60):
+        while not reading.done():
+            await attempt.tell("values", {"steps": [1]})
+            await asyncio.sleep(0.02)  # so often something is told
+        await reading
 
 
 async def test_silence_asks_the_database_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +152,12 @@ async def test_a_client_that_leaves_ends_its_stream_though_the_cancel_is_lost() 
 async def test_the_reader_of_a_run_that_is_forgotten_gets_an_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
     run = await api.sdk.runs.create(None, "steps", input={})
-    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"])
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")
     await Attempt.begin(api.database, run["run_id"])
     assert (await anext(stream)).event == "metadata"
     await api.database.execute("DELETE FROM runs WHERE run_id = %s", (run["run_id"],))
     async with asyncio.timeout(60):
-        assert (await anext(stream)).event == "end"
+        assert [part async for part in stream] == []
 
 
 async def test_a_stream_of_a_run_that_waits_answers_its_headers_at_once(api: Api) -> None:
@@ -135,15 +167,16 @@ async def test_a_stream_of_a_run_that_waits_answers_its_headers_at_once(api: Api
 
 async def test_a_reader_that_stops_reading_holds_nobody_back_and_costs_little(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={}, stream_mode="custom")
-    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream?last_event_id=-"
     async with api.http.stream("GET", path) as slow:
         attempt = await Attempt.begin(api.database, run["run_id"])
         for number in range(40):
             await attempt.tell("custom", {"number": number, "filler": "x" * 500_000})
         await attempt.succeed()
         async with asyncio.timeout(60):
-            quick = [part async for part in api.sdk.runs.join_stream(run["thread_id"], run["run_id"])]
-        assert len(quick) == 42
+            stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")
+            quick = [part async for part in stream]
+        assert len(quick) == 41
         await until(lambda: open_streams(api) == 1)  # the slow one still waits, with a page of it in memory
         numbers = [
             orjson.loads(line[6:]).get("number") async for line in slow.aiter_lines() if line.startswith("data: ")
@@ -155,7 +188,8 @@ async def test_two_readers_of_one_run_get_the_same(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={})
 
     async def read() -> list[Any]:
-        return [part async for part in api.sdk.runs.join_stream(run["thread_id"], run["run_id"])]
+        stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")
+        return [part async for part in stream]
 
     reading = [asyncio.create_task(read()) for _ in range(3)]
     attempt = await Attempt.begin(api.database, run["run_id"])
@@ -163,7 +197,7 @@ async def test_two_readers_of_one_run_get_the_same(api: Api) -> None:
         await attempt.tell("values", {"steps": [number]})
     await attempt.succeed()
     first, *others = await asyncio.gather(*reading)
-    assert len(first) == 22
+    assert len(first) == 21
     assert all(other == first for other in others)
 
 
@@ -179,8 +213,8 @@ async def test_many_streams_are_dropped_without_a_trace(api: Api) -> None:
     await until(lambda: open_streams(api) == 0)
     # Nobody is left behind: the end wakes no ghosts, and a reader still gets it.
     await (await Attempt.begin(api.database, run["run_id"])).succeed()
-    parts = [part async for part in api.sdk.runs.join_stream(run["thread_id"], run["run_id"])]
-    assert parts[-1].event == "end"
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")
+    assert [part.event async for part in stream] == ["metadata"]
 
 
 async def test_shutting_down_cuts_streams_and_waits_off(api: Api) -> None:
@@ -191,7 +225,7 @@ async def test_shutting_down_cuts_streams_and_waits_off(api: Api) -> None:
     async def stream() -> bytes:
         streamed = bytearray()
         with pytest.raises(httpx.RemoteProtocolError):  # noqa: PT012 - and what came before that
-            async with api.http.stream("GET", f"{path}/stream") as response:
+            async with api.http.stream("GET", f"{path}/stream?last_event_id=-") as response:
                 async for chunk in response.aiter_raw():
                     streamed.extend(chunk)
         return bytes(streamed)
@@ -206,7 +240,6 @@ async def test_shutting_down_cuts_streams_and_waits_off(api: Api) -> None:
     async with asyncio.timeout(60):
         streamed, _ = await both
     assert b"event: metadata" in streamed
-    assert b"event: end" not in streamed
 
 
 @pytest.mark.crash
@@ -240,9 +273,9 @@ async def test_a_killed_api_costs_a_streaming_client_nothing(api: Api, database_
         async with asyncio.timeout(60):
             await reading
     await sdk.aclose()
-    assert [part.event for part in seen] == ["metadata", *["values"] * 30, "end"]
-    assert [part.data["steps"] for part in seen[1:-1]] == [[number] for number in range(30)]
-    assert len({part.id for part in seen}) == 32
+    assert [part.event for part in seen] == ["metadata", *["values"] * 30]
+    assert [part.data["steps"] for part in seen[1:]] == [[number] for number in range(30)]
+    assert len({part.id for part in seen}) == 31
 
 
 @pytest.mark.crash
@@ -256,7 +289,7 @@ async def test_the_process_dies_with_its_parent(database_url: str) -> None:
 async def test_a_stream_outlives_the_loss_of_every_database_connection(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={})
     attempt = await Attempt.begin(api.database, run["run_id"])
-    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"])
+    stream = api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")
     assert (await anext(stream)).event == "metadata"
     kill = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE application_name LIKE 'relayrun-api%%' OR application_name LIKE 'relayrun-listen%%'"""
@@ -265,7 +298,7 @@ async def test_a_stream_outlives_the_loss_of_every_database_connection(api: Api)
         await attempt.tell("values", {"steps": [number]})
     await attempt.succeed()
     async with asyncio.timeout(60):
-        assert [part.event async for part in stream] == ["values", "values", "values", "end"]
+        assert [part.event async for part in stream] == ["values", "values", "values"]
 
     async def served() -> bool:
         response = await api.http.get(f"/threads/{run['thread_id']}")

@@ -78,7 +78,7 @@ async def test_a_stream_of_a_delayed_run_waits_for_it(api: Api) -> None:
     reading = asyncio.create_task(read())
     await eventually(lambda: queue(api.database))
     await (await Attempt.begin(api.database, (await queue(api.database))[0])).succeed()
-    assert await reading == ["metadata", "end"]
+    assert await reading == ["metadata"]
 
 
 async def test_it_blocks_nobody_and_goes_behind_who_came_before_its_time(database: Database) -> None:

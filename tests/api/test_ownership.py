@@ -154,7 +154,9 @@ async def routes_of(api: Api) -> dict[Route, dict[str, Any]]:
 async def status_of(api: Api, method: str, path: str, headers: dict[str, str], body: Any = None) -> int:
     # Only the answer's start: a stream would go on.
     async with asyncio.timeout(60), api.http.stream(method, path, headers=headers, json=body) as response:
-        return response.status_code
+        # Those who join are told with status 200 that there is no run, as by the Agent Server.
+        missing = "content-length" in response.headers and b'"404: Run not found"' in await response.aread()
+        return 404 if missing else response.status_code
 
 
 async def everything(api: Api, things: Things) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -17,6 +17,7 @@ from relayrun_core.store.finish import finish_from_outside
 from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
+from tests.support.reading import events
 from tests.support.waiting import eventually, until
 
 QUESTION = PendingInterrupt("a" * 32, {"ask": "ok?"}, "task-1")
@@ -56,10 +57,9 @@ async def test_a_stream_has_the_journal_in_order_and_ends(api: Api) -> None:
     await attempt.tell("updates|inner:1", {"a": 1})
     await attempt.succeed({"steps": ["a"]})
     parts = await reading
-    assert [part.event for part in parts] == ["metadata", "values", "updates|inner:1", "end"]
-    assert [part.id for part in parts] == [f"1-{(1 << 32) + n}" for n in (1, 2, 3, 4)]
+    assert [part.event for part in parts] == ["metadata", "values", "updates|inner:1"]
+    assert [part.id for part in parts] == [f"1-{(1 << 32) + n}" for n in (1, 2, 3)]
     assert parts[0].data == {"run_id": run_id, "attempt": 1}
-    assert parts[-1].data["status"] == "success"
     assert created == [{"run_id": run_id, "thread_id": thread["thread_id"]}]
 
 
@@ -180,29 +180,67 @@ async def test_an_unknown_graph_is_refused_with_the_names_there_are(api: Api) ->
         await api.sdk.runs.create(None, "nope", input={})
 
 
-async def test_joining_a_finished_stream_replays_it_or_only_ends_it(api: Api) -> None:
+async def test_joining_a_finished_stream_tells_what_is_behind_an_event_and_without_one_nothing(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={}, stream_mode=["values", "updates"])
     attempt = await Attempt.begin(api.database, run["run_id"])
     await attempt.tell("values", {"steps": []})
     await attempt.tell("updates", {"a": None})
     await attempt.succeed()
     ids = (run["thread_id"], run["run_id"])
-    everything = await collect(api.sdk.runs.join_stream(*ids))
-    assert [part.event for part in everything] == ["metadata", "values", "updates", "end"]
+    everything = await collect(api.sdk.runs.join_stream(*ids, last_event_id="-"))
+    assert [part.event for part in everything] == ["metadata", "values", "updates"]
     for position, part in enumerate(everything):
         rest = await collect(api.sdk.runs.join_stream(*ids, last_event_id=part.id))
-        assert rest == (everything[position + 1 :] or everything[-1:])
-    assert await collect(api.sdk.runs.join_stream(*ids, last_event_id="-1")) == everything
-    only = await collect(api.sdk.runs.join_stream(*ids, stream_mode="updates"))
-    assert [part.event for part in only] == ["metadata", "updates", "end"]
+        assert rest == everything[position + 1 :]
+    for start in ("-1", "0", "0-7"):
+        assert await collect(api.sdk.runs.join_stream(*ids, last_event_id=start)) == everything
+    for now in (None, "", "2-1", "1795962775771-0", "nonsense"):
+        assert await collect(api.sdk.runs.join_stream(*ids, last_event_id=now)) == []
+    only = await collect(api.sdk.runs.join_stream(*ids, stream_mode="updates", last_event_id="-"))
+    assert [part.event for part in only] == ["updates"]
+
+
+@pytest.mark.parametrize("last", [{}, {"Last-Event-ID": "nonsense"}])
+async def test_joining_a_stream_tells_what_comes_from_then_on_also_to_who_was_cut_off_before_that(
+    api: Api, last: dict[str, str]
+) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={}, stream_mode="values")
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    await attempt.tell("values", {"steps": [1]})
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"
+    async with api.http.stream("GET", path, headers=last) as response:
+        again = response.headers["location"]
+        told = events(response)
+        await attempt.tell("values", {"steps": [2]})
+        assert (await anext(told)).data == {"steps": [2]}
+    await attempt.succeed()
+    async with api.http.stream("GET", again) as response:
+        assert [one.data async for one in events(response)] == [{"steps": [2]}]
+
+
+async def test_a_stream_that_was_cut_off_before_its_first_event_begins_with_that(api: Api) -> None:
+    async with api.http.stream("POST", "/runs/stream", json={"assistant_id": "steps", "input": {}}) as response:
+        again = response.headers["location"]
+    attempt = await Attempt.begin(api.database, again.split("/")[4])
+    await attempt.succeed()
+    async with api.http.stream("GET", again) as response:
+        assert [one.event async for one in events(response)] == ["metadata"]
+
+
+async def test_who_joins_a_run_that_is_not_there_is_told_so_as_by_the_agent_server(api: Api) -> None:
+    path = f"/threads/{uuid4()}/runs/{uuid4()}"
+    missing = {"error": "HTTPException", "message": "404: Run not found"}
+    async with api.http.stream("GET", f"{path}/stream") as response:
+        assert [(one.event, one.data) async for one in events(response)] == [("error", missing)]
+    assert (await api.http.get(f"{path}/join")).json() == {"__error__": missing}
 
 
 async def test_a_run_whose_journal_is_gone_still_ends(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={})
     await (await Attempt.begin(api.database, run["run_id"])).succeed({"steps": ["a"]})
     await api.database.execute("DELETE FROM run_events WHERE run_id = %s", (run["run_id"],))
-    parts = await collect(api.sdk.runs.join_stream(run["thread_id"], run["run_id"]))
-    assert [(part.event, part.data["status"]) for part in parts] == [("end", "success")]
+    async with asyncio.timeout(60):
+        assert await collect(api.sdk.runs.join_stream(run["thread_id"], run["run_id"], last_event_id="-")) == []
     assert await api.sdk.runs.join(run["thread_id"], run["run_id"]) == {"steps": ["a"]}
 
 

@@ -14,7 +14,7 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 
-from relayrun_api.stream import follow as following
+from relayrun_api.stream import response as answering
 from relayrun_api.stream import thread as thread_stream
 from relayrun_api.stream.sse import HEARTBEAT
 from relayrun_core.settings import ApiSettings
@@ -134,7 +134,7 @@ async def test_a_reader_that_comes_back_misses_and_repeats_nothing(api: Api, set
         *told_of(2),
         ("state_update", {"state": 2}),
     ]
-    for start in ("-", "-1"):
+    for start in ("-", "0", "0-0"):
         async with reading(api, thread_id, last_event_id=start, stream_mode=modes) as everything:
             await until_told(everything, len(expected))
             assert plain(everything) == expected
@@ -169,8 +169,7 @@ async def test_modes_say_what_is_told(api: Api, name: str) -> None:
 
 
 async def test_silence_is_filled_with_comments(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thread_stream, "HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(answering, "HEARTBEAT_SECONDS", 0.05)
     thread_id = (await api.sdk.threads.create())["thread_id"]
     async with api.http.stream("GET", f"/threads/{thread_id}/stream") as response:
         chunks = response.aiter_raw()
@@ -293,8 +292,18 @@ async def test_followers_are_dropped_without_a_trace(api: Api) -> None:
         await until_told(told, 2)
 
 
-@pytest.mark.parametrize("given", ["x", "1", "1-x", "-5-3", "1-1", "99999999999999999999-1", "0-99999999999999999999"])
-async def test_what_is_no_event_of_the_thread_is_refused(shared: Api, given: str) -> None:
+@pytest.mark.parametrize("given", ["2", "2-1", "99999999999999999999-1", "1-99999999999999999999"])
+async def test_behind_an_event_that_the_thread_has_not_had_comes_what_comes_from_then_on(api: Api, given: str) -> None:
+    thread_id = (await api.sdk.threads.create())["thread_id"]
+    await ran(api, thread_id, 1)
+    async with reading(api, thread_id, last_event_id=given) as told:
+        await ran(api, thread_id, 2)
+        await until_told(told, len(told_of(2)))
+        assert plain(told) == told_of(2)
+
+
+@pytest.mark.parametrize("given", ["x", "1-x", "-5-3", "-1"])
+async def test_what_is_no_events_id_is_refused(shared: Api, given: str) -> None:
     thread_id = (await shared.sdk.threads.create())["thread_id"]
     path = f"/threads/{thread_id}/stream"
     for answer in (
@@ -302,6 +311,7 @@ async def test_what_is_no_event_of_the_thread_is_refused(shared: Api, given: str
         await shared.http.get(path, params={"last_event_id": given}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+        assert answer.json()["detail"].startswith("Invalid last-event-id: ")
 
 
 async def test_a_mode_that_there_is_not_is_refused(shared: Api) -> None:

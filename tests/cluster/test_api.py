@@ -48,7 +48,7 @@ def test_a_chat_needs_no_more_than_one_request(cluster: Cluster, http: httpx.Cli
     body = {"assistant_id": "all/quick", "input": {}, "stream_mode": ["updates"]}
     with http.stream("POST", "/runs/stream", json=body) as answer:
         events = [line.removeprefix("event: ") for line in answer.iter_lines() if line.startswith("event: ")]
-    assert events == ["metadata", "updates", "updates", "updates", "end"]
+    assert events == ["metadata", "updates", "updates", "updates"]
 
 
 def test_cancelling_deletes_the_agentrun_and_ends_the_run(cluster: Cluster, http: httpx.Client) -> None:

@@ -90,11 +90,11 @@ class Reader:
                 elif not line:
                     self._hear(event, data)
                     event = data = ""
+        self.ended = True
 
     def _hear(self, event: str, data: str) -> None:
         if event == "updates":
             self.told += json.loads(data).get("work", {}).get("done", [])
-        self.ended = self.ended or event == "end"
 
 
 @contextmanager

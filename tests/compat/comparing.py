@@ -53,9 +53,6 @@ def _compare(where: str, ours: Any, theirs: Any) -> Iterator[Difference]:
 
 
 def _compare_lists(where: str, ours: list[Any], theirs: list[Any]) -> Iterator[Difference]:
-    if _names(ours) and ours[-1]["event"] == "end" != (theirs or ours)[-1].get("event"):
-        yield Difference(f"{where} end", "more", ours[-1]["data"])
-        ours = ours[:-1]
     if _names(ours) != _names(theirs):
         yield Difference(f"{where} events", "other", _names(ours), _names(theirs))
         return

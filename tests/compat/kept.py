@@ -37,7 +37,6 @@ KEPT: tuple[Kept, ...] = (
     Kept("*", "* .*", "more", "further members", "they say more, and clients ignore members that they do not know"),
     Kept("*", "* header .content-type", "other", "`application/problem+json`", _PROBLEM),
     Kept("*", "* .detail", "other", "other sentences", _PROBLEM),
-    Kept("*", "* end", "more", "a last event `end`", "it tells a stream that is over from one that was cut off"),
     Kept("*", "* .metadata.*", "missing", "metadata of LangSmith", _TRACE),
     Kept("*", "*kwargs*", "missing", "members of a run's `kwargs`", _INSIDE),
     Kept("*", "*langsmith_*", "missing", "members for LangSmith", _TRACE),
@@ -52,7 +51,14 @@ KEPT: tuple[Kept, ...] = (
     ),
     Kept(
         "*",
-        "* header .*location",
+        "* header .location",
+        "other",
+        "a stream's `Location` has `last_event_id`",
+        "who was cut off before the first event comes back in front of it",
+    ),
+    Kept(
+        "*",
+        "* header .content-location",
         "other",
         "stateless runs have a thread, and their addresses name it",
         "a run that is lost sight of can be found, read and joined under it",
@@ -120,16 +126,6 @@ KEPT: tuple[Kept, ...] = (
         "other",
         "`context` and `config.configurable` together are accepted",
         "each reaches the graph as LangGraph has it",
-    ),
-    Kept(
-        "streams.joined", "afterwards events", "other", "joining a finished run tells all of it", "nothing told is lost"
-    ),
-    Kept(
-        "streams.joined",
-        "one mode events",
-        "other",
-        "`metadata` is told in every mode",
-        "it names the run and its attempt",
     ),
     Kept(
         "values.*",

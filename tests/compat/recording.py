@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,27 @@ class Recorder:
         return parsed
 
     async def stream(
-        self, label: str, method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+        self,
+        label: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        until: str | None = None,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> list[tuple[str, Any]]:
-        """As `call`, for an answer of events; returns their names and data."""
+        """As `call`, for an answer of events; returns their names and data. `until`: the status with which a stream
+        that has no end is left. `meanwhile` is done once the answer has begun.
+        """
+        text = ""
         async with self.http.stream(method, path, json=body, headers=headers) as answer:
-            text = (await answer.aread()).decode()
+            if meanwhile is not None:
+                await meanwhile()
+            async for part in answer.aiter_text():
+                text += part
+                if until and any(isinstance(data, dict) and data.get("status") == until for _, data in _events(text)):
+                    break
         events = _events(text)
         self._keep(label, answer, [{"event": name, "data": data} for name, data in events])
         return events
@@ -93,7 +109,8 @@ def _parsed(answer: httpx.Response) -> Any:
 
 def _events(text: str) -> list[tuple[str, Any]]:
     found = []
-    for block in text.replace("\r\n", "\n").split("\n\n"):
+    *blocks, _unfinished = text.replace("\r\n", "\n").split("\n\n")
+    for block in blocks:
         lines = [line.partition(": ") for line in block.split("\n") if line and not line.startswith(":")]
         fields = {name: value for name, _, value in lines}
         if "event" in fields:

@@ -32,7 +32,11 @@ def test_these_event_ids_mean_from_the_start(text: str) -> None:
     assert parse_event_id(text) == (0, -1)
 
 
-@pytest.mark.parametrize("text", ["x", "1-x", "7"])
+def test_a_number_alone_is_in_front_of_a_runs_events() -> None:
+    assert parse_event_id("7") == (7, 0) < parse_event_id(event_id(7, 1 << 32))
+
+
+@pytest.mark.parametrize("text", ["x", "1-x", "7.x"])
 def test_other_texts_are_no_event_ids(text: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         parse_event_id(text)

@@ -274,7 +274,6 @@ async def check_journal(call: Call, attempts: int) -> None:
     reader.whole()
     # One between may have been meant for the other runner, which is dead as well.
     assert (reader.attempts[0], len(reader.attempts)) == (1, attempts)
-    assert [told.data["status"] for told in call.told if told.event == "end"] == ["success"]
     assert reader.steps == (["ask", "held", "last"] if call.graph == "ask" else DONE)
     later = Reader(call.place.dev.url, thread, run)
     assert await later.read() == call.told

@@ -138,7 +138,7 @@ async def threads(sdk: Sdk) -> None:
 async def runs(sdk: Sdk) -> None:
     at = (await sdk("threads.create"))["thread_id"]
     parts = await sdk("runs.stream", at, "plain", input={}, stream_mode="updates")
-    assert [part.event for part in parts] == ["metadata", "updates", "updates", "end"]
+    assert [part.event for part in parts] == ["metadata", "updates", "updates"]
     parts = await sdk("runs.stream", None, "plain", input={}, stream_mode="values", version="v2")
     assert parts[-1]["data"]["done"] == ["first", "second plain"]
     assert (await sdk("runs.wait", at, "ask", input={}))["__interrupt__"][0]["value"] == {"question": "ok?"}
@@ -150,7 +150,7 @@ async def runs(sdk: Sdk) -> None:
     listed = await sdk("runs.list", at, status="success", select=["run_id"])
     assert listed[0] == {"run_id": run}
     again = await sdk("runs.join_stream", at, run, stream_mode="updates", last_event_id="-")
-    assert [part.event for part in again] == ["metadata", "updates", "updates", "end"]
+    assert [part.event for part in again] == ["updates", "updates"]
     await sdk("runs.delete", at, run)
     with pytest.raises(NotFoundError):
         await sdk("runs.get", at, run)

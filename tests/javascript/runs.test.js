@@ -17,7 +17,7 @@ test("a run is streamed in several modes, with its subgraphs", async () => {
   );
   const names = events.map((each) => each.event.split("|")[0]);
   assert.equal(names[0], "metadata");
-  assert.equal(names.at(-1), "end");
+  assert.equal(names.at(-1), "values");
   assert.ok(events.some((each) => each.event.startsWith("updates|inner:")));
   assert.equal(created.thread_id, thread_id);
   assert.equal(events[0].data.run_id, created.run_id);
@@ -39,7 +39,7 @@ test("a run in the background is listed, joined, streamed again and deleted", as
   assert.equal((await runs.get(thread_id, run.run_id)).status, "success");
   assert.deepEqual((await runs.list(thread_id)).map((each) => each.run_id), [run.run_id]);
   const again = await all(runs.joinStream(thread_id, run.run_id, { lastEventId: "-1" }));
-  assert.deepEqual(again.map((each) => each.event), ["metadata", "updates", "updates", "end"]);
+  assert.deepEqual(again.map((each) => each.event), ["metadata", "updates", "updates"]);
   await runs.delete(thread_id, run.run_id);
   await assert.rejects(runs.get(thread_id, run.run_id), /404/);
 });

@@ -90,9 +90,11 @@ class Call:
         return answer.json()
 
     async def stream(self, method: str, path: str, body: Any = None, *, last: str | None = None) -> None:
-        """Read to the end of the run, going on at the answer's `Location` with the last event's id when cut off."""
-        here = path
-        while not self._has_ended():
+        """Read to the end of the run, in a thread's stream of the one that there is. When cut off it goes on at the
+        answer's `Location`, with the last event's id.
+        """
+        here, ended = path, False
+        while not ended:
             headers = {"Last-Event-ID": self.told[-1].id if self.told else last or "-"}
             try:
                 async with self.http.stream(method, path, json=body, headers=headers) as answer:
@@ -102,8 +104,9 @@ class Call:
                     method, path, body = "GET", answer.headers.get("location", here), None
                     async for told in events(answer):
                         self.told.append(told)
-                        if self._has_ended():
+                        if told.data.get("status") == "run_done":
                             break
+                ended = True
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
 
@@ -120,11 +123,6 @@ class Call:
                     return json.loads(await answer.aread())
             except httpx.TransportError:
                 await asyncio.sleep(0.05)
-
-    def _has_ended(self) -> bool:
-        """Of its run, or in a thread's stream of the one run that there is."""
-        last = self.told[-1] if self.told else None
-        return last is not None and (last.event == "end" or last.data.get("status") == "run_done")
 
 
 @asynccontextmanager

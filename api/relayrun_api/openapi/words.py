@@ -47,7 +47,7 @@ PARAMETERS: Mapping[str, str] = {
     "select": f"{_SELECT}; repeat it for several",
     "cancel_on_disconnect": "Cancel the run when this connection ends",
     "stream_mode": "Only events of these modes; repeat it for several. Without it: all that the run streams",
-    "Last-Event-ID": "The `id` of the last event that you had: those behind it follow. `-1`: from the start",
+    "Last-Event-ID": "The `id` of the last event that you had: those behind it follow. `-`: from the start",
     "last_event_id": "As the header `Last-Event-ID`, for those who cannot send one",
     "wait": "Answer when the run has ended",
     "action": "`interrupt` keeps the steps that are finished, `rollback` undoes the run's",

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from relayrun_api.answers import Json, run_headers
 from relayrun_api.auth import Caller, Principal
-from relayrun_api.errors import ThreadInterrupted
+from relayrun_api.errors import Invalid, ThreadInterrupted
 from relayrun_api.models.chat import ChatBody
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, since_of
 from relayrun_api.routes.terms import StartTerms
@@ -48,7 +48,10 @@ async def replay(
 ) -> Response:
     """Replay and follow an answer."""
     run = await services.runs.visible(caller, run_id)
-    after = position_after(header or query, run.number)
+    last = header or query or "-"
+    after = position_after(last, run.number)
+    if after is None:
+        raise Invalid(f"{last!r} is no event's id in this run: send the `id` of the last event, or `-` for all.")
     if run.status.finished and after != START and not await read_page(services.database, run_id, after.seq):
         # Nothing is left: 204 is what stops an EventSource from coming back.
         return Response(status_code=204)
@@ -138,10 +141,8 @@ def _chat_stream(services: Services, started: StartedRun, called: str, after: Po
         frames = ChatFrames(translator, after)
         with services.metrics.sse_connections.track_inprogress():
             async for page in follow(services.database, started.subscription, since=since_of(started.run)):
-                if page is None:
-                    yield HEARTBEAT
-                elif chunk := frames.page(page):
-                    yield chunk
+                if page is not None:
+                    yield frames.page(page)
 
     headers = {
         **HEADERS,
@@ -149,4 +150,4 @@ def _chat_stream(services: Services, started: StartedRun, called: str, after: Po
         "Location": f"/chat/{started.run_id}",
         **started.headers,
     }
-    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers)
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT)

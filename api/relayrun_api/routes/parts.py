@@ -8,23 +8,29 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Path
 from starlette.responses import Response
 
-from relayrun_api.answers import Json, run_headers
+from relayrun_api.answers import Json, dumps, run_headers
 from relayrun_api.auth import Caller, GuardedRoute
 from relayrun_api.bodies import JsonRoute
 from relayrun_api.services.container import Given, Services
-from relayrun_api.services.ending import Ending, ending_chunks
+from relayrun_api.services.ending import KEEPALIVE, Ending, ending_chunks
 from relayrun_api.services.runs import StartedRun
 from relayrun_api.services.threads import ThreadRef, refer
 from relayrun_api.stream.follow import Since, follow
 from relayrun_api.stream.langgraph import RunFrames
 from relayrun_api.stream.response import OnDisconnect, Streamed
-from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position
+from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, frame
+from relayrun_core.database import Database
 from relayrun_core.errors import RunFinished
+from relayrun_core.ids import event_id
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
+from relayrun_core.store.follow import read_newest
+from relayrun_core.store.journal import END
 from relayrun_core.store.runs import get_run
 
 Whether = Literal["cancel", "continue"]
+#: What the Agent Server tells those who join a run that is not there.
+NO_RUN = {"error": "HTTPException", "message": "404: Run not found"}
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
 
 
@@ -53,21 +59,41 @@ def run_stream(
     after: Position = START,
     on_disconnect: Whether = "continue",
 ) -> Response:
-    """A run's events as the LangGraph routes stream them."""
+    """A run's events as the LangGraph routes stream them: those behind `after`."""
     subscription = started.subscription
 
     async def chunks() -> AsyncGenerator[bytes]:
         frames = RunFrames(modes)
         with services.metrics.sse_connections.track_inprogress():
             async for page in follow(services.database, subscription, after.seq, since_of(started.run)):
-                yield (page and frames.page(page)) or HEARTBEAT
+                if page is not None:
+                    yield frames.page(page)
 
-    # Python's SDK comes back there with its last event's id, and without the query that it had sent.
-    query = {"stream_mode": modes or (), **({"cancel_on_disconnect": "true"} if on_disconnect == "cancel" else {})}
-    again = "?".join(filter(None, ("stream", urlencode(query, doseq=True))))
+    # SDKs come back there with their last event's id, and Python's without the query that it had sent. Who was cut off
+    # before its first event has no id, and without one would be told what comes from then on.
+    number = started.run.number if started.run else 0
+    query = {"stream_mode": modes or (), "last_event_id": "-" if after == START else event_id(number, after.seq)}
+    query |= {"cancel_on_disconnect": "true"} if on_disconnect == "cancel" else {}
+    again = f"stream?{urlencode(query, doseq=True)}"
     headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, again), **started.headers}
     leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
-    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, on_disconnect=leave)
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT, on_disconnect=leave)
+
+
+async def position_now(database: Database, run: Run) -> Position:
+    """Where a reader begins who wants what the run tells from now on."""
+    newest = await read_newest(database, run.run_id, START.seq)
+    if newest is None:
+        return START
+    # In front of the end, or its reader would wait for another.
+    last = newest.events[-1]
+    return Position(last.seq - 1 if last.event == END else last.seq)
+
+
+def missing_run_stream(thread_id: UUID, run_id: UUID) -> Response:
+    """The stream of a run that is not there, as the Agent Server has it: its status is out before it looks."""
+    told = frame("error", dumps(NO_RUN))
+    return Response(told, headers={**HEADERS, **run_headers(thread_id, run_id, "stream")}, media_type=MEDIA_TYPE)
 
 
 def since_of(run: Run | None) -> Since:
@@ -91,7 +117,7 @@ def run_ending(
     chunks = ending_chunks(services.database, started.subscription, render, since_of(started.run))
     leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
     headers = {**run_headers(started.thread_id, started.run_id, follow_at), **started.headers}
-    return Streamed(chunks, media_type="application/json", headers=headers, on_disconnect=leave)
+    return Streamed(chunks, media_type="application/json", headers=headers, heartbeat=KEEPALIVE, on_disconnect=leave)
 
 
 def _canceller(services: Services, run_id: UUID) -> OnDisconnect:

@@ -97,10 +97,10 @@ async def _streamed(
         with services.metrics.sse_connections.track_inprogress():
             async with aclosing(accepted.guard(feed.events(), see)) as pages:
                 async for page in pages:
-                    yield HEARTBEAT if page is None else b"".join(map(_frame, page))
+                    yield b"".join(map(_frame, page or ()))
 
     headers = {**HEADERS, "Content-Location": f"/threads/{thread.thread_id}/stream/events"}
-    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers)
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT)
 
 
 def _frame(sent: Sent) -> bytes:

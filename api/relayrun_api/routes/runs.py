@@ -1,6 +1,5 @@
 """Runs on threads, as the LangGraph Agent Server has them."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,7 +11,16 @@ from relayrun_api.auth import Caller, Principal
 from relayrun_api.errors import Conflict, RunNotFound
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.routes.listing import Reader, listed
-from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router, run_ending, run_stream
+from relayrun_api.routes.parts import (
+    NO_RUN,
+    LastEventId,
+    ThreadAt,
+    missing_run_stream,
+    new_router,
+    position_now,
+    run_ending,
+    run_stream,
+)
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
 from relayrun_api.services.runs import StartedRun, StartRun
@@ -48,20 +56,15 @@ async def start_run(
     body: RunCreate,
     thread: ThreadRef | None,
     terms: Terms,
-    *,
-    waits: bool = False,
 ) -> StartedRun:
-    """Accept a run that a LangGraph client asks for. One that is waited for needs its values alone."""
-    request = await requested(services, principal, body, thread, ["values"] if waits else body.stream_mode)
-    return await services.runs.start(principal, request, terms)
+    """Accept a run that a LangGraph client asks for."""
+    return await services.runs.start(principal, await requested(services, principal, body, thread), terms)
 
 
-async def requested(
-    services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None, stream_modes: Sequence[str]
-) -> StartRun:
+async def requested(services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None) -> StartRun:
     """The run that a LangGraph client asks for."""
     assistant = await services.assistant_lookup.to_run(principal, body.assistant_id)
-    spec = spec_of_run(body, assistant, stream_modes)
+    spec = spec_of_run(body, assistant, body.stream_mode)
     if thread is None and body.on_completion != "keep":
         spec = spec.model_copy(update={"on_completion": "delete"})
     later = body.after_seconds or 0.0
@@ -99,7 +102,7 @@ async def stream(thread: ThreadAt, body: RunCreate, services: Given, caller: Cal
 @router.post("/threads/{thread_id}/runs/wait")
 async def wait(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and wait for its final values."""
-    started = await start_run(services, caller, body, thread, terms, waits=True)
+    started = await start_run(services, caller, body, thread, terms)
     return run_ending(services, started, on_disconnect=body.on_disconnect)
 
 
@@ -137,7 +140,10 @@ async def join(
     thread: ThreadAt, run_id: UUID, services: Given, caller: Caller, cancel_on_disconnect: bool = False
 ) -> Response:
     """Wait for a run's final values."""
-    run = await services.runs.visible(caller, run_id, thread)
+    try:
+        run = await services.runs.visible(caller, run_id, thread)
+    except RunNotFound:
+        return Json({"__error__": NO_RUN}, headers=run_headers(thread.thread_id, run_id, "join"))
     return run_ending(services, services.runs.join(run), on_disconnect="cancel" if cancel_on_disconnect else "continue")
 
 
@@ -147,17 +153,22 @@ async def join_stream(
     run_id: UUID,
     services: Given,
     caller: Caller,
-    last_event_id: LastEventId = None,
+    header: LastEventId = None,
+    query: Annotated[str | None, Query(alias="last_event_id", max_length=128)] = None,
     stream_mode: Annotated[list[str] | None, Query()] = None,
     cancel_on_disconnect: bool = False,
 ) -> Response:
-    """Stream a run's events, from the start or from where you were."""
-    run = await services.runs.visible(caller, run_id, thread)
+    """Stream a run's events: those from now on, or all behind `Last-Event-ID`."""
+    try:
+        run = await services.runs.visible(caller, run_id, thread)
+    except RunNotFound:
+        return missing_run_stream(thread.thread_id, run_id)
+    joined = services.runs.join(run)
     return run_stream(
         services,
-        services.runs.join(run),
+        joined,
         modes=[mode for mode in stream_mode or () if mode] or None,
-        after=position_after(last_event_id, run.number),
+        after=position_after(header or query, run.number) or await position_now(services.database, run),
         on_disconnect="cancel" if cancel_on_disconnect else "continue",
     )
 

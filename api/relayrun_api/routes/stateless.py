@@ -36,14 +36,14 @@ async def stream(body: RunCreate, services: Given, caller: Caller, terms: StartT
 @router.post("/runs/wait")
 async def wait(body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and wait for its final values."""
-    started = await start_run(services, caller, body, None, terms, waits=True)
+    started = await start_run(services, caller, body, None, terms)
     return run_ending(services, started, on_disconnect=body.on_disconnect)
 
 
 @router.post("/runs/batch")
 async def batch(body: Batch, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start several runs in the background: all of them, or none."""
-    requests = [await requested(services, caller, run, None, run.stream_mode) for run in body]
+    requests = [await requested(services, caller, run, None) for run in body]
     runs, headers = await services.runs.start_batch(caller, requests, terms)
     return Json([run_view(run, tracebacks=caller.admin) for run in runs], headers=headers)
 

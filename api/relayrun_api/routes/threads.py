@@ -22,7 +22,7 @@ from relayrun_api.services.container import Given
 from relayrun_api.services.threads import make_thread, refer, thread_ids, visible_thread
 from relayrun_api.services.views import thread_view, ttl_view
 from relayrun_api.stream.response import Streamed
-from relayrun_api.stream.sse import HEADERS, MEDIA_TYPE
+from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE
 from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
 from relayrun_core.ids import event_id
 from relayrun_core.store.rows import Thread
@@ -156,7 +156,7 @@ async def join_stream(
     # Where a client that lost its connection comes back, also one that has not had an event yet.
     again = urlencode({"stream_mode": ",".join(modes), "last_event_id": event_id(after.number, after.seq)})
     headers = {**HEADERS, "Location": f"/threads/{thread.thread_id}/stream?{again}"}
-    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers)
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT)
 
 
 def _stream_modes(given: list[str]) -> list[ThreadStreamMode]:
@@ -164,7 +164,7 @@ def _stream_modes(given: list[str]) -> list[ThreadStreamMode]:
     modes = [mode for mode in get_args(ThreadStreamMode) if mode in names]
     if unknown := set(names).difference(modes):
         raise Invalid(
-            f"There is no stream mode {min(unknown)!r} of threads: use {', '.join(get_args(ThreadStreamMode))}."
+            f"Invalid stream mode: {min(unknown)}. Those of threads are {', '.join(get_args(ThreadStreamMode))}."
         )
     return modes or ["run_modes"]
 

@@ -1,6 +1,5 @@
 """How a run ended, for those who wait for it and not for its events."""
 
-import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,6 @@ from uuid import UUID
 from relayrun_api.answers import dumps, loads
 from relayrun_api.stream.follow import Since, follow
 from relayrun_api.stream.hub import Subscription
-from relayrun_api.stream.sse import HEARTBEAT_SECONDS
 from relayrun_core.database import Database
 from relayrun_core.states import RunStatus
 from relayrun_core.store.follow import Page, read_newest
@@ -38,7 +36,7 @@ class Ending:
 async def ending_chunks(
     database: Database, subscription: Subscription, render: Callable[[Ending], bytes], since: Since
 ) -> AsyncGenerator[bytes]:
-    """Wait for the run's end, with a newline every 5 s, and then give its JSON. Raises Truncated."""
+    """Wait for the run's end, and then give its JSON. Raises Truncated."""
     outcome: RunOutcome | None = None
 
     async def read(database: Database, run_id: UUID, after_seq: int) -> Page | None:
@@ -48,11 +46,8 @@ async def ending_chunks(
             outcome = await read_outcome(database, run_id)
         return page
 
-    said = time.monotonic()
-    async for page in follow(database, subscription, since=since, read=read):
-        if page is None or time.monotonic() - said >= HEARTBEAT_SECONDS:  # whoever talks all the time, too
-            said = time.monotonic()
-            yield KEEPALIVE
+    async for _ in follow(database, subscription, since=since, read=read):
+        pass
     yield render(_ending(outcome or await read_outcome(database, subscription.run_id)))
 
 

@@ -8,8 +8,7 @@ from uuid import UUID
 import orjson
 
 from relayrun_api.stream.hub import Subscription
-from relayrun_api.stream.response import Truncated
-from relayrun_api.stream.sse import HEARTBEAT_SECONDS
+from relayrun_api.stream.response import HEARTBEAT_SECONDS, Truncated
 from relayrun_core.database import Database, is_transient
 from relayrun_core.store.follow import Page, read_page
 from relayrun_core.store.journal import END, Event

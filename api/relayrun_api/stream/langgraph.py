@@ -7,27 +7,28 @@ from relayrun_api.answers import dumps, loads
 from relayrun_api.stream.sse import frame
 from relayrun_core.ids import event_id
 from relayrun_core.store.follow import Page
-from relayrun_core.store.journal import Event
+from relayrun_core.store.journal import END, Event
 
-_ALWAYS = frozenset(("metadata", "error", "end"))
-_EVENTS_OF_MODE = {
-    "messages-tuple": {"messages"},
-    "messages": {"messages/metadata", "messages/partial", "messages/complete"},
-}
 #: Of a message the clients know from its metadata which subgraph it is of.
-_WITHOUT_NAMESPACE = frozenset(_EVENTS_OF_MODE["messages"])
+_WITHOUT_NAMESPACE = frozenset(("messages/metadata", "messages/partial", "messages/complete"))
+_EVENTS_OF_MODE = {"messages-tuple": {"messages"}, "messages": {"messages", *_WITHOUT_NAMESPACE}}
+#: A reader of one mode has to know that the run failed.
+_ALWAYS = frozenset(("error",))
 _TOOLS = "tools"
 
 
 class EventFilter:
-    """Lets through the events of some stream modes; of all that were journaled, when `modes` is None."""
+    """Lets through the events of some stream modes, or all when `modes` is None; but the journal's last one never.
+
+    The Agent Server has no event for a run's end: the stream ends, and clients take its last event for the result.
+    """
 
     def __init__(self, modes: Sequence[str] | None) -> None:
         self._events = None if modes is None else _ALWAYS.union(*(_EVENTS_OF_MODE.get(mode, {mode}) for mode in modes))
 
     def __call__(self, event: str) -> bool:
         """Whether the event of this name goes through."""
-        return self._events is None or event.partition("|")[0] in self._events
+        return event != END and (self._events is None or event.partition("|")[0] in self._events)
 
 
 class RunFrames:
@@ -38,7 +39,7 @@ class RunFrames:
         self._tool_names: dict[str, str] = {}
 
     def page(self, page: Page) -> bytes:
-        """A page as one chunk."""
+        """A page as one chunk; empty when nothing of it is wanted."""
         return b"".join(self._frame(event, page.number) for event in page.events if self._wanted(event.event))
 
     def _frame(self, event: Event, number: int) -> bytes:

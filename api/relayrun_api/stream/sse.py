@@ -2,13 +2,11 @@
 
 from typing import NamedTuple
 
-from relayrun_api.errors import Invalid
 from relayrun_core.ids import event_id, parse_event_id
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-#: A comment this often tells proxies and clients that the stream lives.
-HEARTBEAT_SECONDS = 5.0
+#: A comment, which tells proxies and clients that the stream lives.
 HEARTBEAT = b": heartbeat\n\n"
 
 
@@ -41,28 +39,23 @@ def part_id(number: int, seq: int, part: int, parts: int) -> str:
     return whole if part == parts else f"{whole}.{part}"
 
 
-def position_after(text: str | None, number: int) -> Position:
+def position_after(text: str | None, number: int) -> Position | None:
     """Where a reader is in the `number`-th run of a thread after the event with the id `text`.
 
-    A reader of an earlier run has nothing of this one. Raises Invalid for what is not an event id.
+    A reader of an earlier run has nothing of this one. None where that is not known: the text is no event id, or one of
+    a later run.
     """
-    if text is None:
-        return START
+    if not text:
+        return None
     whole, _, part = text.strip().partition(".")
     try:
         of_run, seq = parse_event_id(whole)
         parts = int(part) if part else 0
-    except ValueError as error:
-        raise _no_event_id(text) from error
-    if not -1 <= seq <= _LARGEST_SEQ:
-        raise _no_event_id(text)
+    except ValueError:
+        return None
+    if of_run > number or not -1 <= seq <= _LARGEST_SEQ:
+        return None
     if of_run < number:
         return START
-    if of_run > number:
-        raise Invalid(f"Event {text!r} belongs to a later run: send an id of this run, or `-` for all.")
     # A part's whole event is not behind the reader yet.
     return Position(seq - 1, parts) if parts else Position(seq)
-
-
-def _no_event_id(text: str) -> Invalid:
-    return Invalid(f"{text!r} is not an event id: send the `id` of the last event, or `-` for all.")

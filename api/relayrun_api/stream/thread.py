@@ -9,7 +9,6 @@ connection is cut: clients take a stream that ends in order for one that is over
 """
 
 import logging
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, closing
 from typing import Literal
@@ -19,8 +18,8 @@ from relayrun_api.answers import dumps
 from relayrun_api.errors import Invalid
 from relayrun_api.stream.follow import Since, follow
 from relayrun_api.stream.hub import EventHub
-from relayrun_api.stream.response import Truncated
-from relayrun_api.stream.sse import HEARTBEAT, HEARTBEAT_SECONDS, frame
+from relayrun_api.stream.response import HEARTBEAT_SECONDS, Truncated
+from relayrun_api.stream.sse import frame
 from relayrun_core.database import Database, is_transient
 from relayrun_core.ids import event_id, parse_event_id
 from relayrun_core.store.follow import Page, read_page
@@ -40,7 +39,6 @@ logger = logging.getLogger("relayrun.api.thread")
 
 ThreadStreamMode = Literal["run_modes", "lifecycle", "state_update"]
 
-_LARGEST_NUMBER = 2**31 - 1
 _LARGEST_SEQ = 2**63 - 1
 # Hints wake who waits; a thread that is gone, and hints that an older replica does not send, are rare.
 _SILENCES_BEFORE_DOUBT = 3
@@ -60,21 +58,22 @@ class ThreadFilter:
 
 
 async def place_after(database: Database, thread_id: UUID, last_event_id: str | None) -> Place:
-    """Where a reader is that has everything up to this event; without one it wants what comes from now on.
+    """Where a reader is that has everything up to this event; without one it wants what comes from now on, as it does
+    with one that the thread has not had.
 
-    Raises Invalid for what is not an event id of the thread.
+    Raises Invalid for what is not an event id, among them `-1`, which is one for a run's stream alone.
     """
     now, runs = await place_now(database, thread_id)
-    if last_event_id is None:
+    if not last_event_id:
         return now
     try:
         number, seq = parse_event_id(last_event_id.strip())
     except ValueError as error:
         raise _no_event_id(last_event_id) from error
-    if not (0 <= number <= _LARGEST_NUMBER and -1 <= seq <= _LARGEST_SEQ):
+    if last_event_id.strip() == "-1":
         raise _no_event_id(last_event_id)
-    if number > runs:
-        raise Invalid(f"Event {last_event_id!r} belongs to a run the thread has not had: send `-` for all its events.")
+    if number > runs or not -1 <= seq <= _LARGEST_SEQ:
+        return now
     return Place(number, seq)
 
 
@@ -89,17 +88,10 @@ class ThreadFollower:
         self._wanted = wanted
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Server-sent events as they come, and heartbeats. A page is read when the one before was taken."""
-        told = time.monotonic()
-        async with aclosing(self._all()) as chunks:
-            async for chunk in chunks:
-                now = time.monotonic()
-                if chunk or now - told >= HEARTBEAT_SECONDS:
-                    told = now
-                    yield chunk or HEARTBEAT
+        """Server-sent events as they come, empty where none is wanted or comes for 5 s; ends with the thread.
 
-    async def _all(self) -> AsyncGenerator[bytes]:
-        """What comes, empty where none of it is wanted; ends with the thread. Raises Truncated."""
+        A page is read when the one before was taken. Raises Truncated.
+        """
         # The hub knows it by its thread, and wakes it when that has a new run or edit; its runs' events are no news.
         with closing(self._hub.subscribe(self._thread_id)) as waiting:
             waiting.position = _LARGEST_SEQ
@@ -120,7 +112,7 @@ class ThreadFollower:
                 for _ in range(silences):
                     if await waiting.wait(HEARTBEAT_SECONDS):
                         break
-                    yield HEARTBEAT
+                    yield b""
         raise Truncated
 
     async def _available(self) -> AsyncGenerator[bytes]:
@@ -149,7 +141,7 @@ class ThreadFollower:
                 since = Since.FINISHED if run.status.finished else Since.UNKNOWN
                 async for page in follow(self._database, subscription, self._place.seq, since):
                     if page is None:
-                        yield HEARTBEAT
+                        yield b""
                         continue
                     yield self._frames(page, run)
                     self._place = Place(run.number, page.events[-1].seq)
@@ -173,4 +165,4 @@ def _as_told(event: Event, run: NumberedRun) -> tuple[str, bytes]:
 
 
 def _no_event_id(text: str) -> Invalid:
-    return Invalid(f"{text!r} is not an event id: send the `id` of the last event, or `-` for all.")
+    return Invalid(f"Invalid last-event-id: {text!r} is no event's id. Send that of the last event, or `-` for all.")

@@ -1,5 +1,8 @@
 """Streams: every mode of every kind of graph, questions, errors, reconnects."""
 
+import asyncio
+from uuid import uuid4
+
 from tests.compat.recording import Recorder
 
 MODES = ("values", "updates", "messages", "messages-tuple", "custom", "debug", "tasks", "checkpoints", "events")
@@ -79,9 +82,46 @@ async def joined(server: Recorder) -> None:
     run = await server.quietly("POST", f"/threads/{thread}/runs", body)
     path = f"/threads/{thread}/runs/{run['run_id']}"
     await server.quietly("GET", f"{path}/join")
-    await server.stream("from the start", "GET", f"{path}/stream", headers={"Last-Event-ID": "-1"})
-    await server.stream("one mode", "GET", f"{path}/stream?stream_mode=updates", headers={"Last-Event-ID": "-1"})
+    for start in ("-1", "-", "0", "0-0"):
+        await server.stream(f"from {start}", "GET", f"{path}/stream", headers={"Last-Event-ID": start})
+    for mode in ("updates", "values", "metadata", "nonsense", ""):
+        await server.stream(f"{mode}", "GET", f"{path}/stream?stream_mode={mode}", headers={"Last-Event-ID": "-"})
+    for now in ("", "nonsense", "99999999999999-0"):
+        await server.stream(f"from {now!r}", "GET", f"{path}/stream", headers={"Last-Event-ID": now})
     await server.stream("afterwards", "GET", f"{path}/stream")
+    for missing in (f"/threads/{thread}/runs/{uuid4()}", f"/threads/{uuid4()}/runs/{run['run_id']}"):
+        await server.stream("a stream that is not there", "GET", f"{missing}/stream")
+        await server.call("a run that is not there", "GET", f"{missing}/join")
+
+
+async def joined_meanwhile(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    body = {"assistant_id": "slow", "input": {}, "stream_mode": ["updates", "values"], "stream_resumable": True}
+    run = await server.quietly("POST", f"/threads/{thread}/runs", body)
+    while (await server.quietly("GET", f"/threads/{thread}/state"))["next"] != ["wait"]:
+        await asyncio.sleep(0.1)
+    path = f"/threads/{thread}/runs/{run['run_id']}"
+
+    async def cancel() -> None:
+        await server.quietly("POST", f"{path}/cancel?wait=1")
+
+    await server.stream("from now", "GET", f"{path}/stream", meanwhile=cancel)
+    await server.stream("from the start", "GET", f"{path}/stream", headers={"Last-Event-ID": "-"})
+
+
+async def a_thread(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    body = {"assistant_id": "plain", "input": {}, "stream_mode": ["updates", "values"], "stream_resumable": True}
+    await server.quietly("POST", f"/threads/{thread}/runs/wait", body)
+    path = f"/threads/{thread}/stream"
+    for start in ("-", "0", "0-0"):
+        told = await server.stream(f"from {start}", "GET", path, headers={"Last-Event-ID": start}, until="run_done")
+        assert told[-1][0] == "metadata"
+    modes, start = f"{path}?stream_modes=lifecycle", {"Last-Event-ID": "-"}
+    await server.stream("starts and ends", "GET", modes, headers=start, until="run_done")
+    for wrong in ("nonsense", "-1", "1-x"):
+        await server.call(f"behind {wrong}", "GET", path, headers={"Last-Event-ID": wrong})
+    await server.call("an unknown mode", "GET", f"{path}?stream_modes=nonsense")
 
 
 async def a_fork(server: Recorder) -> None:

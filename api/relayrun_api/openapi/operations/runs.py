@@ -15,14 +15,14 @@ event: updates
 id: 2-4294967298
 data: {{"answer":{{"messages":[{{"type":"ai","id":"m2","content":"{things.TOLD}","tool_calls":[]}}]}}}}
 
-event: end
-id: 2-4294967299
-data: {{"status":"success"}}
-
 """)
 _EVENTS = (
-    "The first event is `metadata`, the last `end`; in between are those of the modes in `stream_mode`, and `error`. "
-    "After a lost connection go on at the answer's `Location` with `Last-Event-ID`."
+    "The first event is `metadata`; behind it are those of the modes in `stream_mode`, and `error`. The answer ends "
+    "with the run; one that was cut off goes on at its `Location`, with `Last-Event-ID`."
+)
+_JOINED = (
+    "Without `Last-Event-ID` it tells what comes from now on: nothing of a run that has ended. With it, or with `-`, "
+    "it tells all that is behind that event. Of some modes it tells their events and `error`."
 )
 _WAITS = "Answers when the run has ended or asks something; until then it sends a newline every 5 seconds."
 _STATELESS = "The run gets a thread of its own, which is deleted after it unless `on_completion` is `keep`."
@@ -46,7 +46,7 @@ OPERATIONS: Operations = {
         "delete_run", "A run that has not ended stays: cancel it first.", refusals=(409,)
     ),
     ("GET", "/threads/{thread_id}/runs/{run_id}/join"): Operation("join_run", _WAITS, Values),
-    ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): Operation("join_run_stream", _EVENTS, _STREAM),
+    ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): Operation("join_run_stream", _JOINED, _STREAM),
     ("POST", "/threads/{thread_id}/runs/{run_id}/cancel"): Operation(
         "cancel_run",
         "The run stops at once and keeps its finished steps, or is undone with `rollback`. 409 where it has ended.",

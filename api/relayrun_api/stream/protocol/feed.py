@@ -22,8 +22,7 @@ from relayrun_api.stream.protocol.run import ProtocolRun
 from relayrun_api.stream.protocol.seq import Places, before_run, run_of
 from relayrun_api.stream.protocol.told import Subscribed, Told, Wanted
 from relayrun_api.stream.protocol.translator import ProtocolTranslator
-from relayrun_api.stream.response import Truncated
-from relayrun_api.stream.sse import HEARTBEAT_SECONDS
+from relayrun_api.stream.response import HEARTBEAT_SECONDS, Truncated
 from relayrun_core.database import Database, is_transient
 from relayrun_core.ids import event_id
 from relayrun_core.runs import Run
