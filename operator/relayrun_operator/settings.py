@@ -2,7 +2,10 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from relayrun_core.settings import ClusterSettings
+from relayrun_operator.engine import LOST_AFTER_SECONDS
 
 
 class OperatorSettings(ClusterSettings):
@@ -16,5 +19,7 @@ class OperatorSettings(ClusterSettings):
     api_url: str = ""
     host: str = "0.0.0.0"
     port: int = 8080
+    #: A runner that says nothing for so long is lost; it says something every 2 s at least.
+    lost_after_seconds: float = Field(default=LOST_AFTER_SECONDS, ge=5, le=600)
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"

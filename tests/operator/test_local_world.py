@@ -199,12 +199,13 @@ async def test_a_frozen_runner_is_given_up_and_what_it_still_does_afterwards_cou
 
 
 async def test_a_debugged_runner_is_never_given_up(tmp_path: Path, database_url: str):
-    async with local_world(tmp_path, database_url, debugging=True) as play:
+    async with local_world(tmp_path, database_url, debugging=True, lost_after_seconds=2.5) as play:
         run_id = await play.start_run(name="x", gate="gate")
         await play.until_traced("x", "second")
         runner = (await play.run(run_id)).runner
         play.signal(runner, signal.SIGSTOP)
-        await asyncio.sleep(12)  # longer than any other runner may be silent
+        await asyncio.sleep(5)  # longer than any other runner may be silent
+        assert play.world.snapshot()["runners_lost"] == 0
         play.signal(runner, signal.SIGCONT)
         play.open_gate()
         run = await play.until_finished(run_id)

@@ -1,8 +1,11 @@
 """When a runner is given up: only for what it did, never for what we missed."""
 
+from dataclasses import replace
+
 import pytest
 
 from relayrun_operator.engine import Hearing, TickClock, lost_runners, wants_look
+from relayrun_operator.engine.loss import is_quiet
 from tests.operator.build import NOW, make_runner
 
 
@@ -23,6 +26,21 @@ def test_a_runner_that_is_silent_for_ten_seconds_is_lost():
     almost = run_ticks(TickClock.start(NOW), seconds=9.5)
     assert lost_runners(runners, hearing(almost)) == set()
     assert lost_runners(runners, hearing(run_ticks(almost, seconds=1))) == {"r1"}
+
+
+def test_how_long_a_silence_may_last_is_a_setting():
+    others = [make_runner(name, last_heard=NOW + 99) for name in ("r2", "r3")]
+    patient, hasty = (Hearing(NOW, TickClock.start(NOW), lost_after_seconds=seconds) for seconds in (20.0, 6.0))
+    for given, almost in ((patient, 19.5), (hasty, 5.5)):
+        clock = run_ticks(given.clock, seconds=almost)
+        at = replace(given, now=clock.ticked_at, clock=clock)
+        assert is_quiet(make_runner("r1"), at)
+        assert lost_runners([make_runner("r1"), *others], at) == set()
+        clock = run_ticks(clock, seconds=1)
+        at = replace(given, now=clock.ticked_at, clock=clock)
+        assert lost_runners([make_runner("r1"), *others], at) == {"r1"}
+    assert not is_quiet(make_runner("r1"), replace(patient, now=NOW + 9))
+    assert is_quiet(make_runner("r1"), replace(hasty, now=NOW + 3))
 
 
 def test_an_engine_that_was_paused_for_thirty_seconds_declares_nobody_lost():

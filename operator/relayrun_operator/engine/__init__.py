@@ -11,7 +11,7 @@ Pure: no I/O, no clock of its own.
 from relayrun_operator.engine.clock import TickClock
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Decision, Finish, Nothing, Wait
 from relayrun_operator.engine.ladder import decide
-from relayrun_operator.engine.loss import Hearing, lost_runners, wants_look
+from relayrun_operator.engine.loss import LOST_AFTER_SECONDS, Hearing, lost_runners, wants_look
 from relayrun_operator.engine.model import AgentView, Report, ReportState, RunnerView, RunView, Waiting
 from relayrun_operator.engine.plan import plan
 from relayrun_operator.engine.pool import Demand, PoolDecision, decide_pool
@@ -19,6 +19,7 @@ from relayrun_operator.engine.reasons import WaitReason
 from relayrun_operator.engine.world import World
 
 __all__ = [
+    "LOST_AFTER_SECONDS",
     "Abandon",
     "AgentView",
     "Assign",

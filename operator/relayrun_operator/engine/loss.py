@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from relayrun_operator.engine.clock import TickClock
 from relayrun_operator.engine.model import RunnerView, RunView
 
-#: A stream that says nothing for this long belongs to a lost runner; heartbeats come every 2 s.
+#: A stream that says nothing for this long belongs to a lost runner, unless a setting says otherwise; heartbeats come
+#: every 2 s.
 LOST_AFTER_SECONDS = 10.0
-
-#: A stream that missed two heartbeats: nothing new is placed there.
-QUIET_AFTER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +21,12 @@ class Hearing:
     now: float
     clock: TickClock
     looked_at: float = float("-inf")
+    lost_after_seconds: float = LOST_AFTER_SECONDS
+
+    @property
+    def quiet_after_seconds(self) -> float:
+        """After so much silence nothing new is placed on a runner: by default it has missed two heartbeats."""
+        return self.lost_after_seconds / 2
 
     def silence_seconds(self, runner: RunnerView) -> float:
         """For how long the runner has said nothing while we listened."""
@@ -30,7 +34,7 @@ class Hearing:
 
     def looked_since(self, runner: RunnerView) -> bool:
         """Whether there was a look at the processes after the runner had been silent for too long."""
-        return self.looked_at >= self.clock.silence_began(runner.last_heard) + LOST_AFTER_SECONDS
+        return self.looked_at >= self.clock.silence_began(runner.last_heard) + self.lost_after_seconds
 
 
 def lost_runners(runners: Collection[RunnerView], hearing: Hearing) -> frozenset[str]:
@@ -54,7 +58,7 @@ def wants_look(runners: Collection[RunnerView], hearing: Hearing) -> bool:
 
 def is_quiet(runner: RunnerView, hearing: Hearing) -> bool:
     """Whether the runner should have been heard by now."""
-    return not runner.debugged and hearing.silence_seconds(runner) >= QUIET_AFTER_SECONDS
+    return not runner.debugged and hearing.silence_seconds(runner) >= hearing.quiet_after_seconds
 
 
 def is_held(run: RunView, runner: RunnerView) -> bool:
@@ -73,7 +77,7 @@ def _silent(runners: Collection[RunnerView], hearing: Hearing) -> list[RunnerVie
         runner
         for runner in runners
         if not (runner.gone or runner.debugged or _starts(runner))
-        and hearing.silence_seconds(runner) >= LOST_AFTER_SECONDS
+        and hearing.silence_seconds(runner) >= hearing.lost_after_seconds
     ]
 
 

@@ -55,6 +55,7 @@ class KubeDecider:
         leads: Callable[[], bool],
         wake: asyncio.Event,
         adjust: Callable[[frozenset[str]], None],
+        lost_after_seconds: float,
     ) -> None:
         now = time.monotonic()
         self.lost: frozenset[str] = frozenset()
@@ -66,7 +67,7 @@ class KubeDecider:
         self._leads = leads
         self._wake = wake
         self._adjust = adjust
-        self._hearing = Hearing(now, TickClock.start(now))
+        self._hearing = Hearing(now, TickClock.start(now), lost_after_seconds=lost_after_seconds)
 
     async def run(self) -> None:
         """Decide until cancelled."""

@@ -174,6 +174,7 @@ class KubeWorld:
             leads=lambda: lease.held,
             wake=self._wake,
             adjust=self._adjust,
+            lost_after_seconds=self._settings.lost_after_seconds,
         )
 
     async def _hear_runners(self) -> None:

@@ -41,7 +41,14 @@ _WAITS_FOR_A_RUNNER = (WaitReason.NO_CAPACITY, WaitReason.AGENT_NOT_READY)
 class Decider:
     """Decides whenever `wake` is set, and looks at the time twice a second."""
 
-    def __init__(self, memory: Memory[LocalRunner], applier: Applier, pool: LocalPool, wake: asyncio.Event) -> None:
+    def __init__(
+        self,
+        memory: Memory[LocalRunner],
+        applier: Applier,
+        pool: LocalPool,
+        wake: asyncio.Event,
+        lost_after_seconds: float,
+    ) -> None:
         now = time.monotonic()
         self.lost: frozenset[str] = frozenset()
         self.times_lost = 0
@@ -49,7 +56,7 @@ class Decider:
         self._applier = applier
         self._pool = pool
         self._wake = wake
-        self._hearing = Hearing(now, TickClock.start(now))
+        self._hearing = Hearing(now, TickClock.start(now), lost_after_seconds=lost_after_seconds)
         self._silent_since: dict[str, float] = {}
 
     async def run(self) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from relayrun_operator.engine import LOST_AFTER_SECONDS
+
 
 @dataclass(frozen=True)
 class LocalWorldSettings:
@@ -22,6 +24,8 @@ class LocalWorldSettings:
     build: str = ""
     #: Under a debugger a runner is silent while somebody reads: there is one, and silence never loses it.
     debugging: bool = False
+    #: A runner that says nothing for so long is lost; it says something every 2 s at least.
+    lost_after_seconds: float = LOST_AFTER_SECONDS
     #: After a SIGTERM a runner gets this long before it is killed.
     drain_seconds: float = 60.0
     #: The same when the whole world stops.

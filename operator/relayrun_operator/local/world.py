@@ -70,7 +70,9 @@ class LocalWorld:
                 hint=rows.hint,
                 wake=self._on_pool,
             )
-            self._decider = Decider(self._memory, self._applier, self._pool, self._wake)
+            self._decider = Decider(
+                self._memory, self._applier, self._pool, self._wake, self._settings.lost_after_seconds
+            )
             tasks.create_task(rows.run(), name="rows")
             self._running.set()
             self._pool.adjust(frozenset())
