@@ -10,6 +10,7 @@ __all__ = [
     "AssistantExists",
     "AssistantNotFound",
     "AuthFailed",
+    "BadRequest",
     "BodyTooLarge",
     "BodyTooSlow",
     "Conflict",
@@ -18,6 +19,8 @@ __all__ = [
     "IdempotencyKeyReused",
     "Invalid",
     "IssuerAway",
+    "NoAssistantId",
+    "NoThreadId",
     "NotFound",
     "RateLimited",
     "RefusedByAuthor",
@@ -117,6 +120,14 @@ class ThreadNotFound(NotFound):
     code = "thread_not_found"
 
 
+class NoThreadId(ThreadNotFound):
+    """What is neither a UUID nor the caller's name for a thread. `status`: as the Agent Server answers it there."""
+
+    def __init__(self, sent: str, status: int = 422) -> None:
+        super().__init__(f"Thread {sent!r} not found: its id must be a UUID, or a name that you gave to a thread.")
+        self.status = status
+
+
 class RunNotFound(NotFound):
     """No such run."""
 
@@ -127,6 +138,12 @@ class AssistantNotFound(NotFound):
     """No such assistant."""
 
     code = "assistant_not_found"
+
+
+class NoAssistantId(AssistantNotFound):
+    """What is neither a UUID nor a graph's name."""
+
+    status = 422
 
 
 class CronNotFound(NotFound):
@@ -164,6 +181,13 @@ class ThreadInterrupted(Conflict):
     """New input for a thread that waits for an answer."""
 
     code = "thread_interrupted"
+
+
+class BadRequest(ApiError):
+    """What the LangGraph Agent Server answers 400."""
+
+    status = 400
+    code = "bad_request"
 
 
 class Invalid(ApiError):

@@ -63,8 +63,8 @@ def get_run(api: Api, run: RunRef) -> dict[str, Any]:
 
 
 def status_of(run: dict[str, Any]) -> str:
-    """The run's status in one word. The Agent Server calls cancelled runs interrupted; people should not."""
-    return "cancelled" if run.get("reason") == "Cancelled" else str(run["status"])
+    """The run's status in one word. To the Agent Server a cancelled run is interrupted, one that asks a success."""
+    return {"Cancelled": "cancelled", "WaitingForInput": "interrupted"}.get(run.get("reason") or "", str(run["status"]))
 
 
 def exit_code_of(run: dict[str, Any]) -> ExitCode:

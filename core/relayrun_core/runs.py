@@ -135,6 +135,11 @@ class Run:
     started_at: datetime | None
     finished_at: datetime | None
 
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether it was cancelled and all that it did undone: for clients there is no such run any more."""
+        return self.status is RunStatus.CANCELLED and self.cancel_action is CancelAction.ROLLBACK
+
     def as_accepted(self) -> "Run":
         """It as it was accepted, whatever has become of it since."""
         if self.status in (RunStatus.DELAYED, RunStatus.PENDING):

@@ -393,7 +393,6 @@ async def test_a_run_of_an_unknown_assistant_is_refused(shared: Api, named: str)
         {"graph_id": "steps", "config": []},
         {"graph_id": "steps", "config": {"tags": "t"}},
         {"graph_id": "steps", "config": {"recursion_limit": 0}},
-        {"graph_id": "steps", "config": {"configurable": {"a": 1}}, "context": {"b": 1}},
         {"graph_id": "steps", "config": {"any": "x" * MAX_OBJECT_BYTES}},
         {"graph_id": "steps", "context": {"any": "x" * MAX_OBJECT_BYTES}},
         {"graph_id": "steps", "metadata": {"any": "x" * MAX_OBJECT_BYTES}},
@@ -402,6 +401,11 @@ async def test_a_run_of_an_unknown_assistant_is_refused(shared: Api, named: str)
 )
 async def test_a_wrong_assistant_is_refused_with_a_sentence(shared: Api, body: dict[str, Any]) -> None:
     check_problem(await shared.http.post("/assistants", json=body), 422, "invalid_request")
+
+
+async def test_an_assistant_has_context_or_configurable_given_and_not_both(shared: Api) -> None:
+    both = {"config": {"configurable": {"a": 1}}, "context": {"b": 1}}
+    check_problem(await shared.http.post("/assistants", json={"graph_id": "steps", **both}), 400, "bad_request")
 
 
 @pytest.mark.parametrize(

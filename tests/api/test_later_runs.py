@@ -57,7 +57,7 @@ async def queue(database: Database) -> list[UUID]:
 async def test_a_delayed_run_is_accepted_at_once_and_starts_at_its_time(api: Api) -> None:
     late = await api.sdk.runs.create(None, "steps", input={}, after_seconds=HOUR)
     assert late["status"] == "pending"
-    assert (await api.sdk.threads.get(late["thread_id"]))["status"] == "idle"
+    assert (await api.sdk.threads.get(late["thread_id"]))["status"] == "busy"
     listed = await api.sdk.runs.list(late["thread_id"], status="pending")
     assert [found["run_id"] for found in listed] == [late["run_id"]]
 
@@ -145,14 +145,14 @@ async def test_a_later_request_displaces_it(api: Api, strategy: str) -> None:
     again: dict[str, Any] = {"input": {}, "multitask_strategy": strategy}
     second = await api.sdk.runs.create(thread, "steps", **again, after_seconds=HOUR)
 
-    async def status(run: Any) -> str:
-        return str((await api.sdk.runs.get(thread, run["run_id"]))["status"])
-
     async def displaced(run: Any) -> bool:
-        return await status(run) == "interrupted"
+        found = await api.http.get(f"/threads/{thread}/runs/{run['run_id']}")
+        if strategy == "rollback":
+            return found.status_code == 404
+        return str(found.json()["status"]) == "interrupted"
 
     await eventually(lambda: displaced(first))
-    assert await status(second) == "pending"
+    assert (await api.sdk.runs.get(thread, second["run_id"]))["status"] == "pending"
     third = await api.sdk.runs.create(thread, "steps", **again)
     await eventually(lambda: displaced(second))
     assert await queue(api.database) == [UUID(third["run_id"])]
@@ -176,13 +176,20 @@ async def test_a_thread_with_a_delayed_run_is_not_free_for_who_rejects(api: Api)
 async def test_it_ends_at_once_when_it_is_cancelled_and_can_be_forgotten_then(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={}, after_seconds=HOUR)
     path = f"/threads/{run['thread_id']}/runs/{run['run_id']}"
-    check_problem(await api.http.delete(path), 409, "conflict")
     await api.sdk.runs.cancel(run["thread_id"], run["run_id"], wait=True)
     found = (await api.http.get(path)).json()
     assert (found["status"], found["reason"], found["attempt"]) == ("interrupted", "Cancelled", 1)
     assert (await api.sdk.threads.get(run["thread_id"]))["status"] == "idle"
     assert await due_later(api.database, 2 * HOUR) == []
     assert (await api.http.delete(path)).status_code == 204
+
+
+async def test_it_is_cancelled_and_forgotten_at_once(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={}, after_seconds=HOUR)
+    await api.sdk.runs.delete(run["thread_id"], run["run_id"])
+    assert await get_run(api.database, UUID(run["run_id"])) is None
+    assert await due_later(api.database, 2 * HOUR) == []
+    assert (await api.sdk.threads.get(run["thread_id"]))["status"] == "idle"
 
 
 async def test_bulk_cancels_know_it_as_pending(api: Api) -> None:
@@ -197,10 +204,12 @@ async def test_a_question_can_be_answered_while_a_run_is_delayed(api: Api) -> No
     thread = run["thread_id"]
     await (await Attempt.begin(api.database, run["run_id"])).pause({"steps": []}, QUESTION)
     await api.sdk.runs.create(thread, "steps", input={}, after_seconds=HOUR)
-    assert (await api.sdk.threads.get(thread))["status"] == "interrupted"
+    waiting = await api.sdk.threads.get(thread)
+    assert (waiting["status"], list(waiting["interrupts"])) == ("busy", [QUESTION.task_id])
     resumed = await api.sdk.runs.create(thread, "steps", command={"resume": "yes"})
     await (await Attempt.begin(api.database, resumed["run_id"])).succeed()
-    assert (await api.sdk.threads.get(thread))["status"] == "idle"
+    answered = await api.sdk.threads.get(thread)
+    assert (answered["status"], answered["interrupts"]) == ("busy", {}), "the delayed run is still to come"
 
 
 async def test_a_thread_goes_with_its_delayed_runs_when_asked_and_not_by_itself(api: Api) -> None:

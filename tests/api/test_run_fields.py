@@ -10,7 +10,7 @@ import orjson
 import pytest
 from langgraph_sdk._async.runs import RunsClient as AsyncRunsClient
 from langgraph_sdk._sync.runs import SyncRunsClient
-from langgraph_sdk.errors import ConflictError
+from langgraph_sdk.errors import NotFoundError
 
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.stream.langgraph import RunFrames
@@ -75,7 +75,7 @@ async def test_what_is_ignored_is_taken_and_changes_nothing(api: Api) -> None:
         ({"stream_mode": None}, "#/stream_mode"),
         ({"stream_mode": {"a": 1}}, "#/stream_mode"),
         ({"durability": "sometimes"}, "#/durability"),
-        ({"multitask_strategy": "wait"}, "#/multitask_strategy"),
+        ({"checkpoint_id": "nothing"}, "#/checkpoint_id"),
         ({"checkpoint": {"checkpoint_ns": "inner:1", "checkpoint_id": "c"}}, "#"),
         ({"interrupt_before": "a"}, "#/interrupt_before"),
         ({"config": {"recursion_limit": 0}}, "#/config/recursion_limit"),
@@ -213,12 +213,21 @@ async def test_many_runs_are_cancelled_by_their_ids_or_their_state(api: Api) -> 
     first = await get_run(api.database, UUID(runs[0]["run_id"]))
     assert first is not None
     assert first.cancel_action == "rollback"
+    assert not first.is_rolled_back, "it has not ended yet"
     await api.sdk.runs.cancel_many(status="all")
     assert await requested() == [True] * 4
     named = {"thread_id": one["thread_id"], "run_ids": [one["run_id"]]}
     check_problem(await api.http.post("/runs/cancel", json=named), 404, "run_not_found")
-    with pytest.raises(ConflictError):
+    with pytest.raises(NotFoundError):
         await api.sdk.runs.cancel(one["thread_id"], one["run_id"])
+
+
+async def test_a_strategy_is_one_of_four_on_a_thread_and_means_nothing_without_one(api: Api) -> None:
+    body = {"assistant_id": "steps", "input": {}, "multitask_strategy": "wait"}
+    thread = (await api.sdk.threads.create())["thread_id"]
+    refused = await api.http.post(f"/threads/{thread}/runs", json=body)
+    check_problem(refused, 422, "invalid_request")
+    assert (await api.http.post("/runs", json=body)).json()["multitask_strategy"] == "enqueue"
 
 
 async def test_a_thousand_runs_are_cancelled_page_by_page(api: Api) -> None:
@@ -237,7 +246,6 @@ async def test_a_thousand_runs_are_cancelled_page_by_page(api: Api) -> None:
         {"status": "some"},
         {"thread_id": "t"},
         {"run_ids": ["00000000-0000-4000-8000-000000000001"]},
-        {"thread_id": "t", "run_ids": []},
         {"thread_id": "t", "run_ids": ["x"]},
         {"thread_id": "t", "run_ids": ["00000000-0000-4000-8000-000000000001"] * 1001},
         {"thread_id": "t" * 257, "run_ids": ["00000000-0000-4000-8000-000000000001"]},

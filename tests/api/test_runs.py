@@ -7,16 +7,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import psycopg
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from relayrun_api.services.dispatch import LocalDispatcher
+from relayrun_core.errors import RunNotFound, StaleAttempt
+from relayrun_core.fence import is_stale
 from relayrun_core.runs import NewRun, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
+from relayrun_core.store.claim import Claim, NotFound, claim
 from relayrun_core.store.finish import finish_from_outside
 from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
+from tests.api.test_refusals import check_problem
 from tests.support.reading import events
 from tests.support.waiting import eventually, until
 
@@ -147,7 +152,8 @@ async def test_a_paused_thread_says_so_and_a_scalar_resume_is_bound(api: Api) ->
     thread = await api.sdk.threads.get(thread_id)
     assert thread["status"] == "interrupted"
     assert thread["interrupts"] == {"task-1": [{"id": QUESTION.id, "value": {"ask": "ok?"}}]}
-    assert (await api.sdk.runs.get(thread_id, run["run_id"]))["status"] == "interrupted"
+    found = (await api.http.get(f"/threads/{thread_id}/runs/{run['run_id']}")).json()
+    assert (found["status"], found["reason"]) == ("success", "WaitingForInput")
 
     resumed = await api.sdk.runs.create(thread_id, "steps", command={"resume": "yes"})
     bound = await get_run(api.database, UUID(resumed["run_id"]))
@@ -250,9 +256,10 @@ async def test_a_pending_run_is_cancelled_at_once_and_only_once(api: Api) -> Non
     await api.sdk.runs.cancel(*ids, wait=True)
     assert (await api.sdk.runs.get(*ids))["status"] == "interrupted"
     assert [r["run_id"] for r in await api.sdk.runs.list(run["thread_id"], status="interrupted")] == [run["run_id"]]
-    with pytest.raises(ConflictError) as caught:
+    with pytest.raises(NotFoundError, match="not found") as caught:
         await api.sdk.runs.cancel(*ids)
-    assert caught.value.code == "run_finished"
+    assert caught.value.code == "run_not_found"
+    check_problem(await api.http.delete(f"/runs/{run['run_id']}"), 409, "run_finished")
 
 
 async def test_cancelling_a_running_run_twice_is_accepted_twice_and_it_ends(api: Api) -> None:
@@ -296,15 +303,49 @@ async def test_a_client_that_leaves_cancels_only_if_it_asked_for_that(api: Api, 
     await eventually(lambda: cancel_requested(api, run_id))
 
 
-async def test_a_running_run_is_not_deleted_and_a_finished_one_is(api: Api) -> None:
+@pytest.mark.parametrize("state", ["pending", "running", "finished"])
+async def test_a_run_is_deleted_whatever_it_does(api: Api, state: str) -> None:
     run = await api.sdk.runs.create(None, "steps", input={})
     ids = (run["thread_id"], run["run_id"])
-    with pytest.raises(ConflictError):
-        await api.sdk.runs.delete(*ids)
-    await (await Attempt.begin(api.database, run["run_id"])).succeed()
+    if state != "pending":
+        attempt = await Attempt.begin(api.database, run["run_id"])
+        if state == "finished":
+            await attempt.succeed()
     await api.sdk.runs.delete(*ids)
     with pytest.raises(NotFoundError):
         await api.sdk.runs.get(*ids)
+    if state == "running":
+        with pytest.raises((StaleAttempt, RunNotFound)):
+            await attempt.succeed()
+    assert (await api.sdk.threads.get(run["thread_id"]))["status"] == "idle"
+
+
+@pytest.mark.parametrize("state", ["delayed", "pending", "running", "waiting"])
+async def test_a_thread_goes_with_its_unfinished_run_and_nobody_writes_to_it_any_more(api: Api, state: str) -> None:
+    later = {"after_seconds": 3600} if state == "delayed" else {}
+    run = await api.sdk.runs.create(None, "steps", input={}, **later)
+    waits = asyncio.create_task(api.sdk.runs.join(run["thread_id"], run["run_id"]))
+    if state in ("running", "waiting"):
+        attempt = await Attempt.begin(api.database, run["run_id"])
+        if state == "waiting":
+            await attempt.pause({"steps": []}, QUESTION)
+        else:
+            behind = await api.sdk.runs.create(run["thread_id"], "steps", input={})
+    await api.sdk.threads.delete(run["thread_id"])
+    left = await api.database.fetch_all("SELECT run_id FROM runs WHERE thread_id = %s", (UUID(run["thread_id"]),))
+    assert left == []
+    told = await waits
+    if state != "waiting":
+        assert told == {"__error__": {"error": "HTTPException", "message": "404: Run not found"}}
+    with pytest.raises(NotFoundError):
+        await api.sdk.threads.get(run["thread_id"])
+    if state == "running":
+        with pytest.raises((StaleAttempt, RunNotFound)):
+            await attempt.succeed()
+        with pytest.raises(psycopg.Error) as refused:
+            await attempt.tell("values", {})
+        assert is_stale(refused.value)
+        assert isinstance(await claim(api.database, Claim(UUID(behind["run_id"]), 1, uuid4(), "late")), NotFound)
 
 
 async def test_a_run_is_not_found_under_another_thread(api: Api) -> None:

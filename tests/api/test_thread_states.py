@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import orjson
 import pytest
-from langgraph_sdk.errors import ConflictError, InternalServerError, UnprocessableEntityError
+from langgraph_sdk.errors import BadRequestError, ConflictError, InternalServerError
 from pydantic import SecretStr
 
 from relayrun_core.runs import Head, PendingInterrupt
@@ -141,7 +141,7 @@ async def test_a_thread_without_a_run_has_an_empty_state(api: Api) -> None:
     state = await api.sdk.threads.get_state(thread["thread_id"])
     assert (state["values"], state["next"], state["checkpoint"]) == ({}, [], None)
     assert await api.sdk.threads.get_history(thread["thread_id"]) == []
-    with pytest.raises(UnprocessableEntityError):
+    with pytest.raises(BadRequestError):
         await api.sdk.threads.update_state(thread["thread_id"], {"steps": []})
 
 
@@ -153,7 +153,7 @@ async def test_what_a_runner_refuses_is_passed_on_as_ours(api: Api, settings: Ap
             await api.sdk.threads.update_state(thread_id, {})
         assert caught.value.code == "thread_busy"
         double.refusal = (400, {"reason": "Invalid", "message": "no node of this name"})
-        with pytest.raises(UnprocessableEntityError, match="no node of this name"):
+        with pytest.raises(BadRequestError, match="no node of this name"):
             await api.sdk.threads.update_state(thread_id, {})
         double.refusal = (504, {"reason": "LoopBusy"})
         with pytest.raises(InternalServerError, match="look whether it was done") as blocked:

@@ -12,7 +12,12 @@ import httpx
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
-from langgraph_sdk.errors import ConflictError, InternalServerError, NotFoundError, UnprocessableEntityError
+from langgraph_sdk.errors import (
+    BadRequestError,
+    ConflictError,
+    InternalServerError,
+    UnprocessableEntityError,
+)
 from pydantic import SecretStr
 
 from relayrun_core.runs import PendingInterrupt
@@ -205,13 +210,16 @@ async def test_count_counts_what_search_finds(api: Api) -> None:
     assert await ids_of(api, values={"messages": [{"id": "m1"}]}) == [thread_id]
 
 
-async def test_pruning_forgets_idle_threads_by_their_names(api: Api) -> None:
+async def test_pruning_forgets_threads_by_their_names(api: Api) -> None:
     await api.sdk.threads.create(thread_id="old")
     busy = await api.sdk.runs.create("busy", "talk", input={}, if_not_exists="create")
-    pruned = await api.sdk.threads.prune(["old", "old", "busy", "never was", str(uuid4())])
-    assert pruned == {"pruned_count": 1}
-    with pytest.raises(NotFoundError):
-        await api.sdk.threads.get("old")
+    await api.sdk.runs.create("busy too", "talk", input={}, if_not_exists="create")
+    pruned = await api.sdk.threads.prune(["old", "old", "busy too", "never was", str(uuid4())])
+    assert pruned == {"pruned_count": 2}
+    for gone in ("old", "busy too"):
+        with pytest.raises(UnprocessableEntityError, match="not found"):
+            await api.sdk.threads.get(gone)
+    assert await api.sdk.threads.prune(["busy"], strategy="keep_latest") == {"pruned_count": 0}
     assert (await api.sdk.threads.get("busy"))["status"] == "busy"
     await (await Attempt.begin(api.database, busy["run_id"])).succeed({"messages": []})
     assert await api.sdk.threads.prune(["busy"], strategy="keep_latest") == {"pruned_count": 1}
@@ -239,7 +247,7 @@ async def test_a_copy_is_a_thread_of_its_own(api: Api) -> None:
     assert (await api.sdk.threads.get("mine"))["status"] == "interrupted"
     await api.sdk.threads.delete("mine")
     assert (await api.sdk.threads.get(copy["thread_id"]))["status"] == "idle"
-    with pytest.raises(NotFoundError):
+    with pytest.raises(BadRequestError, match="not found"):
         await api.sdk.threads.copy("mine")
 
 

@@ -51,7 +51,8 @@ from tests.support.serving import serving
 from tests.support.waiting import eventually, until
 
 QUESTION = PendingInterrupt("a" * 32, "ok?", "task-1")
-PRIVATE = WebhookRules(allow_private=True)
+PRIVATE = WebhookRules(allow_private=True, allow_local=True)
+NETWORK = WebhookRules(allow_private=True)
 SECRET = "a secret that is long enough"
 NOW_DUE = "UPDATE webhooks SET next_try = now()"
 
@@ -92,6 +93,12 @@ async def receiving(**tls: Any) -> AsyncIterator[Receiver]:
         finally:
             if receiver.hold is not None:
                 receiver.hold.set()
+
+
+@pytest.fixture(autouse=True)
+def receivers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' receivers are on this machine, which nobody calls unless it is said."""
+    monkeypatch.setenv("RELAYRUN_WEBHOOK_ALLOW_PRIVATE", "true")
 
 
 @pytest.fixture
@@ -160,7 +167,7 @@ async def barren(database: Database, run: Run) -> None:
 
 ENDS: dict[str, tuple[Callable[[Database, Run], Awaitable[Any]], tuple[str, str]]] = {
     "fails": (lambda d, r: _attempt(d, r, "fail", "ValueError", "boom"), ("error", "GraphError")),
-    "pauses": (lambda d, r: _attempt(d, r, "pause", {"steps": []}, QUESTION), ("interrupted", "WaitingForInput")),
+    "pauses": (lambda d, r: _attempt(d, r, "pause", {"steps": []}, QUESTION), ("success", "WaitingForInput")),
     "cancelled before it ran": (
         lambda d, r: request_cancel(d, r.run_id, CancelAction.ROLLBACK),
         ("interrupted", "Cancelled"),
@@ -488,6 +495,23 @@ async def test_what_is_no_receiver_is_refused_when_the_run_is_accepted(shared: A
         (PRIVATE, "http://[::ffff:168.63.129.16]/", False),
         (PRIVATE, "http://168.63.129.16/", False),
         (PRIVATE, "http://[fd12::1]/", True),
+        (PRIVATE, "http://localhost:8000/", True),
+        (PRIVATE, "http://127.1/", True),
+        *(
+            (rules, f"https://{host}/", False)
+            for rules in (WebhookRules(), NETWORK)
+            for host in (
+                *("localhost", "LocalHost", "localhost.", "a.localhost", "localhost.localdomain", "ip6-loopback"),
+                *("service.namespace.svc", "service.namespace.svc.cluster.local.", "127.1", "2130706433", "0x7f.1"),
+                *("[::1]", "[::ffff:127.0.0.1]", "0"),
+            )
+        ),
+        *((NETWORK, f"http://{host}/", True) for host in ("10.1.2.3", "192.168.1.1", "receiver", "[fd12::1]")),
+        *((WebhookRules(), f"https://{host}/", False) for host in ("10.1.2.3", "0xa.1", "167772161", "[fd12::1]")),
+        *(
+            (WebhookRules(), f"https://{host}/", True)
+            for host in ("notlocalhost", "localhost.example.com", "svc.example")
+        ),
         (WebhookRules(allow_hosts=("hooks.example", "*.corp.example")), "https://hooks.example/", True),
         (WebhookRules(allow_hosts=("hooks.example", "*.corp.example")), "https://a.CORP.example/", True),
         (WebhookRules(allow_hosts=("hooks.example", "*.corp.example")), "https://corp.example/", False),
@@ -509,8 +533,9 @@ def test_the_settings_say_who_may_be_called(rules: WebhookRules, url: str, allow
         (Reach.ALL, "8.8.8.8 2606:4700::1111 ::ffff:8.8.8.8 64:ff9b::808:808"),
         (
             Reach.PRIVATE,
-            "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 ::1 fd00::1 ::ffff:127.0.0.1 64:ff9b::a00:1",
+            "10.1.2.3 172.16.0.1 192.168.1.1 100.64.0.1 fd00::1 64:ff9b::a00:1",
         ),
+        (Reach.LOCAL, "127.0.0.1 ::1 ::ffff:127.0.0.1 ::ffff:0:7f00:1 64:ff9b::7f00:1 ::1%1 127.255.0.1"),
         (
             Reach.NOBODY,
             "0.0.0.0 :: 169.254.169.254 fe80::1 224.0.0.1 ff02::1 240.0.0.1 255.255.255.255 2002:7f00:1:: 2001:0:1::1",
@@ -536,7 +561,7 @@ def test_the_settings_say_who_may_be_called(rules: WebhookRules, url: str, allow
                 " 2001:0:a9fe:a9fe::1 2001::f5ff:fffe 64:ff9b:1::a9fe:a9fe ::ffff:169.254.169.254%1"
             ),
         ),
-        (Reach.PRIVATE, "::ffff:0:7f00:1 64:ff9b::7f00:1 ::ffff:10.0.0.1%1 ::1%1 fd12:3456::1 198.18.0.1 127.255.0.1"),
+        (Reach.PRIVATE, "::ffff:10.0.0.1%1 fd12:3456::1 198.18.0.1"),
         (
             Reach.NOBODY,
             (
@@ -554,10 +579,14 @@ def test_who_can_reach_an_address(reach: Reach, addresses: str) -> None:
 
 
 def test_private_networks_are_for_local_mode_unless_said() -> None:
-    assert WebhookRules.of(ApiSettings(auth="none")).allow_private
-    assert not WebhookRules.of(ApiSettings(auth="none", world="kubernetes")).allow_private
-    assert WebhookRules.of(ApiSettings(auth="none", world="kubernetes", webhook_allow_private=True)).allow_private
-    assert not WebhookRules.of(ApiSettings(auth="none", webhook_allow_private=False)).allow_private
+    for world, said, rules in (
+        ("local", None, NETWORK),
+        ("local", True, PRIVATE),
+        ("local", False, WebhookRules()),
+        ("kubernetes", None, WebhookRules()),
+        ("kubernetes", True, PRIVATE),
+    ):
+        assert WebhookRules.of(ApiSettings(auth="none", world=world, webhook_allow_private=said)) == rules
 
 
 async def test_a_private_receiver_is_refused_by_an_installation_that_calls_none(

@@ -28,20 +28,28 @@ class Kept:
 _PROBLEM = (
     "every refusal is a problem document (RFC 9457) with a sentence that says what to do; `detail` is the same member"
 )
+_MORE = ("further members", "they say more, and clients ignore members that they do not know")
 _TRACE = "LangSmith's own bookkeeping in metadata; ours has the run, its attempt and its graph"
 _INSIDE = "what the server keeps for itself of a run's configuration is not shown to clients"
 
 _PAGES = "any page that you open could use your agents and read what they know"
 
 KEPT: tuple[Kept, ...] = (
-    Kept("*", "* .*", "more", "further members", "they say more, and clients ignore members that they do not know"),
+    Kept("*", "* .*", "more", *_MORE),
     Kept("*", "* header .content-type", "other", "`application/problem+json`", _PROBLEM),
-    Kept("*", "* .detail", "other", "other sentences", _PROBLEM),
+    *(Kept("*", f"* .{where}", "other", "other sentences", _PROBLEM) for where in ("detail", "error.message")),
+    *(Kept("cancels.*", where, "other", *_MORE) for where in ("cancel", "interrupt", "rollback")),
+    Kept(
+        "runs.on_a_busy_thread",
+        "* .metadata.*_id",
+        "other",
+        "a run's metadata, and its thread's, name the run's own graph at once",
+        "there a run that waits behind one of another graph says that it is of that graph",
+    ),
     Kept("*", "* .metadata.*", "missing", "metadata of LangSmith", _TRACE),
     Kept("*", "*kwargs*", "missing", "members of a run's `kwargs`", _INSIDE),
     Kept("*", "*langsmith_*", "missing", "members for LangSmith", _TRACE),
     Kept("*", "*kwargs.durability", "other", "`durability: sync` by default", "a finished step is never repeated"),
-    Kept("*", "* .config.configurable", "missing", "an empty `configurable` of threads", _INSIDE),
     Kept(
         "*",
         "*response_schema",
@@ -65,68 +73,9 @@ KEPT: tuple[Kept, ...] = (
     ),
     Kept("*", "*onfigurable.*", "missing", "further members of `configurable`", _INSIDE),
     Kept("*", "*.langgraph_*", "missing", "metadata of LangSmith", _TRACE),
-    Kept("*", "*.run_attempt", "missing", "`run_attempt`", "the event `metadata` has `attempt`"),
     Kept("*", "*.kwargs.resumable", "other", "every stream can be resumed", "events are journaled in any case"),
-    Kept(
-        "threads.after_a_run",
-        "update as nobody status",
-        "other",
-        "an edit that the graph refuses is 422",
-        "as every body that cannot be taken",
-    ),
-    Kept(
-        "runs.cancelled",
-        "thread after * .status",
-        "other",
-        "after a cancel the thread is `idle`",
-        "`interrupted` means that somebody is asked something",
-    ),
-    Kept("runs.cancelled", "thread after * .error", "other", "a cancel is no error", "the run says `Cancelled`"),
-    Kept(
-        "runs.*",
-        "* .metadata.*_id",
-        "other",
-        "a thread's metadata names the graph that ran on it last",
-        "state is read with that graph",
-    ),
     Kept("others.items", "a wrong label", "other", "`application/problem+json`", _PROBLEM),
     Kept("others.system", "info .version", "other", "our own version", "`server` says who we are"),
-    Kept("others.system", "ok .services", "missing", "no `services`", "`/status` has them"),
-    Kept(
-        "streams.a_question",
-        "runs[] .status",
-        "other",
-        "a run that waits for an answer is `interrupted`",
-        "who lists runs sees which of them wait for a person",
-    ),
-    Kept(
-        "runs.in_the_background",
-        "cancel finished status",
-        "other",
-        "cancelling a finished run is 409",
-        "the run exists: 404 would say that it does not",
-    ),
-    Kept(
-        "assistants.the_graphs_own",
-        "no id status",
-        "other",
-        "`/assistants/{id}` takes a graph's name too: an unknown one is 404",
-        "names are taken wherever ids are",
-    ),
-    Kept(
-        "runs.refused",
-        "a wrong strategy status",
-        "other",
-        "an unknown `multitask_strategy` is 422",
-        "a run that means something else than was asked for is worse than none",
-    ),
-    Kept(
-        "runs.context_and_configurable_together",
-        "both status",
-        "other",
-        "`context` and `config.configurable` together are accepted",
-        "each reaches the graph as LangGraph has it",
-    ),
     Kept(
         "values.*",
         "*surrogate",
@@ -146,13 +95,6 @@ KEPT: tuple[Kept, ...] = (
         for where in ("*'updates'* .__interrupt__ length", "*'updates'* .__interrupt__[].value")
     ),
     Kept("studio.*", "*.payload.metadata.*", "missing", "metadata of LangSmith", _TRACE),
-    Kept(
-        "studio.a_visit",
-        "threads[] .config.recursion_limit",
-        "missing",
-        "an empty `config` of threads",
-        _INSIDE,
-    ),
     *(
         Kept("studio.*", where, kind, "pages of localhost and of Studio may call, others may not", _PAGES)
         for where, kind in (

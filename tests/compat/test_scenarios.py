@@ -14,13 +14,24 @@ from bench.servers import Server
 from tests.compat.comparing import differences
 from tests.compat.kept import KEPT, Kept, table
 from tests.compat.recording import Exchange, Recorder
-from tests.compat.scenarios import assistants, others, outcomes, runs, streams, studio, threads, values
+from tests.compat.scenarios import (
+    assistants,
+    cancels,
+    others,
+    outcomes,
+    requests,
+    runs,
+    streams,
+    studio,
+    threads,
+    values,
+)
 
 Scenario = Callable[[Recorder], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": scenario
-    for module in (assistants, threads, runs, streams, studio, others, outcomes, values)
+    for module in (assistants, threads, runs, cancels, requests, streams, studio, others, outcomes, values)
     for name, scenario in vars(module).items()
     if inspect.iscoroutinefunction(scenario) and not name.startswith("_")
 }

@@ -4,16 +4,26 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.errors import ResumeConflict, ThreadBusyError, ThreadInterrupted, ThreadNotFound
+from relayrun_core.errors import (
+    ResumeConflict,
+    RunNotFound,
+    StaleAttempt,
+    ThreadBusyError,
+    ThreadInterrupted,
+    ThreadNotFound,
+)
 from relayrun_core.ids import new_run_id
-from relayrun_core.runs import BoundAnswer, NewRun, Outcome, PendingInterrupt, Run, RunSpec
+from relayrun_core.pool import connection_options
+from relayrun_core.runs import BoundAnswer, NewRun, ObjectRef, Outcome, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
+from relayrun_core.store.claim import Claim, NotFound, claim
 from relayrun_core.store.finish import finish
-from relayrun_core.store.runs import create_run, list_runs
-from relayrun_core.store.threads import delete_thread, get_thread, idle_thread
+from relayrun_core.store.runs import create_run, ensure_run, list_runs
+from relayrun_core.store.threads import DeletedRun, delete_thread, get_thread, idle_thread
 from tests.support.runs import DONE, accept, claimed, reread
 
 ID = "a" * 32
@@ -104,15 +114,54 @@ async def test_runs_of_a_thread_are_numbered_and_the_thread_is_busy_until_the_la
     assert thread.status is ThreadStatus.BUSY
 
 
-async def test_a_thread_with_an_unfinished_run_is_neither_edited_nor_deleted(database: Database) -> None:
+async def test_a_thread_with_an_unfinished_run_is_not_edited(database: Database) -> None:
     run = await accept(database)
-    with pytest.raises(ThreadBusyError):
-        await delete_thread(database, run.thread_id)
     with pytest.raises(ThreadBusyError):
         async with idle_thread(database, run.thread_id):
             pytest.fail("the block must not run")
     await finish(database, run.run_id, (await claimed(database, run)).attempt, DONE)
-    await delete_thread(database, run.thread_id)
+    async with idle_thread(database, run.thread_id) as (_, thread):
+        assert thread.thread_id == run.thread_id
+
+
+async def test_a_thread_is_deleted_with_its_unfinished_runs_which_can_be_claimed_and_written_no_more(
+    database: Database,
+) -> None:
+    first = await accept(database)
+    second = await accept(database, thread=first.thread_id)
+    attempt = (await claimed(database, first)).attempt
+    ended = await delete_thread(database, first.thread_id)
+    assert {run.run_id for run in ended} == {first.run_id, second.run_id}
+    assert await get_thread(database, first.thread_id) is None
+    with pytest.raises((StaleAttempt, RunNotFound)):
+        await finish(database, first.run_id, attempt, DONE)
+    assert isinstance(await claim(database, Claim(second.run_id, 1, uuid4(), "late")), NotFound)
+    with pytest.raises(ThreadNotFound):
+        await delete_thread(database, first.thread_id)
+
+
+async def test_a_run_that_came_with_an_object_is_not_made_anew_behind_a_deletion(
+    database: Database,
+) -> None:
+    theirs = ObjectRef("default", "refund", "uid-1")
+    new = NewRun(new_run_id(), uuid4(), "default", "steps", RunSpec(), object=theirs)
+    await ensure_run(database, new)
+    assert await delete_thread(database, new.thread_id) == [DeletedRun(new.run_id, "default", theirs)]
+    with pytest.raises(RunNotFound):
+        await ensure_run(database, new)
+    assert await get_thread(database, new.thread_id) is None
+    again = NewRun(new_run_id(), new.thread_id, "default", "steps", RunSpec())
+    await ensure_run(database, again)
+
+
+async def test_a_thread_is_deleted_while_a_frozen_runner_holds_its_run(database: Database) -> None:
+    run = await claimed(database, await accept(database))
+    async with await psycopg.AsyncConnection.connect(database.url, **connection_options("runner")) as frozen:
+        await frozen.execute("BEGIN")
+        await frozen.execute("SELECT relayrun_fence_v1(%s, %s)", (run.run_id, run.attempt))
+        await delete_thread(database, run.thread_id)
+        with pytest.raises(psycopg.OperationalError):
+            await frozen.execute("COMMIT")
     assert await get_thread(database, run.thread_id) is None
 
 

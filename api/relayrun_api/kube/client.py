@@ -66,12 +66,13 @@ class Kube:
                 raise
             return None
 
-    async def delete_run(self, namespace: str, name: str) -> None:
-        """Delete an AgentRun; one that is gone already is a success."""
+    async def delete_run(self, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete an AgentRun; one that is gone already is a success. `uid`: not another one by the same name."""
+        body = None if uid is None else {"preconditions": {"uid": uid}}
         try:
-            await self._ask("DELETE", _runs(namespace, name))
+            await self._ask("DELETE", _runs(namespace, name), body)
         except KubeRefused as refused:
-            if refused.status != _NOT_FOUND:
+            if refused.status not in (_NOT_FOUND, _CONFLICT):
                 raise
 
     async def patch_run(self, namespace: str, name: str, spec: Object) -> None:

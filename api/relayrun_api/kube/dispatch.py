@@ -20,6 +20,7 @@ from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction
 from relayrun_core.store.dispatch import cancelling_runs, mark_dispatched, mark_refused, object_of
 from relayrun_core.store.runs import get_run
+from relayrun_core.store.threads import DeletedRun
 
 logger = logging.getLogger("relayrun.api.dispatch")
 
@@ -84,6 +85,17 @@ class KubeDispatcher:
             return
         action = run.cancel_action or CancelAction.INTERRUPT
         await self._kube.patch_run(own.namespace, own.name, {"cancel": action.value.capitalize()})
+
+    async def deleted(self, run: DeletedRun) -> None:
+        """Delete the run's AgentRun, a person's own too. One that stays is refused where it is given to a runner."""
+        own = run.object
+        try:
+            if own is not None:
+                await self._kube.delete_run(own.namespace, own.name, own.uid)
+            else:
+                await self._kube.delete_run(await self._agents.namespace_of(run.agent), api_run(run.run_id))
+        except KubeRefused as error:
+            logger.warning("the AgentRun of a deleted run stays: %s", error, extra={"run": str(run.run_id)})
 
     async def cluster(self, namespace: str, *, now: bool = False) -> str:
         """Which cluster this is; from a moment ago unless `now`. Raises KubeRefused."""

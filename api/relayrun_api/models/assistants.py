@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from relayrun_api.errors import BadRequest
 from relayrun_api.models.bounds import Contained, Object
 from relayrun_api.models.runs import Config, LangGraphBody, Name
 from relayrun_core.runs import without_claims
@@ -42,7 +43,7 @@ class AssistantSettings(LangGraphBody):
     @model_validator(mode="after")
     def _one_of_both(self) -> "AssistantSettings":
         if self.context and self.config and self.config.configurable:
-            raise ValueError("`context` and `config.configurable` must not both be given: send `context` alone")
+            raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer word.")
         return self
 
     def settings(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -1,12 +1,13 @@
 """Bodies that start or cancel runs, as the LangGraph SDKs send them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from relayrun_api.models.bounds import Object, bounded
+from relayrun_core.ids import uuid_of
 from relayrun_core.runs import Durability, MultitaskStrategy
 
 StreamMode = Literal[
@@ -124,11 +125,19 @@ class RunCreate(LangGraphBody):
             raise ValueError("an answer is given now, not later, when something else may be asked: leave out one")
         return self
 
+    @field_validator("checkpoint_id")
+    @classmethod
+    def _is_uuid(cls, value: str | None) -> str | None:
+        if value is not None and uuid_of(value) is None:
+            raise ValueError("it is no checkpoint's id, which is a UUID")
+        return value
+
     @property
     def from_checkpoint(self) -> str | None:
         """The checkpoint to start from, by whichever member it was named."""
-        named = (self.checkpoint or {}).get("checkpoint_id")
-        return self.checkpoint_id or (named if isinstance(named, str) else None)
+        configurable = (self.config.configurable if self.config else None) or {}
+        ids = (self.checkpoint_id, *(named.get("checkpoint_id") for named in (self.checkpoint or {}, configurable)))
+        return next((named for named in ids if named and isinstance(named, str)), None)
 
     @property
     def chosen_durability(self) -> Durability | None:
@@ -138,7 +147,16 @@ class RunCreate(LangGraphBody):
         return "exit" if self.checkpoint_during is False else None
 
 
-class BatchRun(RunCreate):
+class StatelessRun(RunCreate):
+    """A run without a thread, on which it could meet no other: a strategy of none means nothing."""
+
+    @field_validator("multitask_strategy", mode="before")
+    @classmethod
+    def _means_nothing(cls, value: Any) -> Any:
+        return value if value in get_args(MultitaskStrategy) else "enqueue"
+
+
+class BatchRun(StatelessRun):
     """One run of a batch."""
 
     thread_id: str | None = None
@@ -160,7 +178,7 @@ class CancelMany(LangGraphBody):
 
     status: Literal["pending", "running", "all"] | None = None
     thread_id: Name | None = None
-    run_ids: Annotated[list[UUID], Field(min_length=1, max_length=_MOST_RUN_IDS)] | None = None
+    run_ids: Annotated[list[UUID], Field(max_length=_MOST_RUN_IDS)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "CancelMany":

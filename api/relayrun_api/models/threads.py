@@ -134,7 +134,7 @@ class StateAt(LangGraphBody):
 class StateUpdate(LangGraphBody):
     """An edit of a thread's state."""
 
-    values: Any = None
+    values: dict[str, Any] | list[Any] | None = None
     as_node: Name | None = None
     checkpoint: dict[str, Any] | None = None
     checkpoint_id: Name | None = None
@@ -143,7 +143,7 @@ class StateUpdate(LangGraphBody):
 class HistoryQuery(LangGraphBody):
     """Which of a thread's states to list."""
 
-    limit: int = Field(default=10, ge=1, le=1000)
+    limit: int = Field(default=1, ge=1, le=1000)
     before: Name | dict[str, Any] | None = None
     metadata: Contained | None = None
     checkpoint: dict[str, Any] | None = None

@@ -89,7 +89,7 @@ async def delete(assistant_id: str, services: Given, caller: Caller, delete_thre
     """Forget an assistant, and the threads that it was used on if that is asked for."""
     assistant = await services.assistants.to_delete(caller, assistant_id)
     if delete_threads:
-        await forget_threads(services.database, services.cancels, assistant, caller.scope("threads"))
+        await forget_threads(services.database, services.dispatcher, assistant, caller.scope("threads"))
     await services.assistants.delete(assistant)
     return Response(status_code=204)
 

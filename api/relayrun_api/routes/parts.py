@@ -15,7 +15,7 @@ from relayrun_api.services.container import Given, Services
 from relayrun_api.services.ending import KEEPALIVE, Ending, ending_chunks
 from relayrun_api.services.runs import StartedRun
 from relayrun_api.services.threads import ThreadRef, refer
-from relayrun_api.stream.follow import Since, follow
+from relayrun_api.stream.follow import NO_RUN, Since, follow
 from relayrun_api.stream.langgraph import RunFrames
 from relayrun_api.stream.response import OnDisconnect, Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, frame
@@ -29,8 +29,6 @@ from relayrun_core.store.journal import END
 from relayrun_core.store.runs import get_run
 
 Whether = Literal["cancel", "continue"]
-#: What the Agent Server tells those who join a run that is not there.
-NO_RUN = {"error": "HTTPException", "message": "404: Run not found"}
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
 
 

@@ -8,11 +8,10 @@ from starlette.responses import Response
 
 from relayrun_api.answers import Json, run_headers
 from relayrun_api.auth import Caller, Principal
-from relayrun_api.errors import Conflict, RunNotFound
+from relayrun_api.errors import BadRequest, NoThreadId, RunNotFound
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import (
-    NO_RUN,
     LastEventId,
     ThreadAt,
     missing_run_stream,
@@ -27,10 +26,12 @@ from relayrun_api.services.runs import StartedRun, StartRun
 from relayrun_api.services.specs import spec_of_run
 from relayrun_api.services.threads import ThreadRef, visible_thread
 from relayrun_api.services.views import our_statuses, run_view
+from relayrun_api.stream.follow import NO_RUN
 from relayrun_api.stream.sse import position_after
+from relayrun_core.errors import RunFinished, ThreadNotFound
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
-from relayrun_core.store.runs import delete_run, get_run, runs_found
+from relayrun_core.store.runs import get_run, runs_found
 from relayrun_core.store.starting import Terms
 
 router = new_router("runs")
@@ -56,9 +57,17 @@ async def start_run(
     body: RunCreate,
     thread: ThreadRef | None,
     terms: Terms,
+    *,
+    no_id: int = 400,
 ) -> StartedRun:
-    """Accept a run that a LangGraph client asks for."""
-    return await services.runs.start(principal, await requested(services, principal, body, thread), terms)
+    """Accept a run that a LangGraph client asks for. `no_id`: the status for a thread's id that is none."""
+    request = await requested(services, principal, body, thread)
+    try:
+        return await services.runs.start(principal, request, terms)
+    except ThreadNotFound as error:
+        if thread is None or thread.name is None:
+            raise
+        raise NoThreadId(thread.sent, no_id) from error
 
 
 async def requested(services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None) -> StartRun:
@@ -67,6 +76,8 @@ async def requested(services: Services, principal: Principal, body: RunCreate, t
     spec = spec_of_run(body, assistant, body.stream_mode)
     if thread is None and body.on_completion != "keep":
         spec = spec.model_copy(update={"on_completion": "delete"})
+    if body.context and body.config and body.config.configurable:
+        raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer word.")
     later = body.after_seconds or 0.0
     # Of a batch each has its own, which the body has by now.
     mark = {} if principal.metadata is None else body.metadata or {}
@@ -89,7 +100,7 @@ async def answer_created(services: Services, caller: Principal, started: Started
 @router.post("/threads/{thread_id}/runs")
 async def create(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
-    return await answer_created(services, caller, await start_run(services, caller, body, thread, terms))
+    return await answer_created(services, caller, await start_run(services, caller, body, thread, terms, no_id=422))
 
 
 @router.post("/threads/{thread_id}/runs/stream")
@@ -184,7 +195,10 @@ async def cancel(
 ) -> Response:
     """Cancel a run."""
     run = await services.runs.visible(caller, run_id, thread)
-    await services.cancels.cancel(run, action)
+    try:
+        await services.cancels.cancel(run, action)
+    except RunFinished as error:
+        raise RunNotFound(f"Run to cancel not found: run {run_id} has ended already.") from error
     if wait:
         return run_ending(services, services.runs.join(run), render=lambda _: b"{}")
     return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))
@@ -192,8 +206,7 @@ async def cancel(
 
 @router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
 async def delete(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
-    """Forget a finished run."""
+    """Forget a run; one that has not ended is undone first."""
     run = await services.runs.visible(caller, run_id, thread)
-    if not await delete_run(services.database, run.run_id):
-        raise Conflict(f"Run {run_id} has not ended: cancel it first, then delete it.")
+    await services.cancels.delete(run)
     return Response(status_code=204)

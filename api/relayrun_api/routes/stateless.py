@@ -5,12 +5,12 @@ from starlette.responses import Response
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
 from relayrun_api.errors import RunNotFound
-from relayrun_api.models.runs import Batch, CancelMany, RunCreate
+from relayrun_api.models.runs import Batch, CancelMany, StatelessRun
 from relayrun_api.routes.parts import new_router, run_ending, run_stream
 from relayrun_api.routes.runs import answer_created, requested, start_run
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given
-from relayrun_api.services.threads import refer
+from relayrun_api.services.threads import refer, visible_thread
 from relayrun_api.services.views import run_view
 from relayrun_core.states import CancelAction, RunStatus
 
@@ -21,20 +21,20 @@ _STATUSES = {"pending": _WAITING, "running": (RunStatus.RUNNING,), "all": (*_WAI
 
 
 @router.post("/runs")
-async def create(body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
+async def create(body: StatelessRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
     return await answer_created(services, caller, await start_run(services, caller, body, None, terms))
 
 
 @router.post("/runs/stream")
-async def stream(body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
+async def stream(body: StatelessRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and stream its events."""
     started = await start_run(services, caller, body, None, terms)
     return run_stream(services, started, on_disconnect=body.on_disconnect)
 
 
 @router.post("/runs/wait")
-async def wait(body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
+async def wait(body: StatelessRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and wait for its final values."""
     started = await start_run(services, caller, body, None, terms)
     return run_ending(services, started, on_disconnect=body.on_disconnect)
@@ -57,7 +57,9 @@ async def cancel_many(
         found = await services.cancels.cancel_of_status(caller, _STATUSES[body.status], action)
     else:
         thread = await refer(services.database, caller, body.thread_id or "")
+        if thread.name is not None:
+            await visible_thread(services.database, caller, thread)
         found = await services.cancels.cancel_named(caller, thread, body.run_ids or (), action)
     if not found:
-        raise RunNotFound("There is no such run that has not ended: list the thread's runs with their states.")
+        raise RunNotFound("Runs to cancel not found: list the thread's runs with their states.")
     return Response(status_code=204)

@@ -26,7 +26,7 @@ async def ok(services: Given, check_db: Annotated[int, Query(description="1: ask
         return _unwell(Problem(503, RunnersAway.code, why, extra={"ok": False}))
     if check_db and (why := await services.status.why_unready()) is not None:
         return _unwell(Problem(503, "database_away", why, extra={"ok": False}))
-    return Json({"ok": True})
+    return Json({"ok": True, "services": {}})
 
 
 @router.get("/info")

@@ -63,11 +63,13 @@ async def history(
     thread: ThreadAt,
     services: Given,
     caller: Caller,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    limit: Annotated[int, Query(description="0 and less: none", lt=2**31)] = 1,
     before: str | None = None,
 ) -> Response:
     """List a thread's states, newest first."""
     found = await visible_thread(services.database, caller, thread)
+    if limit <= 0:
+        return Json([])
     query = {"limit": limit} | ({"before": before} if before else {})
     return _told(await services.states.history(found, query))
 

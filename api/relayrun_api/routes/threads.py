@@ -1,7 +1,7 @@
 """Threads, as the LangGraph Agent Server has them."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
@@ -13,22 +13,24 @@ from starlette.responses import Response
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.auth.lasting import WhileAccepted
-from relayrun_api.errors import Invalid
+from relayrun_api.errors import Invalid, NoThreadId
 from relayrun_api.extract import Extract
 from relayrun_api.models.threads import ThreadCount, ThreadCreate, ThreadPatch, ThreadPrune, ThreadSearch
 from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
-from relayrun_api.services.container import Given
-from relayrun_api.services.threads import make_thread, refer, thread_ids, visible_thread
+from relayrun_api.services.container import Given, Services
+from relayrun_api.services.forgetting import forget_thread
+from relayrun_api.services.threads import find_thread, make_thread, refer, sees_thread, thread_ids, visible_thread
 from relayrun_api.services.views import thread_view, ttl_view
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE
 from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
+from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import event_id
 from relayrun_core.store.rows import Thread
 from relayrun_core.store.thread_copy import copy_thread
 from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
-from relayrun_core.store.threads import NewThread, delete_thread, get_thread, patch_thread
+from relayrun_core.store.threads import NewThread, get_thread, patch_thread
 from relayrun_core.store.tidying import prune_threads
 
 router = new_router("threads")
@@ -73,8 +75,10 @@ async def count(body: ThreadCount, services: Given, caller: Caller, reader: Read
 
 @router.post("/threads/prune")
 async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
-    """Forget threads, or all of their checkpoints but the newest; those with an unfinished run are passed over."""
+    """Forget threads as their deletion does, or all of their checkpoints but the newest where nothing runs."""
     ids = await thread_ids(services.database, caller, body.thread_ids)
+    if body.strategy == "delete":
+        return Json({"pruned_count": sum([await _forgotten(services, caller, thread_id) for thread_id in ids])})
     scope = caller.scope("threads")
     pruned = await prune_threads(
         services.database, ids, body.strategy, owner=scope.owner, any_owner=scope.any_owner, visible=scope.visible
@@ -116,15 +120,17 @@ async def patch(
 
 @router.delete("/threads/{thread_id}", status_code=204)
 async def delete(thread: ThreadAt, services: Given, caller: Caller) -> Response:
-    """Forget a thread, its runs and its checkpoints."""
+    """Forget a thread, its runs and its checkpoints; what still runs is cancelled."""
     await visible_thread(services.database, caller, thread)
-    await delete_thread(services.database, thread.thread_id)
+    await forget_thread(services.database, services.dispatcher, thread.thread_id)
     return Response(status_code=204)
 
 
 @router.post("/threads/{thread_id}/copy")
 async def copy(thread: ThreadAt, services: Given, caller: Caller) -> Response:
     """Copy a thread with all of its states, without its runs."""
+    if thread.name is not None and await find_thread(services.database, caller, thread) is None:
+        raise NoThreadId(thread.sent, 400)
     await visible_thread(services.database, caller, thread)
     return Json(thread_view(await copy_thread(services.database, thread.thread_id, uuid4())))
 
@@ -157,6 +163,16 @@ async def join_stream(
     again = urlencode({"stream_mode": ",".join(modes), "last_event_id": event_id(after.number, after.seq)})
     headers = {**HEADERS, "Location": f"/threads/{thread.thread_id}/stream?{again}"}
     return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT)
+
+
+async def _forgotten(services: Services, caller: Principal, thread_id: UUID) -> bool:
+    thread = await get_thread(services.database, thread_id)
+    if thread is None or not sees_thread(caller, thread):
+        return False
+    with suppress(ThreadNotFound):
+        await forget_thread(services.database, services.dispatcher, thread_id)
+        return True
+    return False
 
 
 def _stream_modes(given: list[str]) -> list[ThreadStreamMode]:

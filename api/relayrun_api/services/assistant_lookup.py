@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_api.auth import Principal
-from relayrun_api.errors import AssistantNotFound, Invalid
+from relayrun_api.errors import AssistantNotFound, Invalid, NoAssistantId
 from relayrun_api.services.graphs import GraphCatalog, OfferedGraph, object_schema
 from relayrun_core.database import Database
 from relayrun_core.store.assistants import AssistantRow, Configured, get_assistant, get_version
@@ -56,14 +56,15 @@ class AssistantLookup:
         self._default_graph = default_graph
 
     async def get(self, principal: Principal, name: str) -> Assistant:
-        """The assistant with this id, or a graph's default one by its name. Raises AssistantNotFound (404)."""
+        """The assistant with this id, or a graph's default one by its name. Raises AssistantNotFound."""
         visible = principal.scope("assistants").visible
         assistant = await self._find(principal, name)
         # Everybody may run a graph's own; who may look at it, an author's handler decides as for all others.
         if assistant and (visible is None or visible.matches(assistant.row.metadata)):
             return assistant
-        raise AssistantNotFound(
-            f"There is no assistant {name!r}: look for yours with POST /assistants/search, or "
+        kind = NoAssistantId if _uuid(name) is None else AssistantNotFound
+        raise kind(
+            f"Assistant {name!r} not found: look for yours with POST /assistants/search, or "
             f"{await self._catalog.choices()}"
         )
 

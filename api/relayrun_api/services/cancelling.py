@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from relayrun_api.auth import Principal
@@ -10,11 +11,16 @@ from relayrun_api.services.runs import sees_run
 from relayrun_api.services.threads import ThreadRef
 from relayrun_core import errors as core
 from relayrun_core.database import Database
-from relayrun_core.runs import Run
-from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.runs import get_runs, request_cancel, unfinished_run_ids
+from relayrun_core.runs import Outcome, Run
+from relayrun_core.states import CancelAction, Reason, RunStatus
+from relayrun_core.store.dispatch import object_of
+from relayrun_core.store.finish import finish_from_outside
+from relayrun_core.store.notify import notify
+from relayrun_core.store.runs import delete_run, get_runs, request_cancel, unfinished_run_ids
+from relayrun_core.store.threads import DeletedRun
 
 _CANCELS_AT_ONCE = 4
+_DELETED = Outcome(Reason.CANCELLED, "the run was deleted")
 
 
 class CancelService:
@@ -27,6 +33,20 @@ class CancelService:
     async def cancel(self, run: Run, action: CancelAction) -> None:
         """Accept a cancel; asking again changes nothing. Raises core's RunFinished."""
         await self._cancel(run.run_id, action)
+
+    async def delete(self, run: Run) -> None:
+        """Undo the run if it has not ended, whatever its runner does, and forget it."""
+        if run.status.finished:
+            await delete_run(self._database, run.run_id)
+            return
+        with suppress(core.RunFinished, core.RunNotFound):
+            await request_cancel(self._database, run.run_id, CancelAction.ROLLBACK)
+        with suppress(core.RunFinished, core.RunNotFound):
+            await finish_from_outside(self._database, run.run_id, _DELETED)
+        own = await object_of(self._database, run.run_id)
+        await delete_run(self._database, run.run_id)
+        await self._dispatcher.deleted(DeletedRun(run.run_id, run.agent, own))
+        await notify(self._database, run.run_id)
 
     async def cancel_named(
         self, principal: Principal, thread: ThreadRef, run_ids: Sequence[UUID], action: CancelAction

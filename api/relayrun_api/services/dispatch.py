@@ -4,6 +4,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from relayrun_core.runs import NewRun, Run
+from relayrun_core.store.threads import DeletedRun
 
 
 class Dispatcher(Protocol):
@@ -21,6 +22,10 @@ class Dispatcher(Protocol):
         """A run's cancel was accepted."""
         ...
 
+    async def deleted(self, run: DeletedRun) -> None:
+        """A run was deleted before it had ended: nothing of it is wanted any more."""
+        ...
+
 
 class LocalDispatcher:
     """Local mode: the world listens to the database, and core has notified it."""
@@ -33,4 +38,7 @@ class LocalDispatcher:
         """Nothing more to do."""
 
     async def cancel_requested(self, run_id: UUID) -> None:
+        """Nothing more to do."""
+
+    async def deleted(self, run: DeletedRun) -> None:
         """Nothing more to do."""

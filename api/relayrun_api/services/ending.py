@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_api.answers import dumps, loads
-from relayrun_api.stream.follow import Since, follow
+from relayrun_api.stream.follow import NO_RUN, Since, follow
 from relayrun_api.stream.hub import Subscription
 from relayrun_core.database import Database
 from relayrun_core.states import RunStatus
@@ -52,8 +52,8 @@ async def ending_chunks(
 
 
 def _ending(outcome: RunOutcome | None) -> Ending:
-    if outcome is None:  # deleted as soon as it had ended
-        return Ending(RunStatus.CANCELLED, b"{}")
+    if outcome is None:  # deleted meanwhile
+        return Ending(RunStatus.CANCELLED, b"{}", NO_RUN)
     return Ending(outcome.status, _with_questions(outcome), _error_of(outcome))
 
 

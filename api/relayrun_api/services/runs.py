@@ -11,7 +11,7 @@ from relayrun_api.limits import limit_headers, rate_limited
 from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.dispatch import Dispatcher
 from relayrun_api.services.header_config import Headers, with_headers
-from relayrun_api.services.threads import ThreadRef
+from relayrun_api.services.threads import ThreadRef, visible_thread
 from relayrun_api.services.webhooks.rules import WebhookRules
 from relayrun_api.stream.hub import EventHub, Subscription
 from relayrun_core import errors as core
@@ -172,11 +172,13 @@ class RunService:
             return theirs, await start_run(self._database, theirs, terms)
 
     async def visible(self, principal: Principal, run_id: UUID, thread: ThreadRef | None = None) -> Run:
-        """The run. Raises RunNotFound when it does not exist, is somebody else's or of another thread."""
+        """The run. Raises RunNotFound when it does not exist, is somebody else's, of another thread, or rolled back."""
         run = await get_run(self._database, run_id)
         elsewhere = run is not None and thread is not None and thread.thread_id != run.thread_id
-        if run is None or elsewhere or not await self._sees(principal, run):
-            raise RunNotFound(f"Run {run_id} does not exist: list the thread's runs with GET /threads/{{id}}/runs.")
+        if run is None or elsewhere or run.is_rolled_back or not await self._sees(principal, run):
+            if thread is not None and thread.name is not None:
+                await visible_thread(self._database, principal, thread)
+            raise RunNotFound(f"Run {run_id} not found: list the thread's runs with GET /threads/{{id}}/runs.")
         return run
 
     async def _sees(self, principal: Principal, run: Run) -> bool:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import orjson
 
 from relayrun_api.answers import dumps, loads
-from relayrun_api.errors import Invalid, RunnersAway
+from relayrun_api.errors import BadRequest, Invalid, RunnersAway
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.reading import RunnerReading
 from relayrun_api.services.runners import Runners
@@ -78,10 +78,17 @@ class StateService:
         return None
 
     async def update(self, thread: Thread, body: Mapping[str, Any]) -> bytes:
-        """Edit the thread's state, once. Raises Conflict while it has an unfinished run, RunnersAway."""
+        """Edit the thread's state, once. Raises Conflict while it has an unfinished run, BadRequest for what the graph
+        refuses, RunnersAway.
+        """
         agent, graph = await self._needed(thread)
         path = f"/threads/{thread.thread_id}/state"
-        return await self._runners.ask(agent, graph, "POST", path, body={**body, "graph": graph, "edit_id": uuid4()})
+        try:
+            return await self._runners.ask(
+                agent, graph, "POST", path, body={**body, "graph": graph, "edit_id": uuid4()}
+            )
+        except Invalid as error:
+            raise BadRequest(error.detail) from error
 
     async def create(self, new: NewThread, supersteps: Sequence[Mapping[str, Any]]) -> bool:
         """Make a thread with the state that the supersteps lead to; False, and nothing, where it exists by now.
@@ -128,7 +135,7 @@ class StateService:
     async def _needed(self, thread: Thread) -> tuple[str, str]:
         at = await self._graph_of(thread)
         if at is None:
-            raise Invalid("The thread has no graph yet: start a run on it, or create it with a `graph_id`.")
+            raise BadRequest("The thread has no graph yet: start a run on it, or create it with a `graph_id`.")
         return at
 
     async def _named(self, graph_id: Any) -> tuple[str, str]:

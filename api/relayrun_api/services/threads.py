@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from relayrun_api.auth import Principal
-from relayrun_api.errors import Invalid, ThreadNotFound
+from relayrun_api.errors import Invalid, NoThreadId, ThreadNotFound
 from relayrun_api.models.threads import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
@@ -65,10 +65,12 @@ async def make_thread(
 
 
 async def visible_thread(database: Database, principal: Principal, ref: ThreadRef) -> Thread:
-    """The thread. Raises ThreadNotFound, also when it is somebody else's."""
+    """The thread. Raises ThreadNotFound, also when it is somebody else's; NoThreadId for no UUID."""
     if thread := await find_thread(database, principal, ref):
         return thread
-    raise ThreadNotFound(f"Thread {ref.sent} does not exist: create it, or look for it with POST /threads/search.")
+    if ref.name is not None:
+        raise NoThreadId(ref.sent)
+    raise ThreadNotFound(f"Thread {ref.sent} not found: create it, or look for it with POST /threads/search.")
 
 
 async def find_thread(database: Database, principal: Principal, ref: ThreadRef) -> Thread | None:

@@ -13,7 +13,7 @@ from relayrun_api.metrics import Metrics
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.database import Database, is_transient
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.retention import forget_old_builds, forget_old_events
+from relayrun_core.store.retention import forget_deleted_runs, forget_old_builds, forget_old_events
 from relayrun_core.store.starting import forget_old_starts
 from relayrun_core.store.tidying import Keep, sweep_threads
 
@@ -23,6 +23,8 @@ _PERIOD_SECONDS = 600.0
 _JOURNAL_SECONDS = 60.0
 # Longer than any rollout, whose old runners may come back.
 _BUILDS_KEPT = timedelta(days=7)
+# Longer than any operator holds on to an AgentRun that is gone.
+_DELETED_KEPT = timedelta(days=7)
 
 
 @asynccontextmanager
@@ -33,6 +35,7 @@ async def tidying(database: Database, settings: ApiSettings, metrics: Metrics) -
     async def starts() -> None:
         await forget_old_starts(database, settings.rate_limit_window)
         await forget_old_builds(database, _BUILDS_KEPT)
+        await forget_deleted_runs(database, _DELETED_KEPT)
 
     async def journals() -> None:
         if settings.journal_keep is None:

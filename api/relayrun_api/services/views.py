@@ -23,7 +23,7 @@ def thread_view(thread: Thread) -> dict[str, Any]:
         "state_updated_at": thread.state_updated_at,
         "metadata": thread.metadata,
         "status": thread.status,
-        "config": {},
+        "config": thread.config,
         "values": thread.values,
         "interrupts": interrupts,
         "error": None if thread.error is None else public_error(thread.error),
@@ -128,8 +128,12 @@ def subgraph_schemas_view(schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def agent_server_status(status: RunStatus) -> str:
-    """Our run states in the Agent Server's words, which has none for cancelled and delayed."""
+    """Our run states in the Agent Server's words, which has none for cancelled and delayed. A run that waits for an
+    answer has succeeded in asking.
+    """
     match status:
+        case RunStatus.INTERRUPTED:
+            return "success"
         case RunStatus.CANCELLED:
             return "interrupted"
         case RunStatus.DELAYED:

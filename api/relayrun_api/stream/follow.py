@@ -18,6 +18,9 @@ logger = logging.getLogger("relayrun.api.follow")
 
 ReadPage = Callable[[Database, UUID, int], Awaitable[Page | None]]
 
+#: What the Agent Server tells those who follow a run that is not there, or no longer.
+NO_RUN = {"error": "HTTPException", "message": "404: Run not found"}
+
 _RETRY_SECONDS = 1.0
 # A run that ends without its journal is rare, and a thousand idle streams ask this often.
 _SILENCES_BEFORE_DOUBT = 6
@@ -51,7 +54,8 @@ async def follow(
     unread = False
     silences = 0
     while not subscription.closing:
-        if wait_seconds and not await subscription.wait(wait_seconds):
+        woken = bool(wait_seconds) and await subscription.wait(wait_seconds)
+        if wait_seconds and not woken:
             silences += 1
             finished = finished or (silences % _SILENCES_BEFORE_DOUBT == 0 and await _has_ended(database, subscription))
             yield None
@@ -60,9 +64,7 @@ async def follow(
         wait_seconds = HEARTBEAT_SECONDS
         subscription.expect()
         try:
-            page = await read(database, subscription.run_id, subscription.position)
-            if page is None and finished:
-                page = await _made_up_end(database, subscription)
+            page = await _next_page(database, subscription, read, finished=finished, woken=woken)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -80,8 +82,20 @@ async def follow(
     raise Truncated
 
 
+async def _next_page(
+    database: Database, subscription: Subscription, read: ReadPage, *, finished: bool, woken: bool
+) -> Page | None:
+    """`woken`: something happened, and where it is no event, the run may have been deleted."""
+    page = await read(database, subscription.run_id, subscription.position)
+    if page is None and woken and not finished:
+        finished = await _has_ended(database, subscription)
+        # What it ended with may have come since.
+        page = await read(database, subscription.run_id, subscription.position) if finished else None
+    return await _made_up_end(database, subscription) if page is None and finished else page
+
+
 async def _has_ended(database: Database, subscription: Subscription) -> bool:
-    """Whether the run has ended, or was deleted; looked at in silence only, for a run without its journal."""
+    """Whether the run has ended, or was deleted; looked at only where no event is."""
     try:
         run = await get_run(database, subscription.run_id)
     except Exception as error:
@@ -92,12 +106,13 @@ async def _has_ended(database: Database, subscription: Subscription) -> bool:
 
 
 async def _made_up_end(database: Database, subscription: Subscription) -> Page:
-    """The `end` for a reader that has it already, or whose run's journal was deleted."""
+    """The `end` for a reader that has it already, or whose run was deleted, or its journal."""
     run = await get_run(database, subscription.run_id)
+    gone = [] if run else [Event(subscription.position, "error", orjson.dumps(NO_RUN))]
     data = {
         "run_id": subscription.run_id,
         "thread_id": run.thread_id if run else None,
         "status": run.status if run else "cancelled",
         "reason": run.reason if run else "Cancelled",
     }
-    return Page([Event(subscription.position, END, orjson.dumps(data))], run.number if run else 0)
+    return Page([*gone, Event(subscription.position, END, orjson.dumps(data))], run.number if run else 0)

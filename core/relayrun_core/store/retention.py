@@ -27,6 +27,7 @@ DELETE FROM run_events WHERE ctid = ANY(ARRAY(
 _FORGET_OUTCOMES = "DELETE FROM run_outcomes WHERE run_id = ANY(%s)"
 _MOVE_ON = "UPDATE tidied SET finished_at = %(finished_at)s, run_id = %(run_id)s WHERE rows_of = 'run_events'"
 # Runners say anew what they offer when they start, so that one of an old build can be back.
+_FORGET_DELETED = "DELETE FROM deleted_runs WHERE deleted_at < now() - %s"
 _FORGET_BUILDS = """
 DELETE FROM graphs g WHERE g.registered_at < now() - %s
   AND g.build <> (SELECT n.build FROM graphs n WHERE n.agent = g.agent ORDER BY n.registered_at DESC LIMIT 1)"""
@@ -49,6 +50,11 @@ async def forget_old_events(database: Database, keep: timedelta) -> int:
 async def forget_old_builds(database: Database, older_than: timedelta) -> int:
     """Remove what builds offered that are not their agent's newest and so old; how many graphs is returned."""
     return await database.execute(_FORGET_BUILDS, (older_than,))
+
+
+async def forget_deleted_runs(database: Database, older_than: timedelta) -> int:
+    """Remove the names of deleted runs that nobody can give to a runner any more; how many is returned."""
+    return await database.execute(_FORGET_DELETED, (older_than,))
 
 
 async def _forget_some(database: Database, keep: timedelta) -> int | None:

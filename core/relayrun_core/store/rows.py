@@ -43,6 +43,8 @@ class Thread:
     owner: str | None
     name: str | None
     metadata: dict[str, Any]
+    #: What its runs were configured with, without what their `configurable` had.
+    config: dict[str, Any]
     status: ThreadStatus
     values: Any
     output_keys: OutputKeys

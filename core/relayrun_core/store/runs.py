@@ -32,9 +32,15 @@ _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
 _OF_THREAD = """
 FROM runs r
-WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))"""
+WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
+  AND (r.status <> 'cancelled' OR r.cancel_action IS DISTINCT FROM 'rollback')"""
 _CANCEL = "SELECT relayrun_cancel_v2(%s, %s) AS answer"
-_DELETE = "DELETE FROM runs WHERE run_id = %s AND finished_at IS NOT NULL"
+# Of the migration that refuses such runs.
+_DELETED = "RR003"
+_DELETE = """
+WITH gone AS (DELETE FROM runs WHERE run_id = %s AND finished_at IS NOT NULL RETURNING run_id, object),
+    kept AS (INSERT INTO deleted_runs (run_id) SELECT run_id FROM gone WHERE object IS NOT NULL ON CONFLICT DO NOTHING)
+SELECT count(*) AS runs FROM gone"""
 # Two arms, so that each finds its partial index.
 _UNFINISHED_OF = """
 SELECT run_id, seq FROM (
@@ -112,7 +118,10 @@ def raise_refusal(answer: str, new: NewRun) -> None:
 
 
 async def ensure_run(database: Database, new: NewRun) -> None:
-    """Accept a run whose payload came with its AgentRun, unless it was accepted before. Raises as `create_run` does."""
+    """Accept a run whose payload came with its AgentRun, unless it was accepted before.
+
+    Raises as `create_run` does, and RunNotFound for one that was deleted with its thread.
+    """
     if await get_run(database, new.run_id) is not None:
         return
     try:
@@ -121,6 +130,10 @@ async def ensure_run(database: Database, new: NewRun) -> None:
         # Somebody else may have accepted it since, and then it is itself what keeps the thread busy.
         if await get_run(database, new.run_id) is None:
             raise
+    except psycopg.Error as error:
+        if error.sqlstate != _DELETED:
+            raise
+        raise RunNotFound(f"run {new.run_id} was deleted with its thread") from error
 
 
 async def get_run(database: Database, run_id: UUID) -> Run | None:
@@ -147,7 +160,7 @@ async def list_runs(
     limit: int = 10,
     offset: int = 0,
 ) -> list[Run]:
-    """A thread's runs, newest first."""
+    """A thread's runs, newest first, without those that were rolled back."""
     listing = runs_found(thread_id, status=status, limit=limit, offset=offset)
     rows = await database.fetch_all(listing.statement(listing.columns), listing.with_params())
     return [to_run(row) for row in rows]
@@ -204,4 +217,5 @@ async def request_cancel(database: Database, run_id: UUID, action: CancelAction)
 
 async def delete_run(database: Database, run_id: UUID) -> bool:
     """Forget a finished run and its journal; False when it does not exist or has not finished."""
-    return await database.execute(_DELETE, (run_id,)) > 0
+    row = await database.fetch_one(_DELETE, (run_id,))
+    return bool(row and row["runs"])

@@ -15,11 +15,12 @@ from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _THREAD = f"""
-INSERT INTO threads (thread_id, owner, metadata, status, values, output_keys, interrupts, error, graph, agent,
+INSERT INTO threads (thread_id, owner, metadata, config, status, values, output_keys, interrupts, error, graph, agent,
                      ttl_minutes, ttl_strategy, head, head_at, head_by, head_values)
-SELECT %(copy)s, owner, metadata,
+SELECT %(copy)s, owner, metadata, config,
     CASE WHEN status <> 'busy' THEN status
-         WHEN error IS NOT NULL THEN 'error'
+         WHEN error ->> 'error' = 'UserInterrupt' THEN 'interrupted'
+         WHEN error ->> 'error' <> 'UserRollback' THEN 'error'
          WHEN jsonb_array_length(interrupts) > 0 THEN 'interrupted'
          ELSE 'idle' END,
     values, output_keys, interrupts, error, graph, agent, ttl_minutes, ttl_strategy,

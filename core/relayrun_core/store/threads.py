@@ -8,14 +8,14 @@ from uuid import UUID
 
 import orjson
 
-from relayrun_core.database import Database
+from relayrun_core.database import Database, breaking_frozen_holders
 from relayrun_core.errors import MetadataTooLarge, ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
-from relayrun_core.runs import Outcome
+from relayrun_core.runs import ObjectRef, Outcome
 from relayrun_core.states import Reason
 from relayrun_core.store.finish import outcome_columns
 from relayrun_core.store.heads import MAX_VALUES_BYTES
-from relayrun_core.store.notify import notify_thread
+from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
 from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 
 _CREATE = f"""
@@ -28,18 +28,27 @@ UPDATE threads SET metadata = metadata || %(metadata)s::jsonb, updated_at = now(
     ttl_minutes = coalesce(%(minutes)s, ttl_minutes), ttl_strategy = coalesce(%(strategy)s, ttl_strategy)
 WHERE thread_id = %(thread)s AND {MERGES} RETURNING {THREAD_COLUMNS}"""  # noqa: S608
 _LOCK = f"SELECT {THREAD_COLUMNS} FROM threads WHERE thread_id = %s FOR UPDATE"  # noqa: S608
-_BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND status IN ('pending', 'running') LIMIT 1"
+_BUSY = "SELECT 1 FROM runs WHERE thread_id = %s AND finished_at IS NULL LIMIT 1"
 _SET_STATE = """
 UPDATE threads SET values = %(values)s::text::jsonb, interrupts = %(interrupts)s::jsonb, updated_at = now(),
     output_keys = %(output_keys)s::jsonb, head = %(head)s, head_at = now(), head_by = %(by)s, head_run = NULL,
     head_values = %(head_values)s, error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
 WHERE thread_id = %(thread)s"""
+# An AgentRun that has its run's payload would make it anew where it is given to a runner once more.
 _DELETE = (
+    """
+INSERT INTO deleted_runs (run_id) SELECT run_id FROM runs WHERE thread_id = %s AND object IS NOT NULL
+ON CONFLICT DO NOTHING""",
     "DELETE FROM checkpoints WHERE thread_id = %s::text",
     "DELETE FROM checkpoint_blobs WHERE thread_id = %s::text",
     "DELETE FROM checkpoint_writes WHERE thread_id = %s::text",
     "DELETE FROM threads WHERE thread_id = %s::uuid",
 )
+_DELETE_UNFINISHED = "SELECT answer, ended FROM relayrun_delete_thread_v1(%s)"
+# At most one run of a thread executes: its runner may be frozen and hold the run's lock.
+_BEGUN = """
+SELECT run_id FROM runs WHERE thread_id = %s AND finished_at IS NULL AND attempt > 0 ORDER BY status DESC LIMIT 1"""
+_DELETIONS = 100
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,20 @@ async def create_thread(
     return existing
 
 
+@dataclass(frozen=True)
+class DeletedRun:
+    """A run that was unfinished when it was deleted. `object`: the AgentRun that it came with, if it came with one."""
+
+    run_id: UUID
+    agent: str
+    object: ObjectRef | None
+
+    @classmethod
+    def of(cls, run_id: str, agent: str, object: dict[str, Any] | None) -> "DeletedRun":  # noqa: A002 - the column's
+        """From JSON."""
+        return cls(UUID(run_id), agent, ObjectRef(**object) if object else None)
+
+
 @asynccontextmanager
 async def thread_in_making(database: Database, new: NewThread) -> AsyncIterator[Connection]:
     """A transaction in which the thread is new, so that it exists with all that is done inside or not at all.
@@ -108,7 +131,7 @@ async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, 
 
 @asynccontextmanager
 async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tuple[Connection, Thread]]:
-    """A transaction that has locked the thread and proved that no run of it is pending or running.
+    """A transaction that has locked the thread and proved that no run of it is unfinished.
 
     State edits and deletion happen inside. Raises ThreadNotFound, ThreadBusyError.
     """
@@ -131,11 +154,29 @@ async def set_thread_state(conn: Connection, thread_id: UUID, left: Outcome) -> 
     await conn.execute(_SET_STATE.encode(), params)
 
 
-async def delete_thread(database: Database, thread_id: UUID) -> None:
-    """Forget a thread, its runs and its checkpoints. Raises ThreadNotFound, ThreadBusyError."""
-    async with idle_thread(database, thread_id) as (conn, _):
-        await forget(conn, thread_id)
-    await notify_thread(database, thread_id)
+async def delete_thread(database: Database, thread_id: UUID) -> list[DeletedRun]:
+    """Forget a thread, its runs and its checkpoints. Returned are the runs that were unfinished: no runner can write to
+    the thread any more.
+
+    Raises ThreadNotFound; ThreadBusyError where runs are started on it all the time.
+    """
+
+    async def delete() -> dict[str, Any] | None:
+        return await database.fetch_one(_DELETE_UNFINISHED, (thread_id,))
+
+    for _ in range(_DELETIONS):
+        begun = await database.fetch_one(_BEGUN, (thread_id,))
+        row = await (breaking_frozen_holders(database, begun["run_id"], delete) if begun else delete())
+        match row and row["answer"]:
+            case "NotFound":
+                raise ThreadNotFound(f"thread {thread_id} does not exist")
+            case "Deleted":
+                assert row is not None
+                ended = [DeletedRun.of(**run) for run in row["ended"]]
+                hints = [(channel, run.run_id) for run in ended for channel in (RUNS_CHANNEL, EVENTS_CHANNEL)]
+                await database.execute(NOTIFY_MANY, many_params([*hints, (EVENTS_CHANNEL, thread_id)]))
+                return ended
+    raise ThreadBusyError(f"thread {thread_id} gets new runs all the time: stop starting them")
 
 
 async def forget(conn: Connection, thread_id: UUID) -> None:

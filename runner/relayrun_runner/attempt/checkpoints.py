@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.types import ERROR
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 
@@ -26,8 +27,10 @@ from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.batches import StatementRecorder
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.config import without_user
+from relayrun_runner.attempt.described import described
 from relayrun_runner.attempt.events import give_ids
 from relayrun_runner.attempt.writer import RunWriter
+from relayrun_runner.endings import is_a
 from relayrun_runner.errors import ForeignThread
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.serde import with_values_apart
@@ -102,6 +105,8 @@ class FencedSaver(AsyncPostgresSaver):
         # Checkpoints with pending writes: these may come before their checkpoint is saved, and with `exit` always do.
         self._written_to: set[str] = set()
         self._writes = Writes()
+        #: The run is being cancelled: that its nodes were is no error of theirs, and not kept as such.
+        self.is_stopping = False
         # A thread that had no checkpoint at the claim has none until this attempt writes one.
         self._blank = run.attempt == 1 and run.base is not None and run.base.get("high_water") is None
         # Nobody has written to the thread since the first claim of a run noted this.
@@ -127,6 +132,7 @@ class FencedSaver(AsyncPostgresSaver):
         self._check(config)
         # LangGraph would note the user's id in each checkpoint's metadata, which everybody reads who reads the state.
         config = without_user(config)
+        metadata = described(config, metadata)
         require_after(checkpoint["id"], self._newest)
         self._blank = False
         with self._writes.one():
@@ -151,6 +157,10 @@ class FencedSaver(AsyncPostgresSaver):
     ) -> None:
         """Save a task's writes behind the fence."""
         self._check(config)
+        if self.is_stopping:
+            writes = [(channel, value) for channel, value in writes if not _is_our_cancel(channel, value)]
+            if not writes:
+                return
         self._head = None
         self._written_to.add(config["configurable"]["checkpoint_id"])
         self._blank = False
@@ -251,3 +261,7 @@ class FencedSaver(AsyncPostgresSaver):
         thread_id = str(config["configurable"]["thread_id"])
         if thread_id != self.thread_id:
             raise ForeignThread(f"a run can only use the checkpoints of its own thread, not those of {thread_id}")
+
+
+def _is_our_cancel(channel: str, value: Any) -> bool:
+    return channel == ERROR and is_a(value, asyncio.CancelledError)

@@ -1,6 +1,7 @@
 """The config that a run's graph is called with: what the caller gave, without what is ours to set."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -10,6 +11,7 @@ from relayrun_runner.auth.users import User
 
 # Keys of `configurable` that say where a run writes: ours alone to set.
 _RESERVED = ("thread_id", "checkpoint_ns", "checkpoint_id", "checkpoint_map", "run_id")
+_SERVER = {"langgraph_version": version("langgraph")}
 # With it a RemoteGraph that is a node goes on where it was when the graph around it does, in place of starting anew.
 _RESUMING = "__pregel_resuming"
 
@@ -30,7 +32,9 @@ def config_of(run: Run) -> RunnableConfig:
         **{key: value for key, value in spec.config.items() if key in ("tags", "recursion_limit", "max_concurrency")},
         "run_name": run.graph,
         "configurable": {**given, **identity, **_of_user(spec.user), "thread_id": str(run.thread_id)},
-        "metadata": without_claims({**(spec.config.get("metadata") or {}), **spec.metadata, **identity}),
+        "metadata": without_claims(
+            {**(spec.config.get("metadata") or {}), **spec.metadata, **identity, **_SERVER, "run_attempt": run.attempt}
+        ),
     }
     if run.attempt == 1:
         # As the trace's id; a second attempt under the same id would overwrite the first one's trace.

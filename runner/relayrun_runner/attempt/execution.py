@@ -88,6 +88,7 @@ class Execution:
             return
         self._stopped = True
         self._action = action
+        self._saver.is_stopping = True
         if self._work is not None:
             self._work.cancel()
 

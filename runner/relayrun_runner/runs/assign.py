@@ -176,6 +176,8 @@ class Assigner:
                 return self._refuse("Invalid", message=message)
             except (ThreadBusyError, ThreadInterrupted, ResumeConflict) as error:
                 return self._refuse("Invalid", message=str(error))
+            except RunNotFound:
+                return Answer(404, {"reason": "NotFound"})
         who = self._identity
         alone = self._board.is_alone(run_id)
         wanted = claims.Claim(run_id, wish.attempt, who.holder, who.runner, wish.excused, alone, announce=True)

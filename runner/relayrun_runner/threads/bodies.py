@@ -51,7 +51,7 @@ class HistoryQuestion(Place):
     `select`: the parts of each state to tell, all unless said otherwise.
     """
 
-    limit: int = Field(default=10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1)
     before: str | None = None
     metadata: dict[str, Any] | None = None
     select: list[str] | None = None

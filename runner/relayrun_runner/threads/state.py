@@ -25,6 +25,7 @@ from relayrun_core.store.thread_stream import note_edit
 from relayrun_core.store.threads import NewThread, idle_thread, set_thread_state, thread_in_making
 from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
+from relayrun_runner.attempt.described import described
 from relayrun_runner.attempt.goingon import goto_of
 from relayrun_runner.attempt.outcome import outcome_at
 from relayrun_runner.endings import class_of, is_cancelled, is_raised_by_us, text_of
@@ -135,7 +136,8 @@ class EditSaver(AsyncPostgresSaver):
         require_after(checkpoint["id"], self._newest)
         if self._edit_id is not None:
             metadata = cast("CheckpointMetadata", {**metadata, EDIT_ID: str(self._edit_id)})
-        return await super().aput(config, with_values_apart(checkpoint), metadata, new_versions)
+        described_as = described(config, metadata)
+        return await super().aput(config, with_values_apart(checkpoint), described_as, new_versions)
 
     async def recorded_answers(self, task_id: str) -> int:
         """How many answers to its questions the task has recorded."""

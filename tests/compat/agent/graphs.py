@@ -84,6 +84,12 @@ async def wait(state: State) -> State:
     return {"done": ["waited"]}
 
 
+async def linger(state: State) -> State:
+    if state.get("topic") == "long":
+        await asyncio.sleep(60)
+    return {"done": ["lingered"]}
+
+
 def _chain(*nodes: Any, state: Any = State) -> StateGraph:
     graph = StateGraph(state, context_schema=Context)
     for node in nodes:
@@ -98,12 +104,19 @@ talk = _chain(model, state=MessagesState).compile()
 ask = _chain(first, approve, second).compile()
 fails = _chain(first, broken).compile()
 slow = _chain(first, wait).compile()
+lingers = _chain(first, linger).compile()
 speech = _chain(speak).compile()
 
-_outer = StateGraph(State)
-_outer.add_node("before", first)
-_outer.add_node("inner", _chain(first, second).compile())
-_outer.add_edge(START, "before")
-_outer.add_edge("before", "inner")
-_outer.add_edge("inner", END)
-nested = _outer.compile()
+
+def _around(*inner: Any) -> StateGraph:
+    graph = StateGraph(State)
+    graph.add_node("before", first)
+    graph.add_node("inner", _chain(*inner).compile())
+    graph.add_edge(START, "before")
+    graph.add_edge("before", "inner")
+    graph.add_edge("inner", END)
+    return graph
+
+
+nested = _around(first, second).compile()
+nested_asks = _around(first, approve).compile()

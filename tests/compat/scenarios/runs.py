@@ -33,28 +33,12 @@ async def waited_for(server: Recorder) -> None:
     await server.call("thread after an error", "GET", f"/threads/{thread}")
 
 
-async def context_and_configurable_together(server: Recorder) -> None:
-    body = {"context": {"tone": "warm"}, "config": {"configurable": {"tone": "cold"}}}
-    await server.call("both", "POST", "/runs/wait", {"assistant_id": "plain", "input": {}, **body})
-
-
 async def stateless(server: Recorder) -> None:
     await server.call("wait", "POST", "/runs/wait", {"assistant_id": "plain", "input": {"topic": "x"}})
     await server.call("create", "POST", "/runs", {"assistant_id": "plain", "input": {"topic": "x"}})
     body = {"assistant_id": "plain", "input": {}, "stream_mode": "updates"}
     await server.stream("stream", "POST", "/runs/stream", body)
     await server.call("batch", "POST", "/runs/batch", [{"assistant_id": "plain", "input": {}}] * 2)
-
-
-async def cancelled(server: Recorder) -> None:
-    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
-    path = f"/threads/{thread}/runs"
-    for action in ("interrupt", "rollback"):
-        run = await server.call("create", "POST", path, {"assistant_id": "slow", "input": {"topic": "x"}})
-        await _first_step(server, thread)
-        await server.call(action, "POST", f"{path}/{run['run_id']}/cancel?wait=true&action={action}")
-        await server.call(f"run after {action}", "GET", f"{path}/{run['run_id']}")
-        await server.call(f"thread after {action}", "GET", f"/threads/{thread}")
 
 
 async def on_a_busy_thread(server: Recorder) -> None:
@@ -73,17 +57,18 @@ async def on_a_busy_thread(server: Recorder) -> None:
 async def displaced(server: Recorder) -> None:
     thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
     path = f"/threads/{thread}/runs"
-    await server.quietly("POST", path, {"assistant_id": "slow", "input": {}, "durability": "sync"})
-    await _first_step(server, thread)
-    quick = {"assistant_id": "plain", "input": {}, "multitask_strategy": "interrupt"}
+    lingers = {"assistant_id": "lingers", "durability": "sync"}
+    await server.quietly("POST", path, {**lingers, "input": {"topic": "long"}})
+    await _first_step(server, thread, "linger")
+    quick = {**lingers, "input": {"topic": "short"}, "multitask_strategy": "interrupt"}
     await server.call("interrupt", "POST", f"{path}/wait", quick)
     await server.call("runs", "GET", path)
 
 
-async def _first_step(server: Recorder, thread: str) -> None:
-    """Until the graph `slow` waits in its second node."""
-    async with asyncio.timeout(30):
-        while "wait" not in ((await server.quietly("GET", f"/threads/{thread}/state")) or {}).get("next", ()):
+async def _first_step(server: Recorder, thread: str, second: str = "wait") -> None:
+    """Until the graph waits in its second node."""
+    async with asyncio.timeout(60):
+        while second not in ((await server.quietly("GET", f"/threads/{thread}/state")) or {}).get("next", ()):
             await asyncio.sleep(0.05)
 
 

@@ -3,10 +3,12 @@
 Whoever starts runs chooses the URL, so it must not reach what only this machine or its network can reach.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import inet_aton
 
 import httpx
 
@@ -37,8 +39,13 @@ _NOBODYS = _networks(
     # link-local, site-local, multicast, and NAT64 of one's own, behind which may be anything
     " fe80::/10 fec0::/10 ff00::/8 64:ff9b:1::/48"
 )
+_LOOPBACK = _networks("127.0.0.0/8 ::1/128")
 # 100.64.0.0/10: behind carriers' NAT, and pods of some clusters. 198.18.0.0/15: tests of networks.
-_PRIVATE = _networks("127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 198.18.0.0/15 ::1/128 fc00::/7")
+_PRIVATE = _networks("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 198.18.0.0/15 fc00::/7")
+# Names that lead to this machine whatever a name server says, and those of a cluster's own Services.
+_LOCAL_NAMES = re.compile(
+    r"(?:.+\.)?localhost|localhost[46]?\.localdomain[46]?|localhost[46]|ip6-(?:localhost|loopback)|.+\.svc(?:\..+)?|.+\.cluster\.local"
+)
 _UNICAST = ip_network("2000::/3")
 # IPv6 addresses whose last four bytes are the IPv4 address that is reached: mapped, translated, NAT64.
 _CARRYING = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 64:ff9b::/96")
@@ -48,24 +55,31 @@ class Reach(Enum):
     """Who can reach an address."""
 
     ALL = "everybody"
-    PRIVATE = "this machine or its network"
+    PRIVATE = "this machine's network"
+    LOCAL = "this machine or cluster"
     NOBODY = "nobody who should be called"
 
 
 @dataclass(frozen=True)
 class WebhookRules:
-    """The settings about receivers. `allow_hosts`: only these, `*.example.com` for all below; empty: all."""
+    """The settings about receivers. `allow_local`: this machine and the cluster's Services too. `allow_hosts`: only
+    these, `*.example.com` for all below; empty: all.
+    """
 
     allow_private: bool = False
+    allow_local: bool = False
     allow_hosts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: WebhookSettings) -> "WebhookRules":
         """The rules of an installation."""
-        return cls(settings.private_webhooks, tuple(host.lower() for host in settings.webhook_allow_hosts))
+        hosts = tuple(host.lower() for host in settings.webhook_allow_hosts)
+        return cls(settings.private_webhooks, bool(settings.webhook_allow_private), hosts)
 
     def check(self, text: str) -> httpx.URL:
-        """The URL, if a run may be accepted with it. Raises Invalid. Addresses are looked at when it is called."""
+        """The URL, if a run may be accepted with it. Raises Invalid. What other names lead to is looked at when it is
+        called.
+        """
         try:
             url = webhook_url(text)
         except ValueError as error:
@@ -74,8 +88,13 @@ class WebhookRules:
             raise Invalid("`webhook` must be an https URL: what is told of a run must not be read on the way.")
         if self.allow_hosts and not any(_matches(url.host.lower(), pattern) for pattern in self.allow_hosts):
             raise Invalid(f"`webhook`: {url.host} is not among the hosts that this installation calls.")
-        if (literal := _literal(url.host)) is not None and not self.callable([literal], url.scheme):
-            raise Invalid(f"`webhook`: {url.host} is not an address that this installation calls.")
+        literal = _literal(url.host)
+        local_name = not self.allow_local and _LOCAL_NAMES.fullmatch(url.host.lower().rstrip("."))
+        if local_name or (literal is not None and not self.callable([literal], url.scheme)):
+            raise Invalid(
+                f"`webhook`: {url.host} is not an address that this installation calls: use one that everybody can "
+                "reach, or set RELAYRUN_WEBHOOK_ALLOW_PRIVATE."
+            )
         return url
 
     def callable(self, addresses: Iterable[Address], scheme: str) -> list[Address]:
@@ -83,6 +102,8 @@ class WebhookRules:
         wanted = set() if scheme != "https" else {Reach.ALL}
         if self.allow_private:
             wanted.add(Reach.PRIVATE)
+        if self.allow_local:
+            wanted.add(Reach.LOCAL)
         return [address for address in addresses if reach_of(address) in wanted]
 
 
@@ -94,6 +115,8 @@ def reach_of(address: Address) -> Reach:
         address = IPv6Address(int(address))  # without a zone
     if any(address in network for network in (*_METADATA, *_NOBODYS)):
         return Reach.NOBODY
+    if any(address in network for network in _LOOPBACK):
+        return Reach.LOCAL
     if any(address in network for network in _PRIVATE):
         return Reach.PRIVATE
     if isinstance(address, IPv6Address) and address not in _UNICAST:
@@ -109,4 +132,8 @@ def _literal(host: str) -> Address | None:
     try:
         return ip_address(host)
     except ValueError:
+        pass
+    try:
+        return IPv4Address(inet_aton(host))  # 127.1 and 2130706433 are such too
+    except (OSError, UnicodeError):
         return None
