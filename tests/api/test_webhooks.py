@@ -338,13 +338,13 @@ async def test_a_process_that_is_killed_while_it_tells_loses_nothing(
     await register(database, "steps", STEPS)
     receiver.hold = asyncio.Event()
     run = await ended(database, receiver.url)
-    async with api_process(database_url) as first:
+    async with api_process(database_url, webhook_allow_private="true") as first:
         await until(lambda: len(receiver.requests) == 1)
         first.process.send_signal(signal.SIGKILL)
         await first.process.wait()
     receiver.hold.set()
     await database.execute(NOW_DUE)  # instead of waiting for a minute
-    async with api_process(database_url):
+    async with api_process(database_url, webhook_allow_private="true"):
         await until(lambda: len(receiver.requests) == 2)
     assert {headers["webhook-id"] for headers, _, _ in receiver.requests} == {str(run.run_id)}
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from relayrun_core.database import Database
+from relayrun_core.database import Database, connection_options
 from relayrun_core.errors import (
     ResumeConflict,
     RunNotFound,
@@ -17,7 +17,6 @@ from relayrun_core.errors import (
     ThreadNotFound,
 )
 from relayrun_core.ids import new_run_id
-from relayrun_core.pool import connection_options
 from relayrun_core.runs import BoundAnswer, NewRun, ObjectRef, Outcome, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
 from relayrun_core.store.claim import Claim, NotFound, claim
