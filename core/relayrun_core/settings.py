@@ -260,14 +260,15 @@ class WebhookSettings(BaseSettings):
     world: Literal["local", "kubernetes"] = "local"
     #: Webhooks are signed with it: a text, or `whsec_` and base64.
     webhook_secret: SecretStr | None = None
-    #: Receivers in private networks and on this machine too, with http; None said: in local mode.
+    #: Receivers in private networks, on this machine and in the cluster too, with http; None said: in local mode those in
+    #: private networks.
     webhook_allow_private: bool | None = None
     #: Only these receivers: names, or `*.example.com` for all names below one; none: all.
     webhook_allow_hosts: Annotated[list[str], *CommaSeparated] = []
 
     @property
     def private_webhooks(self) -> bool:
-        """Whether receivers may be where only we reach them."""
+        """Whether receivers may be in networks that only we reach."""
         return self.world == "local" if self.webhook_allow_private is None else self.webhook_allow_private
 
     @field_validator("webhook_secret")

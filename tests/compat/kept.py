@@ -29,8 +29,23 @@ _PROBLEM = (
     "every refusal is a problem document (RFC 9457) with a sentence that says what to do; `detail` is the same member"
 )
 _MORE = ("further members", "they say more, and clients ignore members that they do not know")
-_TRACE = "LangSmith's own bookkeeping in metadata; ours has the run, its attempt and its graph"
-_INSIDE = "what the server keeps for itself of a run's configuration is not shown to clients"
+_BOOKS = (
+    "no `langgraph_api_url`, `langgraph_plan`, `langgraph_request_id` and the like in metadata, config and `/info`",
+    "they say which server it is, and are of its and LangSmith's own bookkeeping",
+)
+_BOOKKEEPING = (
+    *("langgraph_api_url", "langgraph_api_version", "langgraph_host", "langgraph_plan", "langgraph_request_id"),
+    *("langgraph_py_version", "langsmith_*", "__request_start_time_ms__", "__after_seconds__"),
+)
+_WHOM = (
+    "no `langgraph_auth_user`, `langgraph_auth_user_id`, `langgraph_auth_permissions`, `user_id` in what is told",
+    "whom a run is for, with tokens, is for its graph alone",
+)
+_USER = ("langgraph_auth_user", "langgraph_auth_user_id", "langgraph_auth_permissions", "user_id")
+_ASKED = (
+    "a run's `kwargs.config` is what was asked",
+    "the same request can be made of it again; what the server adds is the run's own ids, which stand beside it",
+)
 
 _PAGES = "any page that you open could use your agents and read what they know"
 
@@ -46,9 +61,9 @@ KEPT: tuple[Kept, ...] = (
         "a run's metadata, and its thread's, name the run's own graph at once",
         "there a run that waits behind one of another graph says that it is of that graph",
     ),
-    Kept("*", "* .metadata.*", "missing", "metadata of LangSmith", _TRACE),
-    Kept("*", "*kwargs*", "missing", "members of a run's `kwargs`", _INSIDE),
-    Kept("*", "*langsmith_*", "missing", "members for LangSmith", _TRACE),
+    *(Kept("*", f"*.{name}", "missing", *_BOOKS) for name in _BOOKKEEPING),
+    *(Kept("*", f"*.{name}", "missing", *_WHOM) for name in _USER),
+    *(Kept("*", f"*kwargs.config.{name}", "missing", *_ASKED) for name in ("configurable", "metadata")),
     Kept("*", "*kwargs.durability", "other", "`durability: sync` by default", "a finished step is never repeated"),
     Kept(
         "*",
@@ -71,8 +86,6 @@ KEPT: tuple[Kept, ...] = (
         "stateless runs have a thread, and their addresses name it",
         "a run that is lost sight of can be found, read and joined under it",
     ),
-    Kept("*", "*onfigurable.*", "missing", "further members of `configurable`", _INSIDE),
-    Kept("*", "*.langgraph_*", "missing", "metadata of LangSmith", _TRACE),
     Kept("*", "*.kwargs.resumable", "other", "every stream can be resumed", "events are journaled in any case"),
     Kept("others.items", "a wrong label", "other", "`application/problem+json`", _PROBLEM),
     Kept("others.system", "info .version", "other", "our own version", "`server` says who we are"),
@@ -94,7 +107,6 @@ KEPT: tuple[Kept, ...] = (
         Kept("outcomes.*", where, "other", "`wait` and `join` tell each question once, in any mode", "it is asked once")
         for where in ("*'updates'* .__interrupt__ length", "*'updates'* .__interrupt__[].value")
     ),
-    Kept("studio.*", "*.payload.metadata.*", "missing", "metadata of LangSmith", _TRACE),
     *(
         Kept("studio.*", where, kind, "pages of localhost and of Studio may call, others may not", _PAGES)
         for where, kind in (

@@ -66,10 +66,11 @@ def _check(api: Api, run: dict[str, Any]) -> None:
 def _body(api: Api, run: dict[str, Any]) -> dict[str, Any]:
     asked = run["kwargs"]
     body = {key: asked[key] for key in _KEPT if asked.get(key)}
+    if not body.get("config", {}).get("configurable"):
+        body["context"] = asked.get("context") or None  # else both say the same, and one of them may
     return body | {
         "assistant_id": run.get("assistant_id") or run["graph"],
         "input": asked.get("input") if _took_nothing(api, run) else None,
-        "context": asked.get("context") or None,
         "stream_subgraphs": bool(asked.get("subgraphs")),
         "metadata": {**(run.get("metadata") or {}), "retry_of": run["run_id"]},
         # Somebody may have started a run since we looked.

@@ -54,3 +54,33 @@ async def made_of_supersteps(server: Recorder) -> None:
     body = {"metadata": {"graph_id": "plain"}, "supersteps": [{"updates": each} for each in updates]}
     made = await server.call("create", "POST", "/threads", body)
     await server.call("state", "GET", f"/threads/{made['thread_id']}/state")
+
+
+async def described_by_their_runs_config(server: Recorder) -> None:
+    """Checkpoints' metadata, and threads' config, have what a run was configured with."""
+    configurable = {"author": "me", "number": 3, "flag": True, "object": {"a": [1, None]}, "nothing": None}
+    config = {"configurable": configurable, "metadata": {"m": "1"}, "tags": ["t"], "recursion_limit": 20}
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}"
+    await server.call("thread before", "GET", path)
+    run = {"assistant_id": "nested_asks", "config": config, "durability": "sync"}
+    made = await server.call("create", "POST", f"{path}/runs", {**run, "input": {}, "metadata": {"r": 2}})
+    await server.quietly("GET", f"{path}/runs/{made['run_id']}/join")
+    await server.call("thread", "GET", path)
+    await server.call("state", "GET", f"{path}/state")
+    state = await server.call("state with its subgraph's", "GET", f"{path}/state?subgraphs=true")
+    inner = state["tasks"][0]["state"]["checkpoint"]
+    await server.call("the subgraph's history", "POST", f"{path}/history", {"limit": 10, "checkpoint": inner})
+    resume = {**run, "command": {"resume": "yes"}, "stream_mode": ["debug", "tasks", "checkpoints"]}
+    await server.stream("answer", "POST", f"{path}/runs/stream", {**resume, "stream_subgraphs": True})
+    await server.quietly("POST", f"{path}/runs/wait", {"assistant_id": "plain", "input": {}, "durability": "sync"})
+    await server.call("thread after another", "GET", path)
+    history = await server.call("history", "POST", f"{path}/history", {"limit": 20})
+    start = next(state["checkpoint"] for state in history if state["next"] == ["second"])
+    fork = {"assistant_id": "plain", "input": None, "checkpoint": start, "config": config, "durability": "sync"}
+    await server.quietly("POST", f"{path}/runs/wait", fork)
+    await server.call("history with a fork", "POST", f"{path}/history", {"limit": 20})
+    await server.quietly("POST", f"{path}/state", {"values": {"topic": "y"}, "checkpoint": start})
+    await server.call("state after an edit in the past", "GET", f"{path}/state")
+    copy = (await server.quietly("POST", f"{path}/copy"))["thread_id"]
+    await server.call("state of a copy", "GET", f"/threads/{copy}/state")

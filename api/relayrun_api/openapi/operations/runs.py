@@ -43,15 +43,15 @@ OPERATIONS: Operations = {
         "get_run", "How far it is, and how it ended; an error with its message and node.", Run
     ),
     ("DELETE", "/threads/{thread_id}/runs/{run_id}"): Operation(
-        "delete_run", "A run that has not ended stays: cancel it first.", refusals=(409,)
+        "delete_run", "A run that has not ended is undone first, as `rollback` does; of one that has, the state stays."
     ),
     ("GET", "/threads/{thread_id}/runs/{run_id}/join"): Operation("join_run", _WAITS, Values),
     ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): Operation("join_run_stream", _JOINED, _STREAM),
     ("POST", "/threads/{thread_id}/runs/{run_id}/cancel"): Operation(
         "cancel_run",
-        "The run stops at once and keeps its finished steps, or is undone with `rollback`. 409 where it has ended.",
+        "The run stops at once and keeps its finished steps, or with `rollback` is undone and gone. 404 where it ended.",
         Cancelling,
-        refusals=(409,),
+        refusals=(404,),
         also={200: "It has ended; asked for with `wait`."},
     ),
     ("POST", "/runs"): Operation("create_stateless_run", _STATELESS, Run, bodies=STATELESS_RUN),

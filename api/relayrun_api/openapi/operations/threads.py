@@ -44,7 +44,7 @@ OPERATIONS: Operations = {
         also={204: "It is done; asked for with `Prefer: return=minimal`."},
     ),
     ("DELETE", "/threads/{thread_id}"): Operation(
-        "delete_thread", "A thread with an unfinished run stays: cancel the run first.", refusals=(409,)
+        "delete_thread", "With its runs and checkpoints; what has not ended is cancelled.", refusals=(409,)
     ),
     ("POST", "/threads/{thread_id}/copy"): Operation(
         "copy_thread", "The copy has an id of its own and the same owner.", Thread
