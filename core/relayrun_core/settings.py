@@ -260,8 +260,8 @@ class WebhookSettings(BaseSettings):
     world: Literal["local", "kubernetes"] = "local"
     #: Webhooks are signed with it: a text, or `whsec_` and base64.
     webhook_secret: SecretStr | None = None
-    #: Receivers in private networks, on this machine and in the cluster too, with http; None said: in local mode those in
-    #: private networks.
+    #: Receivers in private networks, on this machine and in the cluster too, with http. None said: in local mode those
+    #: of private networks.
     webhook_allow_private: bool | None = None
     #: Only these receivers: names, or `*.example.com` for all names below one; none: all.
     webhook_allow_hosts: Annotated[list[str], *CommaSeparated] = []

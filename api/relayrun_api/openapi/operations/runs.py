@@ -49,7 +49,7 @@ OPERATIONS: Operations = {
     ("GET", "/threads/{thread_id}/runs/{run_id}/stream"): Operation("join_run_stream", _JOINED, _STREAM),
     ("POST", "/threads/{thread_id}/runs/{run_id}/cancel"): Operation(
         "cancel_run",
-        "The run stops at once and keeps its finished steps, or with `rollback` is undone and gone. 404 where it ended.",
+        "The run stops and keeps its finished steps, or with `rollback` is undone and gone. 404: it has ended.",
         Cancelling,
         refusals=(404,),
         also={200: "It has ended; asked for with `wait`."},
