@@ -70,7 +70,7 @@ LABEL org.opencontainers.image.title="relayrun-runner" \
 ENV RELAYRUN_HOST=0.0.0.0 \
     RELAYRUN_CONFIG_PATH=/app/langgraph.json
 EXPOSE 8123
-CMD ["python", "-P", "-m", "relayrun_runner"]
+CMD ["python", "-P", "-m", "relayrun_runner.pod"]
 
 FROM ${PART}
 ARG VERSION=dev

@@ -78,7 +78,7 @@ class LocalTarget:
             dev = psutil.Process(self._dev.pid)
             found["dev"].append(dev)
             for child in dev.children(recursive=True):
-                if part := _part(child, dev):
+                if part := _part(child):
                     found[part].append(child)
         for file in self._data.rglob("postmaster.pid"):
             with contextlib.suppress(psutil.Error, OSError, ValueError, IndexError):
@@ -134,14 +134,8 @@ def local_target(runners: int) -> Iterator[LocalTarget]:
             target.stop()
 
 
-def _part(process: psutil.Process, dev: psutil.Process) -> str | None:
-    """Runners are children of dev, or of the process that forks them."""
+def _part(process: psutil.Process) -> str | None:
+    """The parent is the process that forks runners."""
     command = command_of(process)
-    if "relayrun_api" in command:
-        return "api"
-    if "relayrun_runner" not in command:
-        return None
-    with contextlib.suppress(psutil.Error):
-        forks = any("relayrun_runner" in command_of(child) for child in process.children())
-        return "parent" if forks and process.ppid() == dev.pid else "runner"
-    return None
+    parts = {"relayrun_api": "api", "relayrun_core.forkserver": "parent", "relayrun_runner": "runner"}
+    return next((part for module, part in parts.items() if module in command), None)

@@ -4,16 +4,23 @@ import contextlib
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 #: Names the end of a pipe whose other end only the parent holds.
 VARIABLE = "RELAYRUN_PARENT_FD"
+#: Names the end of a pipe that a process writes a byte into once it is ready, for a parent that waits for that.
+READY_VARIABLE = "RELAYRUN_READY_FD"
 #: Whatever a process starts inherits this variable of its environment, in a session of its own too.
 FAMILY_VARIABLE = "RELAYRUN_FAMILY"
 
 _PROCESSES = Path("/proc")
 # What forks while it is looked for is found the next time.
 _MOST_LOOKS = 20
+_END_SECONDS = 1.0
+# Of /proc/<pid>/stat, behind the name (proc(5)).
+_PARENT = 1
 
 
 def exit_with_parent() -> None:
@@ -29,6 +36,41 @@ def exit_with_parent() -> None:
     os.set_inheritable(descriptor, False)
     family = os.environ.get(FAMILY_VARIABLE)
     threading.Thread(target=_watch, args=(descriptor, family), name="parent-watch", daemon=True).start()
+
+
+def take_ready() -> Callable[[], None]:
+    """What tells the parent that this process is ready, to be called once. Call this before author code loads."""
+    text = os.environ.pop(READY_VARIABLE, None)
+    if text is None:
+        return lambda: None
+    descriptor = int(text)
+    os.set_inheritable(descriptor, False)
+
+    def tell() -> None:
+        with contextlib.suppress(OSError):  # the parent is gone
+            os.write(descriptor, b".")
+
+    return tell
+
+
+def end_children() -> None:
+    """Kill every child of this process, and what these leave behind to it. Only where there is /proc.
+
+    Returns when there is none, or after a second: what the kernel cannot end yet is nobody's to wait for.
+    """
+    for _ in range(_MOST_LOOKS):
+        children = [process for process in _processes() if _parent_of(process) == os.getpid()]
+        if not children:
+            return
+        for process in children:
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        deadline = time.monotonic() + _END_SECONDS
+        for process in children:
+            while _runs(process):
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.001)
 
 
 def end_family(family: str) -> None:
@@ -63,3 +105,17 @@ def _environment(process: int) -> list[bytes]:
         return (_PROCESSES / str(process) / "environ").read_bytes().split(b"\0")
     except OSError:
         return []
+
+
+def _parent_of(process: int) -> int:
+    try:
+        return int((_PROCESSES / str(process) / "stat").read_text().rpartition(")")[2].split()[_PARENT])
+    except OSError:
+        return 0
+
+
+def _runs(child: int) -> bool:
+    try:
+        return os.waitpid(child, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False

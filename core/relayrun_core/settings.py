@@ -71,6 +71,10 @@ class RunnerSettings(CoreSettings):
     drain_grace_seconds: float = 55.0
     #: Started by `relayrun dev`: the variables of `env` win over the environment's, as in `langgraph dev`.
     in_dev: bool = False
+    #: Further modules that are imported before a runner is forked.
+    preload: Annotated[list[str], *CommaSeparated] = []
+    #: How the processes before this one in its pod ended, by reason: from the process that has forked it.
+    deaths: dict[str, int] = {}
     #: Say nothing when a node blocks the graphs' event loop.
     allow_blocking: bool = False
     #: Which language models are asked whether they answer: `auto` (those that the environment and the installed

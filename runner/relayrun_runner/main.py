@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 
@@ -12,7 +13,7 @@ from relayrun_core.handover import settings_of, take_secrets
 from relayrun_core.imports import quick_imports
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
-from relayrun_core.parent import exit_with_parent
+from relayrun_core.parent import exit_with_parent, take_ready
 from relayrun_core.settings import RunnerSettings
 
 # What is left in other threads after a drain (a client's pool, an exporter) may take this long to end.
@@ -21,7 +22,8 @@ _LINGER_SECONDS = 5.0
 
 def main() -> None:
     """Run a runner until it has drained. Exit codes: 0 drained, 2 wrong settings, others in `exits`."""
-    settings = read_settings()
+    settings = read_settings(take_secrets())
+    tell_ready = take_ready()
     supervised = PARENT_VARIABLE in os.environ
     exit_with_parent()
     configure_logging(settings.log_level, settings.log_format)
@@ -33,7 +35,7 @@ def main() -> None:
         from relayrun_runner.process import RunnerProcess
 
     try:
-        process = RunnerProcess(settings)
+        process = RunnerProcess(settings, tell_ready)
     except OSError as error:
         print(f"relayrun runner: {settings.host}:{settings.port} cannot be listened on: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
@@ -42,13 +44,13 @@ def main() -> None:
     process.close()
 
 
-def read_settings() -> RunnerSettings:
-    """The settings. Exits with 2 when they are wrong.
+def read_settings(secrets: Mapping[str, str]) -> RunnerSettings:
+    """The settings, with these secrets. Exits with 2 when they are wrong.
 
     Author code, and what it starts, must not find the secrets: they open every agent's threads.
     """
     try:
-        settings = RunnerSettings.model_validate(settings_of(take_secrets()))
+        settings = RunnerSettings.model_validate(settings_of(secrets))
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             name = "RELAYRUN_" + "_".join(str(part) for part in problem["loc"]).upper()

@@ -11,6 +11,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import FrameType
 from uuid import uuid4
@@ -73,8 +74,10 @@ _MORE_CONNECTIONS = 4
 class RunnerProcess:
     """One runner. Make it and call `run` in the main thread."""
 
-    def __init__(self, settings: RunnerSettings) -> None:
+    def __init__(self, settings: RunnerSettings, tell_ready: Callable[[], None] = lambda: None) -> None:
+        """`tell_ready` is called once, when it takes runs."""
         self._settings = settings
+        self._tell_ready = tell_ready
         self._url = settings.database_url.get_secret_value()
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._loop = self._runner.get_loop()
@@ -95,7 +98,7 @@ class RunnerProcess:
         self._registry: GraphRegistry | None = None
         self._custom_app: CustomApp | None = None
         self._identity = Identity(settings.name, uuid4())
-        face = Face(settings.name, self._identity.holder, settings.build, settings.agent)
+        face = Face(settings.name, self._identity.holder, settings.build, settings.agent, settings.deaths)
         self._watching = Watching(face, self._board, lambda: self._watchdog.lag_seconds * 1000, self._graph_names)
         token = settings.token.get_secret_value()
         self._protocol = Protocol(
@@ -262,6 +265,7 @@ class RunnerProcess:
         await self._ready.wait()
         assigner.offer(self._graph_names())
         self._readiness.clear("start")
+        self._tell_ready()
         log.info("runner %s is ready: %s", self._settings.name, ", ".join(self._graph_names()))
         await self._watchdog.run()
 

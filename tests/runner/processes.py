@@ -133,9 +133,13 @@ async def runner_process(
     *,
     environment: dict[str, str] | None = None,
     with_parent_pipe: bool = False,
+    module: str = "relayrun_runner",
     **settings: Any,
 ) -> AsyncIterator[RunnerProcess]:
-    """A runner that serves this agent until the block ends. `settings` are RELAYRUN_* in lower case."""
+    """A runner that serves this agent until the block ends. `settings` are RELAYRUN_* in lower case.
+
+    With `module` relayrun_runner.pod it is what a pod's first process forks.
+    """
     port = free_port()
     log_file = config.parent / f"runner-{port}.log"
     given = {"name": f"r{port}", "slots": 4, "cancel_grace_seconds": 1.0, "drain_grace_seconds": 5.0, **settings}
@@ -155,7 +159,7 @@ async def runner_process(
     if with_parent_pipe:
         env["RELAYRUN_PARENT_FD"] = str(child_end)
     with log_file.open("wb") as log:
-        command = [sys.executable, "-P", "-m", "relayrun_runner"]
+        command = [sys.executable, "-P", "-m", module]
         process = subprocess.Popen(
             command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=[child_end]
         )

@@ -22,6 +22,12 @@ class OperatorMetrics:
         self._runners = Gauge("relayrun_runners", "Runners, by state.", (*_AGENT, "state"), registry=registry)
         self._runs = Counter("relayrun_runs", "Runs that ended.", (*_AGENT, "outcome"), registry=registry)
         self._attempts = Counter("relayrun_run_attempts", "Attempts given out.", (*_AGENT, "reason"), registry=registry)
+        self._deaths = Counter(
+            "relayrun_runner_deaths",
+            "Processes and containers of runners that ended unasked.",
+            (*_AGENT, "reason"),
+            registry=registry,
+        )
         self._start = Histogram(
             "relayrun_run_start_seconds",
             "From an AgentRun's arrival at the operator to its claim.",
@@ -59,6 +65,10 @@ class OperatorMetrics:
     def run_started(self, agent: str, seconds: float) -> None:
         """The first attempt was claimed."""
         self._start.labels(*_labels(agent)).observe(seconds)
+
+    def runners_died(self, agent: str, reason: str, count: int) -> None:
+        """So many processes or containers of runners ended unasked."""
+        self._deaths.labels(*_labels(agent), reason).inc(count)
 
     def run_resumed(self, agent: str, seconds: float) -> None:
         """A run whose runner was lost goes on."""

@@ -15,6 +15,8 @@ from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agents import AgentDesk
 from relayrun_operator.kube.book import RunBook, saw
+from relayrun_operator.kube.conditions import seconds
+from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
@@ -35,6 +37,7 @@ class Observer:
         memory: Memory[PodRunner],
         book: RunBook,
         desk: AgentDesk,
+        deaths: Deaths,
         *,
         token: str,
         installation: Installation,
@@ -47,6 +50,8 @@ class Observer:
         self._memory = memory
         self._book = book
         self._desk = desk
+        self._deaths = deaths
+        self._began_at = int(time.time())  # as exact as creation times are
         self._token = token
         self._installation = installation
         self._listen = listen
@@ -211,9 +216,11 @@ class Observer:
             uid=metadata["uid"],
             ip="",
             pod=dict(body),
+            deaths={} if (seconds(metadata["creationTimestamp"]) or 0) >= self._began_at else None,
         )
 
     def _update(self, runner: PodRunner, body: Body) -> None:
+        self._deaths.see_pod(runner, runner.pod, body)
         runner.pod = dict(body)
         uid = owner_run(body)
         if uid is not None and runner.owner is None:

@@ -18,6 +18,8 @@ class PodRunner(Runner):
     uid: str
     ip: str
     pod: Object
+    #: How the processes before the present one in its pod ended, by reason, as far as it was told of; None: not known.
+    deaths: dict[str, int] | None = None
     #: Its process does not listen: it has crashed, or has not started yet.
     down: bool = False
 

@@ -1,14 +1,16 @@
 """One runner pod from its address to its end: waits until it is ready, then listens to its stream, again and again.
 
 ```
-  address ──/readyz──▶ not ready ⟲ ──▶ ready ──GET /runs?watch=1──▶ heard ⟲ ──connection refused──▶ down ──▶ /readyz …
+  address ──/readyz──▶ not ready ⟲ ──▶ ready ──GET /runs?watch=1──▶ heard ⟲ ──▶ down ──▶ /readyz …
 ```
+Down: nobody listens there any more, or somebody else does. The pod's first process forks the next runner.
 """
 
 import asyncio
 import errno
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from relayrun_operator.kube.runner import PodRunner
@@ -20,7 +22,7 @@ from relayrun_operator.world.memory import Memory
 logger = logging.getLogger("relayrun.kube")
 
 #: How soon a runner that starts is asked again; a stream that broke is opened again.
-_READY_POLL_SECONDS = 0.2
+_READY_POLL_SECONDS = 0.05
 _LONGEST_READY_POLL_SECONDS = 1.0
 _RECONNECT_SECONDS = (0.02, 0.05, 0.2, 0.5, 1.0)
 
@@ -33,6 +35,9 @@ class Listener(Protocol):
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
         """A runner executes a run of which nothing is known."""
+
+    def on_deaths(self, runner: PodRunner, deaths: Mapping[str, int]) -> None:
+        """How the processes before this one in its pod ended, by reason."""
 
     def on_runner(self, runner: PodRunner) -> None:
         """It became ready, or down, or told why it is not ready."""
@@ -72,6 +77,9 @@ async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], liste
             async with runner.client.watch() as lines:
                 async for line in lines:
                     refused = tries = 0
+                    if _is_of_another_process(line, runner):
+                        refused = 2
+                        break
                     _hear(line, opened_at, runner, memory, listener)
         except RunnerUnreachable as error:
             logger.debug("%s", error)
@@ -81,7 +89,7 @@ async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], liste
         tries += 1
         await asyncio.sleep(_RECONNECT_SECONDS[min(tries, len(_RECONNECT_SECONDS)) - 1])  # the back-off itself
     level = logging.INFO if runner.draining else logging.WARNING
-    logger.log(level, "runner %s does not listen any more: its process has ended", runner.name)
+    logger.log(level, "runner %s: its process has ended", runner.name)
     lose_process(runner, memory)
     listener.on_runner(runner)
 
@@ -96,12 +104,18 @@ def lose_process(runner: PodRunner, memory: Memory[PodRunner]) -> None:
     runner.changed(time.monotonic())
 
 
+def _is_of_another_process(line: dict[str, Any], runner: PodRunner) -> bool:
+    # It may have had no time to load its graphs: the list alone does not make it ready.
+    return line.get("type") == "list" and runner.holder not in (None, str(line["holder"]))
+
+
 def _hear(
     line: dict[str, Any], opened_at: float, runner: PodRunner, memory: Memory[PodRunner], listener: Listener
 ) -> None:
     match line.get("type"):
         case "list":
             runner.down = runner.gone = False
+            listener.on_deaths(runner, line.get("deaths") or {})
             for entry in line["runs"]:
                 listener.on_entry(runner, entry)
         case "run":

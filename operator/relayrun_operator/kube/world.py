@@ -11,7 +11,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from relayrun_operator.kube.book import RunBook
 from relayrun_operator.kube.calls import KubeCalls
 from relayrun_operator.kube.cleaning import clean_forever
 from relayrun_operator.kube.client import KubeClient
+from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.deciding import KubeDecider
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.events import EventPoster
@@ -74,6 +75,7 @@ class KubeWorld:
         self._tasks: asyncio.TaskGroup
         self._book: RunBook
         self._desk: AgentDesk
+        self._deaths: Deaths
         self._pool: KubePool
         self._observer: Observer
         self._lister: Lister
@@ -121,6 +123,10 @@ class KubeWorld:
             logger.info("run %s has no unfinished AgentRun any more: it is cancelled", run_id)
             self._tasks.create_task(self._cancel_unknown(runner, run_id, report.attempt), name=f"cancel {run_id}")
 
+    def on_deaths(self, runner: PodRunner, deaths: Mapping[str, int]) -> None:
+        """How the processes before it in its pod ended."""
+        self._deaths.hear(runner, deaths)
+
     def on_runner(self, runner: PodRunner) -> None:
         """It became ready, or down, or told why it is not ready."""
         logger.debug("runner %s: ready %s, down %s", runner.name, runner.ready, runner.down)
@@ -135,10 +141,12 @@ class KubeWorld:
         self._book = RunBook(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
         self._desk = AgentDesk(self._memory, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
         installation = Installation(self._settings.runner_token_secret, self._settings.api_url)
+        self._deaths = Deaths(events, metrics, self._desk.agents)
         self._observer = Observer(
             self._memory,
             self._book,
             self._desk,
+            self._deaths,
             token=self._token,
             installation=installation,
             listen=self._listen,

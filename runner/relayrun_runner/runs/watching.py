@@ -5,8 +5,8 @@ A reader that is slow gets the last state of each run, not all that were between
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,8 @@ class Face:
     holder: UUID
     build: str
     agent: str
+    #: How the processes before it in its pod ended.
+    deaths: Mapping[str, int] = field(default_factory=dict)
 
 
 class Watching:
@@ -51,6 +53,7 @@ class Watching:
             "agent": self._face.agent,
             "build": self._face.build,
             "pid": os.getpid(),
+            "deaths": dict(self._face.deaths),
             "slots": self._board.slots,
             "draining": self._board.draining,
             "lag_ms": round(self._lag_ms(), 1),

@@ -1,0 +1,77 @@
+"""Deaths of runners that nobody asked for: counted, and told under `kubectl describe agent`.
+
+A pod's first process starts a runner that dies anew, and its next runner says how those before it ended. When the whole
+container ends, as by an out-of-memory kill, the kubelet says so in the pod's status.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from relayrun_core.deaths import DeathReason, reason_of
+from relayrun_operator.kube import names
+from relayrun_operator.kube.events import About, EventPoster
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.records import AgentRecord
+from relayrun_operator.kube.runner import PodRunner
+
+Object = Mapping[str, Any]
+
+_IN_ITS_POD = "runner {pod}: its process {what}; the next one runs in the same pod"
+_CONTAINER = "runner {pod}: its container {what}, exit code {code}; Kubernetes starts it again"
+_OUT_OF_MEMORY = "OOMKilled"
+
+
+class Deaths:
+    """Notes deaths. `agents` are the Agents by key."""
+
+    def __init__(self, events: EventPoster, metrics: OperatorMetrics, agents: Mapping[str, AgentRecord]) -> None:
+        self._events = events
+        self._metrics = metrics
+        self._agents = agents
+
+    def hear(self, runner: PodRunner, told: Mapping[str, int]) -> None:
+        """A runner says how the processes before it in its pod ended, by reason."""
+        known, runner.deaths = runner.deaths, dict(told)
+        if known is None:
+            return  # they died while another operator led, which has told of them
+        for reason in DeathReason:
+            if (more := told.get(reason, 0) - known.get(reason, 0)) > 0:
+                self._note(runner, reason, more, _IN_ITS_POD.format(pod=runner.pod_name, what=reason.sentence))
+
+    def see_pod(self, runner: PodRunner, before: Object, after: Object) -> None:
+        """A pod has changed: its container may have ended."""
+        restarts, ended = _restarts(after)
+        more = restarts - _restarts(before)[0]
+        if more <= 0:
+            return
+        runner.deaths = {}  # its first process is another one, and counts anew
+        code = int(ended.get("exitCode") or 0)
+        reason = DeathReason.OOM_KILLED if ended.get("reason") == _OUT_OF_MEMORY else reason_of(_as_signal(code))
+        text = _CONTAINER.format(pod=runner.pod_name, what=reason.sentence, code=code)
+        self._note(runner, reason, more, text)
+
+    def _note(self, runner: PodRunner, reason: DeathReason, count: int, text: str) -> None:
+        self._metrics.runners_died(runner.agent, reason, count)
+        agent = self._agents.get(runner.agent)
+        if agent is not None:
+            about = About("Agent", agent.namespace, agent.name, agent.body["metadata"]["uid"])
+            times = f" ({count} times)" if count > 1 else ""
+            self._events.post(about, f"Runner{reason}", f"{text}{times}", unusual=True)
+
+
+def _restarts(pod: Object) -> tuple[int, Object]:
+    """How often the runner's container was started again, and how it ended last."""
+    for status in _statuses(pod):
+        return int(status.get("restartCount") or 0), (status.get("lastState") or {}).get("terminated") or {}
+    return 0, {}
+
+
+def _statuses(pod: Object) -> Iterator[Object]:
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status.get("name") == names.CONTAINER:
+            yield status
+
+
+def _as_signal(code: int) -> int:
+    """An exit code of a container, as `subprocess` would tell it."""
+    return 128 - code if code > 128 else code
