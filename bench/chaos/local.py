@@ -32,6 +32,7 @@ from relayrun_cli.postgres import remove_data
 
 AGENT = Path(__file__).parent / "agent"
 VICTIMS = ("runner", "api", "postgres", "parent", "dev")
+_FORKS = "relayrun_core.forkserver"
 
 
 class LocalTarget:
@@ -74,12 +75,11 @@ class LocalTarget:
     def victims(self) -> Mapping[str, Sequence[psutil.Process]]:
         """See Target."""
         found: defaultdict[str, list[psutil.Process]] = defaultdict(list)
-        with contextlib.suppress(psutil.Error):
-            dev = psutil.Process(self._dev.pid)
-            found["dev"].append(dev)
-            for child in dev.children(recursive=True):
-                if part := _part(child):
-                    found[part].append(child)
+        for process in psutil.process_iter():
+            # Whoever its parent is: runners outlive the process that forked them.
+            with contextlib.suppress(psutil.Error):
+                if process.cwd() == str(self._folder) and (part := _part(process, self._dev.pid)):
+                    found[part].append(process)
         for file in self._data.rglob("postmaster.pid"):
             with contextlib.suppress(psutil.Error, OSError, ValueError, IndexError):
                 postmaster = psutil.Process(int(file.read_text().split()[0]))
@@ -134,8 +134,14 @@ def local_target(runners: int) -> Iterator[LocalTarget]:
             target.stop()
 
 
-def _part(process: psutil.Process) -> str | None:
-    """The parent is the process that forks runners."""
+def _part(process: psutil.Process, dev: int) -> str | None:
     command = command_of(process)
-    parts = {"relayrun_api": "api", "relayrun_core.forkserver": "parent", "relayrun_runner": "runner"}
-    return next((part for module, part in parts.items() if module in command), None)
+    if process.pid == dev:
+        return "dev"
+    if "relayrun_api" in command:
+        return "api"
+    if _FORKS in command:
+        parent = process.parent()
+        # A child that has not begun yet looks as the one that has forked it.
+        return "runner" if parent is not None and _FORKS in command_of(parent) else "parent"
+    return "runner" if "relayrun_runner" in command else None
