@@ -44,7 +44,7 @@ def main() -> int:
         else:
             with local_target(options.runners) as dev:
                 outcome = asyncio.run(chaos(dev, options, console))
-                if not outcome.well and options.keep_log:
+                if options.keep_log:
                     options.keep_log.write_text(dev.log)
     except ServerStartError as failure:
         console.print(f"[bold red]not started:[/] {failure}", highlight=False)
@@ -69,13 +69,13 @@ async def chaos(target: LocalTarget | KindTarget, options: argparse.Namespace, c
     console.print(f"{options.runs} runs, {options.clients} clients, {options.runners} runners; ", end="")
     console.print(f"every {options.every:g} s one of {', '.join(options.victims)} is killed; seed {seed}")
     clients = Clients(target.url, pause_seconds=options.step_seconds)
-    killer = Killer(target, options.victims, every_seconds=options.every, seed=seed)
+    killer = Killer(target, options.victims, every_seconds=options.every, most=options.kills, seed=seed)
     before, began = cpu_seconds(target.server), time.monotonic()
     in_time = True
     try:
         async with asyncio.timeout(options.limit), asyncio.TaskGroup() as tasks:
             beside = [
-                tasks.create_task(killer.run(lambda _: None)),
+                tasks.create_task(killer.run()),
                 tasks.create_task(_tell(clients, killer, began, options, console)),
             ]
             await clients.run(options.runs, options.clients)
@@ -129,6 +129,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=30, help="clients at once, each with one run at a time (30)")
     parser.add_argument("--runners", type=int, default=3, help="runners (3)")
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="time between two kills (1)")
+    parser.add_argument("--kills", type=int, help="how many kills at most (no limit)")
     parser.add_argument(
         "--victims",
         default="runner",
@@ -141,7 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=REPOSITORY / ".bench" / "chaos.json", help="where to write it; - for stdout"
     )
-    parser.add_argument("--keep-log", type=Path, help="where to copy dev's log when something went wrong")
+    parser.add_argument("--keep-log", type=Path, help="where to copy dev's log")
     options = parser.parse_args()
     known = kind.VICTIMS if options.kind else local.VICTIMS
     options.victims = list(known) if options.victims == "all" else options.victims.split(",")

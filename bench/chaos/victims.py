@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import psutil
@@ -30,7 +30,10 @@ class Target(Protocol):
 class Killer:
     """Kills a random process of a random one of the chosen parts, again and again."""
 
-    def __init__(self, target: Target, chosen: Sequence[str], *, every_seconds: float, seed: int) -> None:
+    def __init__(
+        self, target: Target, chosen: Sequence[str], *, every_seconds: float, most: int | None, seed: int
+    ) -> None:
+        """`most`: after so many kills there is peace."""
         self.kills: list[Kill] = []
         #: CPU seconds of those who were killed, by part.
         self.cpu: defaultdict[str, float] = defaultdict(float)
@@ -39,32 +42,29 @@ class Killer:
         self._target = target
         self._chosen = chosen
         self._every_seconds = every_seconds
+        self._most = most
         self._chance = random.Random(seed)
 
-    async def run(self, on_kill: Callable[[Kill], None]) -> None:
+    async def run(self) -> None:
         """Kill until cancelled."""
-        while True:
+        while self._most is None or len(self.kills) < self._most:
             next_at = time.monotonic() + self._every_seconds
-            kill = await asyncio.to_thread(self.kill_one)
-            if kill is not None:
-                on_kill(kill)
+            await asyncio.to_thread(self.kill_one)
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))  # the pace of the killing
 
-    def kill_one(self) -> Kill | None:
-        """Kill somebody; None: nobody was there."""
+    def kill_one(self) -> None:
+        """Kill somebody, if anybody is there."""
         victim = self._chance.choice(self._chosen)
         found = self._target.victims().get(victim, ())
         if not found:
             self.nobody[victim] += 1
-            return None
+            return
         process = self._chance.choice(found)
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             kill = self._target.kill(victim, process)
             self.cpu[victim] += times.user + times.system
             self.kills.append(kill)
-            return kill
-        return None
 
 
 def command_of(process: psutil.Process) -> str:
