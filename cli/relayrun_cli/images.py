@@ -110,10 +110,10 @@ def _packages(config: Config) -> list[str]:
 
 
 def _local(config: Config, entry: str) -> Path | None:
-    folder = config.path(entry)
+    folder = config.dependency(entry)
     if not folder.is_dir():
         if entry.startswith((".", "/")):
-            raise CliError(f"dependencies: {folder} is not a folder: correct or remove {entry!r}.")
+            raise CliError(f"dependencies: {folder} does not exist: correct or remove {entry!r}.")
         return None
     _in_context(config, folder, f"dependencies: {entry!r}")
     return folder

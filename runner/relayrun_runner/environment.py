@@ -43,7 +43,7 @@ def import_folders(config: Config) -> list[Path]:
     """The folders that author code is imported from: where paths start, each local dependency, and their `src`."""
     folders: list[Path] = []
     for entry in (".", *config.dependencies):
-        folder = config.path(entry)
+        folder = config.dependency(entry)
         if folder.is_dir():
             source = folder / "src"
             # With an __init__.py, src is itself a package and not a folder of packages.
@@ -56,8 +56,8 @@ def _about_paths(config: Config) -> Iterator[str]:
     if isinstance(config.env, str) and not config.path(config.env).is_file():
         yield f"env: there is no file {config.path(config.env)}; its variables are not set"
     for entry in config.dependencies:
-        if entry.startswith((".", "/")) and not config.path(entry).is_dir():
-            yield f"dependencies: {config.path(entry)} is not a folder: correct or remove {entry!r}"
+        if entry.startswith((".", "/")) and not config.path(entry).exists():
+            yield f"dependencies: {config.path(entry)} does not exist: correct or remove {entry!r}"
     for key, relative in _relative_paths(config).items():
         if config.path(relative) != (config.folder / relative).resolve():
             yield f"{key}: {config.folder} has no {relative}, so {config.path(relative)} is used"

@@ -110,5 +110,5 @@ def test_a_config_in_another_folder_is_named_in_the_image_with_its_folder(tmp_pa
 
 
 def test_a_dependency_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CliError, match=r"dependencies: .*missing is not a folder: correct or remove './missing'"):
+    with pytest.raises(CliError, match=r"dependencies: .*missing does not exist: correct or remove './missing'"):
         image_of(tmp_path, dependencies=["./missing"])

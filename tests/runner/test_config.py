@@ -135,7 +135,7 @@ def test_a_missing_env_file_or_folder_is_remarked_and_no_error(tmp_path: Path) -
     assert (read_env(config), import_folders(config)) == ({}, [tmp_path])
     assert remarks(config) == [
         f"langgraph.json: env: there is no file {tmp_path / 'missing.env'}; its variables are not set",
-        f"langgraph.json: dependencies: {tmp_path / 'missing'} is not a folder: correct or remove './missing'",
+        f"langgraph.json: dependencies: {tmp_path / 'missing'} does not exist: correct or remove './missing'",
     ]
 
 
@@ -215,7 +215,9 @@ def test_local_dependencies_and_their_src_are_where_code_is_imported_from(tmp_pa
     for folder in ("lib/src/inside", "other", "flat/src"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "flat/src/__init__.py").touch()
-    config = load(tmp_path, dependencies=["./lib", "other", "./flat", "langchain-openai", "git+https://x/y"])
+    (tmp_path / "flat/pyproject.toml").touch()
+    entries = ["./lib", "other", "./flat/pyproject.toml", "langchain-openai", "git+https://x/y"]
+    config = load(tmp_path, dependencies=entries)
     assert [folder.relative_to(tmp_path).as_posix() for folder in import_folders(config)] == [
         ".", "lib/src", "lib", "other", "flat",
     ]  # fmt: skip

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from relayrun_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from relayrun_runner.config.model import Config
 
 
 def register(cli: typer.Typer) -> None:
@@ -21,10 +27,13 @@ def validate(
     config: Annotated[Path, typer.Option("--config", "-c", help="The agent's langgraph.json.")] = Path(
         "langgraph.json"
     ),
+    load: Annotated[
+        bool, typer.Option("--load", help="Also import all that it names, in a fresh process, and draw the graphs.")
+    ] = False,
 ) -> None:
     """Check a langgraph.json: its form, the fate of each key, and that the files it names exist.
 
-    Author code is not imported. Ends with 0 if the file can be used, else 1.
+    Author code is imported with --load only. Ends with 0 if the file can be used, else 1.
     """
     from relayrun_runner.config.load import load_config
     from relayrun_runner.config.places import is_a_file
@@ -36,13 +45,43 @@ def validate(
         read = load_config(config)
     except ConfigError as error:
         raise CliError(str(error)) from error
-    missing = [
-        f"{key}: {read.path(where)} does not exist"
-        for key, reference in read.references.items()
-        if is_a_file(where := reference.rpartition(":")[0]) and not read.path(where).is_file()
-    ]
+    places = {key: reference.rpartition(":")[0] for key, reference in read.references.items()}
+    files = {key: read.path(where) for key, where in places.items() if is_a_file(where)}
+    missing = [f"{key}: {file} does not exist" for key, file in files.items() if not file.is_file()]
     if missing:
         raise CliError(f"{read.file}: {'; '.join(missing)}.")
     for warning in (*read.warnings, *read.notes, *remarks(read, env_wins=True)):
         console.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
+    if load:
+        _load(read)
     console.print(f"[green]OK[/] {escape(str(read.file))}: {', '.join(map(escape, read.graphs))}", soft_wrap=True)
+    modules = [where for key, where in places.items() if key not in files]
+    packages = [entry for entry in read.dependencies if not read.path(entry).exists() and not entry.startswith(".")]
+    for word, things in _checked(list(dict.fromkeys(files.values())), modules, packages, load=load).items():
+        console.print(f"{word}: {escape('; '.join(things))}.", soft_wrap=True)
+
+
+def _checked(files: list[Path], modules: list[str], packages: list[str], *, load: bool) -> dict[str, list[str]]:
+    """What was checked, and what was not."""
+    checked, not_checked = ["the form of the file", "every key"], []
+    if files:
+        checked.append(f"that {', '.join(map(str, files))} exist" + ("" if len(files) > 1 else "s"))
+    if load:
+        checked.append("that the code can be imported and the graphs drawn")
+        not_checked.append("whether http.app starts, and whether models and other services answer")
+    else:
+        not_checked.append("whether the code can be imported (--load imports it)")
+        not_checked += [f"whether there is a module {', '.join(modules)}"] if modules else []
+    not_checked += [f"whether {', '.join(packages)} can be installed (build installs it)"] if packages else []
+    return {"Checked": checked, "Not checked": not_checked}
+
+
+def _load(config: Config) -> None:
+    """Import everything in a process of its own. Raises CliError if that fails; it has said itself why."""
+    from relayrun_core.handover import without_secrets
+
+    # -P: as a runner is started.
+    command = [sys.executable, "-P", "-m", "relayrun_runner.check", str(config.file)]
+    ended = subprocess.run(command, cwd=config.folder, env=without_secrets(os.environ), check=False)
+    if ended.returncode != 0:
+        raise CliError(f"{config.file}: not all of it loads; what does not is said above.")

@@ -145,6 +145,11 @@ class Config:
             named["store.index.embed"] = index.embed
         return named
 
+    def dependency(self, entry: str) -> Path:
+        """The folder of a local dependency, which may also be named by its `pyproject.toml` or another file."""
+        place = self.path(entry)
+        return place.parent if place.is_file() else place
+
     def path(self, relative: str) -> Path:
         """The file or folder of a relative path: the one beside the file where `folder` has none."""
         here, beside = (self.folder / relative).resolve(), (self.file.parent / relative).resolve()
