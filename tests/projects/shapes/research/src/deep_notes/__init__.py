@@ -1,0 +1,1 @@
+"""Notes on a topic, researched section by section."""
