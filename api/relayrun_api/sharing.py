@@ -4,8 +4,10 @@ Whose share something is, is said once, where the caller becomes known; what ask
 below, counts for it.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from contextvars import ContextVar
+from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +21,8 @@ _QUESTION_WAIT_SECONDS = 5.0
 _HELD = "relayrun.held"
 
 _asking: ContextVar[str | None] = ContextVar("asking", default=None)
+#: Whom runners are told that they are asked for: what an author's own authentication says of the caller.
+ASKING_USER: ContextVar[Mapping[str, Any] | None] = ContextVar("asking_user", default=None)
 
 
 class Shares:

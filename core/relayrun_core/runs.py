@@ -49,6 +49,8 @@ class RunSpec(BaseModel):
     input: Any = None
     command: dict[str, Any] | None = None
     config: dict[str, Any] = Field(default_factory=dict)
+    #: What of the config's `configurable` is the assistant's.
+    assistant_configurable: dict[str, Any] = Field(default_factory=dict)
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     stream_modes: list[str] = Field(default_factory=lambda: list(DEFAULT_STREAM_MODES))

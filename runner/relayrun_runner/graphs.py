@@ -14,6 +14,7 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from relayrun_core.store.heads import made_by
+from relayrun_runner.asker import for_asker
 from relayrun_runner.config.model import Config, GraphSource
 from relayrun_runner.endings import is_cancelled, text_of, told
 from relayrun_runner.environment import prepare_environment, remarks
@@ -125,7 +126,8 @@ class GraphRegistry:
         if name in self._graphs:
             yield self._graphs[name]
         elif name in self._factories:
-            call = Call(config or {}, access, self.store, context)
+            asked = (config or {}) if access == "threads.create_run" else for_asker(config or {})
+            call = Call(asked, access, self.store, context)
             async with self._factories[name].open(call) as graph:
                 yield self._named(name, graph)
         else:

@@ -17,6 +17,7 @@ from tests.compat.recording import Exchange, Recorder
 from tests.compat.scenarios import (
     assistants,
     cancels,
+    factories,
     others,
     outcomes,
     requests,
@@ -31,7 +32,7 @@ Scenario = Callable[[Recorder], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": scenario
-    for module in (assistants, threads, runs, cancels, requests, streams, studio, others, outcomes, values)
+    for module in (assistants, factories, threads, runs, cancels, requests, streams, studio, others, outcomes, values)
     for name, scenario in vars(module).items()
     if inspect.iscoroutinefunction(scenario) and not name.startswith("_")
 }

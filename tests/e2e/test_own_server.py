@@ -90,8 +90,14 @@ async def test_a_web_app_and_its_startup_act_for_the_agent(own: Dev, alice: Lang
     assert {"", "alice"} <= set(seen["owners"])
 
 
-async def test_a_factory_may_call_too(alice: LangGraphClient) -> None:
-    assert (await alice.runs.wait(None, "made", input={"n": 0}))["told"] == "alice"
+async def test_a_factory_may_call_too_and_knows_for_whom_it_is_asked(alice: LangGraphClient) -> None:
+    assistant = (await alice.assistants.create("made"))["assistant_id"]
+    drawn = await alice.assistants.get_graph(assistant)
+    assert [node["id"] for node in drawn["nodes"]][1] == "for_alice_as_nobody"
+    thread = (await alice.threads.create())["thread_id"]
+    assert (await alice.runs.wait(thread, assistant, input={"n": 0}))["told"] == "for_alice_as_alice"
+    await alice.threads.update_state(thread, {"n": 2}, as_node="for_alice_as_nobody")
+    assert (await alice.threads.get_state(thread))["values"]["n"] == 2
 
 
 async def test_a_thread_that_does_not_know_its_run_is_refused(alice: LangGraphClient) -> None:

@@ -15,7 +15,7 @@ from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.bodies import JsonRoute
 from relayrun_api.errors import ApiError, Unauthenticated
-from relayrun_api.sharing import Shares, held
+from relayrun_api.sharing import ASKING_USER, Shares, held
 
 
 class GuardedRoute(JsonRoute):
@@ -42,6 +42,7 @@ class GuardedRoute(JsonRoute):
             if principal is None:
                 raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
             request.state.principal = principal
+            ASKING_USER.set(principal.user)
             shares: Shares = request.app.state.shares
             await shares.hold(principal.owner, request)
             return await handler(request)

@@ -35,6 +35,7 @@ from relayrun_api.services.container import Services
 from relayrun_api.services.protocol.answers import Code, Refusal, checked, refused
 from relayrun_api.services.protocol.commands import Commands
 from relayrun_api.services.threads import ThreadRef, refer
+from relayrun_api.sharing import ASKING_USER
 from relayrun_api.stream.protocol.feed import ProtocolFeed
 from relayrun_api.stream.protocol.order import SeqOrder
 from relayrun_api.stream.protocol.told import Subscribed
@@ -216,6 +217,7 @@ async def _caller(websocket: WebSocket, command: Command) -> Principal:
             "Say who you are: send `Authorization: Bearer` with your token, or your key; from a browser, the protocols "
             f"`{SUBPROTOCOL}` and `{BEARER}<token>`."
         )
+    ASKING_USER.set(caller.user)
     return caller
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from starlette.types import Scope
 
+from relayrun_core.asking import USER_HEADER
 from relayrun_core.custom_routes import ANSWERED_HEADER, REQUEST_HEADER, ProxiedRequest, to_headers
 from relayrun_core.loopback import HEADER as LOOPBACK
 
@@ -27,7 +28,8 @@ _HOP = frozenset(
 )
 _ID = b"x-request-id"
 _ANSWERED = ANSWERED_HEADER.encode()
-_NOT_THE_CLIENTS = _HOP | {b"authorization", b"expect", _ID, _ANSWERED, REQUEST_HEADER.encode(), LOOPBACK.encode()}
+_OURS = frozenset(name.encode() for name in (ANSWERED_HEADER, REQUEST_HEADER, USER_HEADER, LOOPBACK))
+_NOT_THE_CLIENTS = _HOP | _OURS | {b"authorization", b"expect", _ID}
 # Ours are there already, and CORS is answered for all routes alike.
 _NOT_THE_APPS = _HOP | {b"date", b"server", _ID, _ANSWERED}
 _CORS = b"access-control-"

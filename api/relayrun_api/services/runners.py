@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from relayrun_api.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
 from relayrun_api.services.reading import RunnerReading
-from relayrun_api.sharing import Shares
+from relayrun_api.sharing import ASKING_USER, Shares
+from relayrun_core.asking import user_headers
 from relayrun_core.state_parts import READING_SLOW
 
 logger = logging.getLogger("relayrun.api.runners")
@@ -128,7 +129,7 @@ class Runners:
     def __init__(self, source: RunnerSource, client: httpx.AsyncClient, token: SecretStr, shares: Shares) -> None:
         self._source = source
         self._client = client
-        self._headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+        self._authorization = f"Bearer {token.get_secret_value()}"
         self._shares = shares
         self._turn = count()
 
@@ -139,7 +140,7 @@ class Runners:
     @property
     def authorization(self) -> str:
         """What runners want to hear of the API, and nobody else may."""
-        return self._headers["Authorization"]
+        return self._authorization
 
     async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
         """The ready runners that have the agent's graph, each time with another one first."""
@@ -166,11 +167,11 @@ class Runners:
         the runner refuses as our own errors.
         """
         limit: dict[str, Any] = {} if seconds is None else {"timeout": httpx.Timeout(seconds, connect=1.0)}
-        content = None if body is None else orjson.dumps(body)
+        content, headers = None if body is None else orjson.dumps(body), self._headers()
 
         async def send(runner: RunnerEntry) -> httpx.Response:
             return await self._client.request(
-                method, runner.url + path, params=params, content=content, headers=self._headers, **limit
+                method, runner.url + path, params=params, content=content, headers=headers, **limit
             )
 
         async with self._shares.asking():
@@ -182,10 +183,10 @@ class Runners:
         A runner that goes before it has told the beginning is passed over, as in `ask`. Raises as `ask`. It counts as a
         question until it is closed.
         """
-        content = orjson.dumps(body)
+        content, headers = orjson.dumps(body), self._headers()
 
         async def send(runner: RunnerEntry) -> RunnerReading:
-            request = self._client.build_request("POST", runner.url + path, content=content, headers=self._headers)
+            request = self._client.build_request("POST", runner.url + path, content=content, headers=headers)
             return await RunnerReading.begin(await self._client.send(request, stream=True))
 
         async with AsyncExitStack() as share:
@@ -196,6 +197,9 @@ class Runners:
             if reading.complete is None:
                 reading.closes.push_async_callback(share.pop_all().aclose)
         return reading
+
+    def _headers(self) -> list[tuple[str, str]]:
+        return [("Authorization", self._authorization), *user_headers(ASKING_USER.get())]
 
     async def _answer(self, agent: str, graph: str, send: Callable[[RunnerEntry], Awaitable[Answer]]) -> Answer:
         too_slow: httpx.ReadTimeout | None = None

@@ -205,7 +205,8 @@ def _without_claims(spec: RunSpec) -> RunSpec:
     if configurable := config.get("configurable"):
         config = {**config, "configurable": without_claims(configurable)}
     context = spec.context and (without_claims(spec.context) or None)
-    return spec.model_copy(update={"config": config, "context": context})
+    assistants = without_claims(spec.assistant_configurable)
+    return spec.model_copy(update={"config": config, "context": context, "assistant_configurable": assistants})
 
 
 def _refusal(start: Start, terms: Terms) -> ApiError:

@@ -34,6 +34,7 @@ UPDATE threads SET values = %(values)s::text::jsonb, interrupts = %(interrupts)s
     output_keys = %(output_keys)s::jsonb, head = %(head)s, head_at = now(), head_by = %(by)s, head_run = NULL,
     head_values = %(head_values)s, error = NULL, status = CASE WHEN %(waiting)s THEN 'interrupted' ELSE 'idle' END
 WHERE thread_id = %(thread)s"""
+_CONFIGURABLE = "SELECT configurable FROM threads WHERE thread_id = %s"
 # An AgentRun that has its run's payload would make it anew where it is given to a runner once more.
 _DELETE = (
     """
@@ -127,6 +128,12 @@ async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, 
     if row is None:
         raise ThreadNotFound(f"thread {thread_id} does not exist")
     return to_thread(row)
+
+
+async def assistants_configurable(database: Database, thread_id: UUID) -> dict[str, Any]:
+    """What the assistants of the thread's runs say in `configurable`, the last one's over those before it."""
+    row = await database.fetch_one(_CONFIGURABLE, (thread_id,))
+    return dict(row["configurable"]) if row else {}
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ def config_of(run: Run) -> RunnableConfig:
     config: dict[str, Any] = {
         **{key: value for key, value in spec.config.items() if key in ("tags", "recursion_limit", "max_concurrency")},
         "run_name": run.graph,
-        "configurable": {**given, **identity, **_of_user(spec.user), "thread_id": str(run.thread_id)},
+        "configurable": {**with_user(given, spec.user), **identity, "thread_id": str(run.thread_id)},
         "metadata": without_claims(
             {**(spec.config.get("metadata") or {}), **spec.metadata, **identity, **_SERVER, "run_attempt": run.attempt}
         ),
@@ -54,12 +54,17 @@ def without_user(config: RunnableConfig) -> RunnableConfig:
     return {**config, "configurable": configurable} if len(configurable) < len(given) else config
 
 
-def _of_user(user: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Whose run it is, for nodes, tools and factories, in the names of the Agent Server."""
+def with_user(configurable: Mapping[str, Any], user: Mapping[str, Any] | None) -> dict[str, Any]:
+    """With whom it is for, for nodes, tools and factories, in the names of the Agent Server.
+
+    A `user_id` of the caller's own stays.
+    """
     if user is None:
-        return {}
+        return dict(configurable)
     found = User(user)
     return {
+        "user_id": found.identity,
+        **configurable,
         "langgraph_auth_user": found,
         "langgraph_auth_user_id": found.identity,
         "langgraph_auth_permissions": found.permissions,

@@ -5,6 +5,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relayrun_core.custom_routes import CUSTOM_PATH
+from relayrun_runner.asker import WithAsker
 from relayrun_runner.errors import NoCustomApp, NotReady
 from relayrun_runner.protocol.bearer import BearerToken
 from relayrun_runner.protocol.parts import NOT_LOADED, Protocol
@@ -37,7 +38,7 @@ def make_app(protocol: Protocol) -> ASGIApp:
         ],
         exception_handlers=EXCEPTION_HANDLERS,
     )
-    return BearerToken(app, protocol.token)
+    return BearerToken(WithAsker(app), protocol.token)
 
 
 class CustomRoutes:

@@ -13,7 +13,7 @@ from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.serialize import dumps_kept
 from relayrun_runner.threads.bodies import HistoryQuestion, Place, StateQuestion
 from relayrun_runner.threads.history import history_pages
-from relayrun_runner.threads.naming import graph_name
+from relayrun_runner.threads.naming import factory_config, graph_name
 from relayrun_runner.threads.onlookers import nobody_looks_on
 from relayrun_runner.threads.pace import Pace
 from relayrun_runner.threads.reading import ReadingThread
@@ -73,10 +73,12 @@ class ThreadReads:
 
     @asynccontextmanager
     async def _graph(self, thread_id: UUID, place: Place) -> AsyncIterator[Graph]:
-        name = await graph_name(self._reading.database, self._registry, thread_id, place)
+        database = self._reading.database
+        name = await graph_name(database, self._registry, thread_id, place)
+        config = await factory_config(database, self._registry, name, thread_id, place)
 
         def opened() -> AbstractAsyncContextManager[Graph]:
-            return self._registry.open(name, place.config(thread_id), access="threads.read")
+            return self._registry.open(name, config, access="threads.read")
 
         # What a factory makes for one question may belong to the loop that runs would use it on.
         per_run = self._registry.is_made_per_run(name)

@@ -34,7 +34,7 @@ from relayrun_runner.graphs import Graph, GraphRegistry
 from relayrun_runner.serde import with_values_apart
 from relayrun_runner.serialize import dumps, dumps_kept
 from relayrun_runner.threads.bodies import Place, StateEdit, SuperstepUpdate, ThreadInMaking
-from relayrun_runner.threads.naming import graph_name
+from relayrun_runner.threads.naming import factory_config, graph_name
 from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, thread_state
 
 # Nobody asks again for an edit that is as far back as this.
@@ -57,8 +57,9 @@ class ThreadStates:
         """Edit the state; the answer names the new checkpoint."""
         name = await graph_name(self._database, self._registry, thread_id, edit)
         config = edit.config(thread_id, graph_id=name)
+        asked = await factory_config(self._database, self._registry, name, thread_id, edit)
         async with (
-            self._registry.open(name, edit.config(thread_id), access="threads.update") as loaded,
+            self._registry.open(name, asked, access="threads.update") as loaded,
             idle_thread(self._database, thread_id) as (conn, _),
         ):
             graph, saver = await self._editable(loaded, conn, thread_id, edit.edit_id)

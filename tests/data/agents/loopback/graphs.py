@@ -130,9 +130,10 @@ worker = StateGraph(State).add_node(work).add_edge("__start__", "work").compile(
 
 
 async def made(config: RunnableConfig) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """A factory that asks its own server: in a run for its user, for a drawing for nobody."""
+    """A factory that asks its own server: in a run as its user, for a drawing as the agent."""
     owner = (await get_client().threads.create())["metadata"].get("owner", "nobody")
+    node = f"for_{config['configurable']['langgraph_auth_user'].identity}_as_{owner}"
     builder = StateGraph(State)
-    builder.add_node(f"for_{owner}", lambda _: {"told": owner})
-    builder.add_edge("__start__", f"for_{owner}")
+    builder.add_node(node, lambda _: {"told": node})
+    builder.add_edge("__start__", node)
     return builder.compile()
