@@ -58,6 +58,8 @@ class RunSpec(BaseModel):
     interrupt_before: list[str] | Literal["*"] | None = None
     interrupt_after: list[str] | Literal["*"] | None = None
     checkpoint_id: str | None = None
+    #: From a subgraph's: those of all graphs around it, by their namespaces.
+    checkpoint_map: dict[str, str] = Field(default_factory=dict)
     durability: Durability = "sync"
     multitask_strategy: MultitaskStrategy = "enqueue"
     active_deadline_seconds: int = 3600

@@ -52,8 +52,17 @@ async def register_graphs(registry: GraphRegistry, database: Database, *, agent:
         if name in registry.failures:
             continue
         found = await _describe_or_warn(registry, name)
-        http = told_of(registry.config.http)
-        described.append(NewGraph(name, found.schemas, found.drawing, registry.description(name), http))
+        described.append(
+            NewGraph(
+                name,
+                found.schemas,
+                found.drawing,
+                registry.description(name),
+                told_of(registry.config.http),
+                registry.own_name(name),
+                registry.default_config(name),
+            )
+        )
     await store_graphs(database, described, agent=agent, build=build)
 
 

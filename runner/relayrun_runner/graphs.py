@@ -16,6 +16,7 @@ from langgraph.store.base import BaseStore
 from relayrun_core.store.heads import made_by
 from relayrun_runner.asker import for_asker
 from relayrun_runner.config.model import Config, GraphSource
+from relayrun_runner.defaults import default_configs
 from relayrun_runner.endings import is_cancelled, text_of, told
 from relayrun_runner.environment import prepare_environment, remarks
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
@@ -27,6 +28,8 @@ from relayrun_runner.tracebacks import compact
 log = logging.getLogger("relayrun.runner")
 
 Graph = Pregel[Any, Any, Any, Any]
+# What LangGraph calls a graph whose author gave no name.
+_UNNAMED = "LangGraph"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class GraphRegistry:
         self.agent = ""
         self.build = ""
         self.failures: dict[str, GraphFailure] = {}
+        self._defaults: dict[str, dict[str, Any]] = {}
         self._graphs: dict[str, Graph] = {}
         self._factories: dict[str, Factory] = {}
 
@@ -68,6 +72,7 @@ class GraphRegistry:
             log.warning("%s", sentence)
         prepare_environment(config, env_wins=in_dev)
         registry = cls(config)
+        registry._defaults = default_configs(config)
         for name, source in config.graphs.items():
             try:
                 registry._load(name, source)
@@ -83,6 +88,15 @@ class GraphRegistry:
     def description(self, name: str) -> str | None:
         """What `langgraph.json` says about a graph."""
         return self.config.graphs[name].description
+
+    def own_name(self, name: str) -> str | None:
+        """The name that the author gave a graph that is the same for all runs."""
+        own = self._graphs[name].name if name in self._graphs else name
+        return own if own != name else None
+
+    def default_config(self, name: str) -> dict[str, Any]:
+        """The config of the graph's default assistant."""
+        return self._defaults.get(name, {})
 
     def is_made_per_run(self, name: str) -> bool:
         """Whether a factory of the author makes this graph anew for each run."""
@@ -148,8 +162,8 @@ class GraphRegistry:
             log.log(sentence.level, "graph %s: %s", name, sentence.text)
 
     def _named(self, name: str, graph: Graph) -> Graph:
-        # As the Agent Server does: schemas, traces and run names then bear the name that clients use.
-        return graph if graph.name == name else graph.copy({"name": name})
+        # As the Agent Server does: schemas, traces and runs bear the graph's own name, or the one that clients use.
+        return graph.copy({"name": name}) if graph.name == _UNNAMED else graph
 
     def _failed(self, name: str, error: BaseException) -> None:
         source = self.config.graphs[name].path

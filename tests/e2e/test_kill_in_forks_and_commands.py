@@ -17,6 +17,10 @@ CHECKPOINTS = """
 SELECT checkpoint_id, metadata ->> 'step' AS step FROM checkpoints
 WHERE thread_id = %s AND checkpoint_ns = '' ORDER BY checkpoint_id"""
 
+CHECKPOINTS_BELOW = """
+SELECT checkpoint_ns AS ns, checkpoint_id AS id, metadata ->> 'step' AS step, metadata -> 'parents' ->> '' AS around
+FROM checkpoints WHERE thread_id = %s AND checkpoint_ns <> '' ORDER BY checkpoint_id"""
+
 COMMANDS: list[dict[str, Any]] = [
     {"resume": "yes", "update": {"total": 5}},
     {"update": {"total": 5}, "goto": "act"},
@@ -52,6 +56,47 @@ async def test_a_fork_from_an_older_checkpoint_goes_on_from_its_own_last_step(
     assert crash.begun(run) == begun
     assert (await crash.thread(run)).values == {"done": ["a", "b", "c", "d"]}
     whole(await crash.journal(run), attempts=ended.attempt)
+
+
+@pytest.mark.parametrize("graph", ["nested", "keeps"])
+@pytest.mark.parametrize(
+    ("point", "nth"),
+    [
+        ("after-claim", 1),
+        ("after-checkpoint", 1),  # marks the fork, before the subgraph has a checkpoint of this run
+        ("after-inner-checkpoint", 1),
+        ("in-two", 1),
+        ("after-inner-checkpoint", 2),
+        ("in-last", 1),
+        ("before-finish", 1),
+    ],
+)
+async def test_a_run_from_a_subgraphs_checkpoint_goes_on_from_its_own_last_step(
+    crash: Crash, graph: str, point: str, nth: int
+) -> None:
+    first = await crash.accept(graph)
+    assert (await crash.finish(first)).reason is Reason.SUCCEEDED
+    rows = await crash.database.fetch_all(CHECKPOINTS_BELOW, (str(first.thread_id),))
+    # Behind `one`, which is step 1 in there.
+    namespace, below, around = next((row["ns"], row["id"], row["around"]) for row in rows if row["step"] == "1")
+    quiet = await crash.accept(graph, thread=first.thread_id, **at(around, namespace, below))
+    assert (await crash.finish(quiet)).reason is Reason.SUCCEEDED
+    wanted, values = crash.begun(quiet), (await crash.thread(quiet)).values
+    # As LangGraph has it: only a subgraph that keeps its state goes on in its middle.
+    assert wanted == (["one", "two", "three", "last"] if graph == "nested" else ["two", "three", "last"])
+    run = await crash.accept(graph, thread=first.thread_id, **at(around, namespace, below))
+    crash.bomb(run, point, nth=nth)
+    ended = await crash.finish(run)
+    assert crash.went_off(run, point)
+    assert ended.reason is Reason.SUCCEEDED
+    assert set(crash.begun(run)) == set(wanted)
+    crash.nothing_repeated(run)
+    assert (await crash.thread(run)).values == values
+    whole(await crash.journal(run), attempts=ended.attempt)
+
+
+def at(around: str, namespace: str, below: str) -> dict[str, Any]:
+    return {"input": None, "checkpoint_id": around, "checkpoint_map": {"": around, namespace: below}}
 
 
 @pytest.mark.parametrize(("point", "nth"), [("before-checkpoint", 1), ("after-checkpoint", 3)])

@@ -29,6 +29,7 @@ LARGEST_BATCH = 100
 _LONGEST_URL = 2048
 _MOST_RUN_IDS = 1000
 _MOST_TAGS = 1000
+_DEEPEST = 100
 Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
 Nodes = Annotated[list[Name], Field(max_length=1000)] | Literal["*"]
 
@@ -114,9 +115,12 @@ class RunCreate(LangGraphBody):
         return value
 
     @model_validator(mode="after")
-    def _one_namespace(self) -> "RunCreate":
-        if self.checkpoint and self.checkpoint.get("checkpoint_ns"):
-            raise ValueError("`checkpoint` must be one of the root graph: leave out `checkpoint_ns`")
+    def _maps_checkpoints(self) -> "RunCreate":
+        given = (self.checkpoint or {}).get("checkpoint_map")
+        if given is not None and not (
+            isinstance(given, dict) and len(given) <= _DEEPEST and all(isinstance(each, str) for each in given.values())
+        ):
+            raise ValueError(f"`checkpoint_map` must name a checkpoint for each of at most {_DEEPEST} namespaces")
         return self
 
     @model_validator(mode="after")
@@ -134,10 +138,22 @@ class RunCreate(LangGraphBody):
 
     @property
     def from_checkpoint(self) -> str | None:
-        """The checkpoint to start from, by whichever member it was named."""
+        """The root graph's checkpoint to start from, by whichever member it was named.
+
+        With a subgraph's it is the one around it, which only its `checkpoint_map` names: LangGraph goes on where the
+        thread is without.
+        """
+        if "" in self.checkpoint_map:
+            return self.checkpoint_map[""]
         configurable = (self.config.configurable if self.config else None) or {}
-        ids = (self.checkpoint_id, *(named.get("checkpoint_id") for named in (self.checkpoint or {}, configurable)))
+        places = [named for named in (self.checkpoint or {}, configurable) if not named.get("checkpoint_ns")]
+        ids = (self.checkpoint_id, *(named.get("checkpoint_id") for named in places))
         return next((named for named in ids if named and isinstance(named, str)), None)
+
+    @property
+    def checkpoint_map(self) -> dict[str, str]:
+        """The checkpoints to start from by the namespaces of their graphs; empty for one of the root graph alone."""
+        return (self.checkpoint or {}).get("checkpoint_map") or {}
 
     @property
     def chosen_durability(self) -> Durability | None:

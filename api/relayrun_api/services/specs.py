@@ -31,6 +31,7 @@ def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[st
         interrupt_before=body.interrupt_before,
         interrupt_after=body.interrupt_after,
         checkpoint_id=body.from_checkpoint,
+        checkpoint_map=body.checkpoint_map,
         multitask_strategy=body.multitask_strategy,
         webhook=body.webhook,
     )

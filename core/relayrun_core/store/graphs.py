@@ -1,7 +1,7 @@
 """What runners found in their agents' code: graphs, their schemas and drawings, and what they say of `http`."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,17 +12,18 @@ from relayrun_core.custom_routes import NO_HTTP, CustomHttp
 from relayrun_core.database import Database
 from relayrun_core.storable import storable_text
 
-# What an agent says of `http` is kept with each of its graphs, so that a build is read as a whole.
+# What an agent says of `http` is kept with each of its graphs, so that a build is read as a whole; beside the drawing,
+# as what the graph's default assistant is.
 _REGISTER = """
 INSERT INTO graphs (agent, graph, build, description, schemas, drawing)
 VALUES (%(agent)s, %(graph)s, %(build)s, %(description)s, %(schemas)s,
-    %(drawing)s::jsonb || jsonb_build_object('http', %(http)s::jsonb))
+    %(drawing)s::jsonb || jsonb_build_object('http', %(http)s::jsonb, 'assistant', %(assistant)s::jsonb))
 ON CONFLICT (agent, graph, build) DO UPDATE SET description = EXCLUDED.description, schemas = EXCLUDED.schemas,
     drawing = EXCLUDED.drawing, registered_at = now()"""
 # The newest build of an agent says what it offers; older builds stay for runs that began in them.
 _LIST = """
-SELECT g.agent, g.graph, g.build, g.description, g.schemas, g.drawing - 'http' AS drawing,
-    g.drawing -> 'http' AS http, g.registered_at FROM graphs g
+SELECT g.agent, g.graph, g.build, g.description, g.schemas, g.drawing - '{http,assistant}'::text[] AS drawing,
+    g.drawing -> 'http' AS http, g.drawing -> 'assistant' AS assistant, g.registered_at FROM graphs g
 WHERE g.build = (SELECT n.build FROM graphs n WHERE n.agent = g.agent ORDER BY n.registered_at DESC LIMIT 1)
 ORDER BY g.agent, g.graph"""
 
@@ -33,7 +34,10 @@ _HTTP = TypeAdapter(CustomHttp)
 
 @dataclass(frozen=True)
 class GraphRow:
-    """A graph an agent offers. `schemas` has the keys input, output, state, config and context (JSON Schema)."""
+    """A graph an agent offers. `schemas` has the keys input, output, state, config and context (JSON Schema).
+
+    `own_name` is what its author calls it; `config` is its default assistant's until somebody changes that.
+    """
 
     agent: str
     graph: str
@@ -43,6 +47,8 @@ class GraphRow:
     drawing: dict[str, Any]
     registered_at: datetime
     http: CustomHttp = NO_HTTP
+    own_name: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class NewGraph:
     drawing: Mapping[str, Any]
     description: str | None = None
     http: CustomHttp = NO_HTTP
+    own_name: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def register_graphs(database: Database, graphs: Iterable[NewGraph], *, agent: str, build: str) -> None:
@@ -67,6 +75,7 @@ async def register_graphs(database: Database, graphs: Iterable[NewGraph], *, age
             "schemas": storable.dumps(dict(new.schemas)).decode(),
             "drawing": storable.dumps(dict(new.drawing)).decode(),
             "http": storable.dumps(new.http).decode(),
+            "assistant": storable.dumps({"own_name": new.own_name, "config": dict(new.config)}).decode(),
         }
         # In one order: several runners start at once, and each waits for the rows of the other.
         for new in sorted(graphs, key=lambda new: new.graph)
@@ -87,4 +96,6 @@ async def registered_graphs(database: Database) -> list[tuple[str, str]]:
 
 def _to_row(row: dict[str, Any]) -> GraphRow:
     # Runners of an older version tell nothing.
-    return GraphRow(**{**row, "http": _HTTP.validate_python(row["http"] or {})})
+    assistant: dict[str, Any] = row.pop("assistant") or {}
+    told = {"http": _HTTP.validate_python(row["http"] or {}), "own_name": assistant.get("own_name")}
+    return GraphRow(**{**row, **told, "config": assistant.get("config") or {}})

@@ -30,7 +30,6 @@ def config_of(run: Run) -> RunnableConfig:
         identity["assistant_id"] = str(run.assistant_id)
     config: dict[str, Any] = {
         **{key: value for key, value in spec.config.items() if key in ("tags", "recursion_limit", "max_concurrency")},
-        "run_name": run.graph,
         "configurable": {**with_user(given, spec.user), **identity, "thread_id": str(run.thread_id)},
         "metadata": without_claims(
             {**(spec.config.get("metadata") or {}), **spec.metadata, **identity, **_SERVER, "run_attempt": run.attempt}

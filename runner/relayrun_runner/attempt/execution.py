@@ -202,6 +202,8 @@ class Execution:
         configurable = dict(config["configurable"])
         if call.checkpoint_id is not None:
             configurable["checkpoint_id"] = call.checkpoint_id
+        if call.checkpoint_map:
+            configurable["checkpoint_map"] = dict(call.checkpoint_map)
         options: dict[str, Any] = {
             "context": context_of(self.claimed),
             "interrupt_before": spec.interrupt_before,

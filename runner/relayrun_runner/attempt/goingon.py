@@ -27,10 +27,11 @@ _INTERRUPT = "__interrupt__"
 
 @dataclass(frozen=True)
 class Call:
-    """Call the graph with this."""
+    """Call the graph with this. `checkpoint_map`: where graphs start that have a namespace in it."""
 
     input: Any
     checkpoint_id: str | None
+    checkpoint_map: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,29 @@ async def next_call(graph: Graph, saver: FencedSaver, run: Run, config: Runnable
     """Decide how to go on. `graph` has `saver` as its checkpointer; `config` names the thread and no checkpoint."""
     spec = run.spec
     if run.attempt == 1:
-        return Call(_first_input(run, spec.answers), spec.checkpoint_id)
+        return Call(_first_input(run, spec.answers), spec.checkpoint_id, spec.checkpoint_map)
     head = await saver.aget_tuple(config)
     if head is None or not _is_ours(head, run):
         answers = await _open_answers(saver, spec.answers)
         recorded = head is not None and spec.command is not None and await saver.commands_recorded(head)
-        return Call(_first_input(run, answers, command_recorded=recorded), spec.checkpoint_id)
+        return Call(_first_input(run, answers, command_recorded=recorded), spec.checkpoint_id, spec.checkpoint_map)
     state = await graph.aget_state(config)
     if not state.next and not state.tasks:
         return NothingLeft()
     if await _would_pause(graph, run, head, state):
         return NothingLeft()
-    return Call(None, None)
+    return Call(None, None, await _not_begun(saver, run, config))
+
+
+async def _not_begun(saver: FencedSaver, run: Run, config: RunnableConfig) -> Mapping[str, str]:
+    """Where subgraphs start that keep their state from run to run, and that this one has not come to yet."""
+    left = {}
+    for namespace, checkpoint_id in run.spec.checkpoint_map.items():
+        below: RunnableConfig = {"configurable": {**config["configurable"], "checkpoint_ns": namespace}}
+        newest = await saver.aget_tuple(below) if namespace else None
+        if newest is not None and not _is_ours(newest, run):
+            left[namespace] = checkpoint_id
+    return left
 
 
 def _is_ours(head: CheckpointTuple, run: Run) -> bool:

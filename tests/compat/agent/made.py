@@ -31,3 +31,6 @@ def make(config: RunnableConfig) -> Any:
     graph.add_edge(f"of_{kind}", "sub")
     graph.add_edge("sub", END)
     return graph.compile()
+
+
+named = make({}).copy({"name": "ReAct Agent"})

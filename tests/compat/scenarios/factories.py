@@ -53,3 +53,21 @@ async def _edits(server: Recorder, label: str, thread: str, *kinds: str) -> None
     for kind in kinds:
         body = {"values": {"done": ["edited"]}, "as_node": f"of_{kind}"}
         await server.call(f"{label}: as of_{kind}", "POST", f"/threads/{thread}/state", body)
+
+
+async def named_by_their_author(server: Recorder) -> None:
+    found = await server.call("search", "POST", "/assistants/search", {"name": "react"})
+    await server.call("schemas", "GET", f"/assistants/{found[0]['assistant_id']}/schemas")
+    run = {"assistant_id": "named", "input": {"topic": "x"}, "stream_mode": ["events"]}
+    told = await server.stream("events", "POST", "/runs/stream", run)
+    assert "ReAct Agent" in {data.get("name") for name, data in told if name == "events"}
+
+
+async def configured_by_the_environment(server: Recorder) -> None:
+    found = await server.call("search", "POST", "/assistants/search", {"graph_id": "configured"})
+    await server.call("graph", "GET", f"/assistants/{found[0]['assistant_id']}/graph")
+    await server.call("run", "POST", "/runs/wait", {"assistant_id": "configured", "input": {"topic": "x"}})
+    other = {"assistant_id": "configured", "input": {"topic": "x"}, "config": {"configurable": {"kind": "other"}}}
+    await server.call("run of another", "POST", "/runs/wait", other)
+    made = await server.call("one more", "POST", "/assistants", {"graph_id": "configured"})
+    await server.call("its graph", "GET", f"/assistants/{made['assistant_id']}/graph")

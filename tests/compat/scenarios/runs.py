@@ -83,3 +83,23 @@ async def refused(server: Recorder) -> None:
     await server.call("a wrong mode", "POST", "/runs/wait", {**run, "stream_mode": "loud"})
     await server.call("a wrong strategy", "POST", "/runs/wait", {**run, "multitask_strategy": "fight"})
     await server.call("no object", "POST", "/runs/wait", "text")
+
+
+async def from_a_subgraphs_checkpoint(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    first = {"assistant_id": "nested", "input": {"topic": "x"}, "stream_mode": ["debug"], "stream_subgraphs": True}
+    told = await server.stream("first", "POST", f"/threads/{thread}/runs/stream", first)
+    below = [data["payload"] for name, data in told if name.startswith("debug|") and data["type"] == "checkpoint"]
+    at = next(state["config"]["configurable"] for state in below if state["next"] == ["second"])
+    names = ("checkpoint_ns", "checkpoint_id", "checkpoint_map")
+    checkpoint = {name: at[name] for name in names}
+    again = {"assistant_id": "nested", "stream_mode": ["updates", "values"], "stream_subgraphs": True}
+    path = f"/threads/{thread}/runs/stream"
+    await server.stream("again", "POST", path, {**again, "checkpoint": checkpoint})
+    given = {**again, "checkpoint": checkpoint, "input": {"topic": "y"}}
+    await server.stream("with an input", "POST", path, given)
+    alone = {name: at[name] for name in names[:2]}
+    await server.stream("without those around it", "POST", path, {**again, "checkpoint": alone})
+    found = await server.quietly("POST", f"/threads/{thread}/history", {"limit": 100})
+    sources = [(state["metadata"]["source"], state["metadata"]["step"], state["next"]) for state in found]
+    assert ("fork", 2, ["inner"]) in sources, sources

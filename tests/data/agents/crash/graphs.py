@@ -4,6 +4,7 @@ line    a ─ b ─ c ─ d                 (c is sync; guarded: the same, stops
 fan     start ─┬─ left ──┬─ join
                └─ right ─┘
 nested  first ─ (one ─ two ─ three) ─ last
+keeps   the same, and the inner graph keeps its state from run to run
 ticks   tick ↺ until `count` reaches `upto`
 talk    one step that tells `upto` words
 work    take ─┬─ mill ──┬─ polish ─ ship
@@ -84,14 +85,14 @@ def side_by_side(first: str, branches: tuple[str, str], *after: str) -> StateGra
     return in_a_row(builder, *after, END)
 
 
-def nested_builder() -> StateGraph[State]:
+def nested_builder(*, keeps: bool = False) -> StateGraph[State]:
     inner = StateGraph(InnerState)
     for name in ("one", "two", "three"):
         inner.add_node(name, step(name, "inner"))
     in_a_row(inner, START, "one", "two", "three", END)
     builder = StateGraph(State)
     builder.add_node("first", step("first"))
-    builder.add_node("inside", inner.compile())
+    builder.add_node("inside", inner.compile(checkpointer=True if keeps else None))
     builder.add_node("last", step("last"))
     return in_a_row(builder, START, "first", "inside", "last", END)
 
@@ -145,6 +146,7 @@ guarded = line_builder().compile(interrupt_before=["c"])
 checked = line_builder().compile(interrupt_after=["b"])
 fan = side_by_side("start", ("left", "right"), "join").compile()
 nested = nested_builder().compile()
+keeps = nested_builder(keeps=True).compile()
 ticks = ticks_builder().compile()
 talk = talk_builder().compile()
 work = side_by_side("take", ("mill", "paint"), "polish", "ship").compile()
