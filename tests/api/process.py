@@ -1,17 +1,15 @@
-"""The API as a process of its own, as `dev` and the chart start it."""
+"""The API as a process of its own, as `dev` and the chart start it, but for its imports."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
 
-from relayrun_core.parent import VARIABLE
+from tests.support.forked import API, ForkedProcess
 from tests.support.runner import free_port
 from tests.support.waiting import eventually
 
@@ -21,7 +19,7 @@ class ApiProcess:
     """A running one. `lifeline` is the write end of the pipe that it lives by."""
 
     port: int
-    process: asyncio.subprocess.Process
+    process: ForkedProcess
     lifeline: int
 
     @property
@@ -31,25 +29,24 @@ class ApiProcess:
 
 @asynccontextmanager
 async def api_process(database_url: str, port: int | None = None, **settings: str) -> AsyncIterator[ApiProcess]:
-    """`python -m relayrun_api` that takes requests, by default from everybody; killed at the end."""
+    """An API that takes requests, by default from everybody; killed at the end."""
     port = port or free_port()
     said = {"database_url": database_url, "port": str(port), "auth": "none", **settings}
     read_end, write_end = os.pipe()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RELAYRUN_")},
         **{f"RELAYRUN_{name.upper()}": value for name, value in said.items()},
-        VARIABLE: str(read_end),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relayrun_api", env=environment, pass_fds=(read_end,)
-    )
-    os.close(read_end)
+    try:
+        process = await ForkedProcess.start(API, environment, None, read_end)
+    finally:
+        os.close(read_end)
     api = ApiProcess(port, process, write_end)
     try:
         async with httpx.AsyncClient(base_url=api.url) as http:
 
             async def answers() -> bool:
-                assert process.returncode is None
+                assert process.exit_code is None
                 with suppress(httpx.TransportError):
                     return (await http.get("/readyz")).is_success
                 return False
@@ -59,6 +56,4 @@ async def api_process(database_url: str, port: int | None = None, **settings: st
     finally:
         with suppress(OSError):
             os.close(write_end)
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        process.kill()

@@ -76,7 +76,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             _dump(made)
     finally:
         if not keep:
-            command("kind", "delete", "cluster", "--name", KIND_CLUSTER)
+            command("kind", "delete", "cluster", "--name", KIND_CLUSTER, seconds=300)
 
 
 def _kind_cluster(folder: Path, *, keep: bool) -> Cluster:

@@ -1,13 +1,15 @@
-"""Runner processes forked from one that has loaded their libraries: importing LangGraph takes a processor seconds.
+"""Runner and API processes forked from one that has loaded their libraries: LangGraph and FastAPI take seconds.
 
-Everything else happens as in `python -m relayrun_runner`: settings, environment, the agent's code, the database. What a
-start itself does is for the tests with real ones (`tests/runner/processes.py`, `relayrun dev`).
+Everything else happens as in `python -m relayrun_runner` and `python -m relayrun_api`: settings, environment, the
+agent's code, the database. What a start itself does is for the tests with real ones (`tests/runner/processes.py`,
+`relayrun dev`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -20,35 +22,41 @@ from pathlib import Path
 from typing import Self
 
 from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+from tests.support.waiting import until
 
-# All that a ready runner has loaded, but for its agent's code.
+#: Modules whose `main` is what the process does.
+API, RUNNER = "relayrun_api.serving", "relayrun_runner.main"
+# All that a ready runner or API has loaded, but for an agent's code.
 _LOADED = [
-    "relayrun_runner.main",
+    API,
+    RUNNER,
     "relayrun_runner.process",
     "anyio._backends._asyncio",
     "langchain_core.runnables.graph_mermaid",
     "uvicorn.lifespan.off",
+    "uvicorn.lifespan.on",
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
     "yaml",
 ]
+_LONGEST_SECONDS = 120
 _forks = multiprocessing.get_context("forkserver")
 # A start looks after all earlier processes too, and an exit code can be read once: of two threads one would get 255.
 _one_at_a_time = threading.Lock()
 
 
-class ForkedRunner:
-    """A runner process. Its exit code is the signal's negative number if one has ended it."""
+class ForkedProcess:
+    """One of them. Its exit code is the signal's negative number if one has ended it."""
 
     def __init__(self, process: ForkServerProcess) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str], log: Path, lifeline: int) -> Self:
-        """Start one, whose output is appended to a file, and that ends when the pipe `lifeline` is closed."""
+    async def start(cls, module: str, environment: Mapping[str, str], log: Path | None, lifeline: int) -> Self:
+        """Start API or RUNNER, whose output is appended to a file, and that ends when the pipe `lifeline` is closed."""
         _forks.set_forkserver_preload(_LOADED)
         with Connection(os.dup(lifeline), writable=False) as pipe:
-            process = _forks.Process(target=_run, args=(dict(environment), str(log), pipe), daemon=True)
+            process = _forks.Process(target=_run, args=(module, dict(environment), log and str(log), pipe), daemon=True)
             await asyncio.to_thread(_start, process)  # the first one waits for the imports
         return cls(process)
 
@@ -63,13 +71,23 @@ class ForkedRunner:
         with _one_at_a_time:
             return self._process.exitcode
 
+    async def wait(self) -> int:
+        """The exit code, once it has ended."""
+        await until(lambda: self.exit_code is not None, seconds=_LONGEST_SECONDS)
+        assert self.exit_code is not None
+        return self.exit_code
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
     def send_signal(self, number: signal.Signals) -> None:
         """Signal it, if it still runs."""
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):  # it has ended, and that is not known yet
                 os.kill(self.pid, number)
 
-    def kill(self, seconds: float) -> None:
+    def kill(self, seconds: float = 30) -> None:
         """Kill -9, and wait until it is gone."""
         with _one_at_a_time:
             self._process.kill()
@@ -82,15 +100,13 @@ def _start(process: ForkServerProcess) -> None:
         process.start()
 
 
-def _run(environment: dict[str, str], log: str, lifeline: Connection) -> None:
+def _run(module: str, environment: dict[str, str], log: str | None, lifeline: Connection) -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(environment, **{PARENT_VARIABLE: str(lifeline.fileno())})
-    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(output, stream.fileno())
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED=1 would
-
-    from relayrun_runner.main import main
-
-    main()
+    if log is not None:
+        output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output, stream.fileno())
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED=1 would
+    importlib.import_module(module).main()

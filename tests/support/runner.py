@@ -18,7 +18,7 @@ import httpx
 import orjson
 
 from relayrun_cli.dev.children import Lifeline
-from tests.support.forked import ForkedRunner
+from tests.support.forked import RUNNER, ForkedProcess
 from tests.support.waiting import until
 
 TOKEN = "for-tests"
@@ -69,7 +69,7 @@ class Runner:
     async def __aenter__(self) -> Self:
         port = free_port()
         environment = self._setup.environment(self.name, port)
-        self._process = await ForkedRunner.start(environment, self.log, self._lifeline.read_end)
+        self._process = await ForkedProcess.start(RUNNER, environment, self.log, self._lifeline.read_end)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         self._http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20, trust_env=False

@@ -10,6 +10,7 @@ import os
 import sys
 
 from relayrun_cli.errors import CliError
+from relayrun_core.imports import quick_imports
 
 
 async def migrate_langgraph(url: str, config: str) -> None:
@@ -34,8 +35,9 @@ async def migrate_langgraph(url: str, config: str) -> None:
 
 
 async def _migrate_here() -> None:
-    from relayrun_runner.config.load import load_config
-    from relayrun_runner.schema import setup
+    with quick_imports():
+        from relayrun_runner.config.load import load_config
+        from relayrun_runner.schema import setup
 
     store = load_config(os.environ["RELAYRUN_CONFIG_PATH"]).store
     await setup(sys.stdin.read(), store)
