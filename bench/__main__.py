@@ -16,7 +16,16 @@ from bench import kills, parts, report, runs, tokens
 from bench.cluster import KindCluster
 from bench.processes import ServerStartError
 from bench.samples import Results, Throughput
-from bench.servers import REPOSITORY, Server, langgraph_dev, relayrun_dev
+from bench.servers import (
+    REPOSITORY,
+    Server,
+    Start,
+    langgraph_dev,
+    langgraph_start,
+    relayrun_dev,
+    relayrun_start,
+)
+from bench.starts import measure_replacements, measure_start
 
 RESULTS = REPOSITORY / ".bench"
 CLIENTS = (1, 20, 100)
@@ -28,9 +37,12 @@ def main() -> int:
     console = Console()
     where = report.machine()
     try:
+        second_starts = _second_starts(options, console)
         with ExitStack() as stack:
             servers = _servers(options, stack, console)
             results = asyncio.run(_measure(servers, options, console))
+        for one in results:
+            one.second_starts_ms = second_starts.get(one.server, [])
     except ServerStartError as failure:
         console.print(f"[bold red]not measured:[/] {failure}", highlight=False)
         return 1
@@ -56,8 +68,29 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=200, help="most runs of one round of one server (200)")
     parser.add_argument("--answers", type=int, default=30, help="answers of a hundred tokens (30)")
     parser.add_argument("--kills", type=int, default=20, help="kills of a runner; 0 for none (20)")
+    parser.add_argument("--replacements", type=int, default=30, help="kills of a runner without a run; 0 for none (30)")
+    parser.add_argument("--starts", type=int, default=5, help="further starts in the same folder; 0 for none (5)")
     parser.add_argument("--runners", type=int, default=2, help="runners of relayrun dev, so one is spare (2)")
     return parser.parse_args()
+
+
+def _second_starts(options: argparse.Namespace, console: Console) -> dict[str, list[float]]:
+    """By server, in ms, in turns; nothing else runs."""
+    if options.url or options.kind or not options.starts:
+        return {}
+    makers: dict[str, Callable[[], contextlib.AbstractContextManager[Start]]] = {
+        "relayrun": lambda: relayrun_start(options.runners),
+        "langgraph": langgraph_start,
+    }
+    with ExitStack() as stack:
+        makers_chosen = [options.only] if options.only else list(makers)
+        begun = [stack.enter_context(makers[name]()) for name in makers_chosen]
+        took: dict[str, list[float]] = {start.name: [] for start in begun}
+        for number in range(options.starts + 1):
+            for start in begun:
+                console.print(f"start {number + 1}, {start.name} …", style="dim")
+                took[start.name].append(measure_start(start) * 1000)
+        return {name: times[1:] for name, times in took.items()}
 
 
 def _servers(options: argparse.Namespace, stack: ExitStack, console: Console) -> list[Server]:
@@ -96,10 +129,17 @@ async def _measure(servers: list[Server], options: argparse.Namespace, console: 
         results[server.name].tokens = await tokens.measure_tokens(server.url, options.answers)
     for server in servers:
         results[server.name].idle_mb = parts.memory_mb(server)
-        if options.kills and server.killable:
-            console.print(f"{options.kills} kills of a runner, {server.name} …", style="dim")
-            results[server.name].kills = await kills.measure_kills(server, options.kills, options.runners)
+        await _kill(server, options, results[server.name], console)
     return list(results.values())
+
+
+async def _kill(server: Server, options: argparse.Namespace, results: Results, console: Console) -> None:
+    if options.replacements and server.data is not None:
+        console.print(f"{options.replacements} kills of an idle runner, {server.name} …", style="dim")
+        results.replacements = await measure_replacements(server, options.replacements, options.runners)
+    if options.kills and server.killable:
+        console.print(f"{options.kills} kills of a runner, {server.name} …", style="dim")
+        results.kills = await kills.measure_kills(server, options.kills, options.runners)
 
 
 async def _round(

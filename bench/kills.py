@@ -15,6 +15,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from langgraph_sdk.client import LangGraphClient
@@ -66,11 +67,16 @@ async def pool_is_ready(server: Server, runners: int) -> None:
 
 def ready_runners(file: Path) -> int:
     """How many runners the world's file calls ready."""
+    return sum(1 for runner in listed_runners(file) if runner["ready"])
+
+
+def listed_runners(file: Path) -> list[dict[str, Any]]:
+    """The runners in the world's file."""
     try:
-        listed = json.loads(file.read_text())["runners"]
+        listed: list[dict[str, Any]] = json.loads(file.read_text())["runners"]
     except (OSError, ValueError):
-        return 0
-    return sum(1 for runner in listed if runner["ready"])
+        return []
+    return listed
 
 
 @dataclass

@@ -30,6 +30,10 @@ def rows(all_results: list[Results]) -> list[tuple[str, list[str]]]:
     if any(results.tokens for results in all_results):
         listed.append(("create → first token, 1 client (p50 / p99)", _token_times("first_token_ms")))
         listed.append(("create → the answer's end, 100 tokens 2 ms apart (p50 / p99)", _token_times("end_ms")))
+    if any(results.second_starts_ms for results in all_results):
+        listed.append(("second start in a folder → /ok (p50 / p99)", lambda results: _pair(results.second_starts_ms)))
+    if any(results.replacements for results in all_results):
+        listed += _replacement_rows()
     if any(results.kills for results in all_results):
         listed += _kill_rows()
     for clients in client_counts:
@@ -97,6 +101,17 @@ def _kill_rows() -> list[Row]:
         ("kill -9 of the runner → next finished step (p50 / p99)", _kill_times("next_step_ms")),
         ("kills; steps told twice; steps lost", lambda results: _kill_counts(results.kills)),
     ]
+
+
+def _replacement_rows() -> list[Row]:
+    return [
+        ("kill -9 of an idle runner → its replacement ready (p50 / p99)", _replacement("ready_ms")),
+        ("CPU until the replacement is ready (p50 / p99)", _replacement("cpu_ms")),
+    ]
+
+
+def _replacement(name: str) -> Callable[[Results], str]:
+    return lambda results: _pair(column(results.replacements, name))
 
 
 def _run_times(clients: int, name: str) -> Callable[[Results], str]:

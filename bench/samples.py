@@ -28,6 +28,14 @@ class KillSample:
 
 
 @dataclass(frozen=True)
+class ReplacementSample:
+    """One kill -9 of an idle runner, in ms: until its replacement was ready, and that one's CPU time by then."""
+
+    ready_ms: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True)
 class TokenSample:
     """One streamed answer, in ms since the call that asked for it: its first token, its end."""
 
@@ -65,6 +73,8 @@ class Results:
     by_clients: dict[int, Throughput] = field(default_factory=dict)
     tokens: list[TokenSample] = field(default_factory=list)
     kills: list[KillSample] = field(default_factory=list)
+    replacements: list[ReplacementSample] = field(default_factory=list)
+    second_starts_ms: list[float] = field(default_factory=list)
     cpu_ms_per_run: dict[int, dict[str, float]] = field(default_factory=dict)
     idle_mb: dict[str, float] = field(default_factory=dict)
 
@@ -101,6 +111,8 @@ def summary(throughput: Throughput) -> dict[str, float]:
     return told
 
 
-def column(samples: Sequence[RunSample] | Sequence[KillSample] | Sequence[TokenSample], name: str) -> list[float]:
+def column(
+    samples: Sequence[RunSample] | Sequence[KillSample] | Sequence[ReplacementSample] | Sequence[TokenSample], name: str
+) -> list[float]:
     """One field of all samples."""
     return [getattr(sample, name) for sample in samples]

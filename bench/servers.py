@@ -50,20 +50,29 @@ class Server:
         return self.data is not None or self.cluster is not None
 
 
+@dataclass(frozen=True)
+class Start:
+    """How a server is started in a folder."""
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path
+    url: str
+
+
 @contextlib.contextmanager
-def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
-    """`relayrun dev` on a copy of a folder with a langgraph.json, with an embedded Postgres of its own."""
+def relayrun_start(runners: int, source: Path = GRAPHS) -> Iterator[Start]:
+    """`relayrun dev` in a copy of a folder with a langgraph.json, with an embedded Postgres of its own."""
     with work_folder("dev", source) as folder:
         data, port = folder / "data", free_port()
-        command = [
+        command = (
             str(Path(sys.executable).with_name("relayrun")),
             *("dev", "--config", "langgraph.json", "--host", "127.0.0.1", "--port", str(port)),
             *("--no-reload", "--no-browser", "--server-log-level", "warning", "--data", str(data)),
             *("--runners", str(runners), "--n-jobs-per-worker", str(SLOTS)),
-        ]
+        )
         try:
-            with started("relayrun dev", command, folder, local_url(port)) as pid:
-                yield Server("relayrun dev", local_url(port), "this checkout", pid, data)
+            yield Start("relayrun dev", command, folder, local_url(port))
         finally:
             # Postgres may have put files outside of its folder, and survives a killed dev.
             with undisturbed():
@@ -71,14 +80,27 @@ def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def langgraph_dev(source: Path = GRAPHS) -> Iterator[Server]:
-    """`langgraph dev` on a copy of such a folder, in a virtual environment of its own under .bench/."""
+def langgraph_start(source: Path = GRAPHS) -> Iterator[Start]:
+    """`langgraph dev` in a copy of such a folder, from a virtual environment of its own under .bench/."""
     executable = installed()
     with work_folder("langgraph", source) as folder:
         port = free_port()
-        command = [
+        command = (
             *(str(executable), "dev", "--config", "langgraph.json", "--host", "127.0.0.1", "--port", str(port)),
             *("--no-reload", "--no-browser", "--server-log-level", "warning", "--n-jobs-per-worker", str(SLOTS)),
-        ]
-        with started("langgraph dev", command, folder, local_url(port)) as pid:
-            yield Server("langgraph dev", local_url(port), version(), pid)
+        )
+        yield Start("langgraph dev", command, folder, local_url(port))
+
+
+@contextlib.contextmanager
+def relayrun_dev(runners: int, source: Path = GRAPHS) -> Iterator[Server]:
+    """A started `relayrun dev`."""
+    with relayrun_start(runners, source) as start, started(start.name, start.command, start.folder, start.url) as pid:
+        yield Server(start.name, start.url, "this checkout", pid, start.folder / "data")
+
+
+@contextlib.contextmanager
+def langgraph_dev(source: Path = GRAPHS) -> Iterator[Server]:
+    """A started `langgraph dev`."""
+    with langgraph_start(source) as start, started(start.name, start.command, start.folder, start.url) as pid:
+        yield Server(start.name, start.url, version(), pid)
