@@ -28,6 +28,9 @@ logger = logging.getLogger("relayrun.kube")
 
 Body = Mapping[str, Any]
 
+#: Of a pod that has failed there is no one exit code. What it never was, ready, the next one may not be either.
+_FAILED = 1
+
 
 class Observer:
     """Puts objects into book, memory and desk. `on_pod` starts listening to a runner that has an address."""
@@ -109,10 +112,9 @@ class Observer:
         if known is not None:
             if int(agent.resource_version) < int(known.resource_version):
                 return
-            agent.refusal, agent.refusals = known.refusal, known.refusals
+            agent.refusal, agent.ready = known.refusal, known.ready
             agent.service_made = known.service_made and known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]
-            if known.view == agent.view:
-                agent.try_again_at = known.try_again_at
+            agent.restarts = known.restarts if known.view == agent.view else known.restarts.renewed()
         self._desk.agents[agent.key] = agent
         if known is None or known.view != agent.view:
             self._touch_runs_of(agent.key)
@@ -137,6 +139,7 @@ class Observer:
             runner = None
         if has_ended(body):
             if runner is not None:
+                self._note_end(runner)
                 self.lose_pod(key)
             self._leave(self._new_runner(body))
             return
@@ -159,6 +162,13 @@ class Observer:
         self._memory.remove_runner(key, excused=not crashed)
         self._leave(runner)
         self._wake()
+
+    def _note_end(self, runner: PodRunner) -> None:
+        """Its pod has failed: the kubelet refused or evicted it."""
+        agent = self._desk.agents.get(runner.agent)
+        if agent is not None and not runner.draining and runner.generation == agent.view.generation:
+            now, ready = time.monotonic(), runner.ready
+            agent.restarts = agent.restarts.ended(_FAILED, was_ready=ready, started_at=runner.started_at, now=now)
 
     def _add_run(self, body: Body) -> RunRecord | None:
         try:

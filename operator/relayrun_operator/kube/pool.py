@@ -20,8 +20,6 @@ from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 
-_LONGEST_BACK_OFF_SECONDS = 30.0
-
 #: A runner that was given up for silence and is still there: its slots and its node's memory are wanted back.
 _DELETE_SILENT_AFTER_SECONDS = 60.0
 
@@ -84,9 +82,12 @@ class KubePool:
             for runner in runners:
                 if runner.owner is not None and not runner.draining and self._is_done(runner):
                     self.drain(runner)
-            if agent.key not in self._busy and now >= agent.try_again_at and (decision.start or not agent.service_made):
-                self._busy.add(agent.key)
-                self._tasks.create_task(self._grow(agent, decision.start), name=f"pods of {agent.key}")
+            self._note_ready(agent, runners)
+            if agent.key not in self._busy:
+                agent.restarts, count = agent.restarts.grant(decision.start, now)
+                if count or (not agent.service_made and now >= agent.restarts.retry_at):
+                    self._busy.add(agent.key)
+                    self._tasks.create_task(self._grow(agent, count), name=f"pods of {agent.key}")
 
     def drain(self, runner: PodRunner) -> None:
         """Delete its pod: SIGTERM drains it, and what it executes goes on elsewhere."""
@@ -99,6 +100,13 @@ class KubePool:
     def remove(self, runner: PodRunner) -> None:
         """Delete what is left of a pod that has ended."""
         self._tasks.create_task(self._delete(runner), name=f"delete {runner.name}")
+
+    def _note_ready(self, agent: AgentRecord, runners: list[PodRunner]) -> None:
+        newest = [runner for runner in runners if runner.generation == agent.view.generation]
+        ready = frozenset(runner.name for runner in newest if runner.ready and not runner.down)
+        if ready - agent.ready:
+            agent.restarts = agent.restarts.became_ready()
+        agent.ready = ready
 
     def _is_done(self, runner: PodRunner) -> bool:
         """With `Pod` isolation: its run has ended, or never came."""
@@ -115,6 +123,7 @@ class KubePool:
                 self.drain(known[name])
 
     async def _grow(self, agent: AgentRecord, count: int) -> None:
+        begun, missing = time.monotonic(), count
         try:
             await self._make_service(agent)
             for _ in range(count):
@@ -131,19 +140,20 @@ class KubePool:
                     else:
                         raise
                 self._on_pod(made)
+                missing -= 1
         except KubeError as error:
-            self._refused(agent, error)
+            self._refused(agent, error, begun, missing)
         else:
-            if agent.refusals and count:
-                agent.refusals, agent.refusal = 0, ""
+            if agent.refusal and count:
+                agent.refusal = ""
                 self._on_agent(agent)
         finally:
             self._busy.discard(agent.key)
 
-    def _refused(self, agent: AgentRecord, error: KubeError) -> None:
-        agent.refusals += 1
-        seconds = min(_LONGEST_BACK_OFF_SECONDS, 0.5 * 2**agent.refusals)
-        agent.try_again_at = time.monotonic() + seconds
+    def _refused(self, agent: AgentRecord, error: KubeError, begun: float, missing: int) -> None:
+        now = time.monotonic()
+        agent.restarts = agent.restarts.failed(started_at=begun, now=now, count=missing)
+        seconds = agent.restarts.retry_at - now
         if error.refused:
             agent.refusal = error.message
             self._on_agent(agent)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
+from relayrun_core.restarts import BURST, Restarts
 from relayrun_core.runs import RunSpec
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_core.store.queue import RunHead
@@ -163,10 +164,11 @@ class AgentRecord:
     view: AgentView
     status: Object
     resource_version: str
-    #: Why its last pod could not be made, in the API server's words; and when to try again (monotonic).
+    #: Why its last pod could not be made, in the API server's words; and when pods may be made again.
     refusal: str = ""
-    refusals: int = 0
-    try_again_at: float = 0.0
+    restarts: Restarts = field(default_factory=Restarts)
+    #: The runners of its generation that were ready when the pool was looked at last.
+    ready: frozenset[str] = frozenset()
     service_made: bool = False
     graphs: list[str] = field(default_factory=list)
 
@@ -205,4 +207,6 @@ def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRec
         max_surge=spec.update_strategy.max_surge,
         suspend=spec.suspend,
     )
-    return AgentRecord(key, own, spec, view, dict(body.get("status") or {}), metadata["resourceVersion"])
+    restarts = Restarts(burst=max(BURST, runners.max))
+    status, version = dict(body.get("status") or {}), metadata["resourceVersion"]
+    return AgentRecord(key, own, spec, view, status, version, restarts=restarts)
