@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -57,6 +58,35 @@ def test_cancelling_deletes_the_agentrun_and_ends_the_run(cluster: Cluster, http
     http.post(f"{path}/cancel").raise_for_status()
     becomes(http, path, "interrupted")
     assert cluster.find("ar", name) is None
+
+
+def test_deleting_a_thread_takes_its_unfinished_runs_and_their_agentruns(cluster: Cluster, http: httpx.Client) -> None:
+    path, name = start(http, input=LONG)
+    cluster.running(name)
+    thread = path.split("/")[2]
+    _, waiting = start_on(http, thread, input=LONG)
+    wait_until(lambda: cluster.find("ar", waiting), "the second run's AgentRun")
+    assert http.delete(f"/threads/{thread}").status_code == 204
+    assert http.get(f"/threads/{thread}").status_code == 404
+    for gone in (name, waiting):
+        wait_until(lambda gone=gone: cluster.find("ar", gone) is None, f"{gone} is gone")
+    again = http.post("/threads", json={"thread_id": thread}).raise_for_status().json()
+    assert again["values"] is None
+    # Its runner has stopped: the same runner's slots take another run, and nothing comes to the thread of that id.
+    newer, _ = start_on(http, thread, "all/quick")
+    becomes(http, newer, "success")
+    assert [run["run_id"] for run in http.get(f"/threads/{thread}/runs").json()] == [newer.split("/")[-1]]
+
+
+def test_a_thread_is_deleted_with_a_persons_own_agentrun_which_is_not_run_again(
+    cluster: Cluster, http: httpx.Client
+) -> None:
+    thread = str(uuid4())
+    name = cluster.run("slow", thread=thread, input=LONG)
+    cluster.running(name)
+    assert http.delete(f"/threads/{thread}").status_code == 204
+    wait_until(lambda: cluster.find("ar", name) is None, f"{name} is gone")
+    assert http.get(f"/threads/{thread}").status_code == 404
 
 
 def test_deleting_the_agentrun_with_kubectl_cancels_the_run(cluster: Cluster, http: httpx.Client) -> None:
