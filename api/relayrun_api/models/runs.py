@@ -96,7 +96,8 @@ class RunCreate(LangGraphBody):
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] | None = None
     webhook: str | None = None
-    after_seconds: float | None = Field(default=None, strict=True, ge=0, le=LONGEST_DELAY_SECONDS)
+    #: Less than 0: now.
+    after_seconds: float | None = Field(default=None, strict=True, le=LONGEST_DELAY_SECONDS)
 
     @field_validator("stream_mode", mode="before")
     @classmethod
@@ -173,17 +174,7 @@ class StatelessRun(RunCreate):
 
 
 class BatchRun(StatelessRun):
-    """One run of a batch."""
-
-    thread_id: str | None = None
-
-    @field_validator("thread_id")
-    @classmethod
-    def _none(cls, value: str | None) -> str | None:
-        # Refused rather than ignored: its run would not be where the client looks for it.
-        if value is not None:
-            raise ValueError("runs of a batch have threads of their own: leave it out, or use POST /threads/{id}/runs")
-        return value
+    """One run of a batch, on a thread of its own."""
 
 
 Batch = Annotated[list[BatchRun], Field(min_length=1, max_length=LARGEST_BATCH)]

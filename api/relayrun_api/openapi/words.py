@@ -160,7 +160,6 @@ MEMBERS: Mapping[str, str] = {
 
 #: Where a model's member means something else: by the model's name and the member's.
 MEMBERS_OF: Mapping[str, str] = {
-    "BatchRun.thread_id": "Not to be sent: each run has a thread of its own",
     "CancelMany.status": "Cancel all runs in this state",
     "CancelMany.thread_id": "The thread of the runs in `run_ids`",
     "ChatBody.assistant_id": "Without it: the only graph, or the installation's default",

@@ -36,7 +36,7 @@ from relayrun_core.store.starting import Terms
 
 router = new_router("runs")
 
-AgentServerStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+_STATUSES = "pending, running, error, success, timeout or interrupted; of any other there is none"
 RunField = Literal[
     "run_id",
     "thread_id",
@@ -78,7 +78,7 @@ async def requested(services: Services, principal: Principal, body: RunCreate, t
         spec = spec.model_copy(update={"on_completion": "delete"})
     if body.context and body.config and body.config.configurable:
         raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer word.")
-    later = body.after_seconds or 0.0
+    later = max(body.after_seconds or 0.0, 0.0)
     # Of a batch each has its own, which the body has by now.
     mark = {} if principal.metadata is None else body.metadata or {}
     return StartRun(assistant, spec, thread, if_not_exists=body.if_not_exists, after_seconds=later, mark=mark)
@@ -123,14 +123,16 @@ async def listing(
     services: Given,
     caller: Caller,
     reader: Reader,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+    limit: Annotated[int, Query(description="0 and less: none", lt=2**31)] = 10,
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    status: AgentServerStatus | None = None,
+    status: Annotated[str | None, Query(description=_STATUSES, max_length=64)] = None,
     select: Annotated[list[RunField] | None, Query(max_length=100)] = None,
 ) -> Response:
     """List a thread's runs, newest first."""
     await visible_thread(services.database, caller, thread)
-    wanted = our_statuses(status) if status else None
+    wanted = None if status is None else our_statuses(status)
+    if limit <= 0 or wanted == []:
+        return Json([])
     runs = runs_found(thread.thread_id, status=wanted, limit=limit, offset=offset)
 
     async def view(run: Run) -> dict[str, Any]:

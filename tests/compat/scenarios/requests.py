@@ -146,3 +146,17 @@ async def webhooks(server: Recorder) -> None:
         await server.call(repr(text), "POST", "/runs", {**RUN, "webhook": text})
     cron = {"assistant_id": "plain", "schedule": "0 0 1 1 *", "webhook": "http://127.0.0.1/"}
     await server.call("of a cron", "POST", "/runs/crons", cron)
+
+
+async def lists_and_delays(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    for _ in range(2):
+        await server.quietly("POST", f"{path}/wait", STATELESS)
+    for query in ("limit=0", "limit=1", "limit=1001", "offset=1", "status=success", "status=nothing", "select=run_id"):
+        await server.call(query, "GET", f"{path}?{query}")
+    at_once = await server.call("at once", "POST", path, {**STATELESS, "after_seconds": -1})
+    await server.quietly("GET", f"{path}/{at_once['run_id']}/join")
+    await server.call("when", "POST", path, {**STATELESS, "after_seconds": "soon"})
+    await server.call("batch", "POST", "/runs/batch", [{**STATELESS, "thread_id": thread}])
+    await server.call("runs", "GET", path)
