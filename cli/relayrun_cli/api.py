@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from relayrun_cli.errors import NoApiError, RefusedError, UsageError
+from relayrun_cli.errors import NOT_FOUND, NoApiError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     import httpx
@@ -150,7 +150,15 @@ def _check(answer: httpx.Response) -> None:
     sentence = sentence or f"{answer.request.url} answered {answer.status_code} {answer.reason_phrase}: is --url right?"
     if answer.status_code in away:
         raise NoApiError(sentence)
-    raise RefusedError(sentence, answer.status_code)
+    raise RefusedError(sentence, NOT_FOUND if _is_missing(answer) else answer.status_code)
+
+
+def _is_missing(answer: httpx.Response) -> bool:
+    """Whether there is no such thing, also where the Agent Server says that its id is none."""
+    try:
+        return str(answer.json()["code"]).endswith("_not_found")
+    except (ValueError, TypeError, KeyError):
+        return answer.status_code == NOT_FOUND
 
 
 def _sentence(answer: httpx.Response) -> str | None:

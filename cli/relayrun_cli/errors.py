@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+#: Of what the API refuses because there is no such thing.
+NOT_FOUND = 404
 _INVALID = 422
 
 

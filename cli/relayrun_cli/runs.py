@@ -7,10 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_cli.api import Api, quoted
-from relayrun_cli.errors import CliError, ExitCode, RefusedError
+from relayrun_cli.errors import NOT_FOUND, CliError, ExitCode, RefusedError
 
 UNFINISHED = ("pending", "running")
-NOT_FOUND = 404
 _SECONDS = 30.0
 
 

@@ -160,7 +160,7 @@ async def test_a_cron_is_read_by_its_id_and_a_thread_by_its_name(api: Api) -> No
         found = await api.http.post("/runs/crons/search", json=query)
         assert (found.json(), found.headers["x-pagination-total"]) == (crons, total)
         assert ("x-pagination-next" in found.headers) == (total == "2")
-    check_problem(await api.http.post("/threads/nobodys/runs/crons", json=STEPS), 404, "thread_not_found")
+    check_problem(await api.http.post("/threads/nobodys/runs/crons", json=STEPS), 422, "thread_not_found")
     check_problem(await api.http.get(f"/runs/crons/{uuid4()}"), 404, "cron_not_found")
 
 

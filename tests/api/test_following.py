@@ -18,6 +18,7 @@ from starlette.types import Message
 from relayrun_api.services.container import Services
 from relayrun_api.stream import follow as following
 from relayrun_api.stream import response as answering
+from relayrun_api.stream.follow import NO_RUN
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEARTBEAT
 from relayrun_core.store.follow import read_page
@@ -157,7 +158,7 @@ async def test_the_reader_of_a_run_that_is_forgotten_gets_an_end(api: Api, monke
     assert (await anext(stream)).event == "metadata"
     await api.database.execute("DELETE FROM runs WHERE run_id = %s", (run["run_id"],))
     async with asyncio.timeout(60):
-        assert [part async for part in stream] == []
+        assert [(part.event, part.data) async for part in stream] == [("error", NO_RUN)]
 
 
 async def test_a_stream_of_a_run_that_waits_answers_its_headers_at_once(api: Api) -> None:

@@ -255,7 +255,7 @@ def test_threads_are_listed_shown_and_deleted(relayrun: Relayrun, monkeypatch: p
         assert relayrun("threads", "delete", "listed").code == 1
     assert relayrun("threads", "delete", "listed", "--yes").code == 0
     gone = relayrun("threads", "show", "listed")
-    assert (gone.code, "does not exist" in gone.err) == (1, True)
+    assert (gone.code, "not found" in gone.err) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ KEPT: tuple[Kept, ...] = (
     ),
     *(Kept("*", f"*.{name}", "missing", *_BOOKS) for name in _BOOKKEEPING),
     *(Kept("*", f"*.{name}", "missing", *_WHOM) for name in _USER),
-    *(Kept("*", f"*kwargs.config.{name}", "missing", *_ASKED) for name in ("configurable", "metadata")),
+    Kept("*", "*kwargs.config.*", "missing", *_ASKED),
     Kept("*", "*kwargs.durability", "other", "`durability: sync` by default", "a finished step is never repeated"),
     Kept(
         "*",

@@ -8,9 +8,9 @@ import typer
 
 from relayrun_cli.api import Api, AsJson, examples, quoted, with_api
 from relayrun_cli.attending import described_error
-from relayrun_cli.errors import RefusedError
+from relayrun_cli.errors import NOT_FOUND, RefusedError
 from relayrun_cli.output import age, compact, print_json, shortened, stdout
-from relayrun_cli.runs import NOT_FOUND, find_run, status_of
+from relayrun_cli.runs import find_run, status_of
 from relayrun_core.printable import one_line
 
 
