@@ -19,6 +19,11 @@ from relayrun_core.imports import quick_imports
 with quick_imports():
     import relayrun_runner.process
 """
+FORKSERVER = """
+from relayrun_core.forkserver.preloading import preload
+
+preload(["relayrun_runner.preloaded"])
+"""
 OPERATOR = "import relayrun_operator.__main__"
 DEV = """
 import relayrun_cli.main
@@ -48,6 +53,7 @@ CLUSTER = ("kopf", "kubernetes")
     [
         pytest.param(API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "jsonschema", "yaml"), id="api"),
         pytest.param(RUNNER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi", "yaml"), id="runner"),
+        pytest.param(FORKSERVER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server"),
         pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx"), id="operator"),
         pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "websockets", "yaml"), id="dev"),
         pytest.param(

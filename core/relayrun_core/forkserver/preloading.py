@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from relayrun_core.imports import quick_imports
+
 log = logging.getLogger("relayrun.forkserver")
 
 _THREADS = Path("/proc/self/task")
@@ -34,9 +36,10 @@ def preload(modules: Iterable[str], further: Iterable[str] = ()) -> Preloaded:
 
     What is imported is left out of garbage collections from then on, so that children share its memory.
     """
+    with quick_imports():
+        for module in modules:
+            importlib.import_module(module)
     gc.disable()
-    for module in modules:
-        importlib.import_module(module)
     for module in further:
         _import(module)
     refuse_threads("this Python starts threads before anything else, as a site or .pth file may: remove it")
