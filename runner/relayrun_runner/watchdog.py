@@ -10,12 +10,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from prometheus_client import Gauge
 
 from relayrun_core.clock import monotonic_seconds
+from relayrun_runner.endings import safely
 from relayrun_runner.exits import PART_ENDED, end_process
 from relayrun_runner.tracebacks import authors_frame
 from relayrun_runner.vitals import Vitals
@@ -84,8 +86,10 @@ class Watchdog:
     def _report(self) -> None:
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         stack = list(traceback.walk_stack(frame))
-        node = next((name for found, _ in stack if (name := _node_of(found))), None)
-        place = authors_frame(traceback.StackSummary.extract(iter(stack)))
+        # What an author's class body or module holds may be anything.
+        nodes = (safely(partial(_node_of, found), None) for found, _ in stack)
+        node = next(filter(None, nodes), None)
+        place = authors_frame(traceback.StackSummary.extract(iter(stack), lookup_lines=False))
         known = (node, place and (place.filename, place.name))
         if known in self._told:
             return
@@ -103,4 +107,5 @@ def _node_of(frame: FrameType) -> str | None:
     """The node that is executed in this frame, if it is one of those that have LangGraph's config."""
     config = frame.f_locals.get("config")
     metadata = config.get("metadata") if type(config) is dict else None
-    return metadata.get("langgraph_node") if type(metadata) is dict else None
+    node = metadata.get("langgraph_node") if type(metadata) is dict else None
+    return node if type(node) is str else None

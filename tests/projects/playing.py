@@ -112,7 +112,9 @@ async def inbox(_: str, client: LangGraphClient) -> Any:
     sent: Any = await client.runs.wait(thread["thread_id"], "inbox", command={"resume": decision})
     extracted = await values(client, "extract", said)
     requests = asked["__interrupt__"][0]["value"]["action_requests"]
-    return [one["args"] for one in requests], sent["messages"][-1]["content"], extracted["structured_response"]
+    # The middleware has a note of its own before what the tool says.
+    said_last = sent["messages"][-1]["content"].endswith("bob: ho")
+    return [one["args"] for one in requests], said_last, extracted["structured_response"]
 
 
 async def reviewer(url: str, client: LangGraphClient) -> Any:

@@ -75,7 +75,7 @@ EXPECTED: dict[str, Any] = {
     ),
     "inbox": (
         [{"to": "ada", "text": "hi"}],
-        "then: bob: ho",
+        True,
         {"to": "ada", "pages": 2},
     ),
     "reviewer": ({"change": "one", "verdict": "fine: one.py"}, "fine: two.py"),
