@@ -22,6 +22,8 @@ from bench.servers import GRAPHS, REPOSITORY, Server
 AGENT = "relayrun-bench"
 SERVICE = "relayrun-bench-api"
 READY_SECONDS = 120.0
+#: What a runner's container begins with.
+FIRST_PROCESS = "relayrun_runner.pod"
 
 Object = dict[str, Any]
 
@@ -87,12 +89,20 @@ class KindCluster:
 
 
 def process_in_pod(found: list[psutil.Process], pod: str) -> int:
-    """This machine's pid of the runner in a pod."""
+    """This machine's pid of the runner in a pod, which its first process has forked."""
     for process in found:
         with contextlib.suppress(psutil.Error):
-            if "relayrun_runner" in " ".join(process.cmdline()) and process.environ().get("HOSTNAME") == pod:
+            command = " ".join(process.cmdline())
+            if "relayrun_runner" in command and FIRST_PROCESS not in command and pod_of(process) == pod:
                 return process.pid
     raise ServerStartError(f"pod {pod} has no runner process on this machine")
+
+
+def pod_of(process: psutil.Process) -> str:
+    """The name of a process's pod. A forked one's environment may not be told whole."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process.pid}/root/etc/hostname").read_text().strip()
+    return ""
 
 
 def _fresh_and_ready(pod: Object) -> bool:

@@ -15,7 +15,7 @@ import psutil
 
 from bench.chaos.seen import Kill
 from bench.chaos.victims import command_of, living
-from bench.cluster import AGENT, KindCluster, run
+from bench.cluster import AGENT, FIRST_PROCESS, KindCluster, pod_of, run
 from bench.parts import processes
 from bench.servers import Server
 
@@ -46,13 +46,11 @@ class KindTarget:
             if not living(process):
                 continue
             command = command_of(process)
-            if "relayrun_runner" in command and _pod_of(process).startswith(f"{AGENT}-"):
-                inner, children = _inner_pid(process), process.children()
-                forks = inner == 1 and any("relayrun_runner" in command_of(child) for child in children)
-                found["parent" if forks else "runner"].append(process)
-                if inner == 1:
-                    found["pod"].append(process)
-            elif command_of(process).startswith("postgres:") or _is_postmaster(process):
+            if "relayrun_runner" in command:
+                if pod_of(process).startswith(f"{AGENT}-"):
+                    for part in ("parent", "pod") if FIRST_PROCESS in command else ("runner",):
+                        found[part].append(process)
+            elif command.startswith("postgres:") or _is_postmaster(process):
                 found["postgres"].append(process)
             else:
                 for module, part in _MODULES.items():
@@ -62,7 +60,8 @@ class KindTarget:
 
     def kill(self, victim: str, process: psutil.Process) -> Kill:
         """See Target."""
-        kill = Kill(time.time(), victim, _inner_pid(process), _pod_of(process))
+        # With its first process ends all of a container.
+        kill = Kill(time.time(), victim, _inner_pid(process) if victim == "runner" else 0, pod_of(process))
         if victim == "pod":
             self._cluster.replace(kill.host)
         else:
@@ -97,12 +96,6 @@ def _with_ledger() -> dict[str, Any]:
     }
     volume = {"name": "ledger", "hostPath": {"path": _LEDGER, "type": "Directory"}}
     return {"spec": {"containers": [runner], "volumes": [volume]}}
-
-
-def _pod_of(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.Error):
-        return process.environ().get("HOSTNAME", "")
-    return ""
 
 
 def _inner_pid(process: psutil.Process) -> int:

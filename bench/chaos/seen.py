@@ -46,7 +46,7 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Kill:
-    """`pid` as the process itself knows it, in the pod `host`."""
+    """`pid` as the process itself knows it, in the pod `host`; 0: all that ran there."""
 
     at: float
     victim: str

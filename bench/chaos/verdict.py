@@ -11,8 +11,9 @@ from bench.chaos.seen import STEPS_OF, Effect, Kill, RunSeen
 #: What was on its way when the process was killed still arrives.
 ON_ITS_WAY_SECONDS = 0.02
 
-#: These take the runs that they execute with them; all others are in the way of every run.
-EXECUTORS = frozenset({"runner", "pod"})
+#: These take the runs that they execute with them, as do whole pods; all others are in the way of every run.
+EXECUTOR = "runner"
+PODS = ("pod", "parent")
 
 
 @dataclass
@@ -96,8 +97,8 @@ def _gap(run: RunSeen, effects: Sequence[Effect], kill: Kill) -> float | None:
     if not begun or (run.ended_at is not None and run.ended_at <= kill.at):
         return None
     later = [told for told in run.told if told.at > kill.at]
-    if kill.victim in EXECUTORS:
-        if (begun[-1].host, begun[-1].pid) != (kill.host, kill.pid):
+    if kill.victim == EXECUTOR or (kill.host and kill.victim in PODS):
+        if begun[-1].host != kill.host or kill.pid not in (0, begun[-1].pid):
             return None
         attempt = max((told.attempt for told in run.told if told.at <= kill.at), default=1)
         later = [told for told in later if told.attempt > attempt]

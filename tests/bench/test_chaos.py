@@ -84,6 +84,14 @@ def test_a_gap_is_from_the_kill_to_the_next_attempt_of_what_the_victim_executed(
     assert judge([run], by_run(effects), kills).gaps == {"runner": [2.0], "api": [1.5]}
 
 
+def test_a_pod_takes_what_it_executes_with_it():
+    run, effects = a_run()
+    effects = [replace(effect, host="pod-1") for effect in effects]
+    run.told[5:] = [told(number, step, attempt=2, at=number + 1.5) for number, step in enumerate(NAMES[5:], 6)]
+    kills = [Kill(5.5, "pod", 0, "pod-1"), Kill(5.5, "pod", 0, "pod-2"), Kill(5.5, "parent", 0, "pod-1")]
+    assert judge([run], by_run(effects), kills).gaps == {"pod": [2.0], "parent": [2.0]}
+
+
 def test_a_line_that_its_process_did_not_live_to_finish_is_none(tmp_path):
     entry = {"run": "r", "step": "s", "effect": "e", "process": "p", "pid": 1, "host": "", "what": "begin", "at": 1.0}
     (tmp_path / "p.jsonl").write_text(json.dumps(entry) + "\n" + json.dumps({**entry, "what": "end"})[:40])
