@@ -28,6 +28,8 @@ _WITHOUT_MEANING = {
 }
 _PIP = "pip --python /opt/relayrun/bin/python install --no-cache-dir --root-user-action=ignore"
 _UV = "uv pip install --python /opt/relayrun/bin/python --no-cache --compile-bytecode"
+# An agent's own dependencies may have replaced a library by one that does not fit: better told now than by the pods.
+_CHECK = "RUN /opt/relayrun/bin/python -P -m relayrun_core.requirements relayrun-runner"
 # A runner may not write any, and without bytecode each start compiles all over again. Not all that lies in a folder is
 # code that compiles: what does not is told, and is nobody's concern until somebody imports it.
 _COMPILE = "RUN /opt/relayrun/bin/python -m compileall -q /app || true"
@@ -56,6 +58,8 @@ def agent_image(config: Config, base_image: str | None = None) -> AgentImage:
     lines += _installs(config, _installer(build))
     lines += ["COPY --chown=10001:10001 . /app"]
     lines += [f"RUN {_installer(build)} {folder}" for folder in _packages(config)]
+    if python is not None:
+        lines.append(_CHECK)
     lines.append(_COMPILE)
     if (place := _in_context(config, config.file, "the file")) != "langgraph.json":
         lines.append(f"ENV RELAYRUN_CONFIG_PATH=/app/{place}")

@@ -90,7 +90,8 @@ def _by_protocol(value: Any) -> Any:
 
 
 def _question(value: Interrupt) -> dict[str, Any]:
-    schema = {} if value.response_schema is None else {"response_schema": value.response_schema}
+    asked = getattr(value, "response_schema", None)  # LangGraph's first 1.2 versions have none
+    schema = {} if asked is None else {"response_schema": asked}
     return {"value": value.value, "id": value.id, **schema}
 
 

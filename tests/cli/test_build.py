@@ -26,6 +26,7 @@ def test_a_folder_without_requirements_is_copied(tmp_path: Path) -> None:
         f"FROM {BASE}",
         "USER root",
         "COPY --chown=10001:10001 . /app",
+        "RUN /opt/relayrun/bin/python -P -m relayrun_core.requirements relayrun-runner",
         "RUN /opt/relayrun/bin/python -m compileall -q /app || true",
         "WORKDIR /app",
         "USER 10001:10001",
@@ -44,7 +45,8 @@ def test_dependencies_are_installed_before_the_code_is_copied(tmp_path: Path) ->
     )
     assert lines[3].startswith("COPY")
     assert lines[4].endswith(" /app/library")
-    assert "compileall" in lines[5]
+    assert "relayrun_core.requirements" in lines[5]
+    assert "compileall" in lines[6]
 
 
 def test_the_authors_lines_come_before_the_installation(tmp_path: Path) -> None:

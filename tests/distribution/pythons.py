@@ -65,7 +65,12 @@ def uv(*words: str) -> str:
 
 def run(words: list[str], folder: Path) -> str:
     """Standard output of a command that has to succeed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    ended = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    ended = tried(words, folder)
     assert ended.returncode == 0, f"{' '.join(words)} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
     return ended.stdout
+
+
+def tried(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command, however it ends; without what the environment says of this checkout."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bench.processes import free_port, local_url, started
+from relayrun_cli.errors import ExitCode
 from relayrun_cli.postgres import remove_data
 from relayrun_core import __version__
-from tests.distribution.pythons import REPOSITORY, Venv, interpreter, run, uv
+from tests.distribution.pythons import REPOSITORY, Venv, interpreter, run, tried, uv
 from tests.support.postgres import scratch_folder
 
 # Installing into a fresh environment takes as long as the package index does.
@@ -45,13 +49,26 @@ def from_the_sdist(venv: Venv, built: Built) -> None:
     venv.uv_install(str(built.sdist))
 
 
+def from_the_wheel_with_the_oldest_libraries(venv: Venv, built: Built) -> None:
+    declared = tomllib.loads((REPOSITORY / "cli" / "pyproject.toml").read_text())["project"]["dependencies"]
+    venv.uv_install("--resolution", "lowest-direct", str(built.wheel), *declared)
+    told = venv.installed()
+    assert told["langgraph"] == "1.2.0"
+    assert told["langchain-core"].startswith("1.4.")
+
+
 def from_a_checkout_with_pip(venv: Venv, _: Built) -> None:
     venv.pip_install(str(REPOSITORY / "cli"))
 
 
 @pytest.mark.parametrize(
     ("version", "install"),
-    [("3.11", from_a_checkout_with_pip), ("3.12", from_the_wheel), ("3.13", from_the_sdist)],
+    [
+        ("3.11", from_a_checkout_with_pip),
+        ("3.11", from_the_wheel_with_the_oldest_libraries),
+        ("3.12", from_the_wheel),
+        ("3.13", from_the_sdist),
+    ],
 )
 async def test_a_new_project_runs_where_relayrun_is_installed(
     version: str, install: Callable[[Venv, Built], None], built: Built, pytestconfig: pytest.Config
@@ -66,18 +83,59 @@ async def test_a_new_project_runs_where_relayrun_is_installed(
 
 
 def try_a_new_project(venv: Venv, folder: Path) -> None:
-    """`relayrun new`, `validate`, `dev` and `run`, each from the environment."""
+    """`relayrun new`, `validate`, `dev` and `run`, each from the environment: an answer, a question, the way on."""
     relayrun, project, url = str(venv.relayrun), folder / "My Agent", local_url(free_port())
-    run([relayrun, "new", str(project)], folder)
+    run([relayrun, "new", str(project), "--template", "approval"], folder)
     assert "OK" in run([relayrun, "validate"], project)
     dev = [relayrun, "dev", "--port", url.rpartition(":")[2], "--runners", "1", "--no-browser"]
     try:
         with started("relayrun dev", dev, project, url):
-            message = json.dumps({"messages": [{"role": "user", "content": "Hello"}]})
-            said = run([relayrun, "run", "agent", "--wait", "-i", message, "--url", url], project)
-            assert json.loads(said)["messages"][-1]["content"] == "You said: Hello"
+            options = ("--thread", "order", "--url", url)
+            streamed = tried([relayrun, "run", "agent", "-i", '{"order": "a bicycle"}', *options, "--json"], project)
+            assert streamed.returncode == ExitCode.WAITING_FOR_INPUT, streamed.stderr
+            assert "May I place this order?" in streamed.stdout
+            resumed = [relayrun, "run", "agent", "--resume", '{"approved": true}', *options, "--wait"]
+            assert json.loads(run(resumed, project))["result"] == "ordered: a bicycle"
+            told = httpx.get(f"{url}/threads/order/history", params={"limit": 1}).raise_for_status().json()
+            assert told[0]["values"]["approved"] is True
     finally:
         asyncio.run(remove_data(project / ".relayrun"))
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "verbs"),
+    [
+        ("langgraph", "1.1.10", ("validate", "dev")),
+        ("pydantic-settings", "2.6.0", ("validate", "dev")),
+        ("rich", None, ("validate", "ps")),  # nothing of the command line can be imported then
+    ],
+)
+async def test_a_library_that_does_not_fit_is_a_sentence(
+    package: str, version: str | None, verbs: Sequence[str], installed: Venv
+) -> None:
+    kept = installed.installed()[package]
+    if version is None:
+        uv("pip", "uninstall", "--quiet", "--python", str(installed.python), package)
+    else:
+        installed.uv_install("--no-deps", f"{package}=={version}")
+    try:
+        run([str(installed.python), "-c", "import relayrun_core"], REPOSITORY)
+        for verb in verbs:
+            said = tried([str(installed.relayrun), verb], installed.folder)
+            assert said.returncode == 1
+            assert "Traceback" not in said.stderr
+            problem = f"{package} is {version}" if version else f"{package} is not installed"
+            assert f"{problem}; install '{package}" in " ".join(said.stderr.split())
+    finally:
+        installed.uv_install("--no-deps", f"{package}=={kept}")
+
+
+@pytest.fixture(scope="module")
+async def installed(built: Built) -> AsyncIterator[Venv]:
+    async with scratch_folder("unfit") as folder:
+        venv = Venv(folder / "venv", Path(sys.executable))
+        await asyncio.to_thread(from_the_wheel, venv, built)
+        yield venv
 
 
 def test_the_wheel_has_what_no_import_shows(built: Built) -> None:

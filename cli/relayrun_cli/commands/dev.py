@@ -10,6 +10,7 @@ import typer
 
 from relayrun_cli.dev.options import DATA_FOLDER, DEFAULT_PORT, STUDIO_URL, DevOptions
 from relayrun_cli.errors import UsageError
+from relayrun_cli.requirements import check_requirements
 from relayrun_core.imports import quick_imports
 
 
@@ -86,6 +87,7 @@ def dev(
         preload=tuple(name.strip() for given in preload or () for name in given.split(",") if name.strip()),
         auth=_auth(),
     )
+    check_requirements()
     # Late: no other verb pays for these imports.
     import asyncio
 

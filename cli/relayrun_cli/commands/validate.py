@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from relayrun_cli.errors import CliError
+from relayrun_cli.requirements import check_requirements
 
 if TYPE_CHECKING:
     from relayrun_runner.config.model import Config
@@ -35,6 +36,7 @@ def validate(
 
     Author code is imported with --load only. Ends with 0 if the file can be used, else 1.
     """
+    check_requirements()
     from relayrun_runner.config.load import load_config
     from relayrun_runner.config.places import is_a_file
     from relayrun_runner.environment import remarks

@@ -49,7 +49,8 @@ def checkpoint_of(config: RunnableConfig) -> dict[str, Any]:
 
 def interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
     """A question: its id, what it asks, and the form of its answer where the graph says it."""
-    schema = {} if interrupt.response_schema is None else {"response_schema": interrupt.response_schema}
+    asked = getattr(interrupt, "response_schema", None)  # LangGraph's first 1.2 versions have none
+    schema = {} if asked is None else {"response_schema": asked}
     return {"id": interrupt.id, "value": interrupt.value, **schema}
 
 
