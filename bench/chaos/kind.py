@@ -26,14 +26,13 @@ _MODULES = {"relayrun_api": "api", "relayrun_operator": "operator"}
 
 
 class KindTarget:
-    """The release, with an Agent of the chaos's graphs whose ledger is a folder of the node."""
+    """The release, with an Agent of the chaos's graphs whose ledger is a folder of each node."""
 
-    def __init__(self, cluster: KindCluster, server: Server, node: str, runners: int, folder: Path) -> None:
+    def __init__(self, cluster: KindCluster, server: Server, nodes: Sequence[str], folder: Path) -> None:
         self.server = server
         self.url = server.url
         self._cluster = cluster
-        self._node = node
-        self._runners = runners
+        self._nodes = nodes
         self._folder = folder
 
     async def ready(self) -> None:
@@ -70,21 +69,24 @@ class KindTarget:
 
     def fetch_ledger(self) -> Path:
         """A copy of the ledger."""
-        run("docker", "cp", f"{self._node}:{_LEDGER}/.", str(self._folder))
+        for node in self._nodes:
+            run("docker", "cp", f"{node}:{_LEDGER}/.", str(self._folder))
         return self._folder
 
 
 @contextlib.contextmanager
 def kind_target(name: str, namespace: str, runners: int) -> Iterator[KindTarget]:
     """An Agent of the chaos's graphs beside a release; removed afterwards."""
-    cluster, node = KindCluster(name, namespace), f"{name}-control-plane"
+    cluster, nodes = KindCluster(name, namespace), run("kind", "get", "nodes", "--name", name).split()
     folder = Path(tempfile.mkdtemp(prefix="relayrun-chaos-"))
-    run("docker", "exec", node, "sh", "-c", f"rm -rf {_LEDGER} && mkdir -m 777 {_LEDGER}")
+    for node in nodes:
+        run("docker", "exec", node, "sh", "-c", f"rm -rf {_LEDGER} && mkdir -m 777 {_LEDGER}")
     try:
         with cluster.serving(runners, CHAOS, pod_template=_with_ledger()) as server:
-            yield KindTarget(cluster, server, node, runners, folder)
+            yield KindTarget(cluster, server, nodes, folder)
     finally:
-        run("docker", "exec", node, "rm", "-rf", _LEDGER)
+        for node in nodes:
+            run("docker", "exec", node, "rm", "-rf", _LEDGER)
         shutil.rmtree(folder, ignore_errors=True)
 
 
