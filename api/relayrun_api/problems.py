@@ -1,5 +1,6 @@
 """How any exception becomes problem details (RFC 9457): a superset of `{"detail": …}`, which LangGraph's SDKs read."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -61,6 +62,8 @@ _OF_CORE: dict[type[core.RelayrunError], tuple[int, str]] = {
     core.SchemaTooOld: (503, "schema_too_old"),
 }
 
+_LONGEST_SHOWN = 100
+_JSON_TYPES = {"string_type": "string", "list_type": "array", "bool_type": "boolean", "int_type": "integer"}
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 401: "unauthenticated"}
 
 
@@ -101,18 +104,44 @@ def _of_http(error: HTTPException) -> Problem:
     code = _CODES.get(error.status_code, f"http_{error.status_code}")
     detail = str(error.detail)
     if error.status_code == 404 and detail == "Not Found":
-        detail = "There is nothing at this path: look at /docs for what there is."
+        detail = "Not Found: there is nothing at this path, look at /docs for what there is."
     if error.status_code == 405:
-        detail = f"This path has no such method: use {(error.headers or {}).get('Allow', 'another')}."
+        detail = f"Method Not Allowed: at this path use {(error.headers or {}).get('Allow', 'another')}."
     return Problem(error.status_code, code, detail, error.headers)
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
-    found = [{"pointer": _pointer(item["loc"]), "detail": str(item["msg"])} for item in error.errors()]
+    found = [{"pointer": _pointer(item["loc"]), "detail": _what_is_wrong(item)} for item in error.errors()]
     first = found[0] if found else {"pointer": "#", "detail": "the body is wrong"}
     more = f" ({len(found) - 1} more in `errors`)" if len(found) > 1 else ""
     detail = f"{first['pointer']}: {first['detail']}{more}. Correct it and send the request again."
     return Problem(422, Invalid.code, detail, extra={"errors": found})
+
+
+def _what_is_wrong(item: Mapping[str, Any]) -> str:
+    """In the words of JSON Schema's validators, by which clients of the Agent Server know it; else in pydantic's."""
+    said, name, bounds = str(item["msg"]), str((item["loc"] or ("body",))[-1]), item.get("ctx") or {}
+    given = item.get("input")
+    shown = json.dumps(given) if isinstance(given, str | int | float | bool | None) else type(given).__name__
+    if len(shown) > _LONGEST_SHOWN:
+        return said
+    match str(item["type"]):
+        case "missing":
+            return f'"{name}" is a required property'
+        case "literal_error" | "enum":
+            return f"{shown} is not one of {bounds.get('expected')}"
+        case "greater_than_equal":
+            return f"{shown} is less than the minimum of {bounds.get('ge')}"
+        case "less_than_equal":
+            return f"{shown} is greater than the maximum of {bounds.get('le')}"
+        case "uuid_parsing" if item["loc"][0] == "path":
+            return f"Invalid {name.removesuffix('_id')} ID: must be a UUID"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f'{shown} is not of type "object"'
+        case "string_type" | "list_type" | "bool_type" | "int_type":
+            return f'{shown} is not of type "{_JSON_TYPES[item["type"]]}"'
+        case _:
+            return said
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

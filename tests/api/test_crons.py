@@ -359,7 +359,7 @@ async def test_on_a_busy_thread_the_strategy_decides(api: Api) -> None:
     refused = await fired(api, rejects)
     assert (refused.last_run_id, refused.last_run_at) == (None, None)
     assert refused.refusal is not None
-    assert "unfinished run" in refused.refusal
+    assert "already running a task" in refused.refusal
     assert refused.next_run_at is not None
     await api.sdk.crons.delete(rejects["cron_id"])
     waits: Any = await api.sdk.crons.create_for_thread(thread, "steps", **options)
@@ -386,7 +386,7 @@ async def test_a_cron_whose_graph_is_gone_says_so_once_and_tries_again(
         for _ in range(3):
             refused = await fired(api, made)
             assert refused.refusal is not None
-            assert "There is no assistant or graph 'steps'" in refused.refusal
+            assert "Invalid assistant: 'steps'" in refused.refusal
             assert refused.next_run_at is not None
             assert refused.next_run_at > datetime.now(UTC)
     assert [record.message.partition(":")[0] for record in caplog.records] == ["a cron started no run"]

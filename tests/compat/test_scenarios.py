@@ -20,6 +20,7 @@ from tests.compat.scenarios import (
     factories,
     others,
     outcomes,
+    refusals,
     requests,
     runs,
     streams,
@@ -32,7 +33,10 @@ Scenario = Callable[[Recorder], Awaitable[None]]
 
 SCENARIOS: dict[str, Scenario] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": scenario
-    for module in (assistants, factories, threads, runs, cancels, requests, streams, studio, others, outcomes, values)
+    for module in (
+        *(assistants, factories, threads, runs, cancels, requests, streams, refusals),
+        *(studio, others, outcomes, values),
+    )
     for name, scenario in vars(module).items()
     if inspect.iscoroutinefunction(scenario) and not name.startswith("_")
 }

@@ -28,7 +28,7 @@ _DEEPEST_FILTER = 10
 
 def _label(label: str) -> str:
     if "." in label:
-        raise ValueError("a label of a namespace has no dots: they stand between the labels")
+        raise ValueError(f"namespace label {label!r} must be a string without periods, which stand between labels")
     return label
 
 

@@ -83,7 +83,7 @@ async def require_visible(services: Services, caller: Principal, thread: ThreadR
     """Raise ThreadNotFound for somebody else's thread. One that nobody has may come to be: its first run makes it."""
     found = await get_thread(services.database, thread.thread_id)
     if found is not None and not sees_thread(caller, found):
-        raise ThreadNotFound(f"Thread {thread.sent} does not exist: start a run on a thread of your own.")
+        raise ThreadNotFound(f"Thread with ID {thread.sent} not found: start a run on a thread of your own.")
 
 
 async def _streamed(

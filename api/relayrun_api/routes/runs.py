@@ -196,11 +196,14 @@ async def cancel(
     action: CancelAction = CancelAction.INTERRUPT,
 ) -> Response:
     """Cancel a run."""
-    run = await services.runs.visible(caller, run_id, thread)
+    try:
+        run = await services.runs.visible(caller, run_id, thread)
+    except RunNotFound as error:
+        raise RunNotFound(f"No runs found to cancel: there is no run {run_id} on this thread.") from error
     try:
         await services.cancels.cancel(run, action)
     except RunFinished as error:
-        raise RunNotFound(f"Run to cancel not found: run {run_id} has ended already.") from error
+        raise RunNotFound(f"No runs found to cancel: run {run_id} has ended already.") from error
     if wait:
         return run_ending(services, services.runs.join(run), render=lambda _: b"{}")
     return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))

@@ -61,5 +61,5 @@ async def cancel_many(
             await visible_thread(services.database, caller, thread)
         found = await services.cancels.cancel_named(caller, thread, body.run_ids or (), action)
     if not found:
-        raise RunNotFound("Runs to cancel not found: list the thread's runs with their states.")
+        raise RunNotFound("No runs found to cancel: list the thread's runs with their states.")
     return Response(status_code=204)

@@ -64,7 +64,7 @@ class AssistantLookup:
             return assistant
         kind = NoAssistantId if _uuid(name) is None else AssistantNotFound
         raise kind(
-            f"Assistant {name!r} not found: look for yours with POST /assistants/search, or "
+            f"Assistant {name} not found: look for yours with POST /assistants/search, or "
             f"{await self._catalog.choices()}"
         )
 
@@ -75,8 +75,10 @@ class AssistantLookup:
         assistant = await self._find(principal, name)
         if assistant is None:
             await self._catalog.require_some()
-            kind = Invalid if _uuid(name) is None else AssistantNotFound
-            raise kind(f"There is no assistant or graph {name!r}: {await self._catalog.choices()}")
+            choices = await self._catalog.choices()
+            if _uuid(name) is None:
+                raise Invalid(f"Invalid assistant: {name!r} is no assistant's id and no graph, {choices}")
+            raise AssistantNotFound(f"Thread or assistant not found: there is no assistant {name}, {choices}")
         return await self._offered(assistant)
 
     async def at_version(self, assistant: Assistant, version: int) -> Assistant:

@@ -61,7 +61,7 @@ class AssistantService:
         if body.if_exists == "do_nothing":
             return existing
         raise AssistantExists(
-            f"Assistant {new.assistant_id} exists already: use if_exists=do_nothing to get it, or leave out the id."
+            f"Assistant with ID {new.assistant_id} already exists: use if_exists=do_nothing to get it, or send no id."
         )
 
     async def update(self, principal: Principal, name: str, body: AssistantPatch) -> Assistant:
@@ -90,7 +90,7 @@ class AssistantService:
         row = await use_version(self._database, assistant.assistant_id, version)
         if row is None:
             raise NotFound(
-                f"Assistant {name} has no version {version}: list them with POST /assistants/{{id}}/versions."
+                f"Version {version} of assistant {name} not found: list them with POST /assistants/{{id}}/versions."
             )
         return await self._lookup.of(row)
 

@@ -278,4 +278,4 @@ def _bounded(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_found(cron_id: UUID) -> CronNotFound:
-    return CronNotFound(f"Cron {cron_id} does not exist: look for it with POST /runs/crons/search.")
+    return CronNotFound(f"Cron '{cron_id}' not found: look for it with POST /runs/crons/search.")

@@ -104,7 +104,7 @@ class GraphCatalog:
         if found := await self.find(name):
             return found
         await self.require_some()
-        raise NotFound(f"There is no graph {name!r}: {await self.choices()}")
+        raise NotFound(f"Graph {name!r} not found: {await self.choices()}")
 
     async def require_some(self) -> None:
         """Raise RunnersAway while there is no graph: an installation just starts, nothing is wrong with the request."""

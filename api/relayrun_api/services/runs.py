@@ -158,7 +158,9 @@ class RunService:
         scope = principal.scope("threads")
         if principal.metadata is not None and (thread := await get_thread(self._database, new.thread_id)):
             if not scope.covers(thread.owner, thread.metadata):
-                raise core.ThreadNotFound(f"thread {new.thread_name or new.thread_id} does not exist: create it first")
+                raise core.ThreadNotFound(
+                    f"thread or assistant not found: create thread {new.thread_name or new.thread_id} first"
+                )
             # A thread keeps the marks that it was made with.
             about = {name: value for name, value in new.thread_metadata.items() if name in ABOUT_ASSISTANTS}
             new = replace(new, thread_metadata=about)
@@ -178,7 +180,9 @@ class RunService:
         if run is None or elsewhere or run.is_rolled_back or not await self._sees(principal, run):
             if thread is not None and thread.name is not None:
                 await visible_thread(self._database, principal, thread)
-            raise RunNotFound(f"Run {run_id} not found: list the thread's runs with GET /threads/{{id}}/runs.")
+            raise RunNotFound(
+                f"Run not found: {run_id} is none of the thread's, list them with GET /threads/{{id}}/runs."
+            )
         return run
 
     async def _sees(self, principal: Principal, run: Run) -> bool:

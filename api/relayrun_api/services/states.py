@@ -144,7 +144,7 @@ class StateService:
         if found := await self._catalog.find(graph_id):
             return found.graph.agent, found.graph.graph
         await self._catalog.require_some()
-        raise Invalid(f"There is no graph {graph_id!r}: {await self._catalog.choices()}")
+        raise Invalid(f"Graph {graph_id!r} not found: {await self._catalog.choices()}")
 
     async def _graph_of(self, thread: Thread) -> tuple[str, str] | None:
         """The agent and graph of the thread's last run, else the graph its metadata names."""

@@ -52,7 +52,7 @@ async def make_thread(
     if principal.scope("threads").visible is not None:
         existing = await get_thread(database, ref.thread_id)
         if existing is not None and not sees_thread(principal, existing):
-            raise core.ThreadNotFound(f"thread {ref.sent} does not exist")
+            raise core.ThreadNotFound(f"thread with ID {ref.sent} not found")
     new: dict[str, Any] = {"name": ref.name, "metadata": metadata, "if_exists": if_exists, "ttl": ttl}
     try:
         return await create_thread(database, ref.thread_id, owner=principal.owner, **new)
@@ -70,7 +70,7 @@ async def visible_thread(database: Database, principal: Principal, ref: ThreadRe
         return thread
     if ref.name is not None:
         raise NoThreadId(ref.sent)
-    raise ThreadNotFound(f"Thread {ref.sent} not found: create it, or look for it with POST /threads/search.")
+    raise ThreadNotFound(f"Thread with ID {ref.sent} not found: create it, or look for it with POST /threads/search.")
 
 
 async def find_thread(database: Database, principal: Principal, ref: ThreadRef) -> Thread | None:

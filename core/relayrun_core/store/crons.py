@@ -130,7 +130,7 @@ async def create_cron(database: Database, new: NewCron, *, limit: int | None) ->
             await conn.execute(_LOCK_OWNER.encode(), params)
             row = await (await conn.execute(_CREATE.encode(), params)).fetchone()
     except psycopg.errors.ForeignKeyViolation:
-        raise ThreadNotFound(f"thread {new.thread_id} does not exist: create it first") from None
+        raise ThreadNotFound(f"thread with ID {new.thread_id} not found: create it first") from None
     return to_cron(row) if row else None
 
 

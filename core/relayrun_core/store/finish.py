@@ -81,7 +81,7 @@ async def _finish(
         hint(EVENTS_CHANNEL, run_id)
     answer = str(row["answer"]) if row else "NotFound"
     if answer == "NotFound":
-        raise RunNotFound(f"run {run_id} does not exist")
+        raise RunNotFound(f"run not found: {run_id}")
     return answer
 
 

@@ -53,10 +53,10 @@ ORDER BY seq LIMIT %(limit)s"""
 _ON_VISIBLE_THREAD = "EXISTS (SELECT 1 FROM threads t WHERE t.thread_id = r.thread_id AND {condition})"
 
 _REFUSALS: dict[str, tuple[type[Exception], str]] = {
-    "ThreadNotFound": (ThreadNotFound, "thread {thread} does not exist: create it first"),
+    "ThreadNotFound": (ThreadNotFound, "thread or assistant not found: create thread {thread} first"),
     "ThreadBusy": (
         ThreadBusyError,
-        "thread {thread} has an unfinished run: wait for it, or use another strategy",
+        "thread {thread} is already running a task: wait for it, or use another strategy",
     ),
     "ThreadInterrupted": (ThreadInterrupted, "thread {thread} waits for an answer: send `resume`"),
     "ResumeConflict": (
@@ -208,7 +208,7 @@ async def request_cancel(database: Database, run_id: UUID, action: CancelAction)
     row = await breaking_frozen_holders(database, run_id, attempt)
     match row and row["answer"]:
         case "NotFound":
-            raise RunNotFound(f"run {run_id} does not exist")
+            raise RunNotFound(f"run not found: {run_id}")
         case "AlreadyFinished":
             raise RunFinished(f"run {run_id} has ended already: there is nothing to cancel")
         case _:

@@ -67,7 +67,7 @@ async def copy_thread(database: Database, source: UUID, copy: UUID) -> Thread:
         params = {"source": source, "copy": copy, **await _bounds(conn, source)}
         row = await (await conn.execute(_THREAD.encode(), params)).fetchone()
         if row is None:
-            raise ThreadNotFound(f"thread {source} does not exist")
+            raise ThreadNotFound(f"thread with ID {source} not found")
         for statement in (_CHECKPOINTS, _BLOBS, _WRITES):
             await conn.execute(statement.encode(), params)
         await give_copy_its_head(conn, copy)

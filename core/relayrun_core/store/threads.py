@@ -79,9 +79,9 @@ async def create_thread(
         return to_thread(row)
     existing = await get_thread(database, thread_id)
     if existing is None or existing.owner != owner:
-        raise ThreadNotFound(f"thread {name or thread_id} does not exist")
+        raise ThreadNotFound(f"thread with ID {name or thread_id} not found")
     if if_exists == "raise":
-        raise ThreadExists(f"thread {name or thread_id} exists already: use if_exists=do_nothing to get it")
+        raise ThreadExists(f"thread with ID {name or thread_id} already exists: use if_exists=do_nothing to get it")
     return existing
 
 
@@ -107,7 +107,7 @@ async def thread_in_making(database: Database, new: NewThread) -> AsyncIterator[
     """
     async with database.connection() as conn, conn.transaction():
         if await (await conn.execute(_CREATE.encode(), _create_params(new))).fetchone() is None:
-            raise ThreadExists(f"thread {new.name or new.thread_id} exists already")
+            raise ThreadExists(f"thread with ID {new.name or new.thread_id} already exists")
         yield conn
 
 
@@ -126,7 +126,7 @@ async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, 
             f"the thread's metadata would be larger than {MAX_OBJECT_BYTES} bytes of JSON: keep what is large elsewhere"
         )
     if row is None:
-        raise ThreadNotFound(f"thread {thread_id} does not exist")
+        raise ThreadNotFound(f"thread with ID {thread_id} not found")
     return to_thread(row)
 
 
@@ -145,7 +145,7 @@ async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tupl
     async with database.connection() as conn, conn.transaction():
         row = await (await conn.execute(_LOCK.encode(), (thread_id,))).fetchone()
         if row is None:
-            raise ThreadNotFound(f"thread {thread_id} does not exist")
+            raise ThreadNotFound(f"thread with ID {thread_id} not found")
         if await (await conn.execute(_BUSY.encode(), (thread_id,))).fetchone():
             raise ThreadBusyError(f"thread {thread_id} has an unfinished run: wait for it, or cancel it")
         yield conn, to_thread(row)
