@@ -91,8 +91,7 @@ def _by_protocol(value: Any) -> Any:
 
 def _question(value: Interrupt) -> dict[str, Any]:
     asked = getattr(value, "response_schema", None)  # LangGraph's first 1.2 versions have none
-    schema = {} if asked is None else {"response_schema": asked}
-    return {"value": value.value, "id": value.id, **schema}
+    return {"value": value.value, "id": value.id, "response_schema": asked}
 
 
 def _error(value: BaseException) -> dict[str, str]:

@@ -28,6 +28,7 @@ class Kept:
 _PROBLEM = (
     "every refusal is a problem document (RFC 9457) with a sentence that says what to do; `detail` is the same member"
 )
+_SENTENCES = "longer sentences, with the words by which programs know them"
 _MORE = ("further members", "they say more, and clients ignore members that they do not know")
 _BOOKS = (
     "no `langgraph_api_url`, `langgraph_plan`, `langgraph_request_id` and the like in metadata, config and `/info`",
@@ -52,7 +53,7 @@ _PAGES = "any page that you open could use your agents and read what they know"
 KEPT: tuple[Kept, ...] = (
     Kept("*", "* .*", "more", *_MORE),
     Kept("*", "* header .content-type", "other", "`application/problem+json`", _PROBLEM),
-    *(Kept("*", f"* .{where}", "other", "other sentences", _PROBLEM) for where in ("detail", "error.message")),
+    *(Kept("*", f"* .{where}", "other", _SENTENCES, _PROBLEM) for where in ("detail", "error.message")),
     *(Kept("cancels.*", where, "other", *_MORE) for where in ("cancel", "interrupt", "rollback")),
     Kept(
         "runs.on_a_busy_thread",
@@ -65,13 +66,6 @@ KEPT: tuple[Kept, ...] = (
     *(Kept("*", f"*.{name}", "missing", *_WHOM) for name in _USER),
     Kept("*", "*kwargs.config.*", "missing", *_ASKED),
     Kept("*", "*kwargs.durability", "other", "`durability: sync` by default", "a finished step is never repeated"),
-    Kept(
-        "*",
-        "*response_schema",
-        "missing",
-        "no `response_schema: null`",
-        "left out where a graph gives none, as in the SDK's type",
-    ),
     Kept(
         "*",
         "* header .location",

@@ -63,7 +63,7 @@ ALIKE = [
     (Point(1, {"a"}), {"x": 1, "tags": ["a"]}),
     (Pair(1, {2}), {"left": 1, "right": [2]}),
     (Old(), {"a": 1}),
-    (Interrupt(value="ok?", id="1"), {"value": "ok?", "id": "1"}),
+    (Interrupt(value="ok?", id="1"), {"value": "ok?", "id": "1", "response_schema": None}),
     (Send("node", {"a": 1}), {"node": "node", "args": {"a": 1}}),
     (Command(goto="x"), {"graph": None, "update": None, "resume": None, "goto": "x"}),
     ({1: b"\x00\xff"}, {"1": "AP8="}),

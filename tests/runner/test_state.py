@@ -48,7 +48,7 @@ async def test_a_state_has_the_agent_servers_form(shared_runner: RunnerProcess, 
     assert state["values"] == {"did": ["in"]}
     assert state["next"] == ["inner"]
     assert [interrupt["value"] for interrupt in state["interrupts"]] == [question]
-    assert set(state["interrupts"][0]) == {"id", "value"}
+    assert set(state["interrupts"][0]) == {"id", "value", "response_schema"}
     checkpoint = state["checkpoint"]
     assert (checkpoint["thread_id"], checkpoint["checkpoint_ns"]) == (str(thread_id), "")
     assert checkpoint["checkpoint_id"] == state["checkpoint_id"]

@@ -48,10 +48,9 @@ def checkpoint_of(config: RunnableConfig) -> dict[str, Any]:
 
 
 def interrupt_json(interrupt: Interrupt) -> dict[str, Any]:
-    """A question: its id, what it asks, and the form of its answer where the graph says it."""
+    """A question: its id, what it asks, and the form of its answer, null where the graph does not say it."""
     asked = getattr(interrupt, "response_schema", None)  # LangGraph's first 1.2 versions have none
-    schema = {} if asked is None else {"response_schema": asked}
-    return {"id": interrupt.id, "value": interrupt.value, **schema}
+    return {"id": interrupt.id, "value": interrupt.value, "response_schema": asked}
 
 
 def _metadata(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
