@@ -1,11 +1,13 @@
 """How a runner's process ended that nobody had told to: reasons that parents count and the operator tells."""
 
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 from relayrun_core.restarts import killed_from_outside
 
-_CGROUP = Path("/sys/fs/cgroup")
+# Of cgroup v2, and of v1: both have a line `oom_kill` and a number.
+_MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/memory/memory.oom_control"))
 
 
 class DeathReason(StrEnum):
@@ -28,7 +30,7 @@ class DeathReason(StrEnum):
 
 _SENTENCES = {
     DeathReason.KILLED: "was killed by a signal",
-    DeathReason.OOM_KILLED: "was killed because its container's memory ran out: see resources.limits.memory",
+    DeathReason.OOM_KILLED: "was killed because its container's memory ran out",
     DeathReason.CRASHED: "crashed",
     DeathReason.EXITED: "ended itself",
 }
@@ -44,9 +46,8 @@ def reason_of(code: int, *, out_of_memory: bool = False) -> DeathReason:
 
 
 def memory_kills() -> int:
-    """How often the kernel has killed for memory in this container; 0 where it does not say (cgroup v1)."""
-    try:
-        lines = (_CGROUP / "memory.events").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    """How often the kernel has killed for memory in this container; 0 where it does not say."""
+    for file in _MEMORY_EVENTS:
+        with suppress(OSError):
+            return sum(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("oom_kill "))
+    return 0

@@ -140,7 +140,7 @@ class PodParent:
         self._deaths[reason] += 1
         now = time.monotonic()
         before = "" if self._ready else " before it was ready"
-        log.warning("the runner %s%s, exit code %s: the next one follows", reason.sentence, before, code)
+        log.warning("the runner %s%s, exit code %s", reason.sentence, before, code)
         if reason is DeathReason.OOM_KILLED and not self._ready:
             self._restarts = self._restarts.failed(started_at=self._started_at, now=now)
         else:

@@ -159,7 +159,9 @@ async def runner_process(
     if with_parent_pipe:
         env["RELAYRUN_PARENT_FD"] = str(child_end)
     with log_file.open("wb") as log:
-        command = [sys.executable, "-P", "-m", module]
+        # As in an image: the command is short, and found on the PATH.
+        env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+        command = ["python", "-P", "-m", module]
         process = subprocess.Popen(
             command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=[child_end]
         )

@@ -86,7 +86,8 @@ def become(child: Child) -> Callable[[], Any]:
     sys.modules["__main__"] = module
     sys.argv = [str(module.__file__)]
     settings_first = sorted(child.environment.items(), key=lambda item: not item[0].startswith("RELAYRUN_"))
-    tell_as([sys.executable, "-P", "-m", child.package], dict(settings_first))
+    # As this process was called: there is no room for more.
+    tell_as([sys.orig_argv[0], "-P", "-m", child.package], dict(settings_first))
     importlib.invalidate_caches()
     _reseed()
     main: Callable[[], Any] = module.main
