@@ -256,7 +256,7 @@ async def test_a_pending_run_is_cancelled_at_once_and_only_once(api: Api) -> Non
     await api.sdk.runs.cancel(*ids, wait=True)
     assert (await api.sdk.runs.get(*ids))["status"] == "interrupted"
     assert [r["run_id"] for r in await api.sdk.runs.list(run["thread_id"], status="interrupted")] == [run["run_id"]]
-    with pytest.raises(NotFoundError, match="not found") as caught:
+    with pytest.raises(NotFoundError, match="No runs found to cancel") as caught:
         await api.sdk.runs.cancel(*ids)
     assert caught.value.code == "run_not_found"
     check_problem(await api.http.delete(f"/runs/{run['run_id']}"), 409, "run_finished")
