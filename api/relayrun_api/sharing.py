@@ -21,6 +21,8 @@ _QUESTION_WAIT_SECONDS = 5.0
 _HELD = "relayrun.held"
 
 _asking: ContextVar[str | None] = ContextVar("asking", default=None)
+#: Whether an agent's own code calls, outside of any run: its runner may not be ready before it is answered.
+CALLED_BY_AGENT: ContextVar[bool] = ContextVar("called_by_agent", default=False)
 #: Whom runners are told that they are asked for: what an author's own authentication says of the caller.
 ASKING_USER: ContextVar[Mapping[str, Any] | None] = ContextVar("asking_user", default=None)
 

@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from relayrun_api.auth.principal import Principal
 from relayrun_api.errors import Unauthenticated
+from relayrun_api.sharing import CALLED_BY_AGENT
 from relayrun_core.database import Database
 from relayrun_core.loopback import HEADER, Caller, InvalidCredential, Signer
 from relayrun_core.states import RunStatus
@@ -33,6 +34,7 @@ class OwnCalls:
             return None
         caller = self._verified(connection, credential, self._signer)
         if caller.run_id is None:
+            CALLED_BY_AGENT.set(True)
             return Principal(owner=None, admin=True, is_agent=True)
         run = await get_run(self._database, caller.run_id)
         if run is None or run.status is not RunStatus.RUNNING or run.attempt != caller.attempt:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from relayrun_api.errors import RunnersAway
 from relayrun_api.services.runners import Pools
+from relayrun_api.sharing import CALLED_BY_AGENT
 
 WAIT_SECONDS = 30.0
 
@@ -36,8 +37,11 @@ class Starting:
     async def wait(self) -> bool:
         """Return once it is over; whether it was not yet.
 
+        The startup of an agent's web app does not wait: its runner is not ready before that.
         Raises RunnersAway after half a minute, or when the graphs do not load.
         """
+        if CALLED_BY_AGENT.get():
+            return not self._over
         until = time.monotonic() + WAIT_SECONDS
         waited = False
         while (why := self.why()) is not None:

@@ -56,8 +56,8 @@ class ThreadStates:
     async def update(self, thread_id: UUID, edit: StateEdit) -> bytes:
         """Edit the state; the answer names the new checkpoint."""
         name = await graph_name(self._database, self._registry, thread_id, edit)
-        config = edit.config(thread_id, graph_id=name)
         asked = await factory_config(self._database, self._registry, name, thread_id, edit)
+        config: RunnableConfig = {"configurable": {**asked["configurable"], "graph_id": name}}
         async with (
             self._registry.open(name, asked, access="threads.update") as loaded,
             idle_thread(self._database, thread_id) as (conn, _),
