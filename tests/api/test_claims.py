@@ -110,8 +110,8 @@ def check(found: dict[str, Any], *, kept: bool = True) -> None:
 RUNS: list[dict[str, Any]] = [
     {"context": FORGED},
     {"config": {"configurable": FORGED}},
-    {"config": {"configurable": {"kept": "yes"}}, "context": CLAIMS},
-    {"config": {"configurable": FORGED, "metadata": CLAIMS}, "metadata": CLAIMS, "context": FORGED},
+    {"config": {"configurable": FORGED, "metadata": CLAIMS}, "metadata": CLAIMS},
+    {"config": {"metadata": CLAIMS}, "metadata": CLAIMS, "context": FORGED},
     {"config": {**CLAIMS, "configurable": FORGED}},
 ]
 
