@@ -78,7 +78,7 @@ async def test_a_cancelled_run_keeps_what_it_had_done_and_the_thread_can_go_on(c
     ended = await crash.read(run)
     assert (ended.status, ended.reason) == (RunStatus.CANCELLED, Reason.CANCELLED)
     thread = await crash.thread(run)
-    assert (thread.status, thread.values) == (ThreadStatus.IDLE, {"done": ["a"]})
+    assert (thread.status, thread.values) == (ThreadStatus.INTERRUPTED, {"done": ["a"]})
     whole(await crash.journal(run))
     onward = await crash.accept("line", thread=run.thread_id, input=None)
     assert (await crash.finish(onward)).reason is Reason.SUCCEEDED
