@@ -9,7 +9,22 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from relayrun_cli.commands import build, cancel, dev, keys, logs, new, ps, reset, retry, run, show, threads, validate
+from relayrun_cli.commands import (
+    build,
+    cancel,
+    dev,
+    keys,
+    logs,
+    new,
+    ps,
+    reset,
+    retry,
+    run,
+    show,
+    threads,
+    up,
+    validate,
+)
 from relayrun_cli.errors import CliError
 from relayrun_cli.output import plain
 
@@ -19,7 +34,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (new, dev, validate, build, run, ps, show, logs, cancel, retry, threads, keys, reset):
+for module in (new, dev, validate, build, up, run, ps, show, logs, cancel, retry, threads, keys, reset):
     module.register(cli)
 
 
