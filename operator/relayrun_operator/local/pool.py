@@ -204,7 +204,7 @@ class LocalPool:
         self._restarts = self._restarts.ended(code, was_ready=runner.ready, started_at=runner.started_at, now=now)
         if newest and not (runner.ready or killed_from_outside(code)):
             words = runner.process.last_words
-            self.problems = (f"a runner ended before it was ready, {_describe_exit(code)}:\n{words}",)
+            self.problems = (f"a runner ended before it was ready, {_describe_exit(code)}\n{words}",)
 
     def _drain(self, runner: LocalRunner) -> None:
         logger.debug("runner %s drains", runner.name)
