@@ -162,11 +162,11 @@ async def test_a_graph_that_does_not_import_is_told_and_the_process_stays(tmp_pa
 
 
 async def test_a_wrong_config_is_told_and_the_process_stays(tmp_path: Path, database_url: str) -> None:
-    config = write_agent(tmp_path / "wrong", "graph = 1", env=".env.missing")
+    config = write_agent(tmp_path / "wrong", "graph = 1", checkpointer={"path": "./saver.py:make"})
     async with runner_process(config, database_url) as runner:
         [reason] = await runner.wait_trouble()
         assert reason["subject"] == "config"
-        assert "langgraph.json: env:" in reason["message"]
+        assert "langgraph.json: checkpointer.path:" in reason["message"]
         assert runner.process.poll() is None
 
 
