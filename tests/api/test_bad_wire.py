@@ -156,4 +156,4 @@ async def test_http_2_is_not_taken_up(there: ApiProcess) -> None:
     """As RFC 9113 has it for servers that do not know it: the request is answered as it came."""
     upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": ""}
     async with httpx.AsyncClient(base_url=there.url, timeout=60) as client:
-        assert (await client.get("/ok", headers=upgrade)).json() == {"ok": True}
+        assert (await client.get("/ok", headers=upgrade)).json() == {"ok": True, "services": {}}

@@ -123,7 +123,7 @@ async def test_a_problem_of_the_runners_degrades_the_status(api: Api, settings: 
 async def test_probes_and_greetings_answer(shared: Api) -> None:
     for path in ("/ok", "/info", "/healthz", "/readyz"):
         assert (await shared.http.get(path)).status_code == 200
-    assert (await shared.http.get("/ok")).json() == {"ok": True}
+    assert (await shared.http.get("/ok")).json() == {"ok": True, "services": {}}
     document = (await shared.http.get("/openapi.json")).json()
     summaries = [operation["summary"] for path in document["paths"].values() for operation in path.values()]
     assert all(" " in summary for summary in summaries)
