@@ -45,6 +45,13 @@ def test_an_author_s_handlers_say_who_may_call_and_nobody_may_while_none_can_be_
         assert http.get("/hello", headers=ann).json()["asked_by"] == "ann"
         thread = http.post("/threads", json={}, headers=ann).raise_for_status().json()["thread_id"]
         assert http.get(f"/threads/{thread}", headers=bob).status_code == httpx.codes.NOT_FOUND
+        # A node calls the API without an address: as the user of its run, and its runs are AgentRuns too.
+        run = {"assistant_id": "all/delegates", "input": {}}
+        told = http.post("/runs/wait", json=run, headers=ann).raise_for_status().json()
+        assert told["done"] == ["one", "two", "three"]
+        assert http.get(f"/threads/{told['thread']}", headers=bob).status_code == httpx.codes.NOT_FOUND
+        (below,) = http.get(f"/threads/{told['thread']}/runs", headers=ann).raise_for_status().json()
+        assert cluster.finished(f"run-{below['run_id']}")["status"]["phase"] == "Succeeded"
         cluster.kubectl("patch", "agent", "all", "--type=merge", "-p", '{"spec":{"suspend":true}}')
         cluster.kubectl("delete", "pod", *runner_names(cluster), "--force", "--grace-period=0")
         assert http.get(f"/threads/{thread}", headers=ann).status_code == httpx.codes.SERVICE_UNAVAILABLE

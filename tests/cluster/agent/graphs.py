@@ -5,6 +5,7 @@ slow    work … work: `count` steps of `step_seconds` each
 fails   work, then a ValueError
 asks    waits for a person
 hog     takes memory until it is ended
+delegates   makes a thread, and has another graph run on it, by the API that it calls without an address
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
+from langgraph_sdk import get_client
 
 
 class State(TypedDict, total=False):
@@ -25,6 +27,7 @@ class State(TypedDict, total=False):
     step_seconds: float
     done: Annotated[list[str], operator.add]
     by: Annotated[list[str], operator.add]
+    thread: str
 
 
 def _step(name: str) -> Any:
@@ -69,6 +72,13 @@ def _row(*nodes: tuple[str, Any]) -> Any:
     return builder.compile()
 
 
+async def _delegate(_state: State) -> State:
+    client = get_client()
+    thread = (await client.threads.create())["thread_id"]
+    values: Any = await client.runs.wait(thread, f"{os.environ['RELAYRUN_AGENT']}/quick", input={})
+    return {"thread": thread, "done": values["done"]}
+
+
 def _loop() -> Any:
     builder = StateGraph(State)
     builder.add_node("work", _work)
@@ -82,3 +92,4 @@ slow = _loop()
 fails = _row(("work", _step("work")), ("fail", _fail))
 asks = _row(("ask", _ask))
 hog = _row(("hog", _hog))
+delegates = _row(("delegate", _delegate))
