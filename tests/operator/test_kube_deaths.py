@@ -1,0 +1,141 @@
+"""Runners that die inside their pods: another process at the same address, and what is counted and told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+from relayrun_operator.engine import Report, ReportState
+from relayrun_operator.kube.deaths import Deaths
+from relayrun_operator.kube.events import EventPoster
+from relayrun_operator.kube.manifests import Installation
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.records import parse_agent
+from relayrun_operator.kube.runner import PodRunner
+from relayrun_operator.kube.watch import watch_pod
+from relayrun_operator.world.agenda import Agenda
+from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.world.memory import Memory
+from tests.operator.scripted import TOKEN, ScriptedRunner
+from tests.support.waiting import until
+
+AGENT = {
+    "metadata": {"name": "support", "namespace": "ns", "uid": "u", "resourceVersion": "1", "generation": 1},
+    "spec": {"image": "support:1"},
+}
+
+
+def make_runner(port: int = 1, **fields: Any) -> PodRunner:
+    known: dict[str, Any] = {"agent": "ns/support", "generation": "g", "slots": 4, "started_at": 0.0, "last_heard": 0.0}
+    known |= {"uid": "p", "ip": "127.0.0.1", "pod": {}, "deaths": {}}
+    return PodRunner(name="ns/support-g-0", client=RunnerClient("127.0.0.1", port, TOKEN), **known | fields)
+
+
+class Told:
+    """What the operator counts and posts."""
+
+    def __init__(self) -> None:
+        self.metrics = OperatorMetrics()
+        self._events = EventPoster(cast("Any", None), "me")
+        agent = parse_agent(AGENT, Installation("token", "http://api"))
+        self.deaths = Deaths(self._events, self.metrics, {agent.key: agent})
+
+    def count(self, reason: str) -> float:
+        labels = {"namespace": "ns", "agent": "support", "reason": reason}
+        return self.metrics.registry.get_sample_value("relayrun_runner_deaths_total", labels) or 0.0
+
+    def events(self) -> list[tuple[str, str]]:
+        found = []
+        while not self._events._queue.empty():
+            event = self._events._queue.get_nowait()
+            found.append((str(event["reason"]), str(event["message"])))
+        return found
+
+
+def pod(restarts: int, **terminated: Any) -> dict[str, Any]:
+    status = {"name": "runner", "restartCount": restarts, "lastState": {"terminated": terminated}}
+    return {"status": {"containerStatuses": [{"name": "other", "restartCount": 7}, status]}}
+
+
+async def test_each_death_is_counted_once_by_its_reason_and_told_of_the_agent() -> None:
+    told, runner = Told(), make_runner()
+    told.deaths.hear(runner, {"Killed": 1})
+    told.deaths.hear(runner, {"Killed": 1})
+    told.deaths.hear(runner, {"Killed": 3, "Exited": 1})
+    assert (told.count("Killed"), told.count("Exited"), told.count("OOMKilled")) == (3, 1, 0)
+    begin = "runner support-g-0: its process"
+    assert told.events() == [
+        ("RunnerKilled", f"{begin} was killed by a signal; the next one runs in the same pod"),
+        ("RunnerKilled", f"{begin} was killed by a signal; the next one runs in the same pod (2 times)"),
+        ("RunnerExited", f"{begin} ended itself; the next one runs in the same pod"),
+    ]
+
+
+async def test_what_another_leader_has_told_is_not_told_again() -> None:
+    told, runner = Told(), make_runner(deaths=None)
+    told.deaths.hear(runner, {"Killed": 5})
+    assert told.events() == []
+    told.deaths.hear(runner, {"Killed": 6})
+    assert told.count("Killed") == 1
+
+
+async def test_an_out_of_memory_kill_of_the_whole_container_is_told_as_such() -> None:
+    told, runner = Told(), make_runner(deaths={"Killed": 2})
+    told.deaths.see_pod(runner, pod(0), pod(1, reason="OOMKilled", exitCode=137))
+    assert told.count("OOMKilled") == 1
+    [(reason, message)] = told.events()
+    assert reason == "RunnerOOMKilled"
+    assert "its container was killed because its container's memory ran out, exit code 137" in message
+    told.deaths.hear(runner, {"Killed": 1})  # its first process is another one, and counts from nothing
+    assert told.count("Killed") == 1
+    told.deaths.see_pod(runner, pod(1), pod(1))
+    told.deaths.see_pod(runner, pod(1), pod(2, reason="Error", exitCode=139))
+    assert told.count("Crashed") == 1
+
+
+class Listening:
+    """Who hears of the runner."""
+
+    def __init__(self) -> None:
+        self.down: list[bool] = []
+        self.deaths: list[dict[str, int]] = []
+
+    def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
+        """Not of interest."""
+
+    def on_unknown(self, runner: PodRunner, run_id: str) -> None:
+        """Not of interest."""
+
+    def on_deaths(self, runner: PodRunner, deaths: Mapping[str, int]) -> None:
+        self.deaths.append(dict(deaths))
+
+    def on_runner(self, runner: PodRunner) -> None:
+        self.down.append(runner.down)
+
+
+async def test_another_process_at_the_same_address_has_none_of_the_runs_and_is_ready_when_it_says_so() -> None:
+    async with ScriptedRunner().serving() as scripted:
+        scripted.answers = [(200, {"ready": True})]
+        runner, listening = make_runner(scripted.port), Listening()
+        memory = Memory[PodRunner](Agenda(lambda: None), asyncio.get_running_loop().time)
+        memory.runners[runner.name] = runner
+        listed = {"type": "list", "runner": "r", "slots": 4, "draining": False, "graphs": ["steps"], "runs": []}
+        scripted.say(**listed, holder="first")
+        task = asyncio.create_task(watch_pod(runner, memory, listening))
+        await until(lambda: runner.holder == "first")
+        runner.set_report("run", Report(1, ReportState.RUNNING), 0.0)
+        scripted.answers = [(503, {"ready": False})]
+        scripted.break_stream()
+        scripted.say(**listed, holder="second", deaths={"Killed": 1})  # it listens, and loads its graphs
+        await until(lambda: True in listening.down)
+        assert (runner.ready, runner.holder, runner.reports) == (False, None, {})
+        scripted.break_stream()  # the one that was left
+        scripted.answers = [(200, {"ready": True})]
+        scripted.say(**listed, holder="second", deaths={"Killed": 1})
+        await until(lambda: runner.ready)
+        assert (runner.holder, runner.down, runner.gone) == ("second", False, False)
+        assert listening.deaths == [{}, {"Killed": 1}]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        runner.client.close()
