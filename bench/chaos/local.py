@@ -142,6 +142,6 @@ def _part(process: psutil.Process, dev: int) -> str | None:
         return "api"
     if _FORKS in command:
         parent = process.parent()
-        # A child that has not begun yet looks as the one that has forked it.
-        return "runner" if parent is not None and _FORKS in command_of(parent) else "parent"
+        # A child that has not begun yet looks as the one that has forked it, whatever it becomes.
+        return None if parent is not None and _FORKS in command_of(parent) else "parent"
     return "runner" if "relayrun_runner" in command else None

@@ -21,12 +21,14 @@ def quick_imports() -> Iterator[None]:
     skipped = [name for name in _UNUSED if name not in sys.modules]
     for name in skipped:
         sys.modules[name] = None  # type: ignore[assignment]  # the documented way to make an import fail
+    collected = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if collected:  # not within another one
+            gc.enable()
         for name in skipped:
             if sys.modules.get(name) is None:
                 del sys.modules[name]

@@ -156,7 +156,7 @@ def main() -> None:
     configure_logging(settings.log_level, settings.log_format)
     adopt_orphans()
     try:
-        preload(["relayrun_runner.preloaded", "relayrun_runner.__main__"], settings.preload)
+        preload(["relayrun_runner.preloaded"], settings.preload)
     except PreloadFailed as error:
         print(f"relayrun runner: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)

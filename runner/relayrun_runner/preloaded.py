@@ -7,5 +7,5 @@ import uvicorn.protocols.http.auto
 import uvicorn.protocols.websockets.auto  # noqa: F401
 import yaml  # noqa: F401
 
-import relayrun_runner.main
+import relayrun_runner.__main__
 import relayrun_runner.process  # noqa: F401

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from relayrun_cli.dev.children import PARENT_FD, Lifeline
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.processes import runner_command
+from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
 from tests.cli.debugger import Debugger, listens
 from tests.cli.dev_process import AGENT, Project, running_dev
+from tests.support.lifeline import Lifeline
 from tests.support.postgres import scratch_folder
 from tests.support.runner import free_port
 
@@ -49,7 +50,7 @@ async def test_a_runner_that_waits_for_a_debugger_ends_with_its_parent(tmp_path:
     port = free_port()
     command = runner_command(DevOptions(tmp_path, debug_port=port, wait_for_client=True))
     with Lifeline() as lifeline:
-        environment = {**os.environ, "RELAYRUN_TOKEN": "t", PARENT_FD: str(lifeline.read_end)}
+        environment = {**os.environ, "RELAYRUN_TOKEN": "t", PARENT_VARIABLE: str(lifeline.read_end)}
         process = subprocess.Popen(command, env=environment, pass_fds=(lifeline.read_end,), stderr=subprocess.DEVNULL)
         _, editor = await listens(port)
         assert process.poll() is None

@@ -24,6 +24,11 @@ from relayrun_core.forkserver.preloading import preload
 
 preload(["relayrun_runner.preloaded"])
 """
+FORKSERVER_OF_DEV = """
+from relayrun_core.forkserver.preloading import preload
+
+preload(["relayrun_api.preloaded", "relayrun_runner.preloaded"])
+"""
 OPERATOR = "import relayrun_operator.__main__"
 DEV = """
 import relayrun_cli.main
@@ -54,6 +59,7 @@ CLUSTER = ("kopf", "kubernetes")
         pytest.param(API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "jsonschema", "yaml"), id="api"),
         pytest.param(RUNNER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi", "yaml"), id="runner"),
         pytest.param(FORKSERVER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server"),
+        pytest.param(FORKSERVER_OF_DEV, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp"), id="fork server of dev"),
         pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx"), id="operator"),
         pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "websockets", "yaml"), id="dev"),
         pytest.param(

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.world.client import RunnerClient
 
@@ -53,7 +53,7 @@ class ScriptedRunner:
     def as_runner(self, name: str = "r1", **fields: Any) -> LocalRunner:
         """What the world remembers of it, ready to take runs."""
         known = {"agent": "default", "generation": 0, "slots": 4, "started_at": 0.0, "last_heard": 1e12}
-        known |= {"holder": f"holder-{name}", "ready": True, "process": cast("RunnerProcess", None)}
+        known |= {"holder": f"holder-{name}", "ready": True, "process": cast("SupervisedProcess", None)}
         return LocalRunner(name=name, client=RunnerClient("127.0.0.1", self.port, TOKEN), **known | fields)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from relayrun_operator.local.forkserver import UNKNOWN_END, ForkServer
-from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.processes import SupervisedProcess
 from tests.support.waiting import until
 
 pytestmark = [
@@ -35,9 +35,9 @@ class Forks:
         self.folder = folder
         self.printed = printed
 
-    def start(self, code: str, name: str = "r1", **environment: str) -> RunnerProcess:
+    def start(self, code: str, name: str = "r1", **environment: str) -> SupervisedProcess:
         given = {**os.environ, "CODE": dedent(code), **environment}
-        return self.server.start(name, given, secrets={"RELAYRUN_TOKEN": "hidden"}, folder=self.folder)
+        return self.server.start("forked", name, given, secrets={"RELAYRUN_TOKEN": "hidden"}, folder=self.folder)
 
     async def said(self, code: str, **environment: str) -> str:
         """What a child prints that executes this."""
@@ -60,7 +60,7 @@ async def forking(folder: Path, monkeypatch: pytest.MonkeyPatch, *further: str) 
     (package / "loaded.py").write_text("WORD = 'one'")
     monkeypatch.setenv("PYTHONPATH", str(folder / "modules"))
     printed = io.StringIO()
-    server = ForkServer("forked", ["forked.loaded"], further, printed)
+    server = ForkServer(["forked.loaded"], further, printed)
     try:
         yield Forks(server, folder, printed)
     finally:
@@ -170,10 +170,10 @@ async def test_with_us_the_server_its_children_and_what_they_started_end(tmp_pat
         import asyncio, os, textwrap
         from relayrun_operator.local.forkserver import ForkServer
         async def main():
-            server = ForkServer("forked", [])
+            server = ForkServer([])
             code = textwrap.dedent({child!r})
             for frozen in ("", "1"):
-                server.start("r", {{**os.environ, "CODE": code, "FROZEN": frozen}})
+                server.start("forked", "r", {{**os.environ, "CODE": code, "FROZEN": frozen}})
             await asyncio.sleep(60)
         asyncio.run(main())
     """

@@ -13,7 +13,7 @@ import pytest
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView, Assign, Hearing, Report, ReportState, TickClock, decide
 from relayrun_operator.engine.decisions import Abandon, Decision, Nothing
-from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.world.agenda import Agenda
 from relayrun_operator.world.client import RunnerClient
@@ -32,7 +32,7 @@ def make_memory(*names: str) -> Memory:
             name=name,
             agent="default",
             generation=0,
-            process=cast("RunnerProcess", None),
+            process=cast("SupervisedProcess", None),
             client=RunnerClient("127.0.0.1", 1, ""),
             slots=4,
             started_at=0.0,

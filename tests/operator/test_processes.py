@@ -14,15 +14,15 @@ from textwrap import dedent
 
 import pytest
 
-from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.processes import SupervisedProcess
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.crash
 
 
-def start(code: str, output: io.StringIO | None = None, **environment: str) -> RunnerProcess:
+def start(code: str, output: io.StringIO | None = None, **environment: str) -> SupervisedProcess:
     command = [sys.executable, "-c", dedent(code)]
-    return RunnerProcess.start("r1", command, {**os.environ, **environment}, output=output or io.StringIO())
+    return SupervisedProcess.start("r1", command, {**os.environ, **environment}, output=output or io.StringIO())
 
 
 def alive(pid: int) -> bool:
@@ -100,13 +100,13 @@ async def test_a_runner_ends_when_we_are_killed(tmp_path: Path):
         dedent(
             f"""
             import asyncio, os, sys
-            from relayrun_operator.local.processes import RunnerProcess
+            from relayrun_operator.local.processes import SupervisedProcess
 
             CHILD = "from relayrun_core.parent import exit_with_parent; exit_with_parent(); import time; "
             CHILD += "print('up', flush=True); time.sleep(60)"
 
             async def main():
-                child = RunnerProcess.start("r1", [sys.executable, "-c", CHILD], os.environ)
+                child = SupervisedProcess.start("r1", [sys.executable, "-c", CHILD], os.environ)
                 while child.last_words != "up":
                     await asyncio.sleep(0.01)
                 open({str(tmp_path / "pid")!r}, "w").write(str(child.pid) + "\\n")
@@ -161,3 +161,11 @@ async def test_what_it_has_started_dies_with_us_too(tmp_path: Path):
     os.close(nowhere)
     assert await process.exited == 0
     await until(lambda: not alive(child))
+
+
+async def test_lines_of_a_process_without_a_name_are_passed_on_as_they_are():
+    output = io.StringIO()
+    command = [sys.executable, "-c", "print('12:00:00 INFO as it is')"]
+    process = SupervisedProcess.start("", command, os.environ, output=output)
+    assert await process.exited == 0
+    assert output.getvalue() == "12:00:00 INFO as it is\n"

@@ -26,19 +26,7 @@ from tests.support.waiting import until
 
 #: Modules whose `main` is what the process does.
 API, RUNNER = "relayrun_api.serving", "relayrun_runner.main"
-# All that a ready runner or API has loaded, but for an agent's code.
-_LOADED = [
-    API,
-    RUNNER,
-    "relayrun_runner.process",
-    "anyio._backends._asyncio",
-    "langchain_core.runnables.graph_mermaid",
-    "uvicorn.lifespan.off",
-    "uvicorn.lifespan.on",
-    "uvicorn.protocols.http.auto",
-    "uvicorn.protocols.websockets.auto",
-    "yaml",
-]
+_LOADED = ["relayrun_api.preloaded", "relayrun_runner.preloaded"]
 _LONGEST_SECONDS = 120
 _forks = multiprocessing.get_context("forkserver")
 # A start looks after all earlier processes too, and an exit code can be read once: of two threads one would get 255.

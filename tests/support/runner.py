@@ -17,8 +17,8 @@ from uuid import UUID
 import httpx
 import orjson
 
-from relayrun_cli.dev.children import Lifeline
 from tests.support.forked import RUNNER, ForkedProcess
+from tests.support.lifeline import Lifeline
 from tests.support.waiting import until
 
 TOKEN = "for-tests"

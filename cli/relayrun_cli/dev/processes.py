@@ -1,4 +1,4 @@
-"""How the API and the runners are started: commands, settings and environment. Pure."""
+"""With what the API and the runners are started: settings and environment. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from relayrun_core.handover import without_secrets
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_runner.config.model import CorsConfig
 
-# -P: a file of the author called types.py must not replace a module of ours.
-API_COMMAND = (sys.executable, "-P", "-m", "relayrun_api")
 RUNNERS_FILE = "runners.json"
 DEFAULT_ORIGIN = "http://localhost:3000"
 # No browser remembers for longer.
@@ -23,7 +21,7 @@ _A_DAY_SECONDS = 86400
 
 
 def api_environment(options: DevOptions, port: int, cors: CorsConfig | None = None) -> dict[str, str]:
-    """The environment of `python -m relayrun_api`: ours, and its settings, to which `cors` of langgraph.json adds."""
+    """The API's environment: ours, and its settings, to which `cors` of langgraph.json adds."""
     cors = cors or CorsConfig()
     studio = urlsplit(options.studio_url)
     origins = [DEFAULT_ORIGIN, f"{studio.scheme}://{studio.netloc}", *options.cors_origins, *cors.allow_origins]

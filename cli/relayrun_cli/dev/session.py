@@ -18,7 +18,7 @@ import httpx
 from relayrun_cli.dev import processes
 from relayrun_cli.dev.banner import Screen, can_show_browser, open_browser, studio_address
 from relayrun_cli.dev.changes import Sources
-from relayrun_cli.dev.children import Child, Lifeline
+from relayrun_cli.dev.children import Child
 from relayrun_cli.dev.database import VARIABLE as DATABASE
 from relayrun_cli.dev.database import DevDatabase, open_database
 from relayrun_cli.dev.migrations import migrate_langgraph
@@ -32,7 +32,7 @@ from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
 from relayrun_core.handover import take_secrets
 from relayrun_core.logs import configure_logging
-from relayrun_operator.local.starter import Starter, make_starter
+from relayrun_operator.local.starter import Starter, make_starters
 from relayrun_operator.local.world import LocalWorld
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
@@ -87,16 +87,15 @@ class Session:
         if options.port is None and self._port != DEFAULT_PORT:
             self._screen.warn(f"Port {DEFAULT_PORT} is taken: the API listens on port {self._port}.")
         self._screen.say(f"Starting Postgres, the API and {options.runners} runners…")
-        # It imports what runners need while Postgres starts.
-        starter = make_starter(processes.runner_command(options), options.preload)
+        starters = make_starters(processes.runner_command(options), options.preload)
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(starter.close)
-            starter.open()
+            for starter in starters:
+                stack.push_async_callback(starter.close)
+                starter.open()  # it imports what its processes need while Postgres starts
             self._database = await stack.enter_async_context(
                 open_database(options.data, self._secrets.get(DATABASE), self._screen.say)
             )
-            lifeline = stack.enter_context(Lifeline())
-            await self._run_parts(self._database, lifeline, starter)
+            await self._run_parts(self._database, *starters)
 
     def _choose_port(self) -> int:
         options = self._options
@@ -116,20 +115,19 @@ class Session:
         """Where the API answers."""
         return f"http://{reachable_host(self._options.host)}:{self._port}"
 
-    async def _run_parts(self, database: DevDatabase, lifeline: Lifeline, starter: Starter) -> None:
+    async def _run_parts(self, database: DevDatabase, starts_api: Starter, starts_runners: Starter) -> None:
         options, token = self._options, self._secrets.get("RELAYRUN_RUNNER_TOKEN") or token_urlsafe(32)
         sources = Sources(import_folders(self._config), _single_files(self._config))
         build = await asyncio.to_thread(sources.hash)
         api = Child(
             "API",
-            processes.API_COMMAND,
+            starts_api,
             processes.api_environment(options, self._port, self._config.cors),
-            lifeline,
             secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
         settings = processes.world_settings(options, self._config.folder, token, build, self.url)
-        world = LocalWorld(settings, database.url, starter)
+        world = LocalWorld(settings, database.url, starts_runners)
         world.announce()
         parts: list[Coroutine[Any, Any, None]] = [
             database.watch(),

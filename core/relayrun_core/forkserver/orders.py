@@ -21,11 +21,10 @@ _MOST_DESCRIPTORS = 8
 
 @dataclass(frozen=True)
 class Load:
-    """Import these. `modules` are ours, `further` the user's. Children become `package`."""
+    """Import these. `modules` are ours, `further` the user's."""
 
     modules: tuple[str, ...]
     further: tuple[str, ...]
-    package: str
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,9 @@ _MESSAGES: dict[str, type[Message]] = {each.__name__: each for each in (Load, Fo
 
 @dataclass(frozen=True)
 class Order:
-    """What a child finds: its environment, without secrets, and its folder."""
+    """What a child becomes, and what it finds: its environment, without secrets, and its folder."""
 
+    package: str
     environment: dict[str, str]
     folder: str | None
 

@@ -34,7 +34,6 @@ class ForkServer:
             end.setblocking(False)
         self._wakeup = wakeup
         self._selector = selectors.DefaultSelector()
-        self._package = ""
         self._loaded: Preloaded | None = None
         # By process: its order's number, and its family.
         self._children: dict[int, tuple[int, str]] = {}
@@ -49,8 +48,7 @@ class ForkServer:
         load, _ = receive(self._control)
         if not isinstance(load, Load):
             return None
-        self._package = load.package
-        self._loaded = preload((*load.modules, f"{load.package}.__main__"), load.further)
+        self._loaded = preload(load.modules, load.further)
         handlers = Handlers({signal.SIGCHLD: _note, signal.SIGINT: signal.SIG_IGN}, self._wakeup.fileno())
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._signalled, selectors.EVENT_READ)
@@ -89,7 +87,7 @@ class ForkServer:
         given = {PARENT_VARIABLE: str(lifeline), SECRETS_VARIABLE: str(secrets)}
         pid = fork(handlers, (self._control, self._signalled, self._wakeup, self._selector))
         if pid == 0:
-            return become(Child(self._package, {**order.environment, **given}, order.folder, output))
+            return become(Child(order.package, {**order.environment, **given}, order.folder, output))
         _close((output, lifeline, secrets))
         self._children[pid] = number, order.environment.get(FAMILY_VARIABLE, "")
         pidfd = os.pidfd_open(pid)

@@ -1,4 +1,4 @@
-"""Starts runners as forks of a process that has imported their modules: its start, its end, and what it is asked."""
+"""Starts processes as forks of one that has imported their modules: its start, its end, and what it is asked."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from relayrun_core.forkserver.orders import Ended, Fork, Forked, Load, Order, Ou
 from relayrun_core.handover import hand_over, without_secrets
 from relayrun_core.parent import FAMILY_VARIABLE
 from relayrun_operator.local.output import Output
-from relayrun_operator.local.processes import RunnerProcess, when_ended, when_readable_once
+from relayrun_operator.local.processes import SupervisedProcess, when_ended, when_readable_once
 
 #: How a process ended whose parent, which would know, was gone before.
 UNKNOWN_END = -signal.SIGKILL
@@ -28,15 +28,13 @@ _COMMAND = (sys.executable, "-P", "-m", "relayrun_core.forkserver")
 
 
 class ForkServer:
-    """The process that forks runners: started at `open`, again when it has died, and anew when what it has imported
-    has changed. Runners outlive it.
+    """The process that forks others: started at `open`, again when it has died, and anew when what it has imported
+    has changed. What it has forked outlives it.
     """
 
-    def __init__(
-        self, package: str, modules: Sequence[str], further: Sequence[str] = (), output: TextIO | None = None
-    ) -> None:
-        """Children become `package`. `modules` are imported before each fork, and so are `further`, the user's."""
-        self._load = Load(tuple(modules), tuple(further), package)
+    def __init__(self, modules: Sequence[str], further: Sequence[str] = (), output: TextIO | None = None) -> None:
+        """`modules` are imported before each fork, and so are `further`, the user's."""
+        self._load = Load(tuple(modules), tuple(further))
         self._output = output
         self._current: _Server | None = None
         self._closed = False
@@ -47,15 +45,17 @@ class ForkServer:
 
     def start(
         self,
+        package: str,
         name: str,
         environment: Mapping[str, str],
         *,
         secrets: Mapping[str, str] | None = None,
         folder: Path | None = None,
         output: TextIO | None = None,
-    ) -> RunnerProcess:
-        """Fork a runner, as soon as the modules are imported. Its process has no number before."""
-        request = _Request(name, environment, secrets or {}, folder, output or self._output or sys.stderr)
+    ) -> SupervisedProcess:
+        """Fork a process that becomes `package`, as soon as the modules are imported. It has no number before."""
+        order = Order(package, dict(environment), None if folder is None else str(folder))
+        request = _Request(name, order, secrets or {}, output or self._output or sys.stderr)
         self._server().fork(request)
         return request.process
 
@@ -82,18 +82,16 @@ class ForkServer:
 
 
 class _Request:
-    """A runner that is to be forked, and the child's ends of its pipes until it is."""
+    """A process that is to be forked, and the child's ends of its pipes until it is."""
 
-    def __init__(
-        self, name: str, environment: Mapping[str, str], secrets: Mapping[str, str], folder: Path | None, to: TextIO
-    ) -> None:
+    def __init__(self, name: str, order: Order, secrets: Mapping[str, str], to: TextIO) -> None:
         family = str(uuid4())
-        order = Order({**environment, FAMILY_VARIABLE: family}, None if folder is None else str(folder))
+        order.environment[FAMILY_VARIABLE] = family
         lifeline, ours = os.pipe()
         read, output = os.pipe()
         self.descriptors = [order.written(), output, lifeline, hand_over(secrets)]
         self.output = Output(name, os.fdopen(read, "rb", buffering=0), to)
-        self.process = RunnerProcess(name, self.output, ours, family)
+        self.process = SupervisedProcess(name, self.output, ours, family)
 
     def answered(self) -> None:
         """The server has its ends, or nobody will."""
@@ -118,7 +116,7 @@ class _Server:
         self._on_end = on_end
         self._asked: dict[int, _Request] = {}
         # By order, each with its pidfd.
-        self._running: dict[int, tuple[RunnerProcess, int]] = {}
+        self._running: dict[int, tuple[SupervisedProcess, int]] = {}
         self._number = 0
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -141,7 +139,7 @@ class _Server:
         send(self._control, load)
 
     def fork(self, request: _Request) -> None:
-        """Ask for a runner."""
+        """Ask for a process."""
         self._number += 1
         self._asked[self._number] = request
         try:

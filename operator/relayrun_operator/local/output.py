@@ -16,7 +16,8 @@ class Output:
     """Reads a pipe to its end, in the running loop."""
 
     def __init__(self, name: str, pipe: IO[bytes], to: TextIO) -> None:
-        self._name = name
+        """Without a name the lines are passed on as they are."""
+        self._prefix = f"[{name}] " if name else ""
         self._pipe = pipe
         self._to = to
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -55,6 +56,6 @@ class Output:
         for line in lines:
             text = line.decode(errors="replace").rstrip("\r")
             self._tail.append(text)
-            self._to.write(f"[{self._name}] {text}\n")
+            self._to.write(f"{self._prefix}{text}\n")
         if lines:
             self._to.flush()

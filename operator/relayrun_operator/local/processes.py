@@ -1,4 +1,4 @@
-"""A runner's process: its output passed on, its death known at once, and all that it has started ended with it."""
+"""A process of ours: its output passed on, its death known at once, and all that it has started ended with it."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from relayrun_core.parent import FAMILY_VARIABLE, VARIABLE, end_family
 from relayrun_operator.local.output import Output
 
 
-class RunnerProcess:
+class SupervisedProcess:
     """A process that ends when this one does. `exited` resolves to its exit code, within a millisecond of its death."""
 
     def __init__(self, name: str, output: Output, parent_end: int, family: str) -> None:
@@ -45,7 +45,7 @@ class RunnerProcess:
         secrets: Mapping[str, str] | None = None,
         folder: Path | None = None,
         output: TextIO | None = None,
-    ) -> "RunnerProcess":
+    ) -> "SupervisedProcess":
         """Start `command`; it finds the pipe whose end means that we are gone in RELAYRUN_PARENT_FD, and the one with
         `secrets` in RELAYRUN_SECRETS_FD.
 
@@ -167,7 +167,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def _reap(process: "subprocess.Popen[bytes]") -> int:
-    # Before the wait, while the number cannot belong to anybody else: what the runner started ends too.
+    # Before the wait, while the number cannot belong to anybody else: what it started ends too.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.world.runner import Runner
 
 
@@ -10,6 +10,6 @@ from relayrun_operator.world.runner import Runner
 class LocalRunner(Runner):
     """A runner that is a process of this machine."""
 
-    process: RunnerProcess
+    process: SupervisedProcess
     #: We told it to drain; it also does so when author code sends a SIGTERM to its own process.
     told_to_drain: bool = False

@@ -1,4 +1,4 @@
-"""How runners are started: forked, where that can be, or by a command."""
+"""How processes are started: forked, where that can be, or by a command."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Protocol
 
 from relayrun_operator.local.forkserver import ForkServer
-from relayrun_operator.local.processes import RunnerProcess
+from relayrun_operator.local.processes import SupervisedProcess
 
-_PACKAGE = "relayrun_runner"
+_API, _RUNNER = "relayrun_api", "relayrun_runner"
 
 
 class Starter(Protocol):
-    """Starts runners."""
+    """Starts processes of one kind."""
 
     def open(self) -> None:
         """Get ready, in the running loop."""
 
     def start(
         self, name: str, environment: Mapping[str, str], *, secrets: Mapping[str, str], folder: Path | None
-    ) -> RunnerProcess:
+    ) -> SupervisedProcess:
         """Start one."""
 
     async def close(self) -> None:
@@ -27,7 +27,7 @@ class Starter(Protocol):
 
 
 class CommandStarter:
-    """Starts runners by a command."""
+    """Starts processes by a command."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
@@ -37,12 +37,34 @@ class CommandStarter:
 
     def start(
         self, name: str, environment: Mapping[str, str], *, secrets: Mapping[str, str], folder: Path | None
-    ) -> RunnerProcess:
+    ) -> SupervisedProcess:
         """Start one."""
-        return RunnerProcess.start(name, self._command, environment, secrets=secrets, folder=folder)
+        return SupervisedProcess.start(name, self._command, environment, secrets=secrets, folder=folder)
 
     async def close(self) -> None:
         """Nothing to end."""
+
+
+class ForkStarter:
+    """Has a server, which may serve others too, fork processes that become `package`."""
+
+    def __init__(self, server: ForkServer, package: str) -> None:
+        self._server = server
+        self._package = package
+
+    def open(self) -> None:
+        """Start importing."""
+        self._server.open()
+
+    def start(
+        self, name: str, environment: Mapping[str, str], *, secrets: Mapping[str, str], folder: Path | None
+    ) -> SupervisedProcess:
+        """Fork one."""
+        return self._server.start(self._package, name, environment, secrets=secrets, folder=folder)
+
+    async def close(self) -> None:
+        """End the server, and whatever it has forked."""
+        await self._server.close()
 
 
 def make_starter(command: Sequence[str] | None, preload: Sequence[str]) -> Starter:
@@ -52,7 +74,29 @@ def make_starter(command: Sequence[str] | None, preload: Sequence[str]) -> Start
     """
     if command is not None:
         return CommandStarter(command)
-    if sys.platform != "linux":
-        # -P: a file of the agent must not shadow what the runner itself imports.
-        return CommandStarter((sys.executable, "-P", "-m", _PACKAGE))
-    return ForkServer(_PACKAGE, [f"{_PACKAGE}.preloaded"], preload)
+    return _forks(_RUNNER, preload) or CommandStarter(_command(_RUNNER))
+
+
+def make_starters(command: Sequence[str] | None, preload: Sequence[str]) -> tuple[Starter, Starter]:
+    """Of the API, and of runners as `make_starter` has it.
+
+    One server forks both: nearly all that the API imports a runner imports too. But what the user names is never
+    imported into the API.
+    """
+    if sys.platform == "linux" and command is None and not preload:
+        server = ForkServer([_preloaded(_API), _preloaded(_RUNNER)])
+        return ForkStarter(server, _API), ForkStarter(server, _RUNNER)
+    return _forks(_API) or CommandStarter(_command(_API)), make_starter(command, preload)
+
+
+def _forks(package: str, preload: Sequence[str] = ()) -> Starter | None:
+    return ForkStarter(ForkServer([_preloaded(package)], preload), package) if sys.platform == "linux" else None
+
+
+def _preloaded(package: str) -> str:
+    return f"{package}.preloaded"
+
+
+def _command(package: str) -> tuple[str, ...]:
+    # -P: a file of the agent must not shadow what the process itself imports.
+    return (sys.executable, "-P", "-m", package)

@@ -32,8 +32,9 @@ class LocalWorld:
     """The engine applied to processes of this machine. `run` it in a task; `reload` it when the code changed."""
 
     def __init__(self, settings: LocalWorldSettings, database_url: str, starter: Starter | None = None) -> None:
-        """`starter` may have been opened before; the world closes it."""
+        """Whoever gives a `starter` opens and closes it."""
         self._settings = settings
+        self._owns_starter = starter is None
         self._starter = starter or make_starter(settings.command, settings.preload)
         self._database_url = database_url
         self._wake = asyncio.Event()
@@ -53,8 +54,9 @@ class LocalWorld:
     async def run(self) -> None:
         """Keep runs going until cancelled; then the runners drain, and what they executed stays in the queue."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._starter.close)
-            self._starter.open()
+            if self._owns_starter:
+                stack.push_async_callback(self._starter.close)
+                self._starter.open()
             database = await stack.enter_async_context(Database.open(self._database_url, role="world", max_size=4))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             rows = RowWatch(database, self._memory, self._settings.agent)
