@@ -20,6 +20,7 @@ __all__ = [
     "Invalid",
     "IssuerAway",
     "NoAssistantId",
+    "NoGraph",
     "NoThreadId",
     "NotFound",
     "RateLimited",
@@ -195,6 +196,10 @@ class Invalid(ApiError):
 
     status = 422
     code = "invalid_request"
+
+
+class NoGraph(Invalid):
+    """What is neither an assistant's id nor a graph's name, in a run's body."""
 
 
 class IdempotencyKeyReused(Invalid):

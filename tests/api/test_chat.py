@@ -136,7 +136,7 @@ async def test_a_message_to_a_thread_that_asks_is_refused_with_the_questions(api
 async def test_a_resume_of_a_name_never_used_leaves_no_thread_behind(api: Api) -> None:
     refused = await api.http.post("/chat", json={"resume": 1, "thread_id": "nobody", "assistant_id": "talk"})
     assert refused.status_code == 404
-    assert (await api.http.get("/threads/nobody")).status_code == 404
+    assert (await api.http.get("/threads/nobody")).status_code == 422
 
 
 async def the_run(api: Api) -> UUID:

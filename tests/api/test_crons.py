@@ -222,8 +222,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"end_time": "9999-12-31T23:59:59-14:00"}, "year"),
     ({"end_time": 1e30}, "valid datetime"),
     ({"on_run_completed": "burn"}, "'delete' or 'keep'"),
-    ({"enabled": "maybe"}, "valid boolean"),
-    ({"assistant_id": "unknown"}, "no assistant or graph"),
+    ({"enabled": "maybe"}, 'not of type "boolean"'),
+    ({"enabled": "yes"}, 'not of type "boolean"'),
     ({"config": []}, "config"),
     ({"stream_mode": "psychic"}, "stream_mode"),
     ({"multitask_strategy": "hope"}, "multitask_strategy"),
@@ -235,6 +235,13 @@ async def test_what_cannot_be_right_is_422_with_a_sentence(shared: Api, wrong: d
     problem = check_problem(await shared.http.post("/runs/crons", json={**STEPS, **wrong}), 422, "invalid_request")
     assert says in problem["detail"]
     assert await shared.sdk.crons.count() == 0
+
+
+@pytest.mark.parametrize("name", ["unknown", "00000000-0000-0000-0000-000000000000"])
+async def test_an_assistant_that_there_is_not_is_404(shared: Api, name: str) -> None:
+    for path in ("/runs/crons", f"/threads/{(await shared.sdk.threads.create())['thread_id']}/runs/crons"):
+        answer = await shared.http.post(path, json={**STEPS, "assistant_id": name})
+        check_problem(answer, 404, "assistant_not_found")
 
 
 async def test_a_change_that_cannot_be_right_changes_nothing(api: Api) -> None:

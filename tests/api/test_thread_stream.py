@@ -319,7 +319,7 @@ async def test_a_mode_that_there_is_not_is_refused(shared: Api) -> None:
     for params in ({"stream_mode": "values"}, {"stream_modes": "lifecycle,x"}):
         answer = await shared.http.get(f"/threads/{thread_id}/stream", params=params)
         assert (answer.status_code, "run_modes, lifecycle, state_update" in answer.json()["detail"]) == (422, True)
-    assert (await shared.http.get("/threads/nobody/stream")).status_code == 404
+    assert (await shared.http.get("/threads/nobody/stream")).status_code == 422
 
 
 @pytest.mark.crash

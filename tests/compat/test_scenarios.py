@@ -18,6 +18,7 @@ from tests.compat.scenarios import (
     assistants,
     cancels,
     factories,
+    oddities,
     others,
     outcomes,
     refusals,
@@ -35,7 +36,7 @@ SCENARIOS: dict[str, Scenario] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": scenario
     for module in (
         *(assistants, factories, threads, runs, cancels, requests, streams, refusals),
-        *(studio, others, outcomes, values),
+        *(studio, oddities, others, outcomes, values),
     )
     for name, scenario in vars(module).items()
     if inspect.iscoroutinefunction(scenario) and not name.startswith("_")

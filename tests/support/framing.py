@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-_END_OF_EVENT = b"\n\n"
+_END_OF_EVENT = b"\r\n\r\n"
 
 
 class Framing(Protocol):

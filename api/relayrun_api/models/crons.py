@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictBool
 
 from relayrun_api.models.bounds import Contained
 from relayrun_api.models.runs import LangGraphBody, Name, RunCreate
@@ -66,7 +66,7 @@ class CronCreate(RunCreate):
     schedule: Schedule
     timezone: Zone | None = None
     end_time: Moment | None = None
-    enabled: bool = True
+    enabled: StrictBool = True
     on_run_completed: Literal["delete", "keep"] | None = None
 
     @property
@@ -82,7 +82,7 @@ class CronPatch(RunCreate):
     schedule: Schedule | None = None
     timezone: Zone | None = None
     end_time: Moment | None = None
-    enabled: bool | None = None
+    enabled: StrictBool | None = None
     on_run_completed: Literal["delete", "keep"] | None = None
 
     @property
@@ -112,7 +112,7 @@ class CronCount(LangGraphBody):
 class CronSearch(CronCount):
     """Which crons to list."""
 
-    enabled: bool | None = None
+    enabled: StrictBool | None = None
     limit: int = Field(default=10, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, lt=2**63)
     sort_by: SortBy | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 import httpx
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from relayrun_api.models.bounds import Object, bounded
 from relayrun_core.ids import uuid_of
@@ -23,14 +23,21 @@ StreamMode = Literal[
     "tools",
 ]
 _LONGEST_NAME = 256
-#: A month.
-LONGEST_DELAY_SECONDS = 30 * 86400
+#: A hundred years.
+LONGEST_DELAY_SECONDS = 100 * 365 * 86400
 LARGEST_BATCH = 100
 _LONGEST_URL = 2048
 _MOST_RUN_IDS = 1000
 _MOST_TAGS = 1000
 _DEEPEST = 100
 Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
+#: What is neither means what it means not to say it.
+OnDisconnect = Annotated[
+    Literal["cancel", "continue"], BeforeValidator(lambda value: value if value == "cancel" else "continue")
+]
+OnCompletion = Annotated[
+    Literal["delete", "keep"] | None, BeforeValidator(lambda value: value if value in ("delete", "keep") else None)
+]
 Nodes = Annotated[list[Name], Field(max_length=1000)] | Literal["*"]
 
 
@@ -93,8 +100,8 @@ class RunCreate(LangGraphBody):
     durability: Durability | None = None
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
-    on_disconnect: Literal["cancel", "continue"] = "continue"
-    on_completion: Literal["delete", "keep"] | None = None
+    on_disconnect: OnDisconnect = "continue"
+    on_completion: OnCompletion = None
     webhook: str | None = None
     #: Less than 0: now.
     after_seconds: float | None = Field(default=None, strict=True, le=LONGEST_DELAY_SECONDS)
@@ -166,6 +173,9 @@ class RunCreate(LangGraphBody):
 
 class StatelessRun(RunCreate):
     """A run without a thread, on which it could meet no other: a strategy of none means nothing."""
+
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] | None = None
 
     @field_validator("multitask_strategy", mode="before")
     @classmethod

@@ -19,10 +19,10 @@ from relayrun_api.services.runs import StartedRun, StartRun
 from relayrun_api.services.specs import spec_as_handlers_have_it, spec_of_chat
 from relayrun_api.services.threads import find_thread, refer, visible_thread
 from relayrun_api.stream.chat import CHAT_MODES, ChatTranslator
-from relayrun_api.stream.chat_frames import PREFACE, ChatFrames
+from relayrun_api.stream.chat_frames import CHAT_HEARTBEAT, PREFACE, ChatFrames
 from relayrun_api.stream.follow import follow
 from relayrun_api.stream.response import Streamed
-from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, position_after
+from relayrun_api.stream.sse import HEADERS, MEDIA_TYPE, START, Position, position_after
 from relayrun_core import errors as core
 from relayrun_core.states import CancelAction
 from relayrun_core.store.follow import read_page
@@ -150,4 +150,4 @@ def _chat_stream(services: Services, started: StartedRun, called: str, after: Po
         "Location": f"/chat/{started.run_id}",
         **started.headers,
     }
-    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT)
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=CHAT_HEARTBEAT)

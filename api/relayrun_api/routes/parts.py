@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Path
+from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from relayrun_api.answers import Json, dumps, run_headers
@@ -29,6 +30,10 @@ from relayrun_core.store.journal import END
 from relayrun_core.store.runs import get_run
 
 Whether = Literal["cancel", "continue"]
+#: What is none of them is an interrupt, as the Agent Server has it.
+Action = Annotated[
+    CancelAction, BeforeValidator(lambda value: value if value == CancelAction.ROLLBACK else CancelAction.INTERRUPT)
+]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
 
 

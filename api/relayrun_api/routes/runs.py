@@ -12,6 +12,7 @@ from relayrun_api.errors import BadRequest, NoThreadId, RunNotFound
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import (
+    Action,
     LastEventId,
     ThreadAt,
     missing_run_stream,
@@ -193,7 +194,7 @@ async def cancel(
     services: Given,
     caller: Caller,
     wait: bool = False,
-    action: CancelAction = CancelAction.INTERRUPT,
+    action: Action = CancelAction.INTERRUPT,
 ) -> Response:
     """Cancel a run."""
     try:

@@ -6,7 +6,7 @@ from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
 from relayrun_api.errors import RunNotFound
 from relayrun_api.models.runs import Batch, CancelMany, StatelessRun
-from relayrun_api.routes.parts import new_router, run_ending, run_stream
+from relayrun_api.routes.parts import Action, new_router, run_ending, run_stream
 from relayrun_api.routes.runs import answer_created, requested, start_run
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given
@@ -50,7 +50,7 @@ async def batch(body: Batch, services: Given, caller: Caller, terms: StartTerms)
 
 @router.post("/runs/cancel", status_code=204)
 async def cancel_many(
-    body: CancelMany, services: Given, caller: Caller, action: CancelAction = CancelAction.INTERRUPT
+    body: CancelMany, services: Given, caller: Caller, action: Action = CancelAction.INTERRUPT
 ) -> Response:
     """Cancel runs of a thread, or all of a status."""
     if body.status is not None:

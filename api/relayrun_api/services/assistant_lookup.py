@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_api.auth import Principal
-from relayrun_api.errors import AssistantNotFound, Invalid, NoAssistantId
+from relayrun_api.errors import AssistantNotFound, Invalid, NoAssistantId, NoGraph
 from relayrun_api.services.graphs import GraphCatalog, OfferedGraph, object_schema
 from relayrun_core.database import Database
 from relayrun_core.store.assistants import AssistantRow, Configured, get_assistant, get_version
@@ -77,7 +77,7 @@ class AssistantLookup:
             await self._catalog.require_some()
             choices = await self._catalog.choices()
             if _uuid(name) is None:
-                raise Invalid(f"Invalid assistant: {name!r} is no assistant's id and no graph, {choices}")
+                raise NoGraph(f"Invalid assistant: {name!r} is no assistant's id and no graph, {choices}")
             raise AssistantNotFound(f"Thread or assistant not found: there is no assistant {name}, {choices}")
         return await self._offered(assistant)
 

@@ -13,7 +13,7 @@ from relayrun_api.auth import Principal
 from relayrun_api.auth.asks.ask import Sent
 from relayrun_api.auth.asks.runs import new_run
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.errors import BodyTooLarge, CronNotFound, Invalid, TooManyCrons
+from relayrun_api.errors import AssistantNotFound, BodyTooLarge, CronNotFound, Invalid, NoGraph, TooManyCrons
 from relayrun_api.models.crons import MAX_PAYLOAD_BYTES, CronCount, CronCreate, CronPatch, CronSearch
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.schedules import next_fire
@@ -69,7 +69,7 @@ class CronService:
         owner = principal.owner
         if thread is not None:
             owner = (await visible_thread(self._database, principal, thread)).owner
-        assistant = await self._assistants.to_run(principal, body.assistant_id)
+        assistant = await self._known(principal, body.assistant_id)
         first = next_fire(body.schedule, body.timezone, await database_now(self._database), body.end_time)
         if first is None:
             raise Invalid("The schedule does not fire before `end_time`: name a later one, or none.")
@@ -93,6 +93,13 @@ class CronService:
             raise TooManyCrons(f"There may be {self._per_owner} crons of one owner, and are: delete one that is done.")
         self.news.set()
         return cron
+
+    async def _known(self, principal: Principal, name: str) -> Assistant:
+        """The assistant that a cron is to run; one that there is not is 404 here, whatever it is called."""
+        try:
+            return await self._assistants.to_run(principal, name)
+        except NoGraph as error:
+            raise AssistantNotFound(f"Assistant {name!r} not found: {error.detail}") from error
 
     async def visible(self, principal: Principal, cron_id: UUID) -> Cron:
         """The cron. Raises CronNotFound, also when it is somebody else's."""

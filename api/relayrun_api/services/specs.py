@@ -21,7 +21,7 @@ def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[st
     return RunSpec(
         **durability,
         input=body.input,
-        command=body.command.model_dump(exclude_unset=True) if body.command else None,
+        command=(body.command.model_dump(exclude_unset=True) or None) if body.command else None,
         config=_config(assistant, {**config, "configurable": configurable}),
         assistant_configurable=assistant.row.config.get("configurable") or {},
         context=_context(assistant, context),

@@ -10,6 +10,8 @@ from relayrun_core.store.journal import Event
 
 #: How soon an EventSource may come back, in milliseconds.
 PREFACE = b"retry: 1000\n\n"
+#: As the Agent Server's streams have it, but for the ends of lines.
+CHAT_HEARTBEAT = b": heartbeat\n\n"
 
 
 class ChatFrames:
@@ -36,4 +38,4 @@ class ChatFrames:
         for part, chat_event in enumerate(chat_events, start=1):
             if part > skip:
                 identity = part_id(number, event.seq, part, len(chat_events))
-                yield frame(chat_event["type"], dumps(chat_event), identity)
+                yield frame(chat_event["type"], dumps(chat_event), identity, newline="\n")

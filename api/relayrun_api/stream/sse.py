@@ -7,7 +7,7 @@ from relayrun_core.ids import event_id, parse_event_id
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 #: A comment, which tells proxies and clients that the stream lives.
-HEARTBEAT = b": heartbeat\n\n"
+HEARTBEAT = b": heartbeat\r\n\r\n"
 
 
 class Position(NamedTuple):
@@ -27,10 +27,12 @@ START = Position()
 _LARGEST_SEQ = 2**63 - 1
 
 
-def frame(event: str, data: bytes, identity: str | None = None) -> bytes:
-    """One event. `data` is JSON on one line."""
-    head = f"event: {event}\nid: {identity}\ndata: " if identity else f"event: {event}\ndata: "
-    return b"".join((head.encode(), data, b"\n\n"))
+def frame(event: str, data: bytes, identity: str | None = None, *, newline: str = "\r\n") -> bytes:
+    """One event. `data` is JSON on one line. Lines end as in the Agent Server's streams: there are clients that split
+    them without a parser.
+    """
+    head = f"event: {event}{newline}id: {identity}" if identity else f"event: {event}"
+    return b"".join((f"{head}{newline}data: ".encode(), data, newline.encode() * 2))
 
 
 def part_id(number: int, seq: int, part: int, parts: int) -> str:

@@ -8,6 +8,8 @@ from tests.compat.recording import Recorder
 
 STATELESS: dict[str, Any] = {"assistant_id": "plain", "input": {"topic": "x"}}
 RUN = {**STATELESS, "durability": "sync"}
+#: Checkpoints nobody has, before and behind all others: `before` is a place in their order.
+_FIRST, _LAST = "00000000-0000-6000-8000-000000000000", "ffffffff-ffff-6fff-bfff-ffffffffffff"
 
 
 async def histories(server: Recorder) -> None:
@@ -22,9 +24,9 @@ async def histories(server: Recorder) -> None:
         await server.call(f"GET, limit {limit}", "GET", f"{path}?limit={limit}")
         await server.call(f"POST, limit {limit}", "POST", path, {"limit": limit})
     middle = whole[4]["checkpoint"]
-    for before in (middle["checkpoint_id"], uuid4(), "nothing", ""):
+    for before in (middle["checkpoint_id"], _FIRST, _LAST, "nothing", ""):
         await server.call("GET, before", "GET", f"{path}?limit=100&before={before}")
-    for config in (middle, {"checkpoint_id": str(uuid4())}, {"checkpoint_id": "nothing"}, {}):
+    for config in (middle, {"checkpoint_id": _FIRST}, {"checkpoint_id": _LAST}, {"checkpoint_id": "nothing"}, {}):
         await server.call("POST, before", "POST", path, {"limit": 100, "before": {"configurable": config}})
     for at in (middle, {"checkpoint_id": str(uuid4())}, {"checkpoint_ns": "x"}, {}):
         await server.call("POST, checkpoint", "POST", path, {"limit": 100, "checkpoint": at})

@@ -1,6 +1,6 @@
 """Streams: every mode of every kind of graph, questions, errors, reconnects."""
 
-import asyncio
+import json
 from uuid import uuid4
 
 from tests.compat.recording import Recorder
@@ -98,9 +98,11 @@ async def joined_meanwhile(server: Recorder) -> None:
     thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
     body = {"assistant_id": "slow", "input": {}, "stream_mode": ["updates", "values"], "stream_resumable": True}
     run = await server.quietly("POST", f"/threads/{thread}/runs", body)
-    while (await server.quietly("GET", f"/threads/{thread}/state"))["next"] != ["wait"]:
-        await asyncio.sleep(0.1)
     path = f"/threads/{thread}/runs/{run['run_id']}"
+    async with server.http.stream("GET", f"{path}/stream", headers={"Last-Event-ID": "-"}) as told:
+        async for line in told.aiter_lines():
+            if line.startswith("data: ") and json.loads(line.removeprefix("data: ")).get("done"):
+                break  # the last that it tells until it is cancelled
 
     async def cancel() -> None:
         await server.quietly("POST", f"{path}/cancel?wait=1")

@@ -1,0 +1,74 @@
+"""What is odd in a request: what is taken all the same, and how the rest is refused; and streams byte by byte."""
+
+from typing import Any
+from uuid import uuid4
+
+from tests.compat.recording import Exchange, Recorder
+
+RUN: dict[str, Any] = {"assistant_id": "plain", "input": {"topic": "x"}, "durability": "sync"}
+CRON = {"assistant_id": "plain", "schedule": "0 0 1 1 *", "input": {}}
+
+
+async def line_ends(server: Recorder) -> None:
+    async with server.http.stream("POST", "/runs/stream", json=RUN) as answer:
+        told = await answer.aread()
+    lines = told.count(b"\n")
+    ends = {"lines": told.count(b"\r\n") - lines, "events": told.count(b"\r\n\r\n"), "last": told[-4:].decode()}
+    server.exchanges.append(Exchange("stream", answer.status_code, {}, ends))
+
+
+async def words_of_a_run(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    for odd in (
+        *({name: value} for name in ("on_disconnect", "on_completion") for value in ("x", None)),
+        {"command": {}},
+        {"config": {}},
+        {"metadata": {}},
+        {"stream_mode": []},
+    ):
+        await server.call(f"run {odd}", "POST", path, {**RUN, **odd})
+        await server.call(f"wait {odd}", "POST", f"{path}/wait", {**RUN, **odd})
+    for odd in ({"on_disconnect": "x"}, {"on_completion": "x"}, {"command": {}}, {"multitask_strategy": "x"}):
+        await server.call(f"stateless {odd}", "POST", "/runs/wait", {**RUN, **odd})
+    later = await server.call("in three years", "POST", path, {**RUN, "after_seconds": 10**8})
+    await server.quietly("POST", f"{path}/{later['run_id']}/cancel")
+
+
+async def actions(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    for action in ("nothing", ""):
+        run = (await server.quietly("POST", path, {**RUN, "after_seconds": 300}))["run_id"]
+        await server.call(f"action {action!r}", "POST", f"{path}/{run}/cancel?action={action}")
+        await server.call(f"run after {action!r}", "GET", f"{path}/{run}")
+    run = (await server.quietly("POST", path, {**RUN, "after_seconds": 300}))["run_id"]
+    await server.call("of many", "POST", "/runs/cancel?action=nothing", {"thread_id": thread, "run_ids": [run]})
+    await server.call("run after it", "GET", f"{path}/{run}")
+
+
+async def crons(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    for path in ("/runs/crons", f"/threads/{thread}/runs/crons"):
+        for odd in (
+            {"assistant_id": "nobody"},
+            {"assistant_id": str(uuid4())},
+            {"schedule": "x"},
+            {"timezone": "Mars"},
+            {"enabled": "yes"},
+            {"stream_mode": "x"},
+        ):
+            named = odd if "assistant_id" not in odd else {"assistant_id": odd["assistant_id"][:6] == "nobody"}
+            await server.call(f"{path[:8]} {named}", "POST", path, {**CRON, **odd})
+
+
+async def bodies_of_the_event_protocol(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
+    for body in ({}, [], {"channels": []}, {"channels": ["x"]}, {"channels": "values"}):
+        await server.call(f"stream {body}", "POST", f"/threads/{thread}/stream/events", body)
+    for body in (
+        *({}, [], {"id": "a", "method": "run.start"}, {"id": 1}, {"id": 1, "method": 5}, {"method": "run.start"}),
+        *({"id": -1, "method": "run.start"}, {"id": 1, "method": "run.start", "params": "x"}),
+        *({"id": 1, "method": "x"}, {"id": 1, "method": "input.respond", "params": {"interrupt_id": "x"}}),
+    ):
+        await server.call(f"command {body}", "POST", f"/threads/{thread}/commands", body)
