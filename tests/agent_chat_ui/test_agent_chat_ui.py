@@ -24,7 +24,7 @@ REFUND = Call("refund", {"order": "4711"})
 
 # The first test pays for installing, building and starting everything; the others for a second or two.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 def build(config: pytest.Config, folder: Path) -> Path:
@@ -70,7 +70,7 @@ async def page(browser: Browser, address: str, dev: Dev) -> AsyncIterator[Page]:
     """The page of somebody who begins a conversation."""
     context = await browser.new_context(viewport={"width": 1200, "height": 900})
     page = await context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
     await page.goto(f"{address}/?{urlencode({'apiUrl': dev.url, 'assistantId': 'agent', 'chatHistoryOpen': 'true'})}")

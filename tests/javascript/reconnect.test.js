@@ -118,7 +118,7 @@ async function uncutEvents(thread) {
   let text = "";
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
     text += chunk;
-    const told = framesOf(text.slice(0, text.lastIndexOf("\n\n") + 2)).map((each) => each.data);
+    const told = framesOf(text.slice(0, text.lastIndexOf("\r\n\r\n") + 4)).map((each) => each.data);
     const end = told.findIndex(isEnd);
     if (end < 0) continue;
     leaving.abort();
@@ -131,9 +131,9 @@ function isEnd({ method, params }) {
 }
 
 function framesOf(text) {
-  const frames = text.split("\n\n").filter((each) => each.includes("data: "));
+  const frames = text.split("\r\n\r\n").filter((each) => each.includes("data: "));
   return frames.map((each) => {
-    const fields = Object.fromEntries(each.split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
+    const fields = Object.fromEntries(each.split("\r\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
     return { id: fields.id, event: fields.event, data: JSON.parse(fields.data) };
   });
 }

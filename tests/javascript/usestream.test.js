@@ -55,7 +55,7 @@ test("stop cancels the run", async () => {
   const { threads, runs } = client();
   const [run] = await runs.list(thread);
   await runs.join(thread, run.run_id);
-  assert.equal((await threads.get(thread)).status, "idle");
+  assert.equal((await threads.get(thread)).status, "interrupted");
 });
 
 test("what agent-chat-ui asks for: its list of threads, another answer in place of one, a question's answer", async () => {

@@ -131,7 +131,8 @@ async def gated_dev(postgres: EmbeddedPostgres) -> AsyncIterator[Place]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(fresh_database(postgres))
         config = AGENTS / "gated" / "langgraph.json"
-        dev = await stack.enter_async_context(relayrun_dev(config=config, slots=20, environment={"DATABASE_URL": url}))
+        environment = {"DATABASE_URL": url, "RELAYRUN_WEBHOOK_ALLOW_PRIVATE": "true"}
+        dev = await stack.enter_async_context(relayrun_dev(config=config, slots=20, environment=environment))
         database = await stack.enter_async_context(Database.open(url, role="world"))
         hooks = Hooks()
         hooks.url = f"http://127.0.0.1:{await stack.enter_async_context(serving(hooks, lifespan='off'))}/hook"
