@@ -133,7 +133,7 @@ class RunCreate(LangGraphBody):
 
     @model_validator(mode="after")
     def _answers_now(self) -> "RunCreate":
-        if self.after_seconds and self.command is not None and self.command.resume is not None:
+        if (self.after_seconds or 0) > 0 and self.command is not None and self.command.resume is not None:
             raise ValueError("an answer is given now, not later, when something else may be asked: leave out one")
         return self
 
