@@ -108,7 +108,7 @@ async def test_an_assistant_is_made_read_changed_taken_back_and_deleted(shared: 
     assert (second["metadata"], second["config"]) == ({"kind": "first", "both": 2, "more": 3}, first["config"])
     third = await client.update(assistant_id, graph_id="talk", config={"tags": ["u"]})
     assert (third["version"], third["graph_id"]) == (3, "talk")
-    assert (third["config"], third["context"]) == ({"tags": ["u"]}, {})
+    assert (third["config"], third["context"]) == ({"tags": ["u"]}, {"model": "a"})
 
     versions = await client.get_versions(assistant_id)
     assert [version["version"] for version in versions] == [3, 2, 1]
@@ -169,9 +169,9 @@ async def test_an_id_that_is_taken_is_a_conflict_unless_told_otherwise(shared: A
     [
         ({"config": {"configurable": {"a": 1}}}, {"configurable": {"a": 1}}, {"a": 1}),
         ({"context": {"a": 1}}, {"tags": ["t"], "configurable": {"a": 1}}, {"a": 1}),
-        ({"config": {"tags": ["u"]}}, {"tags": ["u"]}, {}),
+        ({"config": {"tags": ["u"]}}, {"tags": ["u"]}, {"old": 1}),
         ({"config": {"tags": ["u"]}, "context": {"a": 1}}, {"tags": ["u"], "configurable": {"a": 1}}, {"a": 1}),
-        ({"config": {}}, {}, {}),
+        ({"config": {}}, {"tags": ["t"], "configurable": {"old": 1}}, {"old": 1}),
         ({"context": {}}, {"tags": ["t"], "configurable": {}}, {}),
         ({"config": None, "context": None, "metadata": {}}, {"tags": ["t"], "configurable": {"old": 1}}, {"old": 1}),
     ],

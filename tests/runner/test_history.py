@@ -311,6 +311,12 @@ async def test_a_history_is_refused_before_it_begins(shared_runner: RunnerProces
     assert (answer.status_code, answer.json()["reason"]) == (404, "ThreadNotFound")
 
 
+@pytest.mark.parametrize("before", [{"configurable": "x"}, {"configurable": [1]}, {"checkpoint_id": 3}])
+async def test_a_place_that_is_none_is_refused(shared_runner: RunnerProcess, before: object) -> None:
+    body = {"graph": "steps", "before": before}
+    assert (await shared_runner.client.post(f"/threads/{uuid4()}/history", json=body)).status_code == 400
+
+
 class TestReadingThread:
     """What is asked of it, from another loop."""
 

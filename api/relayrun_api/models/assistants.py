@@ -47,15 +47,18 @@ class AssistantSettings(LangGraphBody):
         return self
 
     def settings(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Config and context, None for what stays as it is: what is said in one of them is said in both."""
+        """Config and context, None for what stays as it is: what is said in one of them is said in both.
+
+        A config that says nothing of the kind leaves the context, as the Agent Server has it.
+        """
         context = None if self.context is None else without_claims(self.context)
-        if self.config is None:
+        given = self.config.given if self.config else {}
+        if not given:
             return None, context
-        given = self.config.given
         configurable = without_claims(given.pop("configurable", {}))
         if said := configurable or context:
             given["configurable"] = said
-        return given, said or {}
+        return given, said or context
 
 
 class AssistantCreate(AssistantSettings):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictBool
 
 from relayrun_api.models.bounds import Contained
-from relayrun_api.models.runs import LangGraphBody, Name, RunCreate
+from relayrun_api.models.runs import LangGraphBody, Name, OnDisconnect, RunCreate
 from relayrun_api.schedules import LONGEST_SCHEDULE, LONGEST_ZONE, check_schedule, check_zone
 from relayrun_core.store.crons import SortBy
 
@@ -63,6 +63,7 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 class CronCreate(RunCreate):
     """A run that starts by the clock."""
 
+    on_disconnect: OnDisconnect = "continue"
     schedule: Schedule
     timezone: Zone | None = None
     end_time: Moment | None = None

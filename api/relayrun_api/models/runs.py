@@ -100,7 +100,7 @@ class RunCreate(LangGraphBody):
     durability: Durability | None = None
     multitask_strategy: MultitaskStrategy = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
-    on_disconnect: OnDisconnect = "continue"
+    on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: OnCompletion = None
     webhook: str | None = None
     #: Less than 0: now.
@@ -174,13 +174,24 @@ class RunCreate(LangGraphBody):
 class StatelessRun(RunCreate):
     """A run without a thread, on which it could meet no other: a strategy of none means nothing."""
 
-    on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] | None = None
 
     @field_validator("multitask_strategy", mode="before")
     @classmethod
     def _means_nothing(cls, value: Any) -> Any:
         return value if value in get_args(MultitaskStrategy) else "enqueue"
+
+
+class BackgroundRun(RunCreate):
+    """A run on a thread for which no connection waits."""
+
+    on_disconnect: OnDisconnect = "continue"
+
+
+class StatelessBackgroundRun(StatelessRun):
+    """A run without a thread for which no connection waits."""
+
+    on_disconnect: OnDisconnect = "continue"
 
 
 class BatchRun(StatelessRun):

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from relayrun_api.answers import Json, run_headers
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.errors import BadRequest, NoThreadId, RunNotFound
-from relayrun_api.models.runs import RunCreate
+from relayrun_api.models.runs import BackgroundRun, RunCreate
 from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import (
     Action,
@@ -99,7 +99,7 @@ async def answer_created(services: Services, caller: Principal, started: Started
 
 
 @router.post("/threads/{thread_id}/runs")
-async def create(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
+async def create(thread: ThreadAt, body: BackgroundRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
     return await answer_created(services, caller, await start_run(services, caller, body, thread, terms, no_id=422))
 

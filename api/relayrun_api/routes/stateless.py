@@ -5,7 +5,7 @@ from starlette.responses import Response
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
 from relayrun_api.errors import RunNotFound
-from relayrun_api.models.runs import Batch, CancelMany, StatelessRun
+from relayrun_api.models.runs import Batch, CancelMany, StatelessBackgroundRun, StatelessRun
 from relayrun_api.routes.parts import Action, new_router, run_ending, run_stream
 from relayrun_api.routes.runs import answer_created, requested, start_run
 from relayrun_api.routes.terms import StartTerms
@@ -21,7 +21,7 @@ _STATUSES = {"pending": _WAITING, "running": (RunStatus.RUNNING,), "all": (*_WAI
 
 
 @router.post("/runs")
-async def create(body: StatelessRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
+async def create(body: StatelessBackgroundRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
     return await answer_created(services, caller, await start_run(services, caller, body, None, terms))
 

@@ -60,7 +60,9 @@ class HistoryQuestion(Place):
     @classmethod
     def _id_of(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            value = (value.get("configurable") or value).get("checkpoint_id")
+            named = value.get("configurable") or value
+            # Of what is no object nothing can be read: the member is refused as it came.
+            value = named.get("checkpoint_id") if isinstance(named, dict) else value
         return value or None
 
 

@@ -5,12 +5,13 @@ from uuid import uuid4
 
 from tests.compat.recording import Exchange, Recorder
 
-RUN: dict[str, Any] = {"assistant_id": "plain", "input": {"topic": "x"}, "durability": "sync"}
+STATELESS: dict[str, Any] = {"assistant_id": "plain", "input": {"topic": "x"}}
+RUN = {**STATELESS, "durability": "sync"}
 CRON = {"assistant_id": "plain", "schedule": "0 0 1 1 *", "input": {}}
 
 
 async def line_ends(server: Recorder) -> None:
-    async with server.http.stream("POST", "/runs/stream", json=RUN) as answer:
+    async with server.http.stream("POST", "/runs/stream", json=STATELESS) as answer:
         told = await answer.aread()
     lines = told.count(b"\n")
     ends = {"lines": told.count(b"\r\n") - lines, "events": told.count(b"\r\n\r\n"), "last": told[-4:].decode()}
@@ -20,17 +21,18 @@ async def line_ends(server: Recorder) -> None:
 async def words_of_a_run(server: Recorder) -> None:
     thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
     path = f"/threads/{thread}/runs"
-    for odd in (
-        *({name: value} for name in ("on_disconnect", "on_completion") for value in ("x", None)),
-        {"command": {}},
-        {"config": {}},
-        {"metadata": {}},
-        {"stream_mode": []},
-    ):
-        await server.call(f"run {odd}", "POST", path, {**RUN, **odd})
-        await server.call(f"wait {odd}", "POST", f"{path}/wait", {**RUN, **odd})
-    for odd in ({"on_disconnect": "x"}, {"on_completion": "x"}, {"command": {}}, {"multitask_strategy": "x"}):
-        await server.call(f"stateless {odd}", "POST", "/runs/wait", {**RUN, **odd})
+    for way in ("", "/wait"):
+        for odd in (
+            *({name: value} for name in ("on_disconnect", "on_completion") for value in ("x", None)),
+            *({"config": {}}, {"metadata": {}}, {"stream_mode": []}),
+        ):
+            answer = await server.call(f"run{way} {odd}", "POST", path + way, {**RUN, **odd})
+            if "run_id" in answer:
+                await server.quietly("GET", f"{path}/{answer['run_id']}/join")
+        for odd in ({"on_disconnect": "x"}, {"on_completion": "x"}):
+            await server.call(f"stateless{way} {odd}", "POST", f"/runs{way}", {**STATELESS, **odd})
+    await server.call("no strategy", "POST", "/runs/wait", {**STATELESS, "multitask_strategy": "x"})
+    await server.call("a command that says nothing", "POST", "/runs/wait", {**STATELESS, "command": {}})
     later = await server.call("in three years", "POST", path, {**RUN, "after_seconds": 10**8})
     await server.quietly("POST", f"{path}/{later['run_id']}/cancel")
 
@@ -45,6 +47,16 @@ async def actions(server: Recorder) -> None:
     run = (await server.quietly("POST", path, {**RUN, "after_seconds": 300}))["run_id"]
     await server.call("of many", "POST", "/runs/cancel?action=nothing", {"thread_id": thread, "run_ids": [run]})
     await server.call("run after it", "GET", f"{path}/{run}")
+
+
+async def settings_of_an_assistant(server: Recorder) -> None:
+    kept = {"configurable": {"x": 1}, "tags": ["z"]}
+    made = await server.quietly("POST", "/assistants", {"graph_id": "plain", "config": kept})
+    for change in (
+        *({"config": {"tags": ["a"]}}, {"config": {}}, {"context": {}}, {"config": {"configurable": {"y": 1}}}),
+        *({"context": {"z": 1}}, {"config": {"tags": ["b"]}}, {"context": {}, "config": {"tags": ["c"]}}),
+    ):
+        await server.call(f"{change}", "PATCH", f"/assistants/{made['assistant_id']}", change)
 
 
 async def crons(server: Recorder) -> None:
@@ -69,6 +81,6 @@ async def bodies_of_the_event_protocol(server: Recorder) -> None:
     for body in (
         *({}, [], {"id": "a", "method": "run.start"}, {"id": 1}, {"id": 1, "method": 5}, {"method": "run.start"}),
         *({"id": -1, "method": "run.start"}, {"id": 1, "method": "run.start", "params": "x"}),
-        *({"id": 1, "method": "x"}, {"id": 1, "method": "input.respond", "params": {"interrupt_id": "x"}}),
+        {"id": 1, "method": "x"},
     ):
         await server.call(f"command {body}", "POST", f"/threads/{thread}/commands", body)
