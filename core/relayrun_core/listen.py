@@ -15,7 +15,7 @@ from relayrun_core.database import connection_options
 logger = logging.getLogger("relayrun.listen")
 
 _FIRST_RETRY_SECONDS = 0.05
-_LONGEST_RETRY_SECONDS = 2.0
+_LONGEST_RETRY_SECONDS = 0.5
 
 Wake = Callable[[str], Any]
 

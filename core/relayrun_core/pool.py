@@ -7,6 +7,7 @@ place, for a future: what the lock kept apart has no `await` in it, so that on o
 """
 
 import asyncio
+import random
 from collections import deque
 from contextlib import nullcontext
 from typing import Any
@@ -21,9 +22,16 @@ from relayrun_core.clock import monotonic_seconds
 
 Connection = psycopg.AsyncConnection[DictRow]
 
-# psycopg doubles its wait each time: after an hour without the database it would come back an hour later.
-_LONGEST_RECONNECT_WAIT_SECONDS = 5.0
+# psycopg waits 1 s, 2 s, 4 s and so on: after a restart of the database that took 3 s it would come back after 7, and
+# after an hour without it an hour later.
+_RECONNECT_WAIT_SHARE = 0.1
+_LONGEST_RECONNECT_WAIT_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
+
+
+def _reconnect_wait(seconds: float) -> float:
+    # With jitter: all connections of all processes were lost in the same moment.
+    return min(seconds * _RECONNECT_WAIT_SHARE, _LONGEST_RECONNECT_WAIT_SECONDS) * random.uniform(0.75, 1.0)
 
 
 class _Stack(deque[Any]):
@@ -113,7 +121,7 @@ class Pool(AsyncConnectionPool[Connection]):
     async def schedule_task(self, task: MaintenanceTask, delay: float) -> None:
         """psycopg: do this later."""
         if isinstance(task, AddConnection):
-            delay = min(delay, _LONGEST_RECONNECT_WAIT_SECONDS)
+            delay = _reconnect_wait(delay)
         await super().schedule_task(task, delay)
 
     def _ensure_lock(self) -> None:

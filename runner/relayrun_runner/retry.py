@@ -13,7 +13,7 @@ logger = logging.getLogger("relayrun.runner")
 T = TypeVar("T")
 
 _FIRST_SECONDS = 0.05
-_LONGEST_SECONDS = 2.0
+_LONGEST_SECONDS = 0.5
 
 
 async def until_deadline(call: Callable[[], Awaitable[T]], deadline: float, what: str) -> T:

@@ -13,7 +13,7 @@ from relayrun_runner.schema import check
 
 log = logging.getLogger("relayrun.runner")
 
-_AGAIN_SECONDS = 1.0
+_AGAIN_SECONDS = 0.25
 _FLUSH_SECONDS = 5.0
 
 
@@ -28,7 +28,7 @@ async def when_database_answers(call: Callable[[], Awaitable[None]], readiness: 
                 raise
             readiness.set("database", f"the database does not answer: {error}")
             if not said:
-                log.warning("the database does not answer, trying again every second: %s", error)
+                log.warning("the database does not answer, trying again: %s", error)
             said = True
             await asyncio.sleep(_AGAIN_SECONDS)  # back-off between two tries
         else:

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
-from psycopg_pool import PoolClosed, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from psycopg_pool.pool_async import AddConnection, MaintenanceTask
 
 from relayrun_core.database import Database
 from relayrun_core.row_stream import row_stream
@@ -124,6 +126,31 @@ async def test_a_database_that_is_away_breaks_no_pool() -> None:
         with pytest.raises(PoolTimeout):
             await database.pool.getconn(timeout=0.01)
         assert not await database.is_broken(after_seconds=0.0, answer_seconds=0.05)
+
+
+async def test_a_pool_comes_back_soon_after_the_database_however_long_that_was_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    enough = asyncio.Event()
+    schedule = AsyncConnectionPool.schedule_task
+
+    async def at_once(pool: Any, task: MaintenanceTask, delay: float) -> None:
+        if isinstance(task, AddConnection):
+            waits.append(delay)
+            if len(waits) >= 12:
+                enough.set()
+            delay = 0.0
+        await schedule(pool, task, delay)
+
+    monkeypatch.setattr(AsyncConnectionPool, "schedule_task", at_once)
+    async with Database.open(f"postgresql://127.0.0.1:{free_port()}/nothing", role="api"):
+        async with asyncio.timeout(60):
+            await enough.wait()
+    assert waits[0] <= 0.15
+    assert all(0.05 < wait <= 1.0 for wait in waits)
+    assert sum(waits[:4]) < 2.0, "a restart of the database takes a second or two"
+    assert max(waits) > 0.5, "one that is away for long is not asked in a tight loop"
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["read to the end", "left in the middle"])
