@@ -113,6 +113,13 @@ async def test_a_killed_postmaster_is_started_again_and_keeps_what_was_committed
         await asyncio.wait_for(watching, 30)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every file is synced")
+async def test_a_recovery_does_not_sync_file_by_file(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as server, await psycopg.AsyncConnection.connect(server.url) as connection:
+        row = await (await connection.execute("SHOW recovery_init_sync_method")).fetchone()
+    assert row == ("syncfs",)
+
+
 async def test_a_postmaster_that_is_killed_again_and_again_also_while_it_starts_is_not_given_up(folder: Path) -> None:
     said: list[str] = []
     async with EmbeddedPostgres(folder, say=said.append) as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ SETTINGS: Mapping[str, str] = {
     "log_min_messages": "warning",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # After a crash: one call in place of opening and syncing 1400 files, which takes seconds where the disk is busy.
+    **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),
 }
 
 
