@@ -7,13 +7,12 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
 from relayrun_api.answers import Json, on_error
 from relayrun_api.auth import open_authenticator
-from relayrun_api.cors import cors_options
+from relayrun_api.cors import Cors
 from relayrun_api.errors import ApiError
 from relayrun_api.metrics import Metrics
 from relayrun_api.middleware import LastNet, RequestId
@@ -72,7 +71,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         lifespan=lifespan,
         middleware=[
             Middleware(RequestId),
-            Middleware(CORSMiddleware, **cors_options(settings)),
+            Middleware(Cors, settings=settings),
             Middleware(LastNet, metrics=metrics),
             # Whom proxies name, which decides who is counted; nobody is believed unless the settings say so.
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies),

@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
 from relayrun_core.settings import ApiSettings
 
 STUDIO = "https://smith.langchain.com"
@@ -32,10 +37,24 @@ def cors_options(settings: ApiSettings) -> dict[str, Any]:
         "allow_credentials": False,
     }
     if settings.cors_allow_localhost:
-        # `dev`: Studio is a public page that calls this machine, which browsers ask leave for.
         return options | {
             "allow_origins": [*origins, STUDIO],
             "allow_origin_regex": f"{_LOCALHOST}|{regex}" if regex else _LOCALHOST,
-            "allow_private_network": True,
         }
     return options | {"allow_origins": origins, "allow_origin_regex": regex}
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, with leave to call a private network, which Starlette has from 0.51 on."""
+
+    def __init__(self, app: ASGIApp, *, settings: ApiSettings) -> None:
+        super().__init__(app, **cors_options(settings))
+        # `dev`: Studio is a public page that calls this machine, which browsers ask leave for.
+        self.allow_private_network = settings.cors_allow_localhost
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """What a browser is told that asks before it calls."""
+        response = super().preflight_response(request_headers)
+        if self.allow_private_network and "access-control-request-private-network" in request_headers:
+            response.headers["Access-Control-Allow-Private-Network"] = "true"
+        return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -27,6 +28,7 @@ from relayrun_cli.commands import (
 )
 from relayrun_cli.errors import CliError
 from relayrun_cli.output import plain
+from relayrun_core import __version__
 
 cli = typer.Typer(
     help="Relayrun runs LangGraph agents: whatever crashes, the run goes on from its last completed step.",
@@ -34,6 +36,23 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"relayrun {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What the command takes without a verb."""
+
+
 for module in (new, dev, validate, build, up, run, ps, show, logs, cancel, retry, threads, keys, reset):
     module.register(cli)
 

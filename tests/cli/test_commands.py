@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from relayrun_cli.main import app
+from relayrun_core import __version__
 
 
 @pytest.fixture
@@ -33,6 +34,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def write_config(folder: Path, **keys: object) -> None:
     (folder / "agent.py").write_text("graph = None\n")
     (folder / "langgraph.json").write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, **keys}))
+
+
+def test_the_version_is_that_of_what_is_installed(run) -> None:
+    assert run("--version") == (0, f"relayrun {__version__}\n")
 
 
 def test_validate_accepts_a_good_file_without_importing_it(run, tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
-from relayrun_api.cors import cors_options
+from relayrun_api.cors import Cors
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.processes import api_environment
 from relayrun_core.settings import ApiSettings
@@ -49,7 +48,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiSettings:
     ],
 )
 async def test_these_origins_may_call(settings: ApiSettings, origin: str, allowed: bool) -> None:
-    app = Starlette(middleware=[Middleware(CORSMiddleware, **cors_options(settings))])
+    app = Starlette(middleware=[Middleware(Cors, settings=settings)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
         answer = await client.get("/", headers={"Origin": origin})
         assert answer.headers.get("access-control-allow-origin") == (origin if allowed else None)

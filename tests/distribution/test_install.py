@@ -21,6 +21,12 @@ from relayrun_core import __version__
 from tests.distribution.pythons import REPOSITORY, Venv, interpreter, run, tried, uv
 from tests.support.postgres import scratch_folder
 
+_ASKED_BY_STUDIO = {
+    "Origin": "https://smith.langchain.com",
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Private-Network": "true",
+}
+
 # Installing into a fresh environment takes as long as the package index does.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -53,7 +59,7 @@ def from_the_wheel_with_the_oldest_libraries(venv: Venv, built: Built) -> None:
     declared = tomllib.loads((REPOSITORY / "cli" / "pyproject.toml").read_text())["project"]["dependencies"]
     venv.uv_install("--resolution", "lowest-direct", str(built.wheel), *declared)
     told = venv.installed()
-    assert told["langgraph"] == "1.2.0"
+    assert (told["langgraph"], told["fastapi"], told["starlette"]) == ("1.2.0", "0.115.0", "0.38.6")
     assert told["langchain-core"].startswith("1.4.")
 
 
@@ -98,6 +104,10 @@ def try_a_new_project(venv: Venv, folder: Path) -> None:
             assert json.loads(run(resumed, project))["result"] == "ordered: a bicycle"
             told = httpx.get(f"{url}/threads/order/history", params={"limit": 1}).raise_for_status().json()
             assert told[0]["values"]["approved"] is True
+            selected = httpx.get(f"{url}/threads/order/state", params={"select": ["values.approved", "next"]})
+            assert selected.json() == {"values": {"approved": True}, "next": []}
+            httpx.get(f"{url}/openapi.json").raise_for_status()
+            httpx.options(f"{url}/threads", headers=_ASKED_BY_STUDIO).raise_for_status()
     finally:
         asyncio.run(remove_data(project / ".relayrun"))
 

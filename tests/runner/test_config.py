@@ -110,6 +110,12 @@ def test_a_file_that_is_missing_or_no_json_says_so(tmp_path: Path) -> None:
         load_config(tmp_path / "langgraph.json")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    file.write_text('{"graphs": {"agent": "./agent.py:graph"}}', "utf-8-sig")
+    assert load_config(file).graphs.keys() == {"agent"}
+
+
 def test_every_key_of_langgraphs_format_has_exactly_one_fate() -> None:
     # The keys that langgraph-cli 0.4 knows.
     known = {

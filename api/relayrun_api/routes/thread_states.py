@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from relayrun_api.answers import Json
 from relayrun_api.auth import Caller
-from relayrun_api.models.threads import HistoryQuery, StateAt, StateFields, StateUpdate
+from relayrun_api.models.runs import Name
+from relayrun_api.models.threads import HistoryQuery, StateAt, StateUpdate
 from relayrun_api.routes.parts import ThreadAt, new_router
 from relayrun_api.services.container import Given
 from relayrun_api.services.reading import RunnerReading
@@ -15,7 +16,9 @@ from relayrun_api.services.states import selected
 from relayrun_api.services.threads import visible_thread
 from relayrun_api.stream.response import Streamed
 
-Select = Annotated[StateFields | None, Query(description="The parts to answer with; `values.<key>`: one of its values")]
+Select = Annotated[
+    list[Name] | None, Query(description="The parts to answer with; `values.<key>`: one of its values", max_length=100)
+]
 router = new_router("thread state")
 
 

@@ -56,7 +56,7 @@ def _placed(config: Config, working: Path) -> Config:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        raw = json.loads(file.read_text("utf-8"))
+        raw = json.loads(file.read_text("utf-8-sig"))  # editors of Windows begin a file with a byte order mark
     except FileNotFoundError:
         raise ConfigError(file, "", "no such file: name it with --config, or start in its folder") from None
     except (OSError, UnicodeDecodeError) as error:
