@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.guests import guests
-from tests.guests.guests import AGENT, SUCCESS, Guest, how_it_differs
+from tests.guests.guests import AGENT, Guest, how_it_differs
 from tests.guests.innocents import INNOCENT_VALUES, INNOCENTS, innocent
 from tests.support.cluster import Cluster, Object, agent_run, condition, wait_until
 
@@ -64,12 +64,10 @@ def visit(cluster: Cluster) -> Iterator[Visit]:
     made: dict[str, Any] = {"configPath": f"{_MOUNT}/langgraph.json", "podTemplate": template}
     with cluster.an_agent(**SHARED, **made) as shared, cluster.an_agent(**OWN, **made, ready=False) as own:
         visit = Visit(cluster, shared)
-        visit.come(own, {how: guest for how, guest in guests.deadly().items() if how not in (*DEADLY, *guests.FROZEN)})
+        visit.come(own, {how: guest for how, guest in guests.deadly().items() if how not in DEADLY})
         visit.come(shared, {f"innocent {number}": innocent() for number in range(INNOCENTS)})
         visit.come(shared, guests.few())
         visit.come(shared, {how: guests.deadly()[how] for how in DEADLY})
-        # The first process of a container cannot be stopped from within.
-        visit.come(shared, {how: Guest("ends", {"how": how}, SUCCESS) for how in guests.FROZEN})
         names = list(visit.guests)
         visit.ended = dict(zip(names, cluster.all_finished(names, 240), strict=True))
         yield visit
