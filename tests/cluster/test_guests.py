@@ -17,7 +17,7 @@ from tests.guests.innocents import INNOCENT_VALUES, INNOCENTS, innocent
 from tests.support.cluster import Cluster, Object, agent_run, condition, wait_until
 
 _MOUNT = "/guests"
-#: Kubernetes waits longer before each start of a container: few runs may kill those that others share.
+#: Few runs may kill runners that others share: each of them does so three times.
 DEADLY = ("_exit", "segfault")
 SHARED: dict[str, Any] = {"runners": {"min": 3, "max": 6, "spare": 0}, "runsPerRunner": 40, "runHistoryLimit": 2000}
 OWN: dict[str, Any] = {"isolation": "Pod", "runners": {"min": 0, "max": 6, "spare": 0}}
