@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -44,7 +45,9 @@ class ForkedProcess:
         """Start API or RUNNER, whose output is appended to a file, and that ends when the pipe `lifeline` is closed."""
         _forks.set_forkserver_preload(_LOADED)
         with Connection(os.dup(lifeline), writable=False) as pipe:
-            process = _forks.Process(target=_run, args=(module, dict(environment), log and str(log), pipe), daemon=True)
+            descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+            given = (module, dict(environment), log and str(log), pipe, descriptors)
+            process = _forks.Process(target=_run, args=given, daemon=True)
             await asyncio.to_thread(_start, process)  # the first one waits for the imports
         return cls(process)
 
@@ -88,8 +91,12 @@ def _start(process: ForkServerProcess) -> None:
         process.start()
 
 
-def _run(module: str, environment: dict[str, str], log: str | None, lifeline: Connection) -> None:
+def _run(
+    module: str, environment: dict[str, str], log: str | None, lifeline: Connection, descriptors: tuple[int, int]
+) -> None:
     os.setsid()
+    # As this process would inherit it: its parent has the limit of whoever started the first one.
+    resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
     os.environ.clear()
     os.environ.update(environment, **{PARENT_VARIABLE: str(lifeline.fileno())})
     if log is not None:
