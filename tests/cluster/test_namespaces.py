@@ -72,7 +72,9 @@ def test_a_quota_that_refuses_a_runner_shows_on_the_agent_until_it_is_gone(secon
         with a_quota(second, "pods", 0):
             name = second.run("quick", agent=agent)
             ready: Object = wait_until(
-                lambda: (found := condition(second.get("agent", agent), "Ready"))["reason"] == "PodForbidden" and found,
+                lambda: (
+                    (found := condition(second.get("agent", agent), "Ready")).get("reason") == "PodForbidden" and found
+                ),
                 "the Agent says what is wrong",
             )
             assert ready["status"] == "False"
@@ -80,7 +82,8 @@ def test_a_quota_that_refuses_a_runner_shows_on_the_agent_until_it_is_gone(secon
             assert condition(second.get("ar", name), "Assigned")["reason"] == "AgentNotReady"
         assert outcome(second.finished(name, 90)) == ("Succeeded", "Succeeded")
         wait_until(
-            lambda: condition(second.get("agent", agent), "Ready")["status"] == "True", "the Agent says that it is well"
+            lambda: condition(second.get("agent", agent), "Ready").get("status") == "True",
+            "the Agent says that it is well",
         )
 
 

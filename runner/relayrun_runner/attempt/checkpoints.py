@@ -36,6 +36,8 @@ from relayrun_runner.retry import until_deadline
 from relayrun_runner.serde import with_values_apart
 
 T = TypeVar("T")
+# What says how a task fares; everything else that it writes is its output.
+_CONTROL_WRITES = {*WRITES_IDX_MAP, "__error_source_node__"}
 Barrier = Callable[[], Awaitable[None]]
 
 _COUNT_BASE_COMMANDS = """
@@ -161,6 +163,7 @@ class FencedSaver(AsyncPostgresSaver):
             writes = [(channel, value) for channel, value in writes if not _is_our_cancel(channel, value)]
             if not writes:
                 return
+        writes = _without_output_of_failure(writes)
         self._head = None
         self._written_to.add(config["configurable"]["checkpoint_id"])
         self._blank = False
@@ -261,6 +264,15 @@ class FencedSaver(AsyncPostgresSaver):
         thread_id = str(config["configurable"]["thread_id"])
         if thread_id != self.thread_id:
             raise ForeignThread(f"a run can only use the checkpoints of its own thread, not those of {thread_id}")
+
+
+def _without_output_of_failure(writes: Sequence[tuple[str, Any]]) -> Sequence[tuple[str, Any]]:
+    """A task that fails in a conditional edge has made its node's output: LangGraph saves both, and would take a task
+    with output for one that succeeded, so that whoever goes on from there leaves out what comes after the edge.
+    """
+    if not any(channel == ERROR for channel, _ in writes):
+        return writes
+    return [(channel, value) for channel, value in writes if channel in _CONTROL_WRITES]
 
 
 def _is_our_cancel(channel: str, value: Any) -> bool:
