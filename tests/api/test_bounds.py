@@ -60,7 +60,6 @@ async def test_exactly_the_routes_that_start_runs_count_them(database_url: str) 
 SAID_ELSEWHERE: dict[str, Any] = {
     "webhook": f"https://example.com/{'x' * 2048}",
     "extract.*": f"values.{'x' * 512}",
-    "thread_id": "x" * 257,
     "index": ["a"] * 11,
     "index[]": "x" * 257,
 }

@@ -70,11 +70,11 @@ async def test_threads_are_searched_by_metadata_status_and_ids(api: Api) -> None
     assert selected == [{"thread_id": one["thread_id"], "status": "idle"}]
 
 
-async def test_a_busy_thread_is_not_deleted(api: Api) -> None:
+async def test_a_busy_thread_is_deleted_with_its_run(api: Api) -> None:
     run = await api.sdk.runs.create(None, "steps", input={})
-    with pytest.raises(ConflictError) as caught:
-        await api.sdk.threads.delete(run["thread_id"])
-    assert caught.value.code == "thread_busy"
+    await api.sdk.threads.delete(run["thread_id"])
+    with pytest.raises(NotFoundError):
+        await api.sdk.threads.get(run["thread_id"])
 
 
 def list_runners(path: Path | None, **listing: object) -> None:

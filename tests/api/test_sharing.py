@@ -100,7 +100,7 @@ async def test_streams_of_every_kind_count_and_their_end_makes_room(api: Api) ->
                 async with connected(api, other, additional_headers=ALICE):
                     raise AssertionError("a fourth was let in")
             assert denied.value.response.status_code == 429
-            assert (await api.http.get("/threads/none", headers=BOB)).status_code == 404
+            assert (await api.http.get("/threads/none", headers=BOB)).status_code == 422
 
         await until_there_is_room(api, other)
 

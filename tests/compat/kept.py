@@ -54,7 +54,6 @@ KEPT: tuple[Kept, ...] = (
     Kept("*", "* .*", "more", *_MORE),
     Kept("*", "* header .content-type", "other", "`application/problem+json`", _PROBLEM),
     *(Kept("*", f"* .{where}", "other", _SENTENCES, _PROBLEM) for where in ("detail", "error.message")),
-    Kept("oddities.bodies_of_the_event_protocol", "* .message", "other", _SENTENCES, _PROBLEM),
     Kept("oddities.actions", "action*", "other", *_MORE),
     *(Kept("cancels.*", where, "other", *_MORE) for where in ("cancel", "interrupt", "rollback")),
     Kept(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from relayrun_api.models.bounds import Object
 from relayrun_api.models.runs import Config, LangGraphBody, Name
@@ -42,11 +42,9 @@ class EventStreamRequest(LangGraphBody):
 class Command(LangGraphBody):
     """A command: what it is called, and the number by which it is answered."""
 
-    id: StrictInt = Field(ge=-LARGEST_SEQ, le=LARGEST_SEQ)
-    method: str = Field(max_length=64)
-    params: Annotated[dict[str, Any], BeforeValidator(lambda value: value if isinstance(value, dict) else {})] = Field(
-        default_factory=dict
-    )
+    id: StrictInt = Field(ge=0, le=LARGEST_SEQ)
+    method: str = Field(min_length=1, max_length=64)
+    params: dict[str, Any] = Field(default_factory=dict)
 
 
 class StartParams(LangGraphBody):

@@ -134,7 +134,7 @@ class StateAt(LangGraphBody):
 class StateUpdate(LangGraphBody):
     """An edit of a thread's state."""
 
-    values: dict[str, Any] | list[Any] | None = None
+    values: dict[str, Any] | Annotated[list[Any], Field(max_length=10_000)] | None = None
     as_node: Name | None = None
     checkpoint: dict[str, Any] | None = None
     checkpoint_id: Name | None = None

@@ -14,21 +14,24 @@ STATELESS_RUN: Mapping[str, Any] = {
     "to be kept": {**_RUN, "on_completion": "keep"},
 }
 
+_ON_A_THREAD = {
+    "input": {
+        **_RUN,
+        "if_not_exists": "create",
+        "stream_mode": ["updates", "messages-tuple"],
+        "metadata": things.METADATA,
+    },
+    "an answer": {"assistant_id": "agent", "command": {"resume": "approved"}},
+    "a pause before a node": {**_RUN, "if_not_exists": "create", "interrupt_before": ["answer"]},
+}
+
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "ChatBody": {
         "a message": {"message": "Where is my order?", "thread_id": "order-1"},
         "an answer": {"resume": "approved", "thread_id": things.NAME},
     },
-    "RunCreate": {
-        "input": {
-            **_RUN,
-            "if_not_exists": "create",
-            "stream_mode": ["updates", "messages-tuple"],
-            "metadata": things.METADATA,
-        },
-        "an answer": {"assistant_id": "agent", "command": {"resume": "approved"}},
-        "a pause before a node": {**_RUN, "if_not_exists": "create", "interrupt_before": ["answer"]},
-    },
+    "RunCreate": _ON_A_THREAD,
+    "BackgroundRun": _ON_A_THREAD,
     "BatchRun": {"two runs": [_RUN, {**_RUN, "metadata": things.METADATA}]},
     "CancelMany": {
         "all that wait": {"status": "pending"},

@@ -1,23 +1,19 @@
 """The event protocol of LangGraph's newest clients: commands to a thread, and its events."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from fastapi import Query
 from starlette.responses import Response
 
 from relayrun_api.answers import Json
-from relayrun_api.auth import Caller, GuardedRoute, Principal
+from relayrun_api.auth import Caller, Principal
 from relayrun_api.auth.lasting import StillAccepted, WhileAccepted
-from relayrun_api.errors import BadRequest, Invalid, ThreadNotFound
+from relayrun_api.errors import Invalid, ThreadNotFound
 from relayrun_api.models.protocol import Command, EventStreamRequest
-from relayrun_api.problems import problem_of
-from relayrun_api.routes.parts import LastEventId, ThreadAt
+from relayrun_api.routes.parts import LastEventId, ThreadAt, new_router
 from relayrun_api.routes.terms import StartTerms
 from relayrun_api.services.container import Given, Services
 from relayrun_api.services.protocol.answers import Refusal, checked, refused
@@ -30,34 +26,7 @@ from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, frame
 from relayrun_core.store.threads import get_thread
 
-
-class ProtocolRoute(GuardedRoute):
-    """A route whose body is refused with 400, as the Agent Server has it here."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except RequestValidationError as error:
-                if request.method == "GET":
-                    raise
-                problem = problem_of(error)
-                if self.path.endswith("/commands"):
-                    sent = error.body.get("id") if isinstance(error.body, dict) else None
-                    return Json(refused(sent, "invalid_argument", problem.detail), BadRequest.status)
-                raise BadRequest(problem.detail, **problem.extra) from error
-            except HTTPException as error:
-                if isinstance(error.__cause__, Invalid):
-                    raise BadRequest(error.__cause__.detail) from error
-                raise
-
-        return handle
-
-
-router = APIRouter(tags=["event protocol"], route_class=ProtocolRoute, default_response_class=Json)
+router = new_router("event protocol")
 
 
 @router.post("/threads/{thread_id}/commands")

@@ -72,15 +72,3 @@ async def crons(server: Recorder) -> None:
         ):
             named = odd if "assistant_id" not in odd else {"assistant_id": odd["assistant_id"][:6] == "nobody"}
             await server.call(f"{path[:8]} {named}", "POST", path, {**CRON, **odd})
-
-
-async def bodies_of_the_event_protocol(server: Recorder) -> None:
-    thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
-    for body in ({}, [], {"channels": []}, {"channels": ["x"]}, {"channels": "values"}):
-        await server.call(f"stream {body}", "POST", f"/threads/{thread}/stream/events", body)
-    for body in (
-        *({}, [], {"id": "a", "method": "run.start"}, {"id": 1}, {"id": 1, "method": 5}, {"method": "run.start"}),
-        *({"id": -1, "method": "run.start"}, {"id": 1, "method": "run.start", "params": "x"}),
-        {"id": 1, "method": "x"},
-    ):
-        await server.call(f"command {body}", "POST", f"/threads/{thread}/commands", body)

@@ -44,7 +44,7 @@ class Done:
         return {"type": "success", "id": command_id, "result": self.result, **meta}
 
 
-def refused(command_id: Any, code: Code, message: str) -> dict[str, Any]:
+def refused(command_id: int | None, code: Code, message: str) -> dict[str, Any]:
     """The answer to a command that is refused, or to what is none."""
     return {"type": "error", "id": command_id, "error": code, "message": message}
 
