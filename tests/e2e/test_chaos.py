@@ -54,7 +54,8 @@ async def test_two_hundred_runs_survive_a_kill_every_second(dev: Dev) -> None:
     again = 0
     for number, reader in enumerate(readers):
         await reader.read()
-        assert reader.told[-1].data["status"] == "success", (reader, reader.told[-1])
+        ended = await reader.result()
+        assert ended["status"] == "success", ended
         reader.whole()
         notes = read_notes(dev.crash_folder, reader.thread)
         nothing_repeated(notes)

@@ -21,11 +21,6 @@ def ticks(count: int, pause: float) -> dict[str, Any]:
     return {"input": {"upto": count, "pause": pause}, "config": {"recursion_limit": 500}, "stream_mode": ["updates"]}
 
 
-async def result(dev: Dev, reader: Reader) -> dict[str, Any]:
-    async with client_of(dev.url) as client:
-        return (await client.get(f"/threads/{reader.thread}/runs/{reader.run}")).json()
-
-
 async def test_an_engine_that_was_paused_for_longer_than_a_runner_may_be_silent_declares_nobody_lost(dev: Dev) -> None:
     before = dev.log.read_text()
     # Its ticks are the clock: ten a second for the pause, and for a while before and after it.
@@ -42,7 +37,8 @@ async def test_an_engine_that_was_paused_for_longer_than_a_runner_may_be_silent_
     reader.whole()
     assert "lost" not in dev.log.read_text().removeprefix(before)
     other = await begin(dev.url, "line")
-    assert (await other.read())[-1].data["status"] == "success"
+    await other.read()
+    assert (await other.result())["status"] == "success"
 
 
 async def test_a_run_that_kills_its_process_fails_alone_beside_nine_innocent_ones(dev: Dev) -> None:
@@ -65,9 +61,10 @@ async def test_a_run_whose_end_breaks_its_runner_fails_alone_too(dev: Dev) -> No
 async def fails_alone(dev: Dev, poison: Reader, innocents: list[Reader]) -> None:
     async with asyncio.timeout(150):
         await asyncio.gather(*(reader.read() for reader in [*innocents, poison]))
-    assert poison.told[-1].data["reason"] == "BackoffLimitExceeded"
+    assert (await poison.result())["reason"] == "BackoffLimitExceeded"
     for reader in innocents:
-        assert reader.told[-1].data["status"] == "success", await result(dev, reader)
+        ended = await reader.result()
+        assert ended["status"] == "success", ended
         reader.whole()
         notes = read_notes(dev.crash_folder, reader.thread)
         nothing_repeated(notes)

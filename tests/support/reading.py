@@ -71,6 +71,14 @@ class Reader:
                 self.told.append(told)
         return True
 
+    async def result(self) -> dict[str, Any]:
+        """The run, as the API tells it."""
+        headers = {"Authorization": self.name} if self.name else {}
+        async with client_of(self.url) as client:
+            answer = await client.get(f"/threads/{self.thread}/runs/{self.run}", headers=headers)
+        run: dict[str, Any] = answer.raise_for_status().json()
+        return run
+
     def whole(self) -> None:
         """Every event once, in order, without a gap: numbers that follow each other within each attempt."""
         numbers = [int(told.id.partition("-")[2]) for told in self.told]
