@@ -66,7 +66,9 @@ async def test_whatever_a_guest_did_can_be_read(ended: Party) -> None:
             if guest.input.get("place") == "reducer":  # whoever asks for this state calls that too
                 answers = [answer for answer in answers if answer.status_code != httpx.codes.BAD_GATEWAY]
             thread, *found = (orjson.loads(answer.raise_for_status().content) for answer in answers)
-            assert (await told.result())["status"] == run.status.value
+            # One that waits for an answer is a success, as in the Agent Server.
+            status = "success" if run.status.value == "interrupted" else run.status.value
+            assert (await told.result())["status"] == status
             if guest.end.value is not ...:
                 assert thread["values"]["value"] == found[0]["values"]["value"] == guest.end.value
         except (AssertionError, httpx.HTTPStatusError, ValueError) as error:
