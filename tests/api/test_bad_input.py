@@ -96,6 +96,11 @@ HEADER_VALUES = {
     "beyond int64": b"1-99999999999999999999",
     "below": b"-2--2",
 }
+#: Where a `Last-Event-ID` that no event has is taken, and the stream tells what comes from now on.
+FROM_NOW_ON = {
+    "GET /threads/{thread_id}/runs/{run_id}/stream": HEADER_VALUES.keys() - {"very long"},
+    "GET /threads/{thread_id}/stream": {"digits", "beyond int64"},
+}
 
 
 @dataclass(frozen=True)
@@ -383,7 +388,8 @@ async def test_headers_that_make_no_sense_are_taken_or_refused_by_every_route(sh
                     request = client.build_request(route.method, route.fill(ids), headers=headers, **body)
                     status = await status_of(client, request, (route, name, about))
                     if name == "Last-Event-ID" and about != "nothing":
-                        assert status == 422, (route, about)
+                        from_now_on = about in FROM_NOW_ON.get(str(route), ())
+                        assert status == (200 if from_now_on else 422), (route, about)
 
 
 HEADERS: dict[str, list[tuple[bytes, bytes]]] = {

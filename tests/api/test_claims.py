@@ -139,12 +139,15 @@ async def test_an_assistant_or_a_cron_claims_nothing_either(place: Authored) -> 
         assert not [key for key in changed["config"]["configurable"] if key.startswith("langgraph_auth_")]
         run = {"assistant_id": made["assistant_id"], "input": {}}
         check(await seen(place, await place.ask("POST", "/runs", "ann", run)))
-        # Nor is a factory told so, when somebody only looks at the graph; nor by what versions before kept.
+        # Nor is a factory told so, when somebody only looks at the graph; nor by what versions before kept: it is told
+        # who looks.
         row = "UPDATE assistants SET config = jsonb_build_object('configurable', %s::jsonb) WHERE assistant_id = %s"
         forged = '{"langgraph_auth_user": {"identity": "root"}}'
         await place.api.database.execute(row, (forged, UUID(made["assistant_id"])))
         drawing = await place.ask("GET", f"{name}/graph", "ann")
-        assert [node["id"] for node in drawing["nodes"] if str(node["id"]).startswith("for ")] == ["for None None"]
+        assert [node["id"] for node in drawing["nodes"] if str(node["id"]).startswith("for ")] == [
+            "for ann User('ann')"
+        ]
         cron = {"assistant_id": "whoami", "schedule": "@yearly", "input": {}, "on_run_completed": "keep", **settings}
         there = await fired(place.api, await place.ask("POST", "/runs/crons", "ann", cron))
         row = await place.api.database.fetch_one("SELECT thread_id FROM runs WHERE run_id = %s", (there.last_run_id,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 
 from relayrun_api.services import tidying
@@ -23,6 +24,10 @@ async def _ended(api: Api, *, hours_ago: int) -> tuple[str, str]:
     return run["thread_id"], run["run_id"]
 
 
+async def _all_of(api: Api, thread: str, run: str) -> httpx.Response:
+    return await api.http.get(f"/threads/{thread}/runs/{run}/stream", headers={"Last-Event-ID": "-"})
+
+
 @pytest.mark.parametrize("world", ["local", "kubernetes"])
 async def test_every_api_forgets_old_journals(
     api: Api, settings: ApiSettings, cluster: ApiServer, world: str, monkeypatch: pytest.MonkeyPatch
@@ -32,7 +37,7 @@ async def test_every_api_forgets_old_journals(
     there = {"world": world, "namespace": NAMESPACE, "journal_keep_hours": 24}
     async with opened(settings.model_copy(update=there)) as replica:
         await until_metrics_say(replica, "relayrun_journal_events_forgotten_total 3.0")
-        told = {run: await replica.http.get(f"/threads/{thread}/runs/{run}/stream") for thread, run in (old, young)}
+        told = {run: await _all_of(replica, thread, run) for thread, run in (old, young)}
         assert [answer.text.count("event: values") for answer in told.values()] == [0, 1]
         for thread, run in (old, young):
             assert (await replica.http.get(f"/threads/{thread}/runs/{run}")).json()["status"] == "success"

@@ -25,6 +25,8 @@ ANSWERS = ("an answer", "input.respond")
 ENDING = ("cancel_run", "cancel_chat", "cancel_runs")
 #: Operations after which there is nothing left to ask about.
 LAST = ("delete_run", "delete_cron", "delete_assistant", "delete_item", "delete_thread")
+#: Streams that tell from now on, and of what has ended nothing.
+TOLD_FROM_NOW_ON = ("join_run_stream",)
 
 
 class Examples:
@@ -58,8 +60,8 @@ class Examples:
         ]
         for method, path, operation in sorted(operations, key=lambda found: found[2]["operationId"] in LAST):
             for shows, body in _bodies(operation):
-                here = await self._special(operation["operationId"], shows)
                 await self._until_idle()  # what another example started would keep this one from its thread
+                here = await self._special(operation["operationId"], shows)
                 in_path = {**here, "agent": here[things.ASSISTANT]}  # a graph's own assistant is not to be changed
                 await self._send(method, _filled(path, operation, in_path), operation, _about(body, here))
                 self.sent.append(f"{operation['operationId']}: {shows}")
@@ -96,7 +98,8 @@ class Examples:
         async with self._http.stream(method, path, json=body) as answer:
             kind = answer.headers.get("content-type", "").partition(";")[0]
             if kind == "text/event-stream":
-                await anext(answer.aiter_bytes())
+                begins = await anext(answer.aiter_bytes(), b"")
+                assert begins or operation["operationId"] in TOLD_FROM_NOW_ON, about
             else:
                 await answer.aread()
         assert answer.is_success, (about, answer.text)

@@ -20,7 +20,9 @@ router = new_router("system", open_to_all=True)
 
 
 @router.get("/ok")
-async def ok(services: Given, check_db: Annotated[int, Query(description="1: ask the database too")] = 0) -> Response:
+async def ok(
+    services: Given, check_db: Annotated[bool, Query(description="Whether to ask the database too")] = False
+) -> Response:
     """Whether the server answers, as the Agent Server says it."""
     if (why := services.starting.why()) is not None:
         return _unwell(Problem(503, RunnersAway.code, why, extra={"ok": False}))
