@@ -11,9 +11,10 @@ from relayrun_api.openapi import things
 class Answering(BaseModel):
     """The server answers."""
 
-    model_config = things.example(ok=True)
+    model_config = things.example(ok=True, services={})
 
     ok: Literal[True]
+    services: dict[str, Any] = Field(description="Nothing, as the Agent Server answers without services of its own")
 
 
 class Info(BaseModel):
