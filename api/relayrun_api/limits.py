@@ -5,7 +5,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 
 from relayrun_api.errors import RateLimited
-from relayrun_core.store.starting import Allowance, Limit
+from relayrun_core.db.starting import Allowance, Limit
 
 # Whoever has one IPv6 address has, as a rule, all of its network.
 _IPV6_NETWORK = 64

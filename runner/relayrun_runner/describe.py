@@ -15,9 +15,9 @@ from langgraph.pregel import Pregel
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from relayrun_core.database import Database
+from relayrun_core.db.graphs import NewGraph
+from relayrun_core.db.graphs import register_graphs as store_graphs
 from relayrun_core.runs import without_claims
-from relayrun_core.store.graphs import NewGraph
-from relayrun_core.store.graphs import register_graphs as store_graphs
 from relayrun_runner.custom_app.app import told_of
 from relayrun_runner.endings import class_of, is_cancelled, safely, told
 from relayrun_runner.errors import InvalidState, RunnerError

@@ -15,10 +15,10 @@ from uuid import UUID
 from langgraph.store.base import BaseStore
 
 from relayrun_core.database import Database
+from relayrun_core.db.notify import Hints
 from relayrun_core.runs import Run
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
-from relayrun_core.store.notify import Hints
 from relayrun_runner.attempt.callbacks import keep_values_out
 from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.exits import BROKE, NODE_STUCK, end_process

@@ -13,7 +13,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
-from relayrun_core.store.heads import made_by
+from relayrun_core.db.heads import made_by
 from relayrun_runner.asker import for_asker
 from relayrun_runner.config.model import Config, GraphSource
 from relayrun_runner.defaults import default_configs

@@ -19,9 +19,9 @@ from uuid import uuid4
 import uvloop
 
 from relayrun_core.database import Database
+from relayrun_core.db.memories import register_store
 from relayrun_core.loopback import AGENT
 from relayrun_core.settings import RunnerSettings
-from relayrun_core.store.memories import register_store
 from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.config.load import load_config
 from relayrun_runner.custom_app.app import CustomApp, CustomAppFailure

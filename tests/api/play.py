@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.claim import Claim, Claimed, claim
+from relayrun_core.db.finish import finish
+from relayrun_core.db.graphs import NewGraph, register_graphs
+from relayrun_core.db.journal import Event, append, first_seq
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason
-from relayrun_core.store.claim import Claim, Claimed, claim
-from relayrun_core.store.finish import finish
-from relayrun_core.store.graphs import NewGraph, register_graphs
-from relayrun_core.store.journal import Event, append, first_seq
 
 MESSAGES = {"type": "object", "properties": {"messages": {"type": "array"}}}
 STEPS = {"type": "object", "properties": {"steps": {"type": "array"}}}

@@ -15,13 +15,13 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
+from relayrun_core.db.graphs import NewGraph, register_graphs
+from relayrun_core.db.rows import MAX_OBJECT_BYTES
+from relayrun_core.db.runs import get_run
 from relayrun_core.errors import RunNotFound
 from relayrun_core.ids import default_assistant_id
 from relayrun_core.runs import Run
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.graphs import NewGraph, register_graphs
-from relayrun_core.store.rows import MAX_OBJECT_BYTES
-from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened, serving
 from tests.api.play import STEPS, Attempt, register

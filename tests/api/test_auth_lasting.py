@@ -20,8 +20,8 @@ from relayrun_api.errors import ApiError, Forbidden, IssuerAway, ThreadNotFound,
 from relayrun_api.stream import thread as thread_stream
 from relayrun_api.stream.protocol import feed as protocol_feed
 from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.db.keys import create_key, revoke_key
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.keys import create_key, revoke_key
 from tests.api.access import HS256, as_user, as_user_for, bearer
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt

@@ -10,8 +10,8 @@ from uuid import UUID
 import httpx
 import orjson
 
+from relayrun_core.db.runs import get_run, unfinished_runs
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api
 from tests.api.play import Attempt, ai, human, tool
 from tests.support.waiting import eventually

@@ -10,8 +10,8 @@ import pytest
 from relayrun_api.stream.chat import ChatTranslator
 from relayrun_api.stream.chat_frames import ChatFrames
 from relayrun_api.stream.sse import START, Position, frame, position_after
-from relayrun_core.store.follow import Page
-from relayrun_core.store.journal import Event
+from relayrun_core.db.follow import Page
+from relayrun_core.db.journal import Event
 from tests.api.play import ai, human, tool
 
 META = {"langgraph_node": "chat"}

@@ -18,7 +18,7 @@ from relayrun_api.auth import GuardedRoute
 from relayrun_api.auth.rules import RULES
 from relayrun_api.services.firing import CronTimer
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.store.keys import create_key
+from relayrun_core.db.keys import create_key
 from tests.api.authored import Authored, as_name, authored
 from tests.api.play import Attempt
 from tests.api.test_ownership import (

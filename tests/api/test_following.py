@@ -21,8 +21,8 @@ from relayrun_api.stream import response as answering
 from relayrun_api.stream.follow import NO_RUN
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEARTBEAT
-from relayrun_core.store.follow import read_page
-from relayrun_core.store.journal import first_seq
+from relayrun_core.db.follow import read_page
+from relayrun_core.db.journal import first_seq
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
 from tests.api.process import api_process

@@ -14,11 +14,11 @@ from relayrun_api.kube.client import Kube
 from relayrun_api.kube.dispatch import KubeDispatcher
 from relayrun_api.kube.reconciler import Reconciler
 from relayrun_core.database import Database
+from relayrun_core.db.runs import create_run, request_cancel
 from relayrun_core.ids import new_run_id
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import NewRun, ObjectRef, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus
-from relayrun_core.store.runs import create_run, request_cancel
 from tests.api.apiserver import NAMESPACE, ApiServer
 from tests.api.conftest import Api
 from tests.support.runs import accept, claimed, reread

@@ -17,7 +17,7 @@ import pytest
 from relayrun_api.answers import dumps
 from relayrun_api.routes import listing
 from relayrun_api.services.container import Services
-from relayrun_core.store.rows import MAX_OBJECT_BYTES
+from relayrun_core.db.rows import MAX_OBJECT_BYTES
 from tests.api.conftest import Api
 from tests.api.process import api_process
 from tests.api.test_refusals import check_problem

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from relayrun_core.database import Database
+from relayrun_core.db.later import LinedUp, due_later, line_up
+from relayrun_core.db.queue import unfinished_heads
+from relayrun_core.db.runs import create_run, get_run, request_cancel, unfinished_runs
+from relayrun_core.db.tidying import Keep, sweep_threads
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.later import LinedUp, due_later, line_up
-from relayrun_core.store.queue import unfinished_heads
-from relayrun_core.store.runs import create_run, get_run, request_cancel, unfinished_runs
-from relayrun_core.store.tidying import Keep, sweep_threads
 from tests.api.apiserver import ApiServer
 from tests.api.conftest import Api
 from tests.api.play import STEPS, Attempt, register

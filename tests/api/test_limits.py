@@ -16,10 +16,10 @@ import pytest
 from relayrun_api.limits import subject_of
 from relayrun_api.services import tidying
 from relayrun_core.database import Database
+from relayrun_core.db.starting import Answer, Limit, Start, Terms, forget_old_starts, start_run
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.starting import Answer, Limit, Start, Terms, forget_old_starts, start_run
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, opened, serving
 from tests.api.play import Attempt

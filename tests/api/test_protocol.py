@@ -17,9 +17,9 @@ from relayrun_api.stream.protocol import feed as protocol_feed
 from relayrun_api.stream.protocol.run import PROTOCOL_MODES
 from relayrun_api.stream.protocol.seq import LARGEST_SEQ, before_run
 from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.runs import get_run
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, open_streams, opened, serving
 from tests.api.play import Attempt, ai

@@ -11,7 +11,7 @@ from relayrun_api.stream.protocol.run import ProtocolRun
 from relayrun_api.stream.protocol.seq import LARGEST_SEQ, Places, before_run, run_of
 from relayrun_api.stream.protocol.told import EVERYTHING, Part, Told, Wanted
 from relayrun_api.stream.protocol.translator import ProtocolTranslator
-from relayrun_core.store.journal import Event, first_seq
+from relayrun_core.db.journal import Event, first_seq
 from tests.api.play import ai, human, tool
 
 Journal = tuple[str, Any]

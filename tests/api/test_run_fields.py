@@ -14,10 +14,10 @@ from langgraph_sdk.errors import NotFoundError
 
 from relayrun_api.models.runs import RunCreate
 from relayrun_api.stream.langgraph import RunFrames
+from relayrun_core.db.follow import Page
+from relayrun_core.db.journal import Event
+from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.store.follow import Page
-from relayrun_core.store.journal import Event
-from relayrun_core.store.runs import get_run
 from tests.api.conftest import Api
 from tests.api.play import Attempt
 from tests.api.test_refusals import check_problem

@@ -12,13 +12,13 @@ import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
 from relayrun_api.services.dispatch import LocalDispatcher
+from relayrun_core.db.claim import Claim, NotFound, claim
+from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.runs import get_run, unfinished_runs
 from relayrun_core.errors import RunNotFound, StaleAttempt
 from relayrun_core.fence import is_stale
 from relayrun_core.runs import NewRun, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
-from relayrun_core.store.claim import Claim, NotFound, claim
-from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.runs import get_run, unfinished_runs
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
 from tests.api.test_refusals import check_problem

@@ -17,11 +17,11 @@ from langgraph_sdk.errors import NotFoundError
 from relayrun_api.stream import response as answering
 from relayrun_api.stream import thread as thread_stream
 from relayrun_api.stream.sse import HEARTBEAT
+from relayrun_core.db.later import line_up
+from relayrun_core.db.notify import notify_thread
+from relayrun_core.db.thread_stream import note_edit
+from relayrun_core.db.threads import idle_thread
 from relayrun_core.settings import ApiSettings
-from relayrun_core.store.later import line_up
-from relayrun_core.store.notify import notify_thread
-from relayrun_core.store.thread_stream import note_edit
-from relayrun_core.store.threads import idle_thread
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt
 from tests.api.process import api_process

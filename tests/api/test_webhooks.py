@@ -34,15 +34,15 @@ from relayrun_api.services.webhooks.courier import Courier, wait_seconds
 from relayrun_api.services.webhooks.post import NotTaken, Poster
 from relayrun_api.services.webhooks.rules import Reach, WebhookRules, reach_of
 from relayrun_core.database import Database
+from relayrun_core.db.claim import Claim, claim
+from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.outbox import Busy, delivered, put_off, take_deliveries
+from relayrun_core.db.runs import create_run, delete_run, get_run, request_cancel
+from relayrun_core.db.threads import delete_thread
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Outcome, PendingInterrupt, Run, RunSpec
 from relayrun_core.settings import ApiSettings
 from relayrun_core.states import CancelAction, Reason
-from relayrun_core.store.claim import Claim, claim
-from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.outbox import Busy, delivered, put_off, take_deliveries
-from relayrun_core.store.runs import create_run, delete_run, get_run, request_cancel
-from relayrun_core.store.threads import delete_thread
 from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import STEPS, Attempt, register
 from tests.api.process import api_process

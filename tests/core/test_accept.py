@@ -8,6 +8,10 @@ import psycopg
 import pytest
 
 from relayrun_core.database import Database, connection_options
+from relayrun_core.db.claim import Claim, NotFound, claim
+from relayrun_core.db.finish import finish
+from relayrun_core.db.runs import create_run, ensure_run, list_runs
+from relayrun_core.db.threads import DeletedRun, delete_thread, get_thread, idle_thread
 from relayrun_core.errors import (
     ResumeConflict,
     RunNotFound,
@@ -19,10 +23,6 @@ from relayrun_core.errors import (
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import BoundAnswer, NewRun, ObjectRef, Outcome, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
-from relayrun_core.store.claim import Claim, NotFound, claim
-from relayrun_core.store.finish import finish
-from relayrun_core.store.runs import create_run, ensure_run, list_runs
-from relayrun_core.store.threads import DeletedRun, delete_thread, get_thread, idle_thread
 from tests.support.runs import DONE, accept, claimed, reread
 
 ID = "a" * 32

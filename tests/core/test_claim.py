@@ -8,18 +8,18 @@ import psycopg
 import pytest
 
 from relayrun_core.database import Database, connection_options
+from relayrun_core.db.claim import BackOff, Claim, Claimed, Finished, NotFound, Stale, ThreadBusy, claim, release
+from relayrun_core.db.dispatch import due
+from relayrun_core.db.finish import finish, finish_from_outside
+from relayrun_core.db.journal import END, Event, append, first_seq, read_events
+from relayrun_core.db.notify import EVENTS_CHANNEL
+from relayrun_core.db.runs import request_cancel
+from relayrun_core.db.threads import get_thread
 from relayrun_core.errors import RunFinished, StaleAttempt
 from relayrun_core.fence import is_stale
 from relayrun_core.listen import Listener
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
-from relayrun_core.store.claim import BackOff, Claim, Claimed, Finished, NotFound, Stale, ThreadBusy, claim, release
-from relayrun_core.store.dispatch import due
-from relayrun_core.store.finish import finish, finish_from_outside
-from relayrun_core.store.journal import END, Event, append, first_seq, read_events
-from relayrun_core.store.notify import EVENTS_CHANNEL
-from relayrun_core.store.runs import request_cancel
-from relayrun_core.store.threads import get_thread
 from tests.support.runs import DONE, FENCE_PROGRESS, accept, claimed, progress, reread
 from tests.support.waiting import until_it_is
 

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.db.runs import create_run
+from relayrun_core.db.thread_copy import copy_thread
+from relayrun_core.db.threads import assistants_configurable
 from relayrun_core.runs import NewRun, RunSpec
-from relayrun_core.store.runs import create_run
-from relayrun_core.store.thread_copy import copy_thread
-from relayrun_core.store.threads import assistants_configurable
 
 
 async def run_with(database: Database, thread: UUID, said: dict[str, Any], **more: Any) -> None:

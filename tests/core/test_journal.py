@@ -1,9 +1,9 @@
 """The journal: appended behind the fence, read in pages, forgotten by the time of a run's end."""
 
 from relayrun_core.database import Database
+from relayrun_core.db.finish import finish
+from relayrun_core.db.journal import END, Event, append, first_seq, read_events
 from relayrun_core.runs import Run
-from relayrun_core.store.finish import finish
-from relayrun_core.store.journal import END, Event, append, first_seq, read_events
 from tests.support.runs import DONE, accept, claimed
 
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 from uuid import uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.db.cron_firing import due_crons
+from relayrun_core.db.crons import NewCron, create_cron, database_now
+from relayrun_core.db.later import due_later
+from relayrun_core.db.runs import create_run
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
-from relayrun_core.store.cron_firing import due_crons
-from relayrun_core.store.crons import NewCron, create_cron, database_now
-from relayrun_core.store.later import due_later
-from relayrun_core.store.runs import create_run
 
 
 async def test_due_crons_come_in_turn_by_owner(database: Database) -> None:

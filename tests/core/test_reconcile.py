@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from relayrun_core.database import Database
+from relayrun_core.db.reconcile import ObjectView, Repair, decide, reconcile
+from relayrun_core.db.runs import request_cancel
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.reconcile import ObjectView, Repair, decide, reconcile
-from relayrun_core.store.runs import request_cancel
 from tests.support.runs import accept, claimed, reread
 
 GRACE = timedelta(seconds=5)

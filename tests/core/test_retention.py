@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from relayrun_core.database import Database
+from relayrun_core.db import retention
+from relayrun_core.db.finish import finish
+from relayrun_core.db.graphs import NewGraph, list_graphs, register_graphs
+from relayrun_core.db.journal import Event, append, first_seq, read_events
+from relayrun_core.db.retention import forget_old_builds, forget_old_events
+from relayrun_core.db.runs import get_run
 from relayrun_core.runs import Run
-from relayrun_core.store import retention
-from relayrun_core.store.finish import finish
-from relayrun_core.store.graphs import NewGraph, list_graphs, register_graphs
-from relayrun_core.store.journal import Event, append, first_seq, read_events
-from relayrun_core.store.retention import forget_old_builds, forget_old_events
-from relayrun_core.store.runs import get_run
 from tests.support.runs import DONE, accept, claimed
 
 DAY = timedelta(days=1)

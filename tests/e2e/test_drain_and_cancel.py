@@ -4,9 +4,9 @@ from signal import SIGTERM
 
 import pytest
 
+from relayrun_core.db.runs import request_cancel
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
-from relayrun_core.store.runs import request_cancel
 from tests.support.crash import Crash, whole
 from tests.support.runner import Runner
 from tests.support.waiting import until

@@ -10,10 +10,10 @@ import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.journal import END, Event, read_events
 from relayrun_core.migrate import migrate
 from relayrun_core.runs import Run
 from relayrun_core.states import Reason
-from relayrun_core.store.journal import END, Event, read_events
 from relayrun_runner.schema import setup
 from tests.support.crash import Crash, settle, told, whole
 from tests.support.pool import RunnerPool

@@ -14,9 +14,9 @@ import psutil
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
+from relayrun_core.db.runs import create_run, get_runs
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
-from relayrun_core.store.runs import create_run, get_runs
 from tests.guests.guests import AGENT, Guest
 from tests.guests.innocents import INNOCENTS, innocent
 from tests.support.dev import Dev, name_of, relayrun_dev

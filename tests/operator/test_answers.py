@@ -12,9 +12,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from relayrun_core.database import Database
+from relayrun_core.db.queue import RunHead, heads_of
+from relayrun_core.db.runs import get_run
 from relayrun_core.states import CancelAction, Reason, RunStatus
-from relayrun_core.store.queue import RunHead, heads_of
-from relayrun_core.store.runs import get_run
 from relayrun_operator.engine import (
     AgentView,
     Assign,

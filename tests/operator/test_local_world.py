@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.db.runs import request_cancel
 from relayrun_core.states import CancelAction, Reason, RunStatus
-from relayrun_core.store.runs import request_cancel
 from tests.operator.worlds import Play, local_world
 from tests.support.postgres import fresh_database
 from tests.support.waiting import until

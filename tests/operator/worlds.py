@@ -16,10 +16,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.db.runs import create_run, get_run
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
 from relayrun_core.states import RunStatus
-from relayrun_core.store.runs import create_run, get_run
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_operator.local.world import LocalWorld
 from tests.support.waiting import until

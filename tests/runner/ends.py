@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database
-from relayrun_core.store.heads import newest_state
+from relayrun_core.db.heads import newest_state
 from tests.runner.processes import RunnerProcess
 from tests.runner.runs import accepted
 from tests.support.waiting import until

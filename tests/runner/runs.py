@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.db.runs import create_run
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
-from relayrun_core.store.runs import create_run
 
 
 async def accepted(database: Database, graph: str = "steps", *, thread_id: UUID | None = None, **spec: Any) -> UUID:

@@ -12,9 +12,9 @@ import pytest
 
 from relayrun_core.custom_routes import CUSTOM_PATH, ProxiedRequest, to_headers
 from relayrun_core.database import Database
+from relayrun_core.db.runs import get_run
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.runs import get_run
 from relayrun_runner.attempt.outcome import describe
 from tests.runner.odd import write_odd
 from tests.runner.processes import RunnerProcess, runner_process

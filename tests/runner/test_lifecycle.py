@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from relayrun_core.database import Database
+from relayrun_core.db.graphs import list_graphs
+from relayrun_core.db.runs import get_run, request_cancel
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.graphs import list_graphs
-from relayrun_core.store.runs import get_run, request_cancel
 from tests.runner.agents import entered
 from tests.runner.processes import runner_process, write_agent
 from tests.runner.runs import accepted

@@ -10,9 +10,9 @@ import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
+from relayrun_core.db.finish import finish
+from relayrun_core.db.journal import END, read_events
 from relayrun_core.migrate import migrate
-from relayrun_core.store.finish import finish
-from relayrun_core.store.journal import END, read_events
 from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from relayrun_core.database import Database
+from relayrun_core.db.runs import get_run
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.runs import get_run
 from tests.runner.odd import write_odd
 from tests.runner.runs import accepted
 from tests.support.runner import Runner, RunnerSetup

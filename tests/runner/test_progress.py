@@ -13,8 +13,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
 
 from relayrun_core.database import Database
+from relayrun_core.db.finish import finish
 from relayrun_core.runs import Run
-from relayrun_core.store.finish import finish
 from relayrun_runner.attempt import writer as writer_module
 from relayrun_runner.attempt.checkpoints import NULL_TASK_ID, FencedSaver
 from relayrun_runner.attempt.writer import RunWriter

@@ -7,11 +7,11 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.db.runs import get_run, request_cancel
+from relayrun_core.db.thread_names import thread_id_of
+from relayrun_core.db.threads import create_thread, get_thread
 from relayrun_core.runs import RunSpec
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.runs import get_run, request_cancel
-from relayrun_core.store.thread_names import thread_id_of
-from relayrun_core.store.threads import create_thread, get_thread
 from tests.runner.processes import RunnerProcess
 from tests.runner.runs import accepted
 

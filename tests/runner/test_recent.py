@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.store.journal import Event
+from relayrun_core.db.journal import Event
 from relayrun_runner.attempt import recent
 from relayrun_runner.attempt.recent import RecentEvents
 

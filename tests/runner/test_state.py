@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.rows import Ttl
+from relayrun_core.db.thread_stream import KEPT_EDITS, Place, edit_behind
+from relayrun_core.db.threads import create_thread, get_thread
 from relayrun_core.states import ThreadStatus
-from relayrun_core.store.rows import Ttl
-from relayrun_core.store.thread_stream import KEPT_EDITS, Place, edit_behind
-from relayrun_core.store.threads import create_thread, get_thread
 from tests.runner.processes import RunnerProcess
 from tests.runner.runs import accepted
 

@@ -14,10 +14,10 @@ import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
+from relayrun_core.db.journal import Event, read_events
+from relayrun_core.db.threads import get_thread
 from relayrun_core.runs import Run
 from relayrun_core.states import Reason
-from relayrun_core.store.journal import Event, read_events
-from relayrun_core.store.threads import get_thread
 from tests.runner.processes import RunnerProcess, runner_process, write_agent
 from tests.runner.runs import accepted
 from tests.support.postgres import fresh_database

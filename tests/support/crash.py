@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 import httpx
 
 from relayrun_core.database import Database
+from relayrun_core.db.journal import Event, read_events
+from relayrun_core.db.rows import Thread
+from relayrun_core.db.runs import create_run, get_run
+from relayrun_core.db.threads import get_thread
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
-from relayrun_core.store.journal import Event, read_events
-from relayrun_core.store.rows import Thread
-from relayrun_core.store.runs import create_run, get_run
-from relayrun_core.store.threads import get_thread
 from relayrun_runner.retry import until_deadline
 from tests.support.pool import RunnerPool
 from tests.support.runner import Runner

@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
+from relayrun_core.db.claim import Claim, Claimed, claim
+from relayrun_core.db.runs import create_run, get_run
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Outcome, Run, RunSpec
 from relayrun_core.states import Reason
-from relayrun_core.store.claim import Claim, Claimed, claim
-from relayrun_core.store.runs import create_run, get_run
 
 #: A fenced write that counts as progress; parameters: run id, attempt.
 FENCE_PROGRESS = "SELECT relayrun_fence_progress_v1(%s, %s)"

@@ -17,7 +17,7 @@ from relayrun_api.auth.rules import RULES
 from relayrun_api.bodies import JsonRequest, parse_json
 from relayrun_api.errors import Forbidden
 from relayrun_core.database import Database
-from relayrun_core.store.runs import get_run
+from relayrun_core.db.runs import get_run
 
 # A larger body is read once it is known who sends it: that costs one more call.
 _READ_BEFORE_BYTES = 64 * 1024

@@ -9,7 +9,7 @@ from relayrun_api.auth.principal import Principal
 from relayrun_api.auth.remembered import Remembered
 from relayrun_api.errors import Unauthenticated
 from relayrun_core.database import Database
-from relayrun_core.store.keys import ApiKey, find_key, looks_like_key
+from relayrun_core.db.keys import ApiKey, find_key, looks_like_key
 
 #: A revoked key is refused after this at the latest.
 REMEMBERED_SECONDS = 5.0

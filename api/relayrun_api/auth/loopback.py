@@ -9,9 +9,9 @@ from relayrun_api.auth.principal import Principal
 from relayrun_api.errors import Unauthenticated
 from relayrun_api.sharing import CALLED_BY_AGENT
 from relayrun_core.database import Database
+from relayrun_core.db.runs import get_run
 from relayrun_core.loopback import HEADER, Caller, InvalidCredential, Signer
 from relayrun_core.states import RunStatus
-from relayrun_core.store.runs import get_run
 
 _VERIFIED = "relayrun.loopback"
 

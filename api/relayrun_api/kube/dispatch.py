@@ -15,12 +15,12 @@ from relayrun_api.kube.agents import AgentDirectory
 from relayrun_api.kube.client import Kube, KubeRefused
 from relayrun_api.kube.objects import agentrun
 from relayrun_core.database import Database
+from relayrun_core.db.dispatch import cancelling_runs, mark_dispatched, mark_refused, object_of
+from relayrun_core.db.runs import get_run
+from relayrun_core.db.threads import DeletedRun
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction
-from relayrun_core.store.dispatch import cancelling_runs, mark_dispatched, mark_refused, object_of
-from relayrun_core.store.runs import get_run
-from relayrun_core.store.threads import DeletedRun
 
 logger = logging.getLogger("relayrun.api.dispatch")
 

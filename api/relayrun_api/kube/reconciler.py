@@ -13,13 +13,13 @@ from relayrun_api.kube.client import Kube, KubeRefused
 from relayrun_api.kube.dispatch import KubeDispatcher
 from relayrun_api.kube.objects import operators_outcome
 from relayrun_core.database import Database
+from relayrun_core.db.dispatch import Dispatch, due, mark_seen
+from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.reconcile import ObjectView, Repair, decide
 from relayrun_core.errors import RunFinished, RunNotFound
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import Outcome
 from relayrun_core.states import Reason
-from relayrun_core.store.dispatch import Dispatch, due, mark_seen
-from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.reconcile import ObjectView, Repair, decide
 
 logger = logging.getLogger("relayrun.api.reconciler")
 
@@ -32,7 +32,7 @@ _CANCELLED = Outcome(Reason.CANCELLED, "the run was cancelled")
 
 
 class Reconciler:
-    """Repairs one run at a time, as `relayrun_core.store.reconcile.decide` says."""
+    """Repairs one run at a time, as `relayrun_core.db.reconcile.decide` says."""
 
     def __init__(self, database: Database, kube: Kube, agents: AgentDirectory, dispatcher: KubeDispatcher) -> None:
         self._database = database

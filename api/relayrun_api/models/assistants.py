@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from relayrun_api.errors import BadRequest
 from relayrun_api.models.bounds import Contained, Object
 from relayrun_api.models.runs import Config, LangGraphBody, Name
+from relayrun_core.db.assistant_search import SortBy, SortOrder
 from relayrun_core.runs import without_claims
-from relayrun_core.store.assistant_search import SortBy, SortOrder
 
 _LONGEST_DESCRIPTION = 4096
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator
 
+from relayrun_core.db.rows import MAX_OBJECT_BYTES
 from relayrun_core.metadata_filter import check_contained
-from relayrun_core.store.rows import MAX_OBJECT_BYTES
 
 
 def bounded(value: dict[str, Any]) -> dict[str, Any]:

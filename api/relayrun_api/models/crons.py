@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StrictBool
 from relayrun_api.models.bounds import Contained
 from relayrun_api.models.runs import LangGraphBody, Name, OnDisconnect, RunCreate
 from relayrun_api.schedules import LONGEST_SCHEDULE, LONGEST_ZONE, check_schedule, check_zone
-from relayrun_core.store.crons import SortBy
+from relayrun_core.db.crons import SortBy
 
 #: Of a cron's run: it is stored anew each time that it fires.
 MAX_PAYLOAD_BYTES = 64 * 1024

@@ -7,10 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from relayrun_api.extract import MAX_PATHS, Extract
 from relayrun_api.models.bounds import Contained, Object
 from relayrun_api.models.runs import Command, LangGraphBody, Name
+from relayrun_core.db.rows import Ttl, TtlStrategy
+from relayrun_core.db.thread_search import SortBy, SortOrder
 from relayrun_core.settings import LONGEST_TTL_MINUTES
 from relayrun_core.states import ThreadStatus
-from relayrun_core.store.rows import Ttl, TtlStrategy
-from relayrun_core.store.thread_search import SortBy, SortOrder
 
 MAX_NAME = 256
 MAX_IDS = 1000

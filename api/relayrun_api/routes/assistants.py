@@ -22,7 +22,7 @@ from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.container import Given
 from relayrun_api.services.forgetting import forget_threads
 from relayrun_api.services.views import assistant_view
-from relayrun_core.store.assistants import AssistantRow
+from relayrun_core.db.assistants import AssistantRow
 
 router = new_router("assistants")
 

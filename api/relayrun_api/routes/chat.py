@@ -24,10 +24,10 @@ from relayrun_api.stream.follow import follow
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, MEDIA_TYPE, START, Position, position_after
 from relayrun_core import errors as core
+from relayrun_core.db.follow import read_page
+from relayrun_core.db.starting import Terms
+from relayrun_core.db.threads import get_thread
 from relayrun_core.states import CancelAction
-from relayrun_core.store.follow import read_page
-from relayrun_core.store.starting import Terms
-from relayrun_core.store.threads import get_thread
 
 router = new_router("chat")
 

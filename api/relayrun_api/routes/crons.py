@@ -12,7 +12,7 @@ from relayrun_api.models.crons import CronCount, CronCreate, CronPatch, CronSear
 from relayrun_api.routes.listing import Reader, listed
 from relayrun_api.routes.parts import ThreadAt, new_router
 from relayrun_api.services.container import Given
-from relayrun_core.store.crons import Cron
+from relayrun_core.db.crons import Cron
 
 router = new_router("crons")
 

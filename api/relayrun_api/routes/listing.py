@@ -16,7 +16,7 @@ from relayrun_api.errors import TooManyAtOnce
 from relayrun_api.limits import subject_of
 from relayrun_api.services.reads import Reads
 from relayrun_api.stream.response import Streamed, Truncated
-from relayrun_core.store.listing import Listing, keys_of, read_part
+from relayrun_core.db.listing import Listing, keys_of, read_part
 
 T = TypeVar("T")
 

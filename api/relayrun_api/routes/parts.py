@@ -21,13 +21,13 @@ from relayrun_api.stream.langgraph import RunFrames
 from relayrun_api.stream.response import OnDisconnect, Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, frame
 from relayrun_core.database import Database
+from relayrun_core.db.follow import read_newest
+from relayrun_core.db.journal import END
+from relayrun_core.db.runs import get_run
 from relayrun_core.errors import RunFinished
 from relayrun_core.ids import event_id
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
-from relayrun_core.store.follow import read_newest
-from relayrun_core.store.journal import END
-from relayrun_core.store.runs import get_run
 
 Whether = Literal["cancel", "continue"]
 #: What is none of them is an interrupt, as the Agent Server has it.

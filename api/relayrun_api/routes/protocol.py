@@ -24,7 +24,7 @@ from relayrun_api.stream.protocol.seq import LARGEST_SEQ
 from relayrun_api.stream.protocol.told import Subscribed
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, frame
-from relayrun_core.store.threads import get_thread
+from relayrun_core.db.threads import get_thread
 
 router = new_router("event protocol")
 

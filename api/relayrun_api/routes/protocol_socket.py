@@ -41,8 +41,8 @@ from relayrun_api.stream.protocol.order import SeqOrder
 from relayrun_api.stream.protocol.told import Subscribed
 from relayrun_api.stream.response import Truncated
 from relayrun_api.stream.tasks import cancelled
+from relayrun_core.db.starting import Terms
 from relayrun_core.errors import RelayrunError
-from relayrun_core.store.starting import Terms
 
 logger = logging.getLogger("relayrun.api.protocol")
 

@@ -29,11 +29,11 @@ from relayrun_api.services.threads import ThreadRef, visible_thread
 from relayrun_api.services.views import our_statuses, run_view
 from relayrun_api.stream.follow import NO_RUN
 from relayrun_api.stream.sse import position_after
+from relayrun_core.db.runs import get_run, runs_found
+from relayrun_core.db.starting import Terms
 from relayrun_core.errors import RunFinished, ThreadNotFound
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
-from relayrun_core.store.runs import get_run, runs_found
-from relayrun_core.store.starting import Terms
 
 router = new_router("runs")
 

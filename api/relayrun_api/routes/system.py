@@ -14,7 +14,7 @@ from relayrun_api.problems import Problem
 from relayrun_api.routes.parts import new_router
 from relayrun_api.services.container import Given
 from relayrun_api.services.status import Health, utc_now
-from relayrun_core.store.load import load_by_agent
+from relayrun_core.db.load import load_by_agent
 
 router = new_router("system", open_to_all=True)
 

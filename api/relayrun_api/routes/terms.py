@@ -11,8 +11,8 @@ from relayrun_api.auth import Caller, Principal
 from relayrun_api.errors import Invalid
 from relayrun_api.limits import subject_of
 from relayrun_api.services.container import Given
+from relayrun_core.db.starting import Limit, OnceKey, Terms
 from relayrun_core.settings import AccessSettings
-from relayrun_core.store.starting import Limit, OnceKey, Terms
 
 _LONGEST_KEY = 255
 IdempotencyKey = Annotated[

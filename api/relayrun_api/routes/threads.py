@@ -25,13 +25,13 @@ from relayrun_api.services.views import thread_view, ttl_view
 from relayrun_api.stream.response import Streamed
 from relayrun_api.stream.sse import HEADERS, HEARTBEAT, MEDIA_TYPE
 from relayrun_api.stream.thread import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
+from relayrun_core.db.rows import Thread
+from relayrun_core.db.thread_copy import copy_thread
+from relayrun_core.db.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
+from relayrun_core.db.threads import NewThread, get_thread, patch_thread
+from relayrun_core.db.tidying import prune_threads
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import event_id
-from relayrun_core.store.rows import Thread
-from relayrun_core.store.thread_copy import copy_thread
-from relayrun_core.store.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
-from relayrun_core.store.threads import NewThread, get_thread, patch_thread
-from relayrun_core.store.tidying import prune_threads
 
 router = new_router("threads")
 

@@ -11,8 +11,8 @@ from relayrun_api.services.assistant_lookup import Assistant, AssistantLookup, u
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.views import assistant_view, version_view
 from relayrun_core.database import Database
-from relayrun_core.store.assistant_search import AssistantFilter, assistants_found, count_assistants
-from relayrun_core.store.assistants import (
+from relayrun_core.db.assistant_search import AssistantFilter, assistants_found, count_assistants
+from relayrun_core.db.assistants import (
     AssistantChange,
     AssistantRow,
     AssistantVersion,
@@ -23,7 +23,7 @@ from relayrun_core.store.assistants import (
     use_version,
     versions_found,
 )
-from relayrun_core.store.listing import Listing
+from relayrun_core.db.listing import Listing
 
 
 class AssistantService:

@@ -11,13 +11,13 @@ from relayrun_api.services.runs import sees_run
 from relayrun_api.services.threads import ThreadRef
 from relayrun_core import errors as core
 from relayrun_core.database import Database
+from relayrun_core.db.dispatch import object_of
+from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.notify import notify
+from relayrun_core.db.runs import delete_run, get_runs, request_cancel, unfinished_run_ids
+from relayrun_core.db.threads import DeletedRun
 from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason, RunStatus
-from relayrun_core.store.dispatch import object_of
-from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.notify import notify
-from relayrun_core.store.runs import delete_run, get_runs, request_cancel, unfinished_run_ids
-from relayrun_core.store.threads import DeletedRun
 
 _CANCELS_AT_ONCE = 4
 _DELETED = Outcome(Reason.CANCELLED, "the run was deleted")

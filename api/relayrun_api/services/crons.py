@@ -23,9 +23,7 @@ from relayrun_api.services.runs import RunService, StartRun
 from relayrun_api.services.specs import spec_of_run
 from relayrun_api.services.threads import ThreadRef, refer, visible_thread
 from relayrun_core.database import Database
-from relayrun_core.ids import new_run_id
-from relayrun_core.runs import NewRun
-from relayrun_core.store.crons import (
+from relayrun_core.db.crons import (
     Cron,
     CronFilter,
     NewCron,
@@ -37,7 +35,9 @@ from relayrun_core.store.crons import (
     edit_cron,
     get_cron,
 )
-from relayrun_core.store.listing import Listing
+from relayrun_core.db.listing import Listing
+from relayrun_core.ids import new_run_id
+from relayrun_core.runs import NewRun
 
 
 class CronService:

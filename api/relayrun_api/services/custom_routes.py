@@ -29,7 +29,7 @@ from relayrun_api.stream.response import CUT
 from relayrun_api.stream.sse import MEDIA_TYPE
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.custom_routes import CUSTOM_PATH
-from relayrun_core.store.graphs import GraphRow
+from relayrun_core.db.graphs import GraphRow
 
 logger = logging.getLogger("relayrun.api.custom")
 

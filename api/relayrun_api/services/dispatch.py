@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 from uuid import UUID
 
+from relayrun_core.db.threads import DeletedRun
 from relayrun_core.runs import NewRun, Run
-from relayrun_core.store.threads import DeletedRun
 
 
 class Dispatcher(Protocol):

@@ -9,10 +9,10 @@ from relayrun_api.answers import dumps, loads
 from relayrun_api.stream.follow import NO_RUN, Since, follow
 from relayrun_api.stream.hub import Subscription
 from relayrun_core.database import Database
+from relayrun_core.db.follow import Page, read_newest
+from relayrun_core.db.journal import END
+from relayrun_core.db.outcomes import RunOutcome, read_outcome
 from relayrun_core.states import RunStatus
-from relayrun_core.store.follow import Page, read_newest
-from relayrun_core.store.journal import END
-from relayrun_core.store.outcomes import RunOutcome, read_outcome
 
 _QUESTIONS = "__interrupt__"
 

@@ -20,8 +20,8 @@ from relayrun_api.errors import ApiError, RunnersAway
 from relayrun_api.schedules import next_fire
 from relayrun_api.services.container import Services
 from relayrun_api.stream.tasks import cancelled
-from relayrun_core.store.cron_firing import Fired, due_crons, fire_cron, seconds_until_due, skip_cron
-from relayrun_core.store.crons import Cron
+from relayrun_core.db.cron_firing import Fired, due_crons, fire_cron, seconds_until_due, skip_cron
+from relayrun_core.db.crons import Cron
 
 logger = logging.getLogger("relayrun.api.crons")
 

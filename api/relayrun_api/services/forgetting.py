@@ -7,9 +7,9 @@ from relayrun_api.auth import Scope
 from relayrun_api.services.assistant_lookup import Assistant
 from relayrun_api.services.dispatch import Dispatcher
 from relayrun_core.database import Database
+from relayrun_core.db.assistant_search import threads_of_assistant
+from relayrun_core.db.threads import delete_thread
 from relayrun_core.errors import ThreadNotFound
-from relayrun_core.store.assistant_search import threads_of_assistant
-from relayrun_core.store.threads import delete_thread
 
 
 async def forget_thread(database: Database, dispatcher: Dispatcher, thread_id: UUID) -> None:

@@ -11,8 +11,8 @@ from uuid import UUID
 from relayrun_api.errors import NotFound, RunnersAway
 from relayrun_api.services.starting import Starting
 from relayrun_core.database import Database
+from relayrun_core.db.graphs import GraphRow, list_graphs, registered_graphs
 from relayrun_core.ids import default_assistant_id
-from relayrun_core.store.graphs import GraphRow, list_graphs, registered_graphs
 
 _FRESH_SECONDS = 5.0
 # An unknown name may be a graph that was registered just now; a client that repeats it must not become load.

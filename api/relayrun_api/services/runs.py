@@ -17,13 +17,13 @@ from relayrun_api.stream.hub import EventHub, Subscription
 from relayrun_core import errors as core
 from relayrun_core.custom_routes import NO_HTTP
 from relayrun_core.database import Database
+from relayrun_core.db.dispatch import cancelling_runs
+from relayrun_core.db.notify import notify
+from relayrun_core.db.runs import get_run, get_runs
+from relayrun_core.db.starting import Answer, Start, Terms, start_run, start_runs
+from relayrun_core.db.threads import get_thread
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec, without_claims
-from relayrun_core.store.dispatch import cancelling_runs
-from relayrun_core.store.notify import notify
-from relayrun_core.store.runs import get_run, get_runs
-from relayrun_core.store.starting import Answer, Start, Terms, start_run, start_runs
-from relayrun_core.store.threads import get_thread
 
 NO_TERMS = Terms()
 #: The metadata that says who made a thread, a run or a checkpoint.

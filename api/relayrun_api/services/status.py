@@ -11,11 +11,11 @@ from typing import Any
 
 from relayrun_api.services.runners import Runners
 from relayrun_core.database import Database
+from relayrun_core.db.dispatch import refusals
+from relayrun_core.db.llm import LlmReport, llm_reports
+from relayrun_core.db.load import AgentLoad, load_by_agent, vector_version
 from relayrun_core.errors import SchemaTooOld
 from relayrun_core.migrate import require_schema
-from relayrun_core.store.dispatch import refusals
-from relayrun_core.store.llm import LlmReport, llm_reports
-from relayrun_core.store.load import AgentLoad, load_by_agent, vector_version
 
 _LIMIT_SECONDS = 2.0
 # Of what is wrong with language models so many are told: a gateway that is down fails for every agent.

@@ -13,7 +13,7 @@ from relayrun_api.models.store import ItemAt, ItemPut, ItemQuery, ItemSearch, Na
 from relayrun_api.services.graphs import GraphCatalog
 from relayrun_api.services.runners import Runners
 from relayrun_core.database import Database
-from relayrun_core.store.memories import OWNER_LABELS, indexed_agents
+from relayrun_core.db.memories import OWNER_LABELS, indexed_agents
 
 
 def label_of(caller: Principal) -> str | None:

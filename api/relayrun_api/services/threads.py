@@ -10,10 +10,10 @@ from relayrun_api.errors import Invalid, NoThreadId, ThreadNotFound
 from relayrun_api.models.threads import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
+from relayrun_core.db.rows import Thread, Ttl
+from relayrun_core.db.thread_names import is_storable, thread_id_of, thread_ids_of
+from relayrun_core.db.threads import create_thread, get_thread
 from relayrun_core.ids import uuid_of
-from relayrun_core.store.rows import Thread, Ttl
-from relayrun_core.store.thread_names import is_storable, thread_id_of, thread_ids_of
-from relayrun_core.store.threads import create_thread, get_thread
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from relayrun_api.services.assistant_lookup import Assistant
+from relayrun_core.db.assistants import AssistantVersion
+from relayrun_core.db.rows import Thread, Ttl
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.assistants import AssistantVersion
-from relayrun_core.store.rows import Thread, Ttl
 
 
 def thread_view(thread: Thread) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from relayrun_api.answers import dumps
 from relayrun_api.stream.chat import ChatTranslator
 from relayrun_api.stream.sse import START, Position, frame, part_id
-from relayrun_core.store.follow import Page
-from relayrun_core.store.journal import Event
+from relayrun_core.db.follow import Page
+from relayrun_core.db.journal import Event
 
 #: How soon an EventSource may come back, in milliseconds.
 PREFACE = b"retry: 1000\n\n"

@@ -10,9 +10,9 @@ import orjson
 from relayrun_api.stream.hub import Subscription
 from relayrun_api.stream.response import HEARTBEAT_SECONDS, Truncated
 from relayrun_core.database import Database, is_transient
-from relayrun_core.store.follow import Page, read_page
-from relayrun_core.store.journal import END, Event
-from relayrun_core.store.runs import get_run
+from relayrun_core.db.follow import Page, read_page
+from relayrun_core.db.journal import END, Event
+from relayrun_core.db.runs import get_run
 
 logger = logging.getLogger("relayrun.api.follow")
 

@@ -15,9 +15,9 @@ from psycopg_pool import PoolTimeout
 
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.database import Database
+from relayrun_core.db.follow import newest_events
+from relayrun_core.db.notify import EVENTS_CHANNEL
 from relayrun_core.listen import Listener
-from relayrun_core.store.follow import newest_events
-from relayrun_core.store.notify import EVENTS_CHANNEL
 
 logger = logging.getLogger("relayrun.api.hub")
 

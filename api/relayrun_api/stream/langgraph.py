@@ -5,9 +5,9 @@ from typing import Any
 
 from relayrun_api.answers import dumps, loads
 from relayrun_api.stream.sse import frame
+from relayrun_core.db.follow import Page
+from relayrun_core.db.journal import END, Event
 from relayrun_core.ids import event_id
-from relayrun_core.store.follow import Page
-from relayrun_core.store.journal import END, Event
 
 #: Of a message the clients know from its metadata which subgraph it is of.
 _WITHOUT_NAMESPACE = frozenset(("messages/metadata", "messages/partial", "messages/complete"))

@@ -21,10 +21,9 @@ from relayrun_api.stream.hub import EventHub
 from relayrun_api.stream.response import HEARTBEAT_SECONDS, Truncated
 from relayrun_api.stream.sse import frame
 from relayrun_core.database import Database, is_transient
-from relayrun_core.ids import event_id, parse_event_id
-from relayrun_core.store.follow import Page, read_page
-from relayrun_core.store.journal import END, Event
-from relayrun_core.store.thread_stream import (
+from relayrun_core.db.follow import Page, read_page
+from relayrun_core.db.journal import END, Event
+from relayrun_core.db.thread_stream import (
     BEHIND_ALL_EVENTS,
     NumberedRun,
     Place,
@@ -34,6 +33,7 @@ from relayrun_core.store.thread_stream import (
     run_behind,
     thread_exists,
 )
+from relayrun_core.ids import event_id, parse_event_id
 
 logger = logging.getLogger("relayrun.api.thread")
 

@@ -16,7 +16,7 @@ from relayrun_core.printable import one_line
 
 if TYPE_CHECKING:
     from relayrun_core.database import Database
-    from relayrun_core.store.keys import ApiKey
+    from relayrun_core.db.keys import ApiKey
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def create(
         if text is not None and (not 0 < len(text) <= _LONGEST_OWNER or not text.isprintable()):
             raise UsageError(f"{option} must have 1 to {_LONGEST_OWNER} printable characters.")
     # Late, as everywhere here: no other verb pays for the database's driver.
-    from relayrun_core.store.keys import create_key
+    from relayrun_core.db.keys import create_key
 
     lifetime = None if expires is None else _lifetime(expires)
     text, key = _in_database(
@@ -73,7 +73,7 @@ def create(
 
 def listing(as_json: AsJson = False, database_url: DatabaseUrl = "") -> None:
     """List the keys, oldest first; never their text."""
-    from relayrun_core.store.keys import list_keys
+    from relayrun_core.db.keys import list_keys
 
     keys = _in_database(database_url, list_keys)
     if as_json:
@@ -90,7 +90,7 @@ def revoke(
     database_url: DatabaseUrl = "",
 ) -> None:
     """Revoke a key, for good. The API refuses it within a few seconds."""
-    from relayrun_core.store.keys import revoke_key
+    from relayrun_core.db.keys import revoke_key
 
     revoked = _in_database(database_url, lambda database: revoke_key(database, key))
     if revoked is None:

@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 from relayrun_core.database import Database, is_transient
-from relayrun_core.store.reconcile import reconcile
+from relayrun_core.db.reconcile import reconcile
 
 logger = logging.getLogger("relayrun.dev")
 

@@ -1,4 +1,4 @@
-"""The SQL of Relayrun, all of it: migrations as files here, the statements of each table in `relayrun_core.store`."""
+"""The SQL of Relayrun, all of it: migrations as files here, the statements of each table in `relayrun_core.db`."""
 
 from importlib.resources import files
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import psycopg
 
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.errors import RunFinished, RunNotFound
 from relayrun_core.runs import Outcome
-from relayrun_core.store.finish import finish_from_outside
 from relayrun_operator.engine import Finish, RunView
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.world.calls import LATER_SECONDS, RunnerCalls

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from relayrun_core.db.queue import RunHead
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.queue import RunHead
 from relayrun_operator.engine import AgentView, Hearing, Report, ReportState, RunView, Waiting, World
 from relayrun_operator.world.agenda import Agenda
 from relayrun_operator.world.runner import Runner

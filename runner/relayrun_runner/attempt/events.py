@@ -6,9 +6,9 @@ from uuid import uuid4
 from langchain_core.messages import BaseMessage
 
 from relayrun_core.database import Database
+from relayrun_core.db.journal import read_events
 from relayrun_core.runs import Run
 from relayrun_core.storable import storable_text
-from relayrun_core.store.journal import read_events
 from relayrun_runner.attempt.config import without_user
 from relayrun_runner.serialize import dumps
 

@@ -14,14 +14,14 @@ from langgraph.runtime import RunControl
 from langgraph.store.base import BaseStore
 
 from relayrun_core.database import Database
+from relayrun_core.db.claim import release
+from relayrun_core.db.finish import finish
+from relayrun_core.db.journal import Event
+from relayrun_core.db.notify import Hint
 from relayrun_core.errors import RunNotFound, StaleAttempt
 from relayrun_core.loopback import Caller
 from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason
-from relayrun_core.store.claim import release
-from relayrun_core.store.finish import finish
-from relayrun_core.store.journal import Event
-from relayrun_core.store.notify import Hint
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.config import config_of, context_of
 from relayrun_runner.attempt.events import ToldBefore, is_cached

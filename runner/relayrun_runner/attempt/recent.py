@@ -4,7 +4,7 @@ from collections import deque
 
 from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
-from relayrun_core.store.journal import Event
+from relayrun_core.db.journal import Event
 
 # A crash of Postgres loses at most the last `wal_writer_delay`s of asynchronous commits: 3 s is 15 of them.
 _SECONDS = 3.0

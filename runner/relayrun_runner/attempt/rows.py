@@ -10,8 +10,8 @@ from uuid import UUID
 from langgraph.checkpoint.postgres.base import BasePostgresSaver
 
 from relayrun_core.arrays import BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
+from relayrun_core.db.journal import Event, event_columns
 from relayrun_core.runs import Run
-from relayrun_core.store.journal import Event, event_columns
 from relayrun_runner.attempt.batches import Statement
 
 #: Its parameters come from `columns`.

@@ -16,11 +16,11 @@ from functools import partial
 
 from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
+from relayrun_core.db.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
+from relayrun_core.db.notify import EVENTS_CHANNEL, Hint
 from relayrun_core.errors import NotStorable, StaleAttempt
 from relayrun_core.fence import FENCE_ROWS, is_stale
 from relayrun_core.runs import Run
-from relayrun_core.store.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
-from relayrun_core.store.notify import EVENTS_CHANNEL, Hint
 from relayrun_runner.attempt.batches import Batch, Statement
 from relayrun_runner.attempt.recent import RecentEvents
 from relayrun_runner.attempt.rows import WRITE, are_known, columns

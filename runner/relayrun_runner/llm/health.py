@@ -17,8 +17,8 @@ import httpx
 import orjson
 
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.llm import LlmVerdict, report_llm, take_llm_reports_back
 from relayrun_core.settings import RunnerSettings
-from relayrun_core.store.llm import LlmVerdict, report_llm, take_llm_reports_back
 from relayrun_runner.llm.endpoints import Endpoint, endpoints_of, installed_clients
 
 log = logging.getLogger("relayrun.runner")

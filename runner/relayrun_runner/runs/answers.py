@@ -7,9 +7,9 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.outcomes import read_output
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
-from relayrun_core.store.outcomes import read_output
 from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry, State
 
 

@@ -19,6 +19,10 @@ from uuid import UUID
 import psycopg
 
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db import claim as claims
+from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.runs import ensure_run, get_run
+from relayrun_core.db.thread_names import thread_id_of, thread_ids_of
 from relayrun_core.errors import (
     ResumeConflict,
     RunFinished,
@@ -30,10 +34,6 @@ from relayrun_core.errors import (
 from relayrun_core.ids import uuid_of
 from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import CancelAction
-from relayrun_core.store import claim as claims
-from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.runs import ensure_run, get_run
-from relayrun_core.store.thread_names import thread_id_of, thread_ids_of
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.exits import end_process
 from relayrun_runner.gate import Gate

@@ -8,10 +8,10 @@ from typing import NoReturn
 import psycopg
 
 from relayrun_core.database import Database
+from relayrun_core.db.finish import finish
 from relayrun_core.errors import RelayrunError
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason
-from relayrun_core.store.finish import finish
 from relayrun_runner.exits import NODE_STUCK, end_process
 from relayrun_runner.gate import Gate
 from relayrun_runner.runs.board import RunBoard

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from relayrun_core.db.memories import OWNER_LABELS
 from relayrun_core.storable import storable_text
-from relayrun_core.store.memories import OWNER_LABELS
 from relayrun_runner.serialize import dumps
 
 #: The key of a filter whose value is a label that the item's namespace must have in an owner's place.

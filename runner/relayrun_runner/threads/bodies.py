@@ -6,7 +6,7 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from relayrun_core.store.rows import TtlStrategy
+from relayrun_core.db.rows import TtlStrategy
 
 
 class Place(BaseModel):

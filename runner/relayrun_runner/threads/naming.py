@@ -5,8 +5,8 @@ from uuid import UUID
 from langchain_core.runnables import RunnableConfig
 
 from relayrun_core.database import Database
+from relayrun_core.db.threads import assistants_configurable, get_thread
 from relayrun_core.errors import ThreadNotFound
-from relayrun_core.store.threads import assistants_configurable, get_thread
 from relayrun_runner.errors import InvalidState
 from relayrun_runner.graphs import GraphRegistry
 from relayrun_runner.threads.bodies import Place

@@ -30,10 +30,10 @@ from relayrun_api.services.threads import ThreadRef, find_thread, visible_thread
 from relayrun_api.stream.protocol.run import PROTOCOL_MODES
 from relayrun_api.stream.protocol.seq import before_run
 from relayrun_core import errors as core
+from relayrun_core.db.rows import Thread
+from relayrun_core.db.runs import get_run, list_runs
+from relayrun_core.db.starting import Terms
 from relayrun_core.runs import Run
-from relayrun_core.store.rows import Thread
-from relayrun_core.store.runs import get_run, list_runs
-from relayrun_core.store.starting import Terms
 
 _NOT_HERE: Mapping[str, str] = {
     "subscription.subscribe": "Subscribe with POST /threads/{id}/stream/events, or on a WebSocket at that path.",

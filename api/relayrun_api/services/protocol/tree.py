@@ -7,8 +7,8 @@ from relayrun_api.stream.protocol.run import ProtocolRun
 from relayrun_api.stream.protocol.told import Namespace, Wanted
 from relayrun_api.stream.protocol.translator import ProtocolTranslator
 from relayrun_core.database import Database
+from relayrun_core.db.follow import read_page
 from relayrun_core.runs import Run
-from relayrun_core.store.follow import read_page
 
 
 async def tree_of(database: Database, run: Run) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from relayrun_api.services.webhooks.post import NotTaken, Poster
 from relayrun_api.services.webhooks.rules import WebhookRules
 from relayrun_api.stream.tasks import cancelled
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.outbox import Busy, Delivery, delivered, forget_failed, put_off, take_deliveries
 from relayrun_core.settings import ApiSettings
 from relayrun_core.states import RunStatus
-from relayrun_core.store.outbox import Busy, Delivery, delivered, forget_failed, put_off, take_deliveries
 
 logger = logging.getLogger("relayrun.api.webhooks")
 

@@ -24,13 +24,13 @@ from relayrun_api.stream.protocol.told import Subscribed, Told, Wanted
 from relayrun_api.stream.protocol.translator import ProtocolTranslator
 from relayrun_api.stream.response import HEARTBEAT_SECONDS, Truncated
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.follow import Page
+from relayrun_core.db.journal import Event
+from relayrun_core.db.runs import get_run
+from relayrun_core.db.thread_stream import run_behind, thread_exists
+from relayrun_core.db.turns import TimedPage, newest_turn, read_timed_page
 from relayrun_core.ids import event_id
 from relayrun_core.runs import Run
-from relayrun_core.store.follow import Page
-from relayrun_core.store.journal import Event
-from relayrun_core.store.runs import get_run
-from relayrun_core.store.thread_stream import run_behind, thread_exists
-from relayrun_core.store.turns import TimedPage, newest_turn, read_timed_page
 
 logger = logging.getLogger("relayrun.api.protocol")
 

@@ -26,8 +26,8 @@ from relayrun_api.stream.protocol.questions import Questions
 from relayrun_api.stream.protocol.run import ProtocolRun
 from relayrun_api.stream.protocol.told import EVERYTHING, Namespace, Part, Told, Wanted, custom_channel, told_of
 from relayrun_api.stream.protocol.tools import Tools
+from relayrun_core.db.journal import Event
 from relayrun_core.states import RunStatus
-from relayrun_core.store.journal import Event
 
 _LOST = "The runner was lost while it told this: what is missing here is told anew."
 _CANCELLED = "The run was cancelled."

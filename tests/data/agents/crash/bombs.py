@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from witness import STEPS, armed, note, strike
 
 from relayrun_core.database import Database
-from relayrun_core.store import claim as claims
+from relayrun_core.db import claim as claims
 from relayrun_runner.attempt import execution
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.rows import WRITE

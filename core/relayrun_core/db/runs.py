@@ -7,6 +7,9 @@ import orjson
 import psycopg
 
 from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.db.listing import Listing
+from relayrun_core.db.notify import NOTIFY_CREATED, notify
+from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.errors import (
     ResumeConflict,
     RunFinished,
@@ -19,9 +22,6 @@ from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.pool import Connection
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_core.store.listing import Listing
-from relayrun_core.store.notify import NOTIFY_CREATED, notify
-from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
 _CREATE = """
 SELECT relayrun_create_run_v3(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from relayrun_core.database import Database
-from relayrun_core.store.journal import Event
+from relayrun_core.db.journal import Event
 
 # octet_length of a stored text reads its header only, so the bound costs no detoasting. The first event always comes.
 _PAGE = """

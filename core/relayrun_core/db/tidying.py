@@ -11,11 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database
+from relayrun_core.db.notify import notify_thread
+from relayrun_core.db.rows import TtlStrategy
+from relayrun_core.db.threads import forget
 from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.pool import Connection
-from relayrun_core.store.notify import notify_thread
-from relayrun_core.store.rows import TtlStrategy
-from relayrun_core.store.threads import forget
 
 #: At most so many threads are done with at a time.
 BATCH = 100

@@ -9,12 +9,12 @@ import psycopg
 
 from relayrun_core import storable
 from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.db.journal import Event, append
+from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt
 from relayrun_core.fence import is_stale
 from relayrun_core.runs import Outcome
 from relayrun_core.storable import storable_text
-from relayrun_core.store.journal import Event, append
-from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 
 _FINISH = """
 SELECT relayrun_finish_v2(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s,

@@ -7,10 +7,10 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.listing import Listing
+from relayrun_core.db.rows import THREAD_COLUMNS, Thread, to_thread
 from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.states import ThreadStatus
-from relayrun_core.store.listing import Listing
-from relayrun_core.store.rows import THREAD_COLUMNS, Thread, to_thread
 
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 SortOrder = Literal["asc", "desc"]

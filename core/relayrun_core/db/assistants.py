@@ -12,9 +12,9 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.listing import Listing
+from relayrun_core.db.rows import MAX_OBJECT_BYTES, MERGES
 from relayrun_core.errors import MetadataTooLarge
-from relayrun_core.store.listing import Listing
-from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES
 
 
 @dataclass(frozen=True, kw_only=True)

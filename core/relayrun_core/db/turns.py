@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from relayrun_core.database import Database
-from relayrun_core.store.follow import PAGE_BYTES, PAGE_EVENTS, Page
-from relayrun_core.store.journal import Event
+from relayrun_core.db.follow import PAGE_BYTES, PAGE_EVENTS, Page
+from relayrun_core.db.journal import Event
 
 # By seq, whose index gives numbers in their order too; only few specs are read until one without answers is found.
 _TURN = """

@@ -11,11 +11,11 @@ from enum import Enum
 from uuid import UUID
 
 from relayrun_core.database import Database
+from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.errors import RunFinished, RunNotFound
 from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import Reason
-from relayrun_core.store.finish import finish_from_outside
-from relayrun_core.store.rows import RUN_COLUMNS, to_run
 
 logger = logging.getLogger("relayrun.reconcile")
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database, breaking_frozen_holders
-from relayrun_core.store.notify import NOTIFY_BOTH, NOTIFY_CREATED, notify_params
+from relayrun_core.db.notify import NOTIFY_BOTH, NOTIFY_CREATED, notify_params
 
 logger = logging.getLogger("relayrun.later")
 

@@ -11,9 +11,9 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.assistants import COLUMNS, AssistantRow, loaded
+from relayrun_core.db.listing import Listing
 from relayrun_core.metadata_filter import MetadataFilter
-from relayrun_core.store.assistants import COLUMNS, AssistantRow, loaded
-from relayrun_core.store.listing import Listing
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 SortOrder = Literal["asc", "desc"]

@@ -9,14 +9,14 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.db.finish import outcome_columns
+from relayrun_core.db.heads import MAX_VALUES_BYTES
+from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
+from relayrun_core.db.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 from relayrun_core.errors import MetadataTooLarge, ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.pool import Connection
 from relayrun_core.runs import ObjectRef, Outcome
 from relayrun_core.states import Reason
-from relayrun_core.store.finish import outcome_columns
-from relayrun_core.store.heads import MAX_VALUES_BYTES
-from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
-from relayrun_core.store.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 
 _CREATE = f"""
 INSERT INTO threads (thread_id, owner, name, metadata, ttl_minutes, ttl_strategy)

@@ -14,9 +14,9 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
+from relayrun_core.db.runs import create_run, raise_refusal, run_params
 from relayrun_core.runs import NewRun
-from relayrun_core.store.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
-from relayrun_core.store.runs import create_run, raise_refusal, run_params
 
 #: For so long a key stands for its first request.
 KEY_LIFETIME = timedelta(hours=24)

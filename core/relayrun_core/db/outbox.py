@@ -13,8 +13,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from relayrun_core.database import Database
+from relayrun_core.db.rows import run_of_json
 from relayrun_core.runs import PendingInterrupt, Run
-from relayrun_core.store.rows import run_of_json
 
 #: For so long it is tried.
 GIVEN_UP_AFTER = timedelta(hours=24)
