@@ -10,33 +10,31 @@ from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
-from relayrun_api.answers import Json, on_error
+from relayrun_api.assistants import routes as assistants
 from relayrun_api.auth import open_authenticator
-from relayrun_api.cors import Cors
-from relayrun_api.errors import ApiError
+from relayrun_api.chat import routes as chat
+from relayrun_api.crons import routes as crons
+from relayrun_api.crons.firing import CronTimer, firing
+from relayrun_api.custom_routes.routes import CustomFallback
+from relayrun_api.event_protocol import routes as protocol
+from relayrun_api.event_protocol import socket as protocol_socket
+from relayrun_api.http.answers import Json, on_error
+from relayrun_api.http.cors import Cors
+from relayrun_api.http.errors import ApiError
+from relayrun_api.http.middleware import LastNet, RequestId
+from relayrun_api.http.sharing import Shares
 from relayrun_api.metrics import Metrics
-from relayrun_api.middleware import LastNet, RequestId
 from relayrun_api.openapi import DocumentedApi
-from relayrun_api.routes import (
-    assistants,
-    chat,
-    crons,
-    protocol,
-    protocol_socket,
-    runs,
-    stateless,
-    store,
-    system,
-    thread_states,
-    threads,
-)
-from relayrun_api.routes.custom import CustomFallback
-from relayrun_api.services.container import open_services
-from relayrun_api.services.firing import CronTimer, firing
-from relayrun_api.services.later import starting_later
-from relayrun_api.services.tidying import tidying
-from relayrun_api.services.webhooks.courier import delivering
-from relayrun_api.sharing import Shares
+from relayrun_api.runs import routes as runs
+from relayrun_api.runs import stateless_routes as stateless
+from relayrun_api.runs.delayed import starting_later
+from relayrun_api.services import open_services
+from relayrun_api.store import routes as store
+from relayrun_api.system import routes as system
+from relayrun_api.system.cleanup import tidying
+from relayrun_api.threads import routes as threads
+from relayrun_api.threads import state_routes as thread_states
+from relayrun_api.webhooks.courier import delivering
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from relayrun_api.app import begin_shutdown, create_app
-from relayrun_api.bodies import MAX_BODY_BYTES
-from relayrun_api.wire import BoundedHttp, BoundedSocket
+from relayrun_api.http.bodies import MAX_BODY_BYTES
+from relayrun_api.http.uvicorn_protocol import BoundedHttp, BoundedSocket
 from relayrun_core.handover import settings_of, take_secrets
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import exit_with_parent

@@ -17,7 +17,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from relayrun_api.app import create_app
-from relayrun_api.services.container import Services
+from relayrun_api.services import Services
 from relayrun_api.serving import WEBSOCKETS, Server
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database

@@ -15,10 +15,10 @@ from httpcore import AsyncNetworkStream
 from httpcore._backends.auto import AutoBackend
 from pydantic import SecretStr
 
-from relayrun_api.errors import RunnersAway
-from relayrun_api.services.connections import RunnerTransport
-from relayrun_api.services.runners import Pools, RunnerEntry, Runners
-from relayrun_api.sharing import Shares
+from relayrun_api.http.errors import RunnersAway
+from relayrun_api.http.sharing import Shares
+from relayrun_api.runners.client import Pools, RunnerEntry, Runners
+from relayrun_api.runners.transport import RunnerTransport
 from relayrun_core.settings import ApiSettings
 from tests.support.runner import free_port
 

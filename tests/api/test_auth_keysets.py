@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from relayrun_api.auth import jwks
 from relayrun_api.auth.jwks import FLOOR_SECONDS, Jwks
 from relayrun_api.auth.tokens import Tokens, open_tokens
-from relayrun_api.errors import IssuerAway, Unauthenticated
+from relayrun_api.http.errors import IssuerAway, Unauthenticated
 from relayrun_core.settings import ApiSettings
 from tests.api.access import AUDIENCE, ISSUER, Issuer, bearer, issuing, token
 from tests.api.conftest import opened

@@ -16,9 +16,9 @@ from websockets.typing import Subprotocol
 
 from relayrun_api.auth import Principal, keys, lasting
 from relayrun_api.auth.lasting import NoLongerAccepted, StillAccepted
-from relayrun_api.errors import ApiError, Forbidden, IssuerAway, ThreadNotFound, Unauthenticated
-from relayrun_api.stream import thread as thread_stream
-from relayrun_api.stream.protocol import feed as protocol_feed
+from relayrun_api.event_protocol import feed as protocol_feed
+from relayrun_api.http.errors import ApiError, Forbidden, IssuerAway, ThreadNotFound, Unauthenticated
+from relayrun_api.threads import stream as thread_stream
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.db.keys import create_key, revoke_key
 from relayrun_core.settings import ApiSettings

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from relayrun_api.auth import GuardedRoute
-from relayrun_api.bodies import MAX_JSON_CONTAINERS, parse_json
-from relayrun_api.errors import Invalid
+from relayrun_api.http.bodies import MAX_JSON_CONTAINERS, parse_json
+from relayrun_api.http.errors import Invalid
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings

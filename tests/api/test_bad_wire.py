@@ -12,7 +12,7 @@ import orjson
 import psutil
 import pytest
 
-from relayrun_api.wire import MAX_HEAD_BYTES, MAX_PIPELINED
+from relayrun_api.http.uvicorn_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from tests.api.play import STEPS, register

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from relayrun_api.stream.chat import ChatTranslator
-from relayrun_api.stream.chat_frames import ChatFrames
-from relayrun_api.stream.sse import START, Position, frame, position_after
+from relayrun_api.chat.frames import ChatFrames
+from relayrun_api.chat.translator import ChatTranslator
+from relayrun_api.streaming.sse import START, Position, frame, position_after
 from relayrun_core.db.follow import Page
 from relayrun_core.db.journal import Event
 from tests.api.play import ai, human, tool

@@ -16,7 +16,7 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
-from relayrun_api.services.container import Services
+from relayrun_api.services import Services
 from relayrun_core.database import Database
 from relayrun_core.db.cron_firing import fire_cron
 from relayrun_core.db.crons import Cron, get_cron

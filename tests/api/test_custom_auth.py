@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from relayrun_api.auth import GuardedRoute
 from relayrun_api.auth.rules import RULES
-from relayrun_api.services.firing import CronTimer
+from relayrun_api.crons.firing import CronTimer
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.db.keys import create_key
 from tests.api.authored import Authored, as_name, authored

@@ -10,10 +10,10 @@ import orjson
 import pytest
 from starlette.requests import HTTPConnection
 
-from relayrun_api.auth.asks.ask import Sent
-from relayrun_api.auth.asks.threads import thread
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.errors import ApiError, AuthFailed
+from relayrun_api.auth.permissions import Sent
+from relayrun_api.http.errors import ApiError, AuthFailed
+from relayrun_api.threads.permissions import thread
 from relayrun_runner.auth.asks import parse_question
 from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.config.load import load_config

@@ -11,9 +11,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from relayrun_api.auth import lasting
-from relayrun_api.stream import response
-from relayrun_api.stream import thread as thread_stream
-from relayrun_api.stream.protocol import feed
+from relayrun_api.event_protocol import feed
+from relayrun_api.http import streamed as response
+from relayrun_api.threads import stream as thread_stream
 from relayrun_cli.postgres import EmbeddedPostgres
 from tests.api.authored import Authored, as_name, authored
 from tests.api.test_protocol_socket import Talk, closed_with, url_of

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from relayrun_api.services.firing import CronTimer
+from relayrun_api.crons.firing import CronTimer
 from relayrun_cli.postgres import EmbeddedPostgres
 from tests.api.authored import Authored, as_name, authored
 from tests.api.conftest import serving

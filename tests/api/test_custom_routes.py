@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from relayrun_api.bodies import MAX_BODY_BYTES
+from relayrun_api.http.bodies import MAX_BODY_BYTES
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.custom_routes import BUILT_IN, CustomHttp
 from relayrun_core.database import Database

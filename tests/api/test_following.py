@@ -15,12 +15,12 @@ import pytest
 from langgraph_sdk import get_client
 from starlette.types import Message
 
-from relayrun_api.services.container import Services
-from relayrun_api.stream import follow as following
-from relayrun_api.stream import response as answering
-from relayrun_api.stream.follow import NO_RUN
-from relayrun_api.stream.response import Streamed
-from relayrun_api.stream.sse import HEARTBEAT
+from relayrun_api.http import streamed as answering
+from relayrun_api.http.streamed import Streamed
+from relayrun_api.services import Services
+from relayrun_api.streaming import follow as following
+from relayrun_api.streaming.follow import NO_RUN
+from relayrun_api.streaming.sse import HEARTBEAT
 from relayrun_core.db.follow import read_page
 from relayrun_core.db.journal import first_seq
 from tests.api.conftest import Api, open_streams

@@ -14,9 +14,9 @@ import orjson
 import psutil
 import pytest
 
-from relayrun_api.answers import dumps
-from relayrun_api.routes import listing
-from relayrun_api.services.container import Services
+from relayrun_api.http import listing
+from relayrun_api.http.answers import dumps
+from relayrun_api.services import Services
 from relayrun_core.db.rows import MAX_OBJECT_BYTES
 from tests.api.conftest import Api
 from tests.api.process import api_process

@@ -13,8 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from relayrun_api.limits import subject_of
-from relayrun_api.services import tidying
+from relayrun_api.http.limits import subject_of
+from relayrun_api.system import cleanup as tidying
 from relayrun_core.database import Database
 from relayrun_core.db.starting import Answer, Limit, Start, Terms, forget_old_starts, start_run
 from relayrun_core.ids import new_run_id

@@ -12,9 +12,9 @@ import httpx
 import psutil
 import pytest
 
-from relayrun_api.stream.chat_frames import CHAT_HEARTBEAT
-from relayrun_api.stream.response import HEARTBEAT_SECONDS
-from relayrun_api.stream.sse import HEARTBEAT
+from relayrun_api.chat.frames import CHAT_HEARTBEAT
+from relayrun_api.http.streamed import HEARTBEAT_SECONDS
+from relayrun_api.streaming.sse import HEARTBEAT
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from tests.api.play import STEPS, Attempt, register

@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from relayrun_api.stream import follow as following
-from relayrun_api.stream.protocol import feed as protocol_feed
-from relayrun_api.stream.protocol.run import PROTOCOL_MODES
-from relayrun_api.stream.protocol.seq import LARGEST_SEQ, before_run
+from relayrun_api.event_protocol import feed as protocol_feed
+from relayrun_api.event_protocol.run import PROTOCOL_MODES
+from relayrun_api.event_protocol.seq import LARGEST_SEQ, before_run
+from relayrun_api.streaming import follow as following
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt

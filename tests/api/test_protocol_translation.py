@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from relayrun_api.stream.protocol.run import ProtocolRun
-from relayrun_api.stream.protocol.seq import LARGEST_SEQ, Places, before_run, run_of
-from relayrun_api.stream.protocol.told import EVERYTHING, Part, Told, Wanted
-from relayrun_api.stream.protocol.translator import ProtocolTranslator
+from relayrun_api.event_protocol.run import ProtocolRun
+from relayrun_api.event_protocol.seq import LARGEST_SEQ, Places, before_run, run_of
+from relayrun_api.event_protocol.told import EVERYTHING, Part, Told, Wanted
+from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_core.db.journal import Event, first_seq
 from tests.api.play import ai, human, tool
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relayrun_api.bodies import MAX_JSON_DEPTH
+from relayrun_api.http.bodies import MAX_JSON_DEPTH
 from tests.api.conftest import Api
 
 RUN = {"assistant_id": "talk", "message": "hi"}

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
-from relayrun_api.services.container import Services
+from relayrun_api.services import Services
 from relayrun_core.ids import former_thread_id
 from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from relayrun_api.services import tidying
+from relayrun_api.system import cleanup as tidying
 from relayrun_core.settings import ApiSettings
 from tests.api.apiserver import NAMESPACE, ApiServer
 from tests.api.conftest import Api, opened, until_metrics_say

@@ -12,8 +12,8 @@ from langgraph_sdk._async.runs import RunsClient as AsyncRunsClient
 from langgraph_sdk._sync.runs import SyncRunsClient
 from langgraph_sdk.errors import NotFoundError
 
-from relayrun_api.models.runs import RunCreate
-from relayrun_api.stream.langgraph import RunFrames
+from relayrun_api.runs.frames import RunFrames
+from relayrun_api.runs.models import RunCreate
 from relayrun_core.db.follow import Page
 from relayrun_core.db.journal import Event
 from relayrun_core.db.runs import get_run

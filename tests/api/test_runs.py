@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from relayrun_api.services.dispatch import LocalDispatcher
+from relayrun_api.runners.dispatch import LocalDispatcher
 from relayrun_core.db.claim import Claim, NotFound, claim
 from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.db.runs import get_run, unfinished_runs

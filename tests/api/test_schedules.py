@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relayrun_api.schedules import check_schedule, check_zone, next_fire
+from relayrun_api.crons.schedules import check_schedule, check_zone, next_fire
 
 BERLIN, NEW_YORK, LORD_HOWE, CAIRO = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"
 

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from relayrun_api.errors import TooManyAtOnce
-from relayrun_api.shares import OwnerShares
+from relayrun_api.http.errors import TooManyAtOnce
+from relayrun_api.http.shares import OwnerShares
 from tests.support.waiting import until_it_is
 
 

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from relayrun_api.wire import BoundedHttp, BoundedSocket
+from relayrun_api.http.uvicorn_protocol import BoundedHttp, BoundedSocket
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core import patience as core
 from relayrun_core.database import Database

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from relayrun_api.services import starting
+from relayrun_api.runners import starting
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api, opened

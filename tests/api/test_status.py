@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from relayrun_api.services.container import Services
-from relayrun_api.services.status import Health, StatusService, llm_check, no_cluster
+from relayrun_api.services import Services
+from relayrun_api.system.status import Health, StatusService, llm_check, no_cluster
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.llm import LlmReport, LlmVerdict, report_llm

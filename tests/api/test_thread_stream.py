@@ -14,9 +14,9 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 
-from relayrun_api.stream import response as answering
-from relayrun_api.stream import thread as thread_stream
-from relayrun_api.stream.sse import HEARTBEAT
+from relayrun_api.http import streamed as answering
+from relayrun_api.streaming.sse import HEARTBEAT
+from relayrun_api.threads import stream as thread_stream
 from relayrun_core.db.later import line_up
 from relayrun_core.db.notify import notify_thread
 from relayrun_core.db.thread_stream import note_edit

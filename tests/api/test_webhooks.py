@@ -27,12 +27,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from relayrun_api.errors import Invalid
+from relayrun_api.http.errors import Invalid
 from relayrun_api.metrics import Metrics
-from relayrun_api.services.webhooks import post as webhook_post
-from relayrun_api.services.webhooks.courier import Courier, wait_seconds
-from relayrun_api.services.webhooks.post import NotTaken, Poster
-from relayrun_api.services.webhooks.rules import Reach, WebhookRules, reach_of
+from relayrun_api.webhooks import post as webhook_post
+from relayrun_api.webhooks.courier import Courier, wait_seconds
+from relayrun_api.webhooks.post import NotTaken, Poster
+from relayrun_api.webhooks.rules import Reach, WebhookRules, reach_of
 from relayrun_core.database import Database
 from relayrun_core.db.claim import Claim, claim
 from relayrun_core.db.finish import finish_from_outside

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from relayrun_api.cors import Cors
+from relayrun_api.http.cors import Cors
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.processes import api_environment
 from relayrun_core.settings import ApiSettings

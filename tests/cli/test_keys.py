@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from relayrun_api.auth.keys import KeyRing
-from relayrun_api.errors import Unauthenticated
+from relayrun_api.http.errors import Unauthenticated
 from relayrun_cli.main import app
 from relayrun_core.database import Database
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 from tests.support.dev import relayrun_dev
 from tests.support.reading import client_of
 from tests.support.runner import AGENTS

@@ -9,13 +9,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive
 
-from relayrun_api.auth.asks.ask import Sent
-from relayrun_api.auth.asks.runs import command
 from relayrun_api.auth.custom import CustomAuth
+from relayrun_api.auth.permissions import Sent
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.auth.rules import RULES
-from relayrun_api.bodies import JsonRequest, parse_json
-from relayrun_api.errors import Forbidden
+from relayrun_api.http.bodies import JsonRequest, parse_json
+from relayrun_api.http.errors import Forbidden
+from relayrun_api.runs.permissions import command
 from relayrun_core.database import Database
 from relayrun_core.db.runs import get_run
 

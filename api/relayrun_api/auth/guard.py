@@ -13,9 +13,9 @@ from starlette.responses import Response
 from relayrun_api.auth.admission import admitted
 from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.auth.principal import Authenticator, Principal
-from relayrun_api.bodies import JsonRoute
-from relayrun_api.errors import ApiError, Unauthenticated
-from relayrun_api.sharing import ASKING_USER, Shares, held
+from relayrun_api.http.bodies import JsonRoute
+from relayrun_api.http.errors import ApiError, Unauthenticated
+from relayrun_api.http.sharing import ASKING_USER, Shares, held
 
 
 class GuardedRoute(JsonRoute):

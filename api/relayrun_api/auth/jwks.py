@@ -12,7 +12,7 @@ import httpx
 import jwt
 import orjson
 
-from relayrun_api.errors import IssuerAway
+from relayrun_api.http.errors import IssuerAway
 
 logger = logging.getLogger("relayrun.api.auth")
 

@@ -17,8 +17,8 @@ from starlette.requests import HTTPConnection, Request
 
 from relayrun_api.auth.admission import admitted_reader
 from relayrun_api.auth.principal import Authenticator, Principal
-from relayrun_api.errors import ApiError, ThreadNotFound, Unauthenticated
-from relayrun_api.stream.response import Truncated
+from relayrun_api.http.errors import ApiError, ThreadNotFound, Unauthenticated
+from relayrun_api.http.streamed import Truncated
 
 T = TypeVar("T")
 See = Callable[[Principal], Awaitable[object]]

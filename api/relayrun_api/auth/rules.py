@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 
-from relayrun_api.auth.asks import assistants, crons, runs, store, threads
-from relayrun_api.auth.asks.ask import Rule
+from relayrun_api.assistants import permissions as assistants
+from relayrun_api.auth.permissions import Rule
+from relayrun_api.crons import permissions as crons
+from relayrun_api.runs import permissions as runs
+from relayrun_api.store import permissions as store
+from relayrun_api.threads import permissions as threads
 
 _READ = threads.thread("read")
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from relayrun_api.auth.jwks import Jwks, VerifyingKey
 from relayrun_api.auth.principal import Principal
 from relayrun_api.auth.remembered import Remembered
-from relayrun_api.errors import Unauthenticated
+from relayrun_api.http.errors import Unauthenticated
 from relayrun_core.settings import AccessSettings
 
 _MOST_REMEMBERED = 4096

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from relayrun_api.kube.agents import AgentDirectory
 from relayrun_api.kube.client import Kube, KubeRefused, Object
-from relayrun_api.services.status import Check, ClusterChecks, Health
+from relayrun_api.system.status import Check, ClusterChecks, Health
 
 
 def cluster_checks(kube: Kube, agents: AgentDirectory, namespace: str) -> ClusterChecks:

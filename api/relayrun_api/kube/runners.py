@@ -5,7 +5,7 @@ import socket
 from collections.abc import Sequence
 
 from relayrun_api.kube.agents import AgentDirectory
-from relayrun_api.services.runners import Pools, RunnerEntry
+from relayrun_api.runners.client import Pools, RunnerEntry
 from relayrun_core.kinds.names import RUNNER_PORT, runner_service
 
 

@@ -21,11 +21,6 @@ Route = tuple[str, str]
 Json = dict[str, Any]
 
 _REF = "#/components/schemas/{model}"
-#: Models whose name FastAPI lengthens, because there are two.
-_NAMES = {
-    "relayrun_api__models__runs__Command": "RunCommand",
-    "relayrun_api__models__protocol__Command": "ThreadCommand",
-}
 #: FastAPI's own, in place of which there are problem details.
 _UNUSED = ("HTTPValidationError", "ValidationError")
 
@@ -51,7 +46,8 @@ def completed(document: Json, guarded: Collection[Route], schemes: Json, *, forb
     document |= {"servers": [{"url": "/"}], "tags": [{"name": tag, "description": TAGS[tag]} for tag in TAGS]}
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    _name(document, schemas)
+    for name in _UNUSED:
+        schemas.pop(name, None)
     _describe(schemas)
     answers, shapes = _answers()
     schemas |= {**shapes, "Problem": refusals.SCHEMA}
@@ -80,27 +76,6 @@ def _operations(document: Json) -> Iterator[tuple[Route, Json]]:
     for path, methods in document["paths"].items():
         for method, found in methods.items():
             yield (method.upper(), path), found
-
-
-def _name(document: Json, schemas: Json) -> None:
-    for name in _UNUSED:
-        schemas.pop(name, None)
-    for long, short in _NAMES.items():
-        if long in schemas:
-            schemas[short] = schemas.pop(long) | {"title": short}
-    renamed = {_REF.format(model=long): _REF.format(model=short) for long, short in _NAMES.items()}
-    _point(document, renamed)
-
-
-def _point(node: Any, renamed: Mapping[str, str]) -> None:
-    if isinstance(node, dict):
-        if node.get("$ref") in renamed:
-            node["$ref"] = renamed[node["$ref"]]
-        for value in node.values():
-            _point(value, renamed)
-    elif isinstance(node, list):
-        for value in node:
-            _point(value, renamed)
 
 
 def _describe(schemas: Json) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 
 _RUN: dict[str, Any] = {"assistant_id": "agent", "input": things.ASKED}
 _ITEM = {"namespace": ["users", "ann"], "key": "address"}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relayrun_api.problems import Problem
+from relayrun_api.http.problems import Problem
 
 #: By status: its name among the document's components, when it comes, and how one looks.
 _KINDS: Mapping[int, tuple[str, str, str, str]] = {

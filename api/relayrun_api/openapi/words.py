@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 
 #: In Markdown.
 ABOUT = """\

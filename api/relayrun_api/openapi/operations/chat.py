@@ -1,6 +1,6 @@
 """The simple endpoints."""
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 from relayrun_api.openapi.operation import Operation, Operations, Stream
 from relayrun_api.openapi.shapes.chat import Accepted, Cancelling, Conversation, Invoked
 

@@ -1,6 +1,6 @@
 """Runs, on threads and without."""
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 from relayrun_api.openapi.examples import STATELESS_RUN
 from relayrun_api.openapi.operation import Operation, Operations, Stream
 from relayrun_api.openapi.shapes.chat import Cancelling

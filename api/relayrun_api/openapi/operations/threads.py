@@ -1,6 +1,6 @@
 """Threads."""
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 from relayrun_api.openapi.operation import Operation, Operations, Stream
 from relayrun_api.openapi.shapes.threads import Pruned, Thread
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 
 
 class Assistant(BaseModel):

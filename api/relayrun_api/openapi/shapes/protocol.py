@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 
 
 class CommandAnswer(BaseModel):

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 
 
 class Item(BaseModel):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from relayrun_api.openapi import things
+from relayrun_api.http import examples as things
 
 
 class Answering(BaseModel):

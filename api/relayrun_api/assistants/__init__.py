@@ -1,0 +1,1 @@
+"""Assistants: a graph with settings, in versions."""

@@ -1,0 +1,1 @@
+"""The simple endpoints, for frontends without an SDK."""

@@ -1,0 +1,37 @@
+"""Paths that no route has: an agent's own web app answers there, if there is one (docs/custom-routes.md)."""
+
+from contextlib import AsyncExitStack
+
+from starlette.requests import HTTPConnection
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from relayrun_api.custom_routes.caller import user_for
+from relayrun_api.custom_routes.socket import serve_socket
+from relayrun_api.services import Services
+
+
+class CustomFallback:
+    """ASGI: what comes here, no route of ours has. `otherwise` answers where no agent has an app."""
+
+    def __init__(self, otherwise: ASGIApp) -> None:
+        self._otherwise = otherwise
+        #: For metrics, which name routes and never paths.
+        self._route = Route("/{custom}", otherwise)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        services: Services = scope["app"].state.services
+        if scope["type"] == "websocket":
+            if not await serve_socket(WebSocket(scope, receive, send), services):
+                await self._otherwise(scope, receive, send)
+            return
+        app = await services.custom_routes.find(scope["path"])
+        if app is None:
+            await self._otherwise(scope, receive, send)
+            return
+        scope["route"] = self._route
+        async with AsyncExitStack() as held:
+            user = await user_for(app, HTTPConnection(scope), held)
+            await services.custom_routes.pass_on(app, scope, receive, send, user)

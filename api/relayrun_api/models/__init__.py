@@ -1,1 +1,0 @@
-"""Request bodies. Payloads inside them are opaque: pydantic passes them through as they were parsed."""

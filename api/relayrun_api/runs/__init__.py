@@ -1,0 +1,1 @@
+"""Runs, on threads and without: started, followed, cancelled."""

@@ -1,0 +1,135 @@
+"""What several routes share: the router class, path parameters, and streams as answers."""
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Path
+from pydantic import BeforeValidator
+from starlette.responses import Response
+
+from relayrun_api.auth import Caller, GuardedRoute
+from relayrun_api.http.answers import Json, dumps, run_headers
+from relayrun_api.http.bodies import JsonRoute
+from relayrun_api.http.streamed import OnDisconnect, Streamed
+from relayrun_api.runs.ending import KEEPALIVE, Ending, ending_chunks
+from relayrun_api.runs.frames import RunFrames
+from relayrun_api.runs.service import StartedRun
+from relayrun_api.services import Given, Services
+from relayrun_api.streaming.follow import NO_RUN, Since, follow
+from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, frame
+from relayrun_api.threads.service import ThreadRef, refer
+from relayrun_core.database import Database
+from relayrun_core.db.follow import read_newest
+from relayrun_core.db.journal import END
+from relayrun_core.db.runs import get_run
+from relayrun_core.errors import RunFinished
+from relayrun_core.ids import event_id
+from relayrun_core.runs import Run
+from relayrun_core.states import CancelAction
+
+Whether = Literal["cancel", "continue"]
+#: What is none of them is an interrupt, as the Agent Server has it.
+Action = Annotated[
+    CancelAction, BeforeValidator(lambda value: value if value == CancelAction.ROLLBACK else CancelAction.INTERRUPT)
+]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
+
+
+def new_router(tag: str, *, open_to_all: bool = False) -> APIRouter:
+    """A router whose routes read bodies our way, for callers who say who they are unless it is open to all."""
+    route_class = JsonRoute if open_to_all else GuardedRoute
+    return APIRouter(tags=[tag], route_class=route_class, default_response_class=Json)
+
+
+async def _thread_ref(
+    services: Given,
+    caller: Caller,
+    thread_id: Annotated[str, Path(description="A thread's UUID, or your own name for it")],
+) -> ThreadRef:
+    return await refer(services.database, caller, thread_id)
+
+
+ThreadAt = Annotated[ThreadRef, Depends(_thread_ref)]
+
+
+def run_stream(
+    services: Services,
+    started: StartedRun,
+    *,
+    modes: list[str] | None = None,
+    after: Position = START,
+    on_disconnect: Whether = "continue",
+) -> Response:
+    """A run's events as the LangGraph routes stream them: those behind `after`."""
+    subscription = started.subscription
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        frames = RunFrames(modes)
+        with services.metrics.sse_connections.track_inprogress():
+            async for page in follow(services.database, subscription, after.seq, since_of(started.run)):
+                if page is not None:
+                    yield frames.page(page)
+
+    # SDKs come back there with their last event's id, and Python's without the query that it had sent. Who was cut off
+    # before its first event has no id, and without one would be told what comes from then on.
+    number = started.run.number if started.run else 0
+    query = {"stream_mode": modes or (), "last_event_id": "-" if after == START else event_id(number, after.seq)}
+    query |= {"cancel_on_disconnect": "true"} if on_disconnect == "cancel" else {}
+    again = f"stream?{urlencode(query, doseq=True)}"
+    headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, again), **started.headers}
+    leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
+    return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT, on_disconnect=leave)
+
+
+async def position_now(database: Database, run: Run) -> Position:
+    """Where a reader begins who wants what the run tells from now on."""
+    newest = await read_newest(database, run.run_id, START.seq)
+    if newest is None:
+        return START
+    # In front of the end, or its reader would wait for another.
+    last = newest.events[-1]
+    return Position(last.seq - 1 if last.event == END else last.seq)
+
+
+def missing_run_stream(thread_id: UUID, run_id: UUID) -> Response:
+    """The stream of a run that is not there, as the Agent Server has it: its status is out before it looks."""
+    told = frame("error", dumps(NO_RUN))
+    return Response(told, headers={**HEADERS, **run_headers(thread_id, run_id, "stream")}, media_type=MEDIA_TYPE)
+
+
+def since_of(run: Run | None) -> Since:
+    """How to follow a run. None: it was accepted just now."""
+    if run is None:
+        return Since.JUST_ACCEPTED
+    return Since.FINISHED if run.status.finished else Since.UNKNOWN
+
+
+def run_ending(
+    services: Services,
+    started: StartedRun,
+    *,
+    follow_at: str | None = "join",
+    render: Callable[[Ending], bytes] = Ending.for_langgraph,
+    on_disconnect: Whether = "continue",
+) -> Response:
+    """How a run ended, once it has; white space until then. `follow_at`: where the same is answered to a client that
+    lost its connection.
+    """
+    chunks = ending_chunks(services.database, started.subscription, render, since_of(started.run))
+    leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
+    headers = {**run_headers(started.thread_id, started.run_id, follow_at), **started.headers}
+    return Streamed(chunks, media_type="application/json", headers=headers, heartbeat=KEEPALIVE, on_disconnect=leave)
+
+
+def _canceller(services: Services, run_id: UUID) -> OnDisconnect:
+    async def cancel() -> None:
+        run = await get_run(services.database, run_id)
+        if run is not None and not run.status.finished:
+            try:
+                await services.cancels.cancel(run, CancelAction.INTERRUPT)
+            except RunFinished:
+                return
+
+    return cancel

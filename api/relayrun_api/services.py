@@ -1,0 +1,125 @@
+"""All services of one API process, made once and given to the routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import httpx
+from fastapi import Depends
+from starlette.requests import Request
+
+from relayrun_api import __version__
+from relayrun_api.assistants.drawings import DrawingService
+from relayrun_api.assistants.lookup import AssistantLookup
+from relayrun_api.assistants.service import AssistantService
+from relayrun_api.auth.custom import CustomAuth
+from relayrun_api.crons.service import CronService
+from relayrun_api.custom_routes.service import CustomRoutes, open_transport
+from relayrun_api.http.reads import Reads
+from relayrun_api.http.sharing import Shares
+from relayrun_api.metrics import Metrics
+from relayrun_api.runners.author_handlers import AuthorHandlers
+from relayrun_api.runners.client import Runners
+from relayrun_api.runners.dispatch import Dispatcher
+from relayrun_api.runners.graphs import GraphCatalog
+from relayrun_api.runners.starting import Starting
+from relayrun_api.runners.transport import RunnerTransport
+from relayrun_api.runners.world import open_world
+from relayrun_api.runs.cancellation import CancelService
+from relayrun_api.runs.service import RunService
+from relayrun_api.store.service import StoreService
+from relayrun_api.streaming.hub import EventHub
+from relayrun_api.system.status import StatusService
+from relayrun_api.threads.states import StateService
+from relayrun_api.webhooks.rules import WebhookRules
+from relayrun_core.database import Database
+from relayrun_core.settings import ApiSettings
+
+# Long enough for a burst, short enough to say that the database is away while the client still waits.
+_CONNECTION_WAIT_SECONDS = 3.0
+# Runners are asked directly: a proxy of the environment would see their token.
+_RUNNER_TIMEOUT = httpx.Timeout(30.0, connect=1.0)
+# Many owners' shares; what waits here has a runner to go to.
+_RUNNER_CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=50)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What routes are given."""
+
+    settings: ApiSettings
+    database: Database
+    reads: Reads
+    hub: EventHub
+    catalog: GraphCatalog
+    assistants: AssistantService
+    assistant_lookup: AssistantLookup
+    drawings: DrawingService
+    runners: Runners
+    runs: RunService
+    cancels: CancelService
+    dispatcher: Dispatcher
+    crons: CronService
+    custom_routes: CustomRoutes
+    handlers: AuthorHandlers
+    starting: Starting
+    states: StateService
+    store: StoreService
+    status: StatusService
+    metrics: Metrics
+    shares: Shares
+
+
+@asynccontextmanager
+async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares) -> AsyncIterator[Services]:
+    """Connect to everything; close it at the block's end."""
+    url = settings.database_url.get_secret_value()
+    async with (
+        Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
+        httpx.AsyncClient(
+            transport=RunnerTransport(limits=_RUNNER_CONNECTIONS), timeout=_RUNNER_TIMEOUT, trust_env=False
+        ) as client,
+        open_transport() as transport,
+        Reads.open(url, settings.search_seconds) as reads,
+        EventHub.open(database) as hub,
+        open_world(settings, database) as world,
+    ):
+        starting = Starting(world.runners.pools)
+        catalog = GraphCatalog(database, starting, world.existing)
+        runners = Runners(world.runners, client, settings.runner_token, shares)
+        lookup = AssistantLookup(database, catalog, settings.default_graph)
+        runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
+        handlers = AuthorHandlers(runners, catalog, settings.auth_agent)
+        custom = CustomAuth(handlers) if "custom" in settings.auth_kinds else None
+        yield Services(
+            settings=settings,
+            database=database,
+            reads=reads,
+            hub=hub,
+            catalog=catalog,
+            assistants=AssistantService(database, catalog, lookup),
+            assistant_lookup=lookup,
+            drawings=DrawingService(runners),
+            runners=runners,
+            runs=runs,
+            cancels=CancelService(database, world.dispatcher),
+            dispatcher=world.dispatcher,
+            crons=CronService(database, catalog, lookup, runs, settings.crons_per_owner, custom),
+            custom_routes=CustomRoutes(catalog, runners, transport, settings.custom_route_seconds),
+            handlers=handlers,
+            starting=starting,
+            states=StateService(database, runners, catalog),
+            store=StoreService(runners, catalog, database, settings.default_graph),
+            status=StatusService(database, runners, __version__, world.checks),
+            metrics=metrics,
+            shares=shares,
+        )
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Given = Annotated[Services, Depends(_services)]

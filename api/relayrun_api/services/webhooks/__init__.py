@@ -1,1 +1,0 @@
-"""Webhooks: who may be told of a run's end, and how it is told."""

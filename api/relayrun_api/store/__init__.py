@@ -1,0 +1,1 @@
+"""The store: what agents remember beyond a thread."""

@@ -1,1 +1,0 @@
-"""Streams: following a run's journal, translating it, and writing it as server-sent events."""

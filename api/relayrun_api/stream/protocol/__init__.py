@@ -1,1 +1,0 @@
-"""The event protocol of the newest LangGraph clients: journal events translated to protocol events."""

@@ -1,0 +1,1 @@
+"""Streams: following a run's journal, and server-sent events."""

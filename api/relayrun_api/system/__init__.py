@@ -1,0 +1,1 @@
+"""The server itself: probes, status, clean-up."""

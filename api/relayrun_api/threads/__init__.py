@@ -1,0 +1,1 @@
+"""Threads: their states, histories and streams."""

@@ -1,0 +1,90 @@
+"""Threads' states and histories."""
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from relayrun_api.auth import Caller
+from relayrun_api.http.answers import Json
+from relayrun_api.http.streamed import Streamed
+from relayrun_api.runners.body import RunnerReading
+from relayrun_api.runs.models import Name
+from relayrun_api.runs.streams import ThreadAt, new_router
+from relayrun_api.services import Given
+from relayrun_api.threads.models import HistoryQuery, StateAt, StateUpdate
+from relayrun_api.threads.service import visible_thread
+from relayrun_api.threads.states import selected
+
+Select = Annotated[
+    list[Name] | None, Query(description="The parts to answer with; `values.<key>`: one of its values", max_length=100)
+]
+router = new_router("thread state")
+
+
+@router.get("/threads/{thread_id}/state")
+async def state(
+    thread: ThreadAt, services: Given, caller: Caller, subgraphs: bool = False, select: Select = None
+) -> Response:
+    """Get a thread's newest state."""
+    found = await visible_thread(services.database, caller, thread)
+    return Json(selected(await services.states.state(found, checkpoint={}, subgraphs=subgraphs), select))
+
+
+@router.get("/threads/{thread_id}/state/{checkpoint_id}")
+async def state_at(
+    thread: ThreadAt,
+    checkpoint_id: str,
+    services: Given,
+    caller: Caller,
+    subgraphs: bool = False,
+    select: Select = None,
+) -> Response:
+    """Get a thread's state at a checkpoint."""
+    found = await visible_thread(services.database, caller, thread)
+    checkpoint = {"checkpoint_id": checkpoint_id}
+    return Json(selected(await services.states.state(found, checkpoint=checkpoint, subgraphs=subgraphs), select))
+
+
+@router.post("/threads/{thread_id}/state/checkpoint")
+async def state_at_checkpoint(thread: ThreadAt, body: StateAt, services: Given, caller: Caller) -> Response:
+    """Get a thread's state at a checkpoint."""
+    found = await visible_thread(services.database, caller, thread)
+    found_state = await services.states.state(found, checkpoint=body.checkpoint, subgraphs=body.subgraphs)
+    return Json(selected(found_state, body.select))
+
+
+@router.post("/threads/{thread_id}/state")
+async def update_state(thread: ThreadAt, body: StateUpdate, services: Given, caller: Caller) -> Response:
+    """Edit a thread's state."""
+    found = await visible_thread(services.database, caller, thread)
+    return Json(await services.states.update(found, body.model_dump(exclude_unset=True)))
+
+
+@router.get("/threads/{thread_id}/history")
+async def history(
+    thread: ThreadAt,
+    services: Given,
+    caller: Caller,
+    limit: Annotated[int, Query(description="0 and less: none", lt=2**31)] = 1,
+    before: str | None = None,
+) -> Response:
+    """List a thread's states, newest first."""
+    found = await visible_thread(services.database, caller, thread)
+    if limit <= 0:
+        return Json([])
+    query = {"limit": limit} | ({"before": before} if before else {})
+    return _told(await services.states.history(found, query))
+
+
+@router.post("/threads/{thread_id}/history")
+async def search_history(thread: ThreadAt, body: HistoryQuery, services: Given, caller: Caller) -> Response:
+    """List a thread's states, newest first."""
+    found = await visible_thread(services.database, caller, thread)
+    return _told(await services.states.history(found, body.model_dump(exclude_none=True)))
+
+
+def _told(history: RunnerReading | bytes) -> Response:
+    if isinstance(history, bytes):
+        return Json(history)
+    return Streamed(history, media_type="application/json", headers={})
