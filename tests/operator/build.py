@@ -3,7 +3,7 @@
 from typing import Any
 
 from relayrun_core.states import RunStatus
-from relayrun_operator.engine import AgentView, Hearing, Report, ReportState, RunnerView, RunView, TickClock, World
+from relayrun_operator.engine import AgentView, Liveness, Report, ReportState, RunnerView, RunView, TickClock, World
 
 NOW = 1_000.0
 WALL = 1_700_000_000.0
@@ -32,5 +32,5 @@ def make_agent(**fields: Any) -> AgentView:
 
 
 def make_world(*runners: RunnerView, now: float = NOW, **fields: Any) -> World:
-    known = {"wall": WALL, "hearing": Hearing(now, TickClock(now, 0.0)), "agents": {"a": make_agent()}}
+    known = {"wall": WALL, "liveness": Liveness(now, TickClock(now, 0.0)), "agents": {"a": make_agent()}}
     return World(runners={runner.name: runner for runner in runners}, **known | fields)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.runner import LocalRunner
-from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.loop.client import RunnerClient
 
 TOKEN = "a token of the tests"
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,7 +21,7 @@ from relayrun_operator.engine import (
     AgentView,
     Assign,
     Decision,
-    Hearing,
+    Liveness,
     Nothing,
     Report,
     ReportState,
@@ -31,11 +33,12 @@ from relayrun_operator.engine import (
 )
 from relayrun_operator.engine.decisions import Abandon, Cancel
 from relayrun_operator.engine.reasons import AssignReason
-from relayrun_operator.local.apply import Applier
+from relayrun_operator.local.ports import LocalPorts
 from relayrun_operator.local.runner import LocalRunner
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.errors import NotSent
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.calls import RunnerCalls
+from relayrun_operator.loop.transport import NotSent
+from relayrun_operator.loop.workqueue import WorkQueue
 from tests.operator.scripted import ScriptedRunner
 from tests.support.runs import accept
 from tests.support.waiting import until
@@ -45,10 +48,10 @@ AGENT = AgentView("default", "0")
 
 @dataclass
 class Stage:
-    """A memory with scripted runners and one run, and what is decided about it."""
+    """A cache with scripted runners and one run, and what is decided about it."""
 
-    memory: Memory
-    applier: Applier
+    cache: Cache
+    calls: RunnerCalls[LocalRunner]
     runner: LocalRunner
     scripted: ScriptedRunner
     run_id: str
@@ -56,20 +59,20 @@ class Stage:
 
     @property
     def run(self):
-        return self.memory.runs[self.run_id]
+        return self.cache.runs[self.run_id]
 
     def decide(self, *, later_seconds: float = 0.0) -> Decision:
         now = time.monotonic()
-        world = self.memory.world(Hearing(now, TickClock.start(now)), time.time() + later_seconds, AGENT)
+        world = self.cache.world(Liveness(now, TickClock.start(now)), time.time() + later_seconds, AGENT)
         return decide(self.run, world)
 
     async def assign(self) -> None:
         """Decide once, which has to be an assignment, and wait for its answer."""
         decision = self.decide(later_seconds=60)
         assert isinstance(decision, Assign)
-        calls = len(self.scripted.calls)
-        self.applier.assign(self.run, decision)
-        await until(lambda: len(self.scripted.calls) > calls)
+        before = len(self.scripted.calls)
+        self.calls.assign(self.run, decision)
+        await until(lambda: len(self.scripted.calls) > before)
         await until(lambda: not self.is_assigning)
 
     @property
@@ -90,15 +93,17 @@ def head(run_id: UUID | None = None, **fields) -> RunHead:
 
 @asynccontextmanager
 async def stage_with(database: Database, row: RunHead | None = None) -> AsyncIterator[Stage]:
-    memory = Memory(Agenda(lambda: None), time.monotonic)
+    cache = Cache(WorkQueue(lambda: None), time.monotonic)
     row = row or head()
     hints: list[str] = []
     async with ScriptedRunner().serving() as scripted, asyncio.TaskGroup() as tasks:
-        applier = Applier(tasks, database, memory, hints.append)
+        rows, pool = SimpleNamespace(reread=hints.append), SimpleNamespace()
+        ports = LocalPorts(database, cast("Any", rows), cast("Any", pool))
+        calls = RunnerCalls[LocalRunner](tasks, cache, ports)
         runner = scripted.as_runner()
-        memory.runners["r1"] = runner
-        memory.see_row(row)
-        yield Stage(memory, applier, runner, scripted, str(row.run_id), hints)
+        cache.runners["r1"] = runner
+        cache.see_row(row)
+        yield Stage(cache, calls, runner, scripted, str(row.run_id), hints)
         runner.client.close()
 
 
@@ -127,8 +132,8 @@ async def test_202_means_that_it_runs_there(stage: Stage):
 async def test_200_means_that_it_has_ended(stage: Stage):
     stage.scripted.answers = [(200, {"finished": True, "outcome": {"status": "cancelled", "reason": "Cancelled"}})]
     await stage.assign()
-    assert stage.run_id not in stage.memory.runs
-    assert stage.memory.ended == {"cancelled": 1}
+    assert stage.run_id not in stage.cache.runs
+    assert stage.cache.ended == {"cancelled": 1}
     assert stage.runner.reports == {}
 
 
@@ -138,14 +143,14 @@ async def test_full_means_no_more_until_the_runner_says_something_new(stage: Sta
     decision = stage.decide()
     assert isinstance(decision, Wait)
     assert decision.reason is WaitReason.NO_CAPACITY
-    stage.memory.see_report(stage.runner, str(uuid4()), Report(1, ReportState.FINISHED), "success")
+    stage.cache.see_report(stage.runner, str(uuid4()), Report(1, ReportState.FINISHED), "success")
     assert stage.decide() == Assign("r1", 1, AssignReason.RUNNING, "assigned to runner r1")
 
 
 async def test_draining_means_elsewhere(stage: Stage):
     stage.scripted.answers = [(409, {"reason": "Draining"})]
     await stage.assign()
-    stage.memory.runners["r2"] = stage.scripted.as_runner("r2")
+    stage.cache.runners["r2"] = stage.scripted.as_runner("r2")
     assert stage.decide() == Assign("r2", 1, AssignReason.RUNNING, "assigned to runner r2")
 
 
@@ -176,11 +181,11 @@ async def test_thread_busy_by_a_run_we_do_not_know_means_that_both_rows_are_read
     stage.scripted.answers = [(409, {"reason": "ThreadBusy", "by": str(other.run_id)})]
     await stage.assign()
     assert stage.hints == [str(other.run_id), stage.run_id]
-    stage.memory.see_row(other)
+    stage.cache.see_row(other)
     decision = stage.decide(later_seconds=1)
     assert isinstance(decision, Wait)
     assert decision.reason is WaitReason.THREAD_BUSY
-    stage.memory.end(str(other.run_id), RunStatus.SUCCESS, 1)
+    stage.cache.end(str(other.run_id), RunStatus.SUCCESS, 1)
     assert isinstance(stage.decide(later_seconds=1), Assign)
 
 
@@ -188,8 +193,8 @@ async def test_not_found_means_that_the_row_is_read(stage: Stage):
     stage.scripted.answers = [(404, {"reason": "NotFound"})]
     await stage.assign()
     assert stage.hints == [stage.run_id]
-    stage.memory.see_missing_row(stage.run_id)
-    assert stage.memory.runs == {}
+    stage.cache.see_missing_row(stage.run_id)
+    assert stage.cache.runs == {}
 
 
 @pytest.mark.parametrize(
@@ -205,7 +210,7 @@ async def test_invalid_means_that_the_run_ends_with_the_runner_s_sentence(databa
     async with stage_with(database, row) as stage:
         stage.scripted.answers = [(409, refusal)]
         await stage.assign()
-        await until(lambda: stage.memory.ended == {"error": 1})
+        await until(lambda: stage.cache.ended == {"error": 1})
     run = await get_run(database, accepted.run_id)
     assert run is not None
     assert (run.reason, run.message) == (Reason.INVALID_RUN, message)
@@ -217,10 +222,10 @@ UNCLEAR = [None, (503, {"reason": "DatabaseAway"}), (500, {"reason": "Error"})]
 @pytest.mark.parametrize("answer", UNCLEAR, ids=["dropped", "503", "500"])
 async def test_no_clear_answer_means_the_same_number_to_the_same_runner(stage: Stage, answer):
     stage.scripted.answers = [answer, (202, {})]
-    stage.memory.runners["r0"] = ScriptedRunner().as_runner("r0")  # would be chosen first
-    stage.memory.runners["r0"].draining = True
+    stage.cache.runners["r0"] = ScriptedRunner().as_runner("r0")  # would be chosen first
+    stage.cache.runners["r0"].draining = True
     await stage.assign()
-    stage.memory.runners["r0"].draining = False
+    stage.cache.runners["r0"].draining = False
     assert isinstance(stage.decide(), Wait)
     again = stage.decide(later_seconds=1)
     assert again == Assign("r1", 1, AssignReason.RUNNING, "assigned to runner r1")
@@ -234,8 +239,8 @@ async def test_a_refusal_after_no_clear_answer_frees_the_number_for_another_runn
     stage.scripted.answers = [None, (409, {"reason": reason})]
     await stage.assign()
     await stage.assign()
-    stage.memory.agenda.take(stage.memory.runs)
-    stage.memory.runners["r2"] = stage.scripted.as_runner("r2")
+    stage.cache.queue.take(stage.cache.runs)
+    stage.cache.runners["r2"] = stage.scripted.as_runner("r2")
     assert stage.decide() == Assign("r2", 1, AssignReason.RUNNING, "assigned to runner r2")
 
 
@@ -246,7 +251,7 @@ async def test_a_call_that_was_not_made_binds_the_run_to_nobody(stage: Stage, mo
     monkeypatch.setattr(stage.runner.client, "assign", not_sent)
     decision = stage.decide()
     assert isinstance(decision, Assign)
-    stage.applier.assign(stage.run, decision)
+    stage.calls.assign(stage.run, decision)
     await until(lambda: not stage.is_assigning)
     assert (stage.run.attempt, stage.run.runner, stage.run.unanswered) == (0, None, False)
     assert isinstance(stage.decide(later_seconds=2), Assign)
@@ -255,14 +260,14 @@ async def test_a_call_that_was_not_made_binds_the_run_to_nobody(stage: Stage, mo
 async def test_a_refusal_is_decided_about_again(stage: Stage):
     stage.scripted.answers = [(409, {"reason": "Full"})]
     await stage.assign()
-    assert [run.run_id for run in stage.memory.agenda.take(stage.memory.runs).changed] == [stage.run_id]
+    assert [run.run_id for run in stage.cache.queue.take(stage.cache.runs).changed] == [stage.run_id]
 
 
 async def test_no_clear_answer_from_a_runner_that_is_gone_means_a_new_number_elsewhere_at_once(stage: Stage):
     stage.scripted.answers = [None]
     await stage.assign()
-    stage.memory.remove_runner("r1", excused=False)
-    stage.memory.runners["r2"] = stage.scripted.as_runner("r2")
+    stage.cache.remove_runner("r1", excused=False)
+    stage.cache.runners["r2"] = stage.scripted.as_runner("r2")
     decision = stage.decide()
     assert isinstance(decision, Assign)
     assert (decision.runner, decision.attempt) == ("r2", 2)
@@ -272,7 +277,7 @@ async def test_after_many_unclear_answers_another_runner_gets_a_new_number(stage
     stage.scripted.answers = [None]
     for _ in range(6):
         await stage.assign()
-    stage.memory.runners["r0"] = stage.scripted.as_runner("r0")
+    stage.cache.runners["r0"] = stage.scripted.as_runner("r0")
     decision = stage.decide(later_seconds=60)
     assert isinstance(decision, Assign)
     assert (decision.runner, decision.attempt) == ("r0", 2)
@@ -282,8 +287,8 @@ async def test_news_that_overtake_an_answer_win(stage: Stage):
     decision = stage.decide()
     assert isinstance(decision, Assign)
     stage.scripted.answers = [None]
-    stage.applier.assign(stage.run, decision)
-    stage.memory.see_report(stage.runner, stage.run_id, Report(1, ReportState.RUNNING), None)
+    stage.calls.assign(stage.run, decision)
+    stage.cache.see_report(stage.runner, stage.run_id, Report(1, ReportState.RUNNING), None)
     await until(lambda: len(stage.scripted.calls) == 1)
     await asyncio.sleep(0.05)
     assert (stage.run.status, stage.run.unanswered) == (RunStatus.RUNNING, False)
@@ -292,11 +297,11 @@ async def test_news_that_overtake_an_answer_win(stage: Stage):
 
 async def test_a_cancel_is_sent_once_and_an_attempt_that_the_runner_does_not_have_is_forgotten(stage: Stage):
     await stage.assign()
-    stage.memory.see_row(head(UUID(stage.run_id), attempt=0, cancel=CancelAction.ROLLBACK))
+    stage.cache.see_row(head(UUID(stage.run_id), attempt=0, cancel=CancelAction.ROLLBACK))
     decision = stage.decide()
     assert decision == Cancel("r1", 1, CancelAction.ROLLBACK)
     stage.scripted.answers = [(404, {"reason": "NotFound"})]
-    stage.applier.cancel(stage.run, decision)
+    stage.calls.cancel(stage.run, decision)
     assert stage.decide() == Nothing()
     await until(lambda: stage.run_id not in stage.runner.reports)
     assert stage.scripted.calls[-1] == ("DELETE", stage.run_id, {"attempt": "1", "action": "rollback"})
@@ -304,14 +309,14 @@ async def test_a_cancel_is_sent_once_and_an_attempt_that_the_runner_does_not_hav
 
 async def test_an_attempt_of_a_run_that_ended_is_abandoned_and_then_forgotten(stage: Stage):
     await stage.assign()
-    stage.memory.end(stage.run_id, RunStatus.TIMEOUT, 2)
+    stage.cache.end(stage.run_id, RunStatus.TIMEOUT, 2)
     decision = stage.decide()
     assert isinstance(decision, Abandon)
-    stage.applier.abandon(stage.run, decision)
+    stage.calls.abandon(stage.run, decision)
     await until(lambda: stage.run_id not in stage.runner.reports)
     assert stage.decide() == Nothing()
-    stage.memory.forget_ended(stage.run_id)
-    assert stage.memory.runs == {}
+    stage.cache.forget_ended(stage.run_id)
+    assert stage.cache.runs == {}
 
 
 async def test_calls_share_a_connection(stage: Stage):
@@ -323,17 +328,17 @@ async def test_calls_share_a_connection(stage: Stage):
 
 async def test_a_thousand_runs_waiting_are_decided_in_no_time(stage: Stage):
     for n in range(1000):
-        stage.memory.see_row(head(seq=n + 2))
-    taken = stage.memory.agenda.take(stage.memory.runs)
+        stage.cache.see_row(head(seq=n + 2))
+    taken = stage.cache.queue.take(stage.cache.runs)
     now = time.monotonic()
-    world = stage.memory.world(Hearing(now, TickClock.start(now)), time.time(), AGENT)
+    world = stage.cache.world(Liveness(now, TickClock.start(now)), time.time(), AGENT)
     for run, decision in plan(taken.changed, world):
         if isinstance(decision, Wait):
-            stage.memory.agenda.waiting.add(run.run_id)
-    stage.memory.agenda.make_room()
+            stage.cache.queue.waiting.add(run.run_id)
+    stage.cache.queue.retry_waiting()
     began = time.process_time()
     for _ in range(20):
-        stage.memory.agenda.make_room()
-        taken = stage.memory.agenda.take(stage.memory.runs)
+        stage.cache.queue.retry_waiting()
+        taken = stage.cache.queue.take(stage.cache.runs)
         plan(taken.changed, world, taken.waiting)
     assert (time.process_time() - began) / 20 < 0.02

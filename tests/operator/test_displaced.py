@@ -1,6 +1,6 @@
 """Runners that fall silent, come back and die, in every order: in the end all runs have ended, and no slot is taken.
 
-The database's fence, the runners and their streams are played; memory, engine and calls are the real ones.
+The database's fence, the runners and their streams are played; cache, engine and calls are the real ones.
 """
 
 import asyncio
@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from relayrun_core.db.queue import RunHead
 from relayrun_core.ids import new_run_id
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_operator.engine import AgentView, Finish, Hearing, RunView, TickClock, plan
+from relayrun_operator.engine import AgentView, Finish, Liveness, RunView, TickClock, plan
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Nothing, Wait
-from relayrun_operator.engine.reasons import WaitReason
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.calls import RunnerCalls
-from relayrun_operator.world.client import Accepted, AlreadyFinished, Refused, RunnerClient
-from relayrun_operator.world.errors import RunnerUnreachable
-from relayrun_operator.world.hearing import hear
-from relayrun_operator.world.memory import Memory
-from relayrun_operator.world.runner import Runner
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.calls import RunnerCalls
+from relayrun_operator.loop.client import Accepted, AlreadyFinished, Refused, RunnerClient
+from relayrun_operator.loop.ports import Ended
+from relayrun_operator.loop.runner import Runner
+from relayrun_operator.loop.transport import RunnerUnreachable
+from relayrun_operator.loop.watch import handle_line
+from relayrun_operator.loop.workqueue import WorkQueue
 
 SLOTS = 2
 HOLDS = ("Running", "Cancelling")
@@ -123,19 +123,52 @@ class Played:
         return {"run_id": run_id, "attempt": attempt, "state": state, **outcome}
 
 
-class Calls(RunnerCalls[Runner]):
-    """Runs that are ended from outside are ended in the played database."""
+class PlayedPorts:
+    """Runs that are ended from outside are ended in the played database; rows are read when `chance` says so."""
 
-    database: dict[str, Row]
+    leads = True
 
-    async def _finish(self, run: RunView, decision: Finish) -> None:
-        row = self.database[run.run_id]
+    def __init__(self, database: dict[str, Row], reread: list[str]) -> None:
+        self._database = database
+        self._reread = reread
+
+    def agents(self) -> list[AgentView]:
+        return [AgentView("a", "1", SLOTS)]
+
+    def adjust(self, silent: frozenset[str]) -> None:
+        pass
+
+    def end_silent(self, runner: Runner) -> None:
+        pass
+
+    def resync(self) -> None:
+        pass
+
+    async def assign(self, run: RunView, runner: Runner, decision: Assign) -> Any:
+        return await runner.client.assign(run.run_id, decision.attempt, run.graph, excused=False, alone=False)
+
+    async def finish(self, run: RunView, decision: Finish) -> Ended | None:
+        row = self._database[run.run_id]
         if row.status.finished:
-            self._memory.agenda.finishing.discard(run.run_id)
-            self._hint(run.run_id)
-            return
+            return None
         row.status, row.attempt, row.holder = decision.reason.status, row.attempt + 1, None
-        self._memory.end(run.run_id, row.status, run.attempt + 1)
+        return Ended(row.status, run.attempt + 1)
+
+    def reread(self, run_id: str) -> bool:
+        self._reread.append(run_id)
+        return True
+
+    def report_assign(self, run: RunView, decision: Assign) -> None:
+        pass
+
+    def report_wait(self, run: RunView, decision: Wait) -> None:
+        pass
+
+    def report_loss(self, runner: Runner) -> None:
+        pass
+
+    def report_round(self, seconds: float) -> None:
+        pass
 
 
 class Play:
@@ -147,9 +180,8 @@ class Play:
         self.played: dict[str, Played] = {}
         self.hinted: list[str] = []
         self.read: list[RunHead] = []
-        self.memory = Memory[Runner](Agenda(lambda: None), time.monotonic)
-        self.calls = Calls(tasks, self.memory, self.hinted.append)
-        self.calls.database = self.database
+        self.cache = Cache[Runner](WorkQueue(lambda: None), time.monotonic)
+        self.calls = RunnerCalls[Runner](tasks, self.cache, PlayedPorts(self.database, self.hinted))
         self._started = 0
 
     # What may happen
@@ -157,13 +189,13 @@ class Play:
     def accept(self) -> None:
         row = Row(len(self.database))
         self.database[str(row.run_id)] = row
-        self.memory.see_row(row.head())
+        self.cache.see_row(row.head())
 
     def start_runner(self) -> None:
         self._started += 1
         played = Played(f"r{self._started}", self.database)
         self.played[played.name] = played
-        self.memory.runners[played.name] = Runner(
+        self.cache.runners[played.name] = Runner(
             name=played.name, agent="a", generation="1", client=cast("RunnerClient", played), slots=SLOTS,
             started_at=0.0, last_heard=time.monotonic(),
         )  # fmt: skip
@@ -173,7 +205,7 @@ class Play:
         played = self._any()
         played.dead = True
         del self.played[played.name]
-        self.memory.remove_runner(played.name, excused=False)
+        self.cache.remove_runner(played.name, excused=False)
         for answer, _ in (*played.calls, *played.answers):
             answer.set_exception(RunnerUnreachable("it is dead"))
         self.start_runner()
@@ -241,44 +273,42 @@ class Play:
 
     def note_rows(self) -> None:
         for head in self.read:
-            self.memory.see_row(head)
+            self.cache.see_row(head)
         self.read.clear()
 
     def read_all_rows(self) -> None:
         """As every half minute."""
         for row in self.database.values():
-            if not row.status.finished or str(row.run_id) in self.memory.runs:
-                self.memory.see_row(row.head())
-        self.memory.touch_all()
+            if not row.status.finished or str(row.run_id) in self.cache.runs:
+                self.cache.see_row(row.head())
+        self.cache.resync()
 
     def decide(self) -> None:
         now = time.monotonic()
         for name, played in self.played.items():
-            runner = self.memory.runners[name]
+            runner = self.cache.runners[name]
             runner.last_heard = now - 100 if played.silent else now
             if played.silent != getattr(runner, "was_lost", False):
                 runner.was_lost = played.silent  # type: ignore[attr-defined]
-                self.memory.touch_runner(name)
-        taken = self.memory.agenda.take(self.memory.runs)
-        hearing = Hearing(now, TickClock(now, 0.0), looked_at=now)
-        world = self.memory.world(hearing, time.time() + FAR_AHEAD, AgentView("a", "1", SLOTS))
+                self.cache.requeue_runner(name)
+        taken = self.cache.queue.take(self.cache.runs)
+        liveness = Liveness(now, TickClock(now, 0.0), looked_at=now)
+        world = self.cache.world(liveness, time.time() + FAR_AHEAD, AgentView("a", "1", SLOTS))
         for run, decision in plan(taken.changed, world, taken.waiting):
-            waits = isinstance(decision, Wait) and decision.reason in (
-                WaitReason.NO_CAPACITY, WaitReason.AGENT_NOT_READY,
-            )  # fmt: skip
-            (self.memory.agenda.waiting.add if waits else self.memory.agenda.waiting.discard)(run.run_id)
+            waits = isinstance(decision, Wait) and decision.reason.needs_runner
+            (self.cache.queue.waiting.add if waits else self.cache.queue.waiting.discard)(run.run_id)
             match decision:
                 case Assign():
                     self.calls.assign(run, decision)
                 case Abandon():
                     self.calls.abandon(run, decision)
-                    self.memory.agenda.touch(run.run_id)
+                    self.cache.queue.add(run.run_id)
                 case Cancel():
                     self.calls.cancel(run, decision)
                 case Finish():
                     self.calls.finish(run, decision)
                 case Nothing() if run.status.finished:
-                    self.memory.forget_ended(run.run_id)
+                    self.cache.forget_ended(run.run_id)
                 case _:
                     pass
 
@@ -301,12 +331,12 @@ class Play:
             self.note_rows()
             self.decide()
             await drained()
-            if all(row.status.finished for row in self.database.values()) and not self.memory.runs:
+            if all(row.status.finished for row in self.database.values()) and not self.cache.runs:
                 return
 
     def _hear(self, played: Played, line: dict[str, Any]) -> None:
-        runner = self.memory.runners[played.name]
-        hear(line, time.monotonic(), runner, self.memory, self.hinted.append, lambda: None)
+        runner = self.cache.runners[played.name]
+        handle_line(line, time.monotonic(), runner, self.cache, self.hinted.append, lambda: None)
 
     def _any(self) -> Played:
         return self.chance.choice(list(self.played.values()))
@@ -333,11 +363,11 @@ async def play(chance: Random) -> None:
             await drained()
         await world.settle()
         unfinished = {run_id: row.status for run_id, row in world.database.items() if not row.status.finished}
-        assert not unfinished, (unfinished, world.memory.runs)
-        for runner in world.memory.runners.values():
+        assert not unfinished, (unfinished, world.cache.runs)
+        for runner in world.cache.runners.values():
             assert runner.view.load == 0, runner.reports
-        assert world.memory.runs == {}
-        assert not world.memory.agenda.waiting
+        assert world.cache.runs == {}
+        assert not world.cache.queue.waiting
 
 
 @settings(deadline=None, max_examples=300, derandomize=True)

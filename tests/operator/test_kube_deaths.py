@@ -14,9 +14,9 @@ from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import parse_agent
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.kube.watch import watch_pod
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.client import RunnerClient
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import RunnerClient
+from relayrun_operator.loop.workqueue import WorkQueue
 from tests.operator.scripted import TOKEN, ScriptedRunner
 from tests.support.waiting import until
 
@@ -60,9 +60,9 @@ def pod(restarts: int, **terminated: Any) -> dict[str, Any]:
 
 async def test_each_death_is_counted_once_by_its_reason_and_told_of_the_agent() -> None:
     told, runner = Told(), make_runner()
-    told.deaths.hear(runner, {"Killed": 1})
-    told.deaths.hear(runner, {"Killed": 1})
-    told.deaths.hear(runner, {"Killed": 3, "Exited": 1})
+    told.deaths.handle_line(runner, {"Killed": 1})
+    told.deaths.handle_line(runner, {"Killed": 1})
+    told.deaths.handle_line(runner, {"Killed": 3, "Exited": 1})
     assert (told.count("Killed"), told.count("Exited"), told.count("OOMKilled")) == (3, 1, 0)
     begin = "runner support-g-0: its process"
     assert told.events() == [
@@ -74,9 +74,9 @@ async def test_each_death_is_counted_once_by_its_reason_and_told_of_the_agent() 
 
 async def test_what_another_leader_has_told_is_not_told_again() -> None:
     told, runner = Told(), make_runner(deaths=None)
-    told.deaths.hear(runner, {"Killed": 5})
+    told.deaths.handle_line(runner, {"Killed": 5})
     assert told.events() == []
-    told.deaths.hear(runner, {"Killed": 6})
+    told.deaths.handle_line(runner, {"Killed": 6})
     assert told.count("Killed") == 1
 
 
@@ -87,7 +87,7 @@ async def test_an_out_of_memory_kill_of_the_whole_container_is_told_as_such() ->
     [(reason, message)] = told.events()
     assert reason == "RunnerOOMKilled"
     assert "its container was killed because its container's memory ran out, exit code 137" in message
-    told.deaths.hear(runner, {"Killed": 1})  # its first process is another one, and counts from nothing
+    told.deaths.handle_line(runner, {"Killed": 1})  # its first process is another one, and counts from nothing
     assert told.count("Killed") == 1
     told.deaths.see_pod(runner, pod(1), pod(1))
     told.deaths.see_pod(runner, pod(1), pod(2, reason="Error", exitCode=139))
@@ -118,11 +118,11 @@ async def test_another_process_at_the_same_address_has_none_of_the_runs_and_is_r
     async with ScriptedRunner().serving() as scripted:
         scripted.answers = [(200, {"ready": True})]
         runner, listening = make_runner(scripted.port), Listening()
-        memory = Memory[PodRunner](Agenda(lambda: None), asyncio.get_running_loop().time)
-        memory.runners[runner.name] = runner
+        cache = Cache[PodRunner](WorkQueue(lambda: None), asyncio.get_running_loop().time)
+        cache.runners[runner.name] = runner
         listed = {"type": "list", "runner": "r", "slots": 4, "draining": False, "graphs": ["steps"], "runs": []}
         scripted.say(**listed, holder="first")
-        task = asyncio.create_task(watch_pod(runner, memory, listening))
+        task = asyncio.create_task(watch_pod(runner, cache, listening))
         await until(lambda: runner.holder == "first")
         runner.set_report("run", Report(1, ReportState.RUNNING), 0.0)
         scripted.answers = [(503, {"ready": False})]

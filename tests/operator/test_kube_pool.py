@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from relayrun_operator.kube import observing, pool
+from relayrun_operator.kube import observer, pool
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.manifests import Installation
-from relayrun_operator.kube.observing import Observer
+from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.workqueue import WorkQueue
 
 INSTALLATION = Installation("token", "http://relayrun-api")
 QUOTA = KubeError(403, "Forbidden", "exceeded quota: pods")
@@ -51,19 +51,19 @@ class Stage:
 
     def __init__(self, tasks: asyncio.TaskGroup, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        for module in (pool, observing):
+        for module in (pool, observer):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: 0.0))
         self.server = ApiServer()
-        self.memory = Memory[Any](Agenda(lambda: None), lambda: self.now)
+        self.cache = Cache[Any](WorkQueue(lambda: None), lambda: self.now)
         self.agents: dict[str, AgentRecord] = {}
-        ignored = cast("Any", SimpleNamespace(agents=self.agents, see_pod=lambda *_: None, lost=lambda *_: None))
+        ignored = cast("Any", SimpleNamespace(by_key=self.agents, see_pod=lambda *_: None, lost=lambda *_: None))
         self.observer = Observer(
-            self.memory, ignored, ignored, ignored,
+            self.cache, ignored, ignored, ignored,
             token="t", installation=INSTALLATION, listen=lambda _: None, leave=lambda _: None, wake=lambda: None,
         )  # fmt: skip
         lease = SimpleNamespace(held=True, check=lambda: None)
         self.pool = KubePool(
-            cast("Any", self.server), cast("Any", lease), tasks, self.memory,
+            cast("Any", self.server), cast("Any", lease), tasks, self.cache,
             installation=INSTALLATION, on_pod=self.observer.see_pod, on_agent=lambda _: None,
         )  # fmt: skip
         self.observer.see_agent(agent_body())
@@ -81,13 +81,13 @@ class Stage:
         return self.server.asked - before
 
     def ready(self, name: str) -> None:
-        runner = self.memory.runners[name]
+        runner = self.cache.runners[name]
         runner.ready = True
         runner.changed(0.0)
 
     def fail(self, name: str) -> None:
         """As the kubelet does that has no room for it, or evicts it."""
-        self.observer.see_pod({**self.memory.runners[name].pod, "status": {"phase": "Failed"}})
+        self.observer.see_pod({**self.cache.runners[name].pod, "status": {"phase": "Failed"}})
 
 
 Play = Callable[[Stage], Awaitable[None]]
@@ -133,7 +133,7 @@ async def test_another_template_is_tried_at_once(on_stage) -> None:
 async def test_pods_that_fail_before_they_are_ready_back_off_and_delay_no_other(on_stage) -> None:
     async def play(stage: Stage) -> None:
         assert await stage.adjust() == 3
-        first, second, third = stage.memory.runners
+        first, second, third = stage.cache.runners
         stage.fail(first)
         assert await stage.adjust() == 0
         stage.ready(second)
@@ -142,7 +142,7 @@ async def test_pods_that_fail_before_they_are_ready_back_off_and_delay_no_other(
         assert await stage.adjust() == 0
         stage.fail(second)  # which had served, and was evicted
         assert await stage.adjust() == 1
-        assert third in stage.memory.runners
+        assert third in stage.cache.runners
 
     await on_stage(play)
 
@@ -150,7 +150,7 @@ async def test_pods_that_fail_before_they_are_ready_back_off_and_delay_no_other(
 async def test_a_pod_of_an_older_template_that_fails_says_nothing_of_the_newer(on_stage) -> None:
     async def play(stage: Stage) -> None:
         assert await stage.adjust() == 3
-        first, *_ = stage.memory.runners
+        first, *_ = stage.cache.runners
         stage.observer.see_agent(agent_body(2, "support:2"))
         stage.fail(first)
         assert stage.agent.restarts.failures == 0

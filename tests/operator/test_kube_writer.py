@@ -8,7 +8,7 @@ import pytest
 
 from relayrun_core.states import Reason
 from relayrun_operator.kube import names
-from relayrun_operator.kube.book import RunBook, about_run
+from relayrun_operator.kube.agentruns import AgentRuns, about_run
 from relayrun_operator.kube.client import KubeClient, Object
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.events import EventPoster
@@ -76,7 +76,7 @@ class Objects(KubeClient):
 
 
 class Setting:
-    """A leader's book and writer, and one AgentRun in both book and API server."""
+    """A leader's agentruns and writer, and one AgentRun in both agentruns and API server."""
 
     def __init__(self, tasks: asyncio.TaskGroup, spec: Object) -> None:
         self.server = Objects()
@@ -92,9 +92,9 @@ class Setting:
         metrics = OperatorMetrics()
         self.writer = StatusWriter(self.server, self.lease, tasks, metrics, "AgentRun")
         self.events = EventPoster(self.server, "me")
-        self.book = RunBook(self.writer, self.events, metrics)
+        self.agentruns = AgentRuns(self.writer, self.events, metrics)
         self.record: RunRecord = parse_run(self.server.objects[PATH])
-        self.book.add(self.record)
+        self.agentruns.add(self.record)
 
     @property
     def phase(self) -> str | None:
@@ -104,7 +104,7 @@ class Setting:
 
     def ends(self) -> None:
         """The run succeeds."""
-        self.book.ended(self.record.run_id, 1, SUCCEEDED, "team/a-0")
+        self.agentruns.ended(self.record.run_id, 1, SUCCEEDED, "team/a-0")
 
     async def written(self) -> None:
         """Until nothing waits to be written any more."""
@@ -146,21 +146,21 @@ async def test_a_full_pass_writes_what_was_refused(setting: Setting) -> None:
     setting.ends()
     await setting.written()
     assert setting.phase is None
-    setting.book.write_missed()
+    setting.agentruns.write_missed()
     await setting.written()
     assert setting.phase == "Succeeded"
 
 
 async def test_a_full_pass_writes_nothing_when_nothing_is_missing(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.book.waits(setting.record.run_id, "NoCapacity", "all is taken")
+    setting.agentruns.waits(setting.record.run_id, "NoCapacity", "all is taken")
     await setting.written()
-    setting.book.write_missed()
+    setting.agentruns.write_missed()
     await setting.written()
     setting.ends()
     await setting.written()
     writes = setting.server.writes
-    setting.book.write_missed()
+    setting.agentruns.write_missed()
     await setting.written()
     assert setting.server.writes == writes == 2
 
@@ -175,18 +175,18 @@ async def test_a_conflict_is_written_with_the_newer_version(setting: Setting) ->
 
 async def test_a_new_leader_finds_nothing_to_write_in_what_the_last_one_wrote(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
     await setting.written()
     assert setting.phase == "Running"
-    setting.book.forget(setting.record)
-    setting.book.add(parse_run(setting.server.objects[PATH]))
-    setting.book.write_missed()
+    setting.agentruns.forget(setting.record)
+    setting.agentruns.add(parse_run(setting.server.objects[PATH]))
+    setting.agentruns.write_missed()
     assert setting.writer.idle
 
 
 async def test_a_person_s_run_tells_of_each_change_in_events(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
     setting.ends()
     assert await setting.told() == ["Assigned", "Succeeded"]
 
@@ -194,7 +194,7 @@ async def test_a_person_s_run_tells_of_each_change_in_events(setting: Setting) -
 @pytest.mark.parametrize("setting", [API_RUN], indirect=True)
 async def test_an_ordinary_run_of_the_api_costs_one_write_and_no_event(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
     # A person's run is written as Running by now.
     await asyncio.sleep(2 * PATIENCE_SECONDS)
     setting.ends()
@@ -206,7 +206,7 @@ async def test_an_ordinary_run_of_the_api_costs_one_write_and_no_event(setting: 
 @pytest.mark.parametrize("setting", [API_RUN], indirect=True)
 async def test_a_run_of_the_api_that_goes_on_elsewhere_tells_so_in_events(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.book.runs(setting.record.run_id, "team/a-0", 1, {})
-    setting.book.runs(setting.record.run_id, "team/a-1", 2, {})
-    setting.book.ended(setting.record.run_id, 2, SUCCEEDED, "team/a-1")
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-1", 2, {})
+    setting.agentruns.ended(setting.record.run_id, 2, SUCCEEDED, "team/a-1")
     assert await setting.told() == ["Resumed", "Succeeded"]

@@ -13,11 +13,10 @@ import pytest
 from relayrun_operator.engine import ReportState
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.watch import watch_runner
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.client import RunnerClient
-from relayrun_operator.world.errors import RunnerUnreachable
-from relayrun_operator.world.memory import Memory
-from relayrun_operator.world.wire import Wire
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import RunnerClient
+from relayrun_operator.loop.transport import RunnerUnreachable, Transport
+from relayrun_operator.loop.workqueue import WorkQueue
 from tests.operator.scripted import SILENCE, TOKEN, ScriptedRunner
 from tests.operator.test_answers import head
 from tests.support.waiting import until
@@ -28,13 +27,13 @@ class Watched:
 
     def __init__(self, scripted: ScriptedRunner) -> None:
         self.scripted = scripted
-        self.memory = Memory(Agenda(lambda: None), asyncio.get_running_loop().time)
+        self.cache = Cache(WorkQueue(lambda: None), asyncio.get_running_loop().time)
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.hints: list[str] = []
         process = cast("Any", SimpleNamespace(exited=self.exited))
         self.runner: LocalRunner = scripted.as_runner(process=process, ready=False, holder=None)
-        self.memory.runners["r1"] = self.runner
-        self.task = asyncio.create_task(watch_runner(self.runner, self.memory, self.hints.append, lambda: None))
+        self.cache.runners["r1"] = self.runner
+        self.task = asyncio.create_task(watch_runner(self.runner, self.cache, self.hints.append, lambda: None))
 
     def introduce(self, *runs: dict[str, Any], **fields: Any) -> None:
         known = {"type": "list", "holder": "h", "runner": "r1", "slots": 3, "draining": False, "graphs": ["steps"]}
@@ -75,7 +74,7 @@ async def test_a_runner_is_ready_only_when_it_says_so_and_its_troubles_are_told(
 
 async def test_what_the_stream_says_is_remembered_and_unknown_runs_are_looked_up(watched: Watched):
     known, unknown = head(), str(uuid4())
-    watched.memory.see_row(known)
+    watched.cache.see_row(known)
     watched.introduce({"run_id": unknown, "attempt": 2, "state": "Running", "outcome": None})
     await until(lambda: watched.hints == [unknown])
     watched.scripted.say(type="run", run_id=str(known.run_id), attempt=1, state="Running", outcome=None)
@@ -84,8 +83,8 @@ async def test_what_the_stream_says_is_remembered_and_unknown_runs_are_looked_up
     watched.scripted.say(
         type="run", run_id=str(known.run_id), attempt=1, state="Finished", outcome={"status": "success"}
     )
-    await until(lambda: str(known.run_id) not in watched.memory.runs)
-    assert watched.memory.ended == {"success": 1}
+    await until(lambda: str(known.run_id) not in watched.cache.runs)
+    assert watched.cache.ended == {"success": 1}
 
 
 async def test_a_heartbeat_tells_that_the_runner_drains(watched: Watched):
@@ -97,7 +96,7 @@ async def test_a_heartbeat_tells_that_the_runner_drains(watched: Watched):
 
 async def test_a_broken_stream_is_opened_again_and_the_list_is_believed(watched: Watched):
     row = head()
-    watched.memory.see_row(row)
+    watched.cache.see_row(row)
     watched.introduce({"run_id": str(row.run_id), "attempt": 1, "state": "Running", "outcome": None})
     await until(lambda: str(row.run_id) in watched.runner.reports)
     watched.scripted.break_stream()
@@ -137,7 +136,7 @@ async def test_a_call_is_never_repeated_by_itself():
 async def test_a_call_that_is_not_answered_ends_in_time():
     async with asyncio.timeout(30), ScriptedRunner().serving() as scripted:
         scripted.answers = [SILENCE]
-        wire = Wire("127.0.0.1", scripted.port, TOKEN)
+        wire = Transport("127.0.0.1", scripted.port, TOKEN)
         with pytest.raises(RunnerUnreachable, match="TimeoutError"):
             await wire.call("GET", "/healthz", seconds=0.1)
         async with wire.stream("/runs?watch=1", silence_seconds=0.1) as lines:

@@ -11,7 +11,14 @@ Pure: no I/O, no clock of its own.
 from relayrun_operator.engine.clock import TickClock
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Decision, Finish, Nothing, Wait
 from relayrun_operator.engine.ladder import decide
-from relayrun_operator.engine.loss import LOST_AFTER_SECONDS, Hearing, lost_runners, wants_look
+from relayrun_operator.engine.loss import (
+    LOST_AFTER_SECONDS,
+    Liveness,
+    Silences,
+    lost_runners,
+    silent_runners,
+    wants_look,
+)
 from relayrun_operator.engine.model import AgentView, Report, ReportState, RunnerView, RunView, Waiting
 from relayrun_operator.engine.plan import plan
 from relayrun_operator.engine.pool import Demand, PoolDecision, decide_pool
@@ -27,13 +34,14 @@ __all__ = [
     "Decision",
     "Demand",
     "Finish",
-    "Hearing",
+    "Liveness",
     "Nothing",
     "PoolDecision",
     "Report",
     "ReportState",
     "RunView",
     "RunnerView",
+    "Silences",
     "TickClock",
     "Wait",
     "WaitReason",
@@ -43,5 +51,6 @@ __all__ = [
     "decide_pool",
     "lost_runners",
     "plan",
+    "silent_runners",
     "wants_look",
 ]

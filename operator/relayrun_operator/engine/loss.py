@@ -1,7 +1,7 @@
 """When a runner is lost. Being wrong is safe, because the fence decides; being hasty wastes work."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from relayrun_operator.engine.clock import TickClock
 from relayrun_operator.engine.model import RunnerView, RunView
@@ -10,10 +10,13 @@ from relayrun_operator.engine.model import RunnerView, RunView
 #: every 2 s.
 LOST_AFTER_SECONDS = 10.0
 
+#: A runner that is given up for so long is ended: its slots, its memory and its locks are wanted back.
+END_SILENT_AFTER_SECONDS = 60.0
+
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """What silence is measured with, in seconds of the monotonic clock.
+class Liveness:
+    """What a runner's silence is measured with, in seconds of the monotonic clock.
 
     `looked_at`: when the processes or pods themselves were last looked at, not only their streams.
     """
@@ -37,28 +40,47 @@ class Hearing:
         return self.looked_at >= self.clock.silence_began(runner.last_heard) + self.lost_after_seconds
 
 
-def lost_runners(runners: Collection[RunnerView], hearing: Hearing) -> frozenset[str]:
-    """The names of the runners that are gone or silent for too long.
+@dataclass(frozen=True, slots=True)
+class Silences:
+    """The runners that are given up because they are silent: since when, in monotonic seconds, by name."""
+
+    since: Mapping[str, float] = field(default_factory=dict)
+
+    def update(self, runners: Collection[RunnerView], liveness: Liveness) -> "Silences":
+        """The silences as of now: one that was there before keeps its beginning."""
+        return Silences({name: self.since.get(name, liveness.now) for name in silent_runners(runners, liveness)})
+
+    def overdue(self, now: float) -> frozenset[str]:
+        """The runners that are given up for so long that their process or pod has to end."""
+        return frozenset(name for name, since in self.since.items() if now - since >= END_SILENT_AFTER_SECONDS)
+
+
+def silent_runners(runners: Collection[RunnerView], liveness: Liveness) -> frozenset[str]:
+    """The names of the runners that are silent for too long, although their process or pod is there.
 
     When most are silent at once, something of ours is the likely cause: they are given up only after their
     processes or pods have been looked at since.
     """
-    silent = _silent(runners, hearing)
+    silent = _silent(runners, liveness)
     if _are_most(silent, runners):
-        silent = [runner for runner in silent if hearing.looked_since(runner)]
-    gone = (runner.name for runner in runners if runner.gone)
-    return frozenset(gone).union(runner.name for runner in silent)
+        silent = [runner for runner in silent if liveness.looked_since(runner)]
+    return frozenset(runner.name for runner in silent)
 
 
-def wants_look(runners: Collection[RunnerView], hearing: Hearing) -> bool:
+def lost_runners(runners: Collection[RunnerView], liveness: Liveness) -> frozenset[str]:
+    """The names of the runners that are gone or silent for too long."""
+    return silent_runners(runners, liveness).union(runner.name for runner in runners if runner.gone)
+
+
+def wants_look(runners: Collection[RunnerView], liveness: Liveness) -> bool:
     """Whether silence alone may not decide: the processes or pods have to be looked at first."""
-    silent = _silent(runners, hearing)
-    return _are_most(silent, runners) and not all(hearing.looked_since(runner) for runner in silent)
+    silent = _silent(runners, liveness)
+    return _are_most(silent, runners) and not all(liveness.looked_since(runner) for runner in silent)
 
 
-def is_quiet(runner: RunnerView, hearing: Hearing) -> bool:
+def is_quiet(runner: RunnerView, liveness: Liveness) -> bool:
     """Whether the runner should have been heard by now."""
-    return not runner.debugged and hearing.silence_seconds(runner) >= hearing.quiet_after_seconds
+    return not runner.debugged and liveness.silence_seconds(runner) >= liveness.quiet_after_seconds
 
 
 def is_held(run: RunView, runner: RunnerView) -> bool:
@@ -72,12 +94,12 @@ def is_held(run: RunView, runner: RunnerView) -> bool:
     )
 
 
-def _silent(runners: Collection[RunnerView], hearing: Hearing) -> list[RunnerView]:
+def _silent(runners: Collection[RunnerView], liveness: Liveness) -> list[RunnerView]:
     return [
         runner
         for runner in runners
         if not (runner.gone or runner.debugged or _starts(runner))
-        and hearing.silence_seconds(runner) >= hearing.lost_after_seconds
+        and liveness.silence_seconds(runner) >= liveness.lost_after_seconds
     ]
 
 

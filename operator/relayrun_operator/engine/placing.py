@@ -15,7 +15,7 @@ def ready_runners(agent: str, world: World) -> list[RunnerView]:
         and not runner.draining
         and runner.holder is not None
         and runner.name not in world.lost
-        and not is_quiet(runner, world.hearing)
+        and not is_quiet(runner, world.liveness)
     ]
 
 

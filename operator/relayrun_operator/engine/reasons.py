@@ -12,6 +12,7 @@
 """
 
 from enum import StrEnum
+from typing import assert_never
 
 
 class WaitReason(StrEnum):
@@ -22,6 +23,17 @@ class WaitReason(StrEnum):
     AGENT_NOT_READY = "AgentNotReady"
     AGENT_NOT_FOUND = "AgentNotFound"
     BACK_OFF = "BackOff"
+
+    @property
+    def needs_runner(self) -> bool:
+        """Whether the run counts as queued and is decided about again when a runner may have room."""
+        match self:
+            case WaitReason.NO_CAPACITY | WaitReason.AGENT_NOT_READY | WaitReason.AGENT_NOT_FOUND:
+                return True
+            case WaitReason.THREAD_BUSY | WaitReason.BACK_OFF:
+                return False
+            case never:
+                assert_never(never)
 
 
 class AssignReason(StrEnum):

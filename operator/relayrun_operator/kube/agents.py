@@ -6,15 +6,15 @@ from collections import Counter
 from typing import Any
 
 from relayrun_operator.engine import Demand
+from relayrun_operator.engine.pool import wanted_runners
 from relayrun_operator.kube import names, reasons
 from relayrun_operator.kube.agentstatus import PoolFacts, agent_status
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.kube.writer import StatusWriter
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -22,63 +22,62 @@ logger = logging.getLogger("relayrun.kube")
 class AgentTarget:
     """An Agent as the status writer sees it."""
 
-    def __init__(self, desk: "AgentDesk", key: str, path: str) -> None:
+    def __init__(self, agents: "Agents", key: str, path: str) -> None:
         self.path = path
-        self._desk = desk
+        self._agents = agents
         self._key = key
 
     def wanted(self) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
         """See Target."""
-        agent = self._desk.agents.get(self._key)
+        agent = self._agents.by_key.get(self._key)
         if agent is None:
             return None
-        return agent.resource_version, agent.status, self._desk.status_of(agent)
+        return agent.resource_version, agent.status, self._agents.status_of(agent)
 
     def written(self, body: dict[str, Any]) -> None:
         """See Target."""
-        agent = self._desk.agents.get(self._key)
+        agent = self._agents.by_key.get(self._key)
         if agent is not None and body["metadata"]["uid"] == agent.body["metadata"]["uid"]:
             agent.resource_version = body["metadata"]["resourceVersion"]
             agent.status = dict(body.get("status") or {})
 
 
-class AgentDesk:
+class Agents:
     """Knows all Agents, keeps their status and the gauges up to date."""
 
     def __init__(
-        self, memory: Memory[PodRunner], writer: StatusWriter, events: EventPoster, metrics: OperatorMetrics
+        self, cache: Cache[PodRunner], writer: StatusWriter, events: EventPoster, metrics: OperatorMetrics
     ) -> None:
-        self.agents: dict[str, AgentRecord] = {}
-        self.lost: frozenset[str] = frozenset()
-        self.pool: KubePool
-        self._memory = memory
+        self.by_key: dict[str, AgentRecord] = {}
+        self._cache = cache
         self._writer = writer
         self._events = events
         self._metrics = metrics
         self._demand: dict[str, Demand] = {}
-        self._told: dict[str, str] = {}
+        self._posted: dict[str, str] = {}
+        self._silent: frozenset[str] = frozenset()
 
-    def refresh(self, lost: frozenset[str]) -> None:
-        """Look at all of it again, and have written what differs."""
-        self.lost = lost
-        self._demand = self.pool.demand()
+    def refresh(self, silent: frozenset[str]) -> None:
+        """Work out every status again, and have written what differs. `silent`: runners that are given up."""
+        self._silent = silent
+        self._demand = self._cache.demand()
         self._observe()
-        for agent in self.agents.values():
+        for agent in self.by_key.values():
             wanted = self.status_of(agent)
             if wanted != agent.status:
-                self._tell(agent, wanted)
+                self._post_readiness(agent, wanted)
                 path = names.agents_path(agent.namespace, agent.name) + "/status"
                 self._writer.touch(AgentTarget(self, agent.key, path))
 
     def status_of(self, agent: AgentRecord) -> dict[str, Any]:
         """The Agent's status as it should be."""
-        runners = [runner for runner in self._memory.runners.values() if runner.agent == agent.key]
+        runners = [runner for runner in self._cache.runners.values() if runner.agent == agent.key]
         ready = [runner for runner in runners if self._state(runner) == "ready"]
         demand = self._demand.get(agent.key, Demand())
         graphs = {graph for runner in ready for graph in runner.graphs} or set(agent.status.get("graphs") or ())
         facts = PoolFacts(
             generation=agent.body["metadata"].get("generation"),
-            wanted=self.pool.wanted(agent, self._demand),
+            wanted=wanted_runners(agent.view, demand),
             replicas=len(runners),
             ready=len(ready),
             updated=sum(runner.generation == agent.view.generation for runner in runners),
@@ -95,22 +94,22 @@ class AgentDesk:
     def _state(self, runner: PodRunner) -> str:
         if runner.draining:
             return "draining"
-        if runner.name in self.lost and not runner.down:
+        if runner.name in self._silent:
             return "lost"
         return "ready" if runner.ready and runner.holder is not None else "starting"
 
     def _observe(self) -> None:
         active = Counter({name: demand.active for name, demand in self._demand.items()})
         queued = Counter({name: demand.queued for name, demand in self._demand.items()})
-        runners = Counter((runner.agent, self._state(runner)) for runner in self._memory.runners.values())
-        self._metrics.observe_agents(self.agents, active, queued, runners)
+        runners = Counter((runner.agent, self._state(runner)) for runner in self._cache.runners.values())
+        self._metrics.observe_agents(self.by_key, active, queued, runners)
 
-    def _tell(self, agent: AgentRecord, status: dict[str, Any]) -> None:
+    def _post_readiness(self, agent: AgentRecord, status: dict[str, Any]) -> None:
         ready = next(entry for entry in status["conditions"] if entry["type"] == reasons.READY)
-        before = self._told.get(agent.key)
+        before = self._posted.get(agent.key)
         if before == ready["reason"]:
             return
-        self._told[agent.key] = ready["reason"]
+        self._posted[agent.key] = ready["reason"]
         metadata = agent.body["metadata"]
         about = About("Agent", agent.namespace, agent.name, metadata["uid"])
         wrong = ready["status"] == "False" and ready["reason"] != reasons.AgentReason.PROGRESSING

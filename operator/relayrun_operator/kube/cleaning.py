@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from relayrun_operator.kube import names
-from relayrun_operator.kube.book import RunBook
+from relayrun_operator.kube.agentruns import AgentRuns
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.lease import Lease
@@ -38,7 +38,9 @@ def expired(records: Iterable[RunRecord], history: Mapping[str, int], now: float
     return leaving
 
 
-async def clean_forever(client: KubeClient, lease: Lease, book: RunBook, agents: Mapping[str, AgentRecord]) -> None:
+async def clean_forever(
+    client: KubeClient, lease: Lease, agentruns: AgentRuns, agents: Mapping[str, AgentRecord]
+) -> None:
     """Delete what has expired, until cancelled."""
     room = asyncio.Semaphore(_AT_ONCE)
 
@@ -55,7 +57,7 @@ async def clean_forever(client: KubeClient, lease: Lease, book: RunBook, agents:
     while True:
         await asyncio.sleep(_EVERY_SECONDS)  # a rhythm: TTLs are seconds
         history = {key: agent.spec.run_history_limit for key, agent in agents.items()}
-        leaving = expired(list(book.by_key.values()), history, time.time())
+        leaving = expired(list(agentruns.by_key.values()), history, time.time())
         if leaving:
             async with asyncio.TaskGroup() as tasks:
                 for record in leaving[:500]:

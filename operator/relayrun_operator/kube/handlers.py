@@ -8,7 +8,7 @@ import kopf
 
 from relayrun_core.kinds import GROUP, VERSION
 from relayrun_operator.kube import names
-from relayrun_operator.kube.observing import Observer
+from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.runner import key_of
 
 #: A watch is opened anew this often even when all seems well; a dead connection is noticed by the missing bookmarks.

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relayrun_operator.kube import names
-from relayrun_operator.kube.book import RunBook
+from relayrun_operator.kube.agentruns import AgentRuns
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import KubeError
-from relayrun_operator.kube.observing import Observer, by_creation
+from relayrun_operator.kube.observer import Observer, by_creation
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner, key_of
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -28,15 +28,15 @@ class Lister:
         self,
         client: KubeClient,
         namespaces: Sequence[str],
-        memory: Memory[PodRunner],
-        book: RunBook,
+        cache: Cache[PodRunner],
+        agentruns: AgentRuns,
         agents: Mapping[str, AgentRecord],
         observer: Observer,
     ) -> None:
         self._client = client
         self._namespaces = namespaces
-        self._memory = memory
-        self._book = book
+        self._cache = cache
+        self._agentruns = agentruns
         self._agents = agents
         self._observer = observer
 
@@ -75,13 +75,13 @@ class Lister:
     async def _relist(self, namespace: str) -> None:
         began = time.monotonic()
         there = await self._client.list_names(names.runs_path(namespace))
-        for record in list(self._book.by_key.values()):
+        for record in list(self._agentruns.by_key.values()):
             if record.namespace == namespace and record.seen_at < began and there.get(record.name) != record.uid:
                 logger.info("AgentRun %s was deleted while nobody listened", record.key)
                 self._observer.lose_run(record)
         pods = await self._client.list(names.core_path(namespace, "pods"), {"labelSelector": names.SELECTOR})
         uids = {key_of(pod): pod["metadata"]["uid"] for pod in pods}
-        for runner in list(self._memory.runners.values()):
+        for runner in list(self._cache.runners.values()):
             if runner.namespace == namespace and runner.started_at < began and uids.get(runner.name) != runner.uid:
                 self._observer.lose_pod(runner.name)
         for pod in pods:

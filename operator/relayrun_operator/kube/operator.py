@@ -44,8 +44,8 @@ class Operator:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(lease.keep(_give_up), name="lease")
                 token = await ensure_token(client, settings.runner_token_secret, settings.namespaces)
-                self._world = KubeWorld(settings, client, lease, self._metrics, token, self._claim_signals)
-                tasks.create_task(self._world.run(), name="world")
+                self._world = KubeWorld(tasks, settings, client, lease, self._metrics, token, self._claim_signals)
+                await self._world.run()
 
     async def release(self) -> None:
         """Stop leading, so that a standby takes over at once."""

@@ -1,14 +1,12 @@
-"""The pools of runner pods: made and deleted as the engine says. A deleted pod drains, as long as its grace allows."""
+"""The pools of runner pods: creates and deletes them as the engine says. A deleted pod drains during its grace."""
 
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from relayrun_operator.engine import Demand, decide_pool
-from relayrun_operator.engine.pool import wanted_runners
 from relayrun_operator.kube import names
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import KubeError
@@ -16,12 +14,9 @@ from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.manifests import Installation, runner_pod, runner_service
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
 
 logger = logging.getLogger("relayrun.kube")
-
-#: A runner that was given up for silence and is still there: its slots and its node's memory are wanted back.
-_DELETE_SILENT_AFTER_SECONDS = 60.0
 
 
 class KubePool:
@@ -32,7 +27,7 @@ class KubePool:
         client: KubeClient,
         lease: Lease,
         tasks: asyncio.TaskGroup,
-        memory: Memory[PodRunner],
+        cache: Cache[PodRunner],
         *,
         installation: Installation,
         on_pod: Callable[[dict[str, Any]], None],
@@ -41,44 +36,25 @@ class KubePool:
         self._client = client
         self._lease = lease
         self._tasks = tasks
-        self._memory = memory
+        self._cache = cache
         self._installation = installation
         self._on_pod = on_pod
         self._on_agent = on_agent
         self._busy: set[str] = set()
-        self._lost_since: dict[str, float] = {}
 
-    def demand(self) -> dict[str, Demand]:
-        """What each Agent has to carry."""
-        waiting = self._memory.agenda.waiting
-        active, queued, suspects = Counter[str](), Counter[str](), Counter[str]()
-        for run in self._memory.runs.values():
-            if run.status.finished:
-                continue
-            if run.run_id in waiting:
-                queued[run.agent] += 1
-            elif run.runner is not None and run.attempt:
-                active[run.agent] += 1
-            suspects[run.agent] += run.suspect
-        return {name: Demand(active[name], queued[name], suspects[name]) for name in {*active, *queued, *suspects}}
+    def adjust(self, agents: dict[str, AgentRecord], silent: frozenset[str]) -> None:
+        """Start and drain what the engine wants started and drained.
 
-    def wanted(self, agent: AgentRecord, demand: dict[str, Demand]) -> int:
-        """How many runners the Agent should have."""
-        return wanted_runners(agent.view, demand.get(agent.key, Demand()))
-
-    def adjust(self, agents: dict[str, AgentRecord], lost: frozenset[str]) -> None:
-        """Start and drain what the engine wants started and drained."""
+        A container that restarts has lost its runs, but its pod is still one of the pool, and counts against `max`.
+        """
         now = time.monotonic()
-        demand = self.demand()
-        # A container that restarts has lost its runs, but its pod is still one of the pool, and counts against `max`.
-        lost -= {runner.name for runner in self._memory.runners.values() if runner.down}
-        self._delete_silent(lost, now)
+        demand = self._cache.demand()
         for agent in agents.values():
-            runners = [runner for runner in self._memory.runners.values() if runner.agent == agent.key]
+            runners = [runner for runner in self._cache.runners.values() if runner.agent == agent.key]
             views = [runner.pool_view for runner in runners]
-            decision = decide_pool(agent.view, views, lost, demand.get(agent.key, Demand()), now)
+            decision = decide_pool(agent.view, views, silent, demand.get(agent.key, Demand()), now)
             for name in decision.drain:
-                self.drain(self._memory.runners[name])
+                self.drain(self._cache.runners[name])
             for runner in runners:
                 if runner.owner is not None and not runner.draining and self._is_done(runner):
                     self.drain(runner)
@@ -110,17 +86,8 @@ class KubePool:
 
     def _is_done(self, runner: PodRunner) -> bool:
         """With `Pod` isolation: its run has ended, or never came."""
-        run = self._memory.runs.get(runner.owner or "")
+        run = self._cache.runs.get(runner.owner or "")
         return run is None or run.status.finished or (run.runner not in (None, runner.name))
-
-    def _delete_silent(self, lost: frozenset[str], now: float) -> None:
-        known = self._memory.runners
-        self._lost_since = {
-            name: self._lost_since.get(name, now) for name in lost if name in known and not known[name].down
-        }
-        for name, since in self._lost_since.items():
-            if now - since >= _DELETE_SILENT_AFTER_SECONDS:
-                self.drain(known[name])
 
     async def _grow(self, agent: AgentRecord, count: int) -> None:
         begun, missing = time.monotonic(), count
@@ -170,7 +137,7 @@ class KubePool:
         agent.service_made = True
 
     def _free_ordinal(self, agent: AgentRecord) -> int:
-        taken = {runner.pod_name for runner in self._memory.runners.values() if runner.agent == agent.key}
+        taken = {runner.pod_name for runner in self._cache.runners.values() if runner.agent == agent.key}
         ordinal = 0
         while names.pod_name(agent.name, agent.view.generation, ordinal) in taken:
             ordinal += 1
@@ -187,5 +154,5 @@ class KubePool:
                 asyncio.get_running_loop().call_later(2.0, self._again, runner)
 
     def _again(self, runner: PodRunner) -> None:
-        if self._memory.runners.get(runner.name) is runner:
+        if self._cache.runners.get(runner.name) is runner:
             runner.draining = False

@@ -96,7 +96,7 @@ def cancel_of(spec: AgentRunSpec) -> CancelAction | None:
 
 
 def head_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec | None, order: int) -> RunHead:
-    """The run as the memory takes it in. Deadlines that the AgentRun leaves out are the Agent's."""
+    """The run as the cache takes it in. Deadlines that the AgentRun leaves out are the Agent's."""
     active = spec.active_deadline_seconds or (agent.run_defaults.active_deadline_seconds if agent else 3600)
     facts = record.facts
     return RunHead(

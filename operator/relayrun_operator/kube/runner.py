@@ -6,7 +6,7 @@ from typing import Any
 
 from relayrun_operator.engine import RunnerView
 from relayrun_operator.kube import names
-from relayrun_operator.world.runner import Runner
+from relayrun_operator.loop.runner import Runner
 
 Object = dict[str, Any]
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.world.client import Readiness
-from relayrun_operator.world.errors import RunnerUnreachable
-from relayrun_operator.world.hearing import hear
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import Readiness
+from relayrun_operator.loop.transport import RunnerUnreachable
+from relayrun_operator.loop.watch import handle_line
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -31,7 +31,7 @@ class Listener(Protocol):
     """Who wants to know what runners say."""
 
     def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
-        """A run, as its runner reports it; before the memory hears of it."""
+        """A run, as its runner reports it; before the cache hears of it."""
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
         """A runner executes a run of which nothing is known."""
@@ -43,11 +43,11 @@ class Listener(Protocol):
         """It became ready, or down, or told why it is not ready."""
 
 
-async def watch_pod(runner: PodRunner, memory: Memory[PodRunner], listener: Listener) -> None:
-    """Tell the memory what the runner says, until cancelled."""
+async def watch_pod(runner: PodRunner, cache: Cache[PodRunner], listener: Listener) -> None:
+    """Tell the cache what the runner says, until cancelled."""
     while True:
         await _wait_until_ready(runner, listener)
-        await _listen_until_down(runner, memory, listener)
+        await _listen_until_down(runner, cache, listener)
 
 
 async def _wait_until_ready(runner: PodRunner, listener: Listener) -> None:
@@ -69,7 +69,7 @@ def _note_troubles(runner: PodRunner, readiness: Readiness | None, listener: Lis
         listener.on_runner(runner)
 
 
-async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], listener: Listener) -> None:
+async def _listen_until_down(runner: PodRunner, cache: Cache[PodRunner], listener: Listener) -> None:
     refused = tries = 0
     while refused < 2:
         opened_at = time.monotonic()
@@ -80,7 +80,7 @@ async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], liste
                     if _is_of_another_process(line, runner):
                         refused = 2
                         break
-                    _hear(line, opened_at, runner, memory, listener)
+                    _hear(line, opened_at, runner, cache, listener)
         except RunnerUnreachable as error:
             logger.debug("%s", error)
             # Nobody listens there any more, although the node answers: the process has died. Twice, because a
@@ -90,14 +90,14 @@ async def _listen_until_down(runner: PodRunner, memory: Memory[PodRunner], liste
         await asyncio.sleep(_RECONNECT_SECONDS[min(tries, len(_RECONNECT_SECONDS)) - 1])  # the back-off itself
     level = logging.INFO if runner.draining else logging.WARNING
     logger.log(level, "runner %s: its process has ended", runner.name)
-    lose_process(runner, memory)
+    lose_process(runner, cache)
     listener.on_runner(runner)
 
 
-def lose_process(runner: PodRunner, memory: Memory[PodRunner]) -> None:
+def lose_process(runner: PodRunner, cache: Cache[PodRunner]) -> None:
     """The runner's process has ended; its pod may start another one, which has none of the runs."""
     runner.down, runner.gone, runner.ready, runner.holder = True, True, False, None
-    memory.touch_runner(runner.name)
+    cache.requeue_runner(runner.name)
     runner.reports.clear()
     runner.accepted_at.clear()
     runner.client.close()
@@ -110,7 +110,7 @@ def _is_of_another_process(line: dict[str, Any], runner: PodRunner) -> bool:
 
 
 def _hear(
-    line: dict[str, Any], opened_at: float, runner: PodRunner, memory: Memory[PodRunner], listener: Listener
+    line: dict[str, Any], opened_at: float, runner: PodRunner, cache: Cache[PodRunner], listener: Listener
 ) -> None:
     match line.get("type"):
         case "list":
@@ -120,11 +120,11 @@ def _hear(
                 listener.on_entry(runner, entry)
         case "run":
             listener.on_entry(runner, line)
-    hear(
+    handle_line(
         line,
         opened_at,
         runner,
-        memory,
+        cache,
         lambda run_id: listener.on_unknown(runner, run_id),
         lambda: listener.on_runner(runner),
     )

@@ -1,9 +1,9 @@
 """The world of one leader: observes objects and runners, asks the engine, carries out what it says.
 
 ```
-  AgentRuns, Agents, pods (kopf) ─▶ Observer ─┐                            ┌─▶ PUT, DELETE to runners
-  runners' watch streams ─────────────────────┼─▶ Memory, Book ─▶ engine ──┼─▶ pods
-                                              │                            └─▶ status, Events
+  AgentRuns, Agents, pods (kopf) ─▶ Observer ─┐                                   ┌─▶ PUT, DELETE to runners
+  runners' watch streams ─────────────────────┼─▶ Cache, AgentRuns ─▶ Decider ────┼─▶ pods
+                                              │                                   └─▶ status, Events
   a slow list, for what watches missed ───────┘
 ```
 """
@@ -15,13 +15,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from relayrun_operator.kube.agents import AgentDesk
-from relayrun_operator.kube.book import RunBook
-from relayrun_operator.kube.calls import KubeCalls
+from relayrun_operator.kube.agentruns import AgentRuns
+from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.cleaning import clean_forever
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.deaths import Deaths
-from relayrun_operator.kube.deciding import KubeDecider
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.handlers import watch
@@ -29,15 +27,18 @@ from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.listing import Lister
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_operator.kube.observing import Observer
+from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.pool import KubePool
+from relayrun_operator.kube.ports import KubePorts
 from relayrun_operator.kube.runner import PodRunner, has_ended
 from relayrun_operator.kube.watch import watch_pod
 from relayrun_operator.kube.writer import StatusWriter
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.calls import RunnerCalls
+from relayrun_operator.loop.decider import Decider
+from relayrun_operator.loop.transport import RunnerUnreachable
+from relayrun_operator.loop.workqueue import WorkQueue
 from relayrun_operator.settings import OperatorSettings
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.errors import RunnerUnreachable
-from relayrun_operator.world.memory import Memory
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -49,10 +50,11 @@ _POOL_LATER_SECONDS = 0.02
 
 
 class KubeWorld:
-    """Everything a leader does. `run` it in a task."""
+    """Everything a leader does. `tasks` owns what it starts; `run` it there, once."""
 
     def __init__(
         self,
+        tasks: asyncio.TaskGroup,
         settings: OperatorSettings,
         client: KubeClient,
         lease: Lease,
@@ -60,26 +62,50 @@ class KubeWorld:
         token: str,
         claim_signals: Callable[[], None],
     ) -> None:
+        self._tasks = tasks
         self._settings = settings
         self._client = client
         self._lease = lease
-        self._metrics = metrics
-        self._token = token
         self._claim_signals = claim_signals
         self._wake = asyncio.Event()
-        self._memory = Memory[PodRunner](Agenda(self._wake.set), time.monotonic)
         self._streams: dict[str, asyncio.Task[None]] = {}
         self._heard = asyncio.Event()
         self._adjusting: asyncio.TimerHandle | None = None
         self._settled = False
-        self._tasks: asyncio.TaskGroup
-        self._book: RunBook
-        self._desk: AgentDesk
-        self._deaths: Deaths
-        self._pool: KubePool
-        self._observer: Observer
-        self._lister: Lister
-        self._decider: KubeDecider
+        self._cache = Cache[PodRunner](WorkQueue(self._wake.set), time.monotonic)
+        self._events = events = EventPoster(client, settings.pod_name)
+        self._agentruns = AgentRuns(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
+        self._agents = Agents(self._cache, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
+        self._deaths = Deaths(events, metrics, self._agents.by_key)
+        installation = Installation(settings.runner_token_secret, settings.api_url)
+        self._observer = observer = Observer(
+            self._cache,
+            self._agentruns,
+            self._agents,
+            self._deaths,
+            token=token,
+            installation=installation,
+            listen=self._listen,
+            leave=self._leave,
+            wake=self._on_change,
+        )
+        self._lister = Lister(
+            client, settings.namespaces, self._cache, self._agentruns, self._agents.by_key, self._observer
+        )
+        self._pool = KubePool(
+            client,
+            lease,
+            tasks,
+            self._cache,
+            installation=installation,
+            on_pod=observer.see_pod,
+            on_agent=lambda _: self._adjust_soon(),
+        )
+        self._ports = KubePorts(
+            self._cache, self._agentruns, self._agents, self._pool, client=client, lease=lease, metrics=metrics
+        )
+        calls = RunnerCalls[PodRunner](tasks, self._cache, self._ports)
+        self._decider = Decider(self._cache, calls, self._ports, self._wake, settings.lost_after_seconds)
 
     @property
     def silent_seconds(self) -> float:
@@ -89,33 +115,30 @@ class KubeWorld:
     async def run(self) -> None:
         """See to the namespaces until cancelled."""
         began = time.monotonic()
-        async with asyncio.TaskGroup() as self._tasks:
-            self._wire()
-            await self._lister.list_all()
-            await self._hear_runners()
-            self._settled = True
-            self._tell_what_there_is(time.monotonic() - began)
-            self._tasks.create_task(
-                watch(self._observer, self._settings.namespaces, self._claim_signals), name="watches"
-            )
-            self._tasks.create_task(self._lister.relist_forever(), name="relist")
-            self._tasks.create_task(
-                clean_forever(self._client, self._lease, self._book, self._desk.agents), name="cleaning"
-            )
-            self._memory.touch_all()
-            await self._decider.run()
+        self._tasks.create_task(self._events.run(), name="events")
+        await self._lister.list_all()
+        await self._hear_runners()
+        self._settled = True
+        self._log_what_there_is(time.monotonic() - began)
+        watching = watch(self._observer, self._settings.namespaces, self._claim_signals)
+        self._tasks.create_task(watching, name="watches")
+        self._tasks.create_task(self._lister.relist_forever(), name="relist")
+        cleaning = clean_forever(self._client, self._lease, self._agentruns, self._agents.by_key)
+        self._tasks.create_task(cleaning, name="cleaning")
+        self._cache.resync()
+        await self._decider.run()
 
     def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
         """A run, as its runner reports it."""
         run_id, attempt, state = entry["run_id"], int(entry["attempt"]), entry["state"]
         if state == "Finished":
-            self._book.ended(run_id, attempt, entry, runner.name)
+            self._agentruns.ended(run_id, attempt, entry, runner.name)
         elif state in ("Running", "Cancelling"):
-            self._book.runs(run_id, runner.name, attempt, entry)
+            self._agentruns.runs(run_id, runner.name, attempt, entry)
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
         """A runner executes a run whose AgentRun is gone, or says that it ended, while nobody led: it is cancelled."""
-        record = self._book.by_run.get(run_id)
+        record = self._agentruns.by_run.get(run_id)
         if record is not None and not record.finished:
             return
         report = runner.reports.get(run_id)
@@ -125,7 +148,7 @@ class KubeWorld:
 
     def on_deaths(self, runner: PodRunner, deaths: Mapping[str, int]) -> None:
         """How the processes before it in its pod ended."""
-        self._deaths.hear(runner, deaths)
+        self._deaths.handle_line(runner, deaths)
 
     def on_runner(self, runner: PodRunner) -> None:
         """It became ready, or down, or told why it is not ready."""
@@ -134,80 +157,29 @@ class KubeWorld:
         self._wake.set()
         self._adjust_soon()
 
-    def _wire(self) -> None:
-        tasks, client, lease, metrics = self._tasks, self._client, self._lease, self._metrics
-        events = EventPoster(client, self._settings.pod_name)
-        tasks.create_task(events.run(), name="events")
-        self._book = RunBook(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
-        self._desk = AgentDesk(self._memory, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
-        installation = Installation(self._settings.runner_token_secret, self._settings.api_url)
-        self._deaths = Deaths(events, metrics, self._desk.agents)
-        self._observer = Observer(
-            self._memory,
-            self._book,
-            self._desk,
-            self._deaths,
-            token=self._token,
-            installation=installation,
-            listen=self._listen,
-            leave=self._leave,
-            wake=self._on_change,
-        )
-        self._lister = Lister(
-            client, self._settings.namespaces, self._memory, self._book, self._desk.agents, self._observer
-        )
-        self._pool = self._desk.pool = KubePool(
-            client,
-            lease,
-            tasks,
-            self._memory,
-            installation=installation,
-            on_pod=self._observer.see_pod,
-            on_agent=lambda _: self._adjust_soon(),
-        )
-        calls = KubeCalls(
-            tasks,
-            self._memory,
-            client=client,
-            lease=lease,
-            book=self._book,
-            agents=self._desk.agents,
-        )
-        self._decider = KubeDecider(
-            self._memory,
-            calls,
-            self._book,
-            self._desk.agents,
-            metrics,
-            leads=lambda: lease.held,
-            wake=self._wake,
-            adjust=self._adjust,
-            lost_after_seconds=self._settings.lost_after_seconds,
-        )
-
     async def _hear_runners(self) -> None:
         """Ask the runners first: what they execute is adopted, and not given out again."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_SECONDS):
-                while any(runner.holder is None and _may_execute(runner) for runner in self._memory.runners.values()):
+                while any(runner.holder is None and _may_execute(runner) for runner in self._cache.runners.values()):
                     self._heard.clear()
                     await self._heard.wait()
 
-    def _tell_what_there_is(self, seconds: float) -> None:
-        unfinished = sum(1 for _ in self._book.unfinished())
+    def _log_what_there_is(self, seconds: float) -> None:
+        unfinished = sum(1 for _ in self._agentruns.unfinished())
         logger.info(
             "after %.1f s: %d agents, %d runners, %d runs, of which %d have not ended",
             seconds,
-            len(self._desk.agents),
-            len(self._memory.runners),
-            len(self._book.by_run),
+            len(self._agents.by_key),
+            len(self._cache.runners),
+            len(self._agentruns.by_run),
             unfinished,
         )
 
     def _listen(self, runner: PodRunner) -> None:
         self._leave(runner)
         if not has_ended(runner.pod):
-            work = watch_pod(runner, self._memory, self)
+            work = watch_pod(runner, self._cache, self)
             self._streams[runner.name] = self._tasks.create_task(work, name=f"runner {runner.name}")
 
     def _leave(self, runner: PodRunner) -> None:
@@ -227,12 +199,7 @@ class KubeWorld:
 
     def _adjust_now(self) -> None:
         self._adjusting = None
-        self._adjust(self._decider.lost)
-
-    def _adjust(self, lost: frozenset[str]) -> None:
-        if self._lease.held:
-            self._pool.adjust(self._desk.agents, lost)
-            self._desk.refresh(lost)
+        self._ports.adjust(self._decider.silent)
 
     async def _cancel_unknown(self, runner: PodRunner, run_id: str, attempt: int) -> None:
         with suppress(RunnerUnreachable, KubeError):

@@ -19,8 +19,8 @@ from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_operator.local.starter import Starter
 from relayrun_operator.local.watch import watch_runner
-from relayrun_operator.world.client import RunnerClient
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import RunnerClient
 
 logger = logging.getLogger("relayrun.local")
 
@@ -42,10 +42,10 @@ class LocalPool:
         settings: LocalWorldSettings,
         database_url: str,
         tasks: asyncio.TaskGroup,
-        memory: Memory[LocalRunner],
+        cache: Cache[LocalRunner],
         starter: Starter,
         *,
-        hint: Callable[[str], None],
+        reread: Callable[[str], None],
         wake: Callable[[], None],
     ) -> None:
         count = 1 if settings.debugging else settings.runners
@@ -63,9 +63,9 @@ class LocalPool:
         self._settings = settings
         self._database_url = database_url
         self._tasks = tasks
-        self._memory = memory
+        self._cache = cache
         self._starter = starter
-        self._hint = hint
+        self._reread = reread
         self._wake = wake
         self._build = settings.build
         self._started = 0
@@ -88,19 +88,17 @@ class LocalPool:
         self._restarts, self.problems = self._restarts.renewed(), ()
         self._wake()
 
-    def adjust(self, lost: frozenset[str]) -> None:
-        """Start and drain what the engine wants started and drained."""
+    def adjust(self, silent: frozenset[str]) -> None:
+        """Start and drain what the engine wants started and drained. `silent`: runners that are given up."""
         if self._stopping:
             return
         now = time.monotonic()
         self._note_problems()
-        runs = self._memory.runs.values()
-        waiting = len(self._memory.agenda.waiting)
-        demand = Demand(len(runs) - waiting, waiting, sum(run.suspect for run in runs))
-        views = [runner.view for runner in self._memory.runners.values()]
-        decision = decide_pool(self.agent, views, lost, demand, now)
+        demand = self._cache.demand().get(self.agent.name, Demand())
+        views = [runner.view for runner in self._cache.runners.values()]
+        decision = decide_pool(self.agent, views, silent, demand, now)
         for name in decision.drain:
-            self._drain(self._memory.runners[name])
+            self._drain(self._cache.runners[name])
         self._restarts, granted = self._restarts.grant(decision.start, now)
         for _ in range(granted):
             self._start()
@@ -109,7 +107,7 @@ class LocalPool:
     async def stop(self) -> None:
         """End all runners: their runs are given back at their next step, and go on when the world does."""
         self._stopping = True
-        runners = list(self._memory.runners.values())
+        runners = list(self._cache.runners.values())
         for runner in runners:
             if not runner.draining:
                 runner.process.terminate()
@@ -120,7 +118,7 @@ class LocalPool:
             runner.process.kill()
 
     def _note_problems(self) -> None:
-        newest = [r for r in self._memory.runners.values() if r.generation == self.generation]
+        newest = [r for r in self._cache.runners.values() if r.generation == self.generation]
         ready = frozenset(runner.name for runner in newest if runner.ready)
         if ready - self._ready:
             self._restarts = self._restarts.became_ready()
@@ -167,12 +165,12 @@ class LocalPool:
             last_heard=now,
             debugged=settings.debugging,
         )
-        self._memory.runners[name] = runner
+        self._cache.runners[name] = runner
         logger.debug("runner %s is being started, %s", name, runner.client.url)
         self._tasks.create_task(self._live(runner), name=f"runner {name}")
 
     async def _live(self, runner: LocalRunner) -> None:
-        watching = asyncio.create_task(watch_runner(runner, self._memory, self._hint, self._wake))
+        watching = asyncio.create_task(watch_runner(runner, self._cache, self._reread, self._wake))
         # In the very turn of the loop in which its death is known: whatever it executed waits for this.
         runner.process.exited.add_done_callback(lambda exited: self._ended(runner, exited.result()))
         try:
@@ -189,7 +187,7 @@ class LocalPool:
         runner.client.close()
         # Only for what was asked of it: author code can drain its process too, and end it with any code.
         stuck = code == EXIT_NODE_STUCK and runner.told_to_stop
-        self._memory.remove_runner(runner.name, excused=runner.told_to_drain or stuck)
+        self._cache.remove_runner(runner.name, excused=runner.told_to_drain or stuck)
         if not runner.told_to_drain and not self._stopping:
             self.restarts += 1
             logger.warning("runner %s ended unasked: %s", runner.name, _describe_exit(code))

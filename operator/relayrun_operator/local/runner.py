@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relayrun_operator.local.processes import SupervisedProcess
-from relayrun_operator.world.runner import Runner
+from relayrun_operator.loop.runner import Runner
 
 
 @dataclass(kw_only=True)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from relayrun_operator.local.runner import LocalRunner
-from relayrun_operator.world.errors import RunnerUnreachable
-from relayrun_operator.world.hearing import hear
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.transport import RunnerUnreachable
+from relayrun_operator.loop.watch import handle_line
 
 logger = logging.getLogger("relayrun.local")
 
@@ -23,11 +23,11 @@ _RECONNECT_SECONDS = (0.02, 0.1, 0.5, 1.0)
 
 
 async def watch_runner(
-    runner: LocalRunner, memory: Memory[LocalRunner], hint: Callable[[str], None], pool_changed: Callable[[], None]
+    runner: LocalRunner, cache: Cache[LocalRunner], reread: Callable[[str], None], pool_changed: Callable[[], None]
 ) -> None:
-    """Tell the memory what the runner says, until its process has ended or this is cancelled.
+    """Tell the cache what the runner says, until its process has ended or this is cancelled.
 
-    `hint` asks for the row of a run that only the runner knows; `pool_changed` is called when the runner became
+    `reread` asks for the row of a run that only the runner knows; `pool_changed` is called when the runner became
     ready, or said why not.
     """
     await _wait_until_ready(runner, pool_changed)
@@ -38,7 +38,7 @@ async def watch_runner(
             async with runner.client.watch() as lines:
                 async for line in lines:
                     tries = 0
-                    hear(line, opened_at, runner, memory, hint, pool_changed)
+                    handle_line(line, opened_at, runner, cache, reread, pool_changed)
         except RunnerUnreachable as error:
             logger.debug("%s", error)
         tries += 1

@@ -1,31 +1,42 @@
 """The local world: observes rows and runner processes, asks the engine, carries out what it says.
 
 ```
-  rows (NOTIFY, poll) ─┐                                      ┌─▶ PUT, DELETE to runners
-  watch streams ───────┼─▶ Memory ─wake─▶ engine.plan ─▶ Applier ─▶ finish from outside
-  ends of processes ───┘                └▶ engine.decide_pool ─▶ LocalPool: start, drain
+  rows (NOTIFY, poll) ─┐                              ┌─▶ RunnerCalls ─▶ PUT, DELETE to runners; finish from outside
+  watch streams ───────┼─▶ Cache ─▶ Decider (engine) ─┤
+  ends of processes ───┘                              └─▶ LocalPool: start, drain
 ```
 """
 
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from relayrun_core.database import Database
-from relayrun_operator.local.apply import Applier
-from relayrun_operator.local.deciding import Decider
 from relayrun_operator.local.listing import Listing
 from relayrun_operator.local.pool import LocalPool
+from relayrun_operator.local.ports import LocalPorts
 from relayrun_operator.local.rows import RowWatch
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_operator.local.starter import Starter, make_starter
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.calls import RunnerCalls
+from relayrun_operator.loop.decider import Decider
+from relayrun_operator.loop.workqueue import WorkQueue
 
 #: After a death the runs go first: starting a process keeps both the loop and the processor busy.
 _POOL_LATER_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What there is while the world runs."""
+
+    pool: LocalPool
+    calls: RunnerCalls[LocalRunner]
+    decider: Decider[LocalRunner]
 
 
 class LocalWorld:
@@ -38,14 +49,11 @@ class LocalWorld:
         self._starter = starter or make_starter(settings.command, settings.preload)
         self._database_url = database_url
         self._wake = asyncio.Event()
-        self._memory = Memory[LocalRunner](Agenda(self._wake.set), time.monotonic)
+        self._cache = Cache[LocalRunner](WorkQueue(self._wake.set), time.monotonic)
         self._listing = Listing(settings.runners_file)
         self._pool_changed = asyncio.Event()
         self._adjusting: asyncio.TimerHandle | None = None
-        self._running = asyncio.Event()
-        self._pool: LocalPool
-        self._applier: Applier
-        self._decider: Decider
+        self._parts: _Parts | None = None
 
     def announce(self) -> None:
         """Tell the API, before it starts, that no runner is there yet; a world that was killed has left its list."""
@@ -59,36 +67,36 @@ class LocalWorld:
                 self._starter.open()
             database = await stack.enter_async_context(Database.open(self._database_url, role="world", max_size=4))
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            rows = RowWatch(database, self._memory, self._settings.agent)
+            rows = RowWatch(database, self._cache, self._settings.agent)
             await rows.read_all()
-            self._memory.nobody_survived()
-            self._applier = Applier(tasks, database, self._memory, rows.hint)
-            self._pool = LocalPool(
+            self._cache.nobody_survived()
+            pool = LocalPool(
                 self._settings,
                 self._database_url,
                 tasks,
-                self._memory,
+                self._cache,
                 self._starter,
-                hint=rows.hint,
+                reread=rows.reread,
                 wake=self._on_pool,
             )
-            self._decider = Decider(
-                self._memory, self._applier, self._pool, self._wake, self._settings.lost_after_seconds
-            )
+            ports = LocalPorts(database, rows, pool)
+            calls = RunnerCalls[LocalRunner](tasks, self._cache, ports)
+            decider = Decider(self._cache, calls, ports, self._wake, self._settings.lost_after_seconds)
+            self._parts = _Parts(pool, calls, decider)
+            self._pool_changed.set()
             tasks.create_task(rows.run(), name="rows")
-            self._running.set()
-            self._pool.adjust(frozenset())
+            pool.adjust(frozenset())
             try:
-                await self._decider.run()
+                await decider.run()
             finally:
-                self._running.clear()
+                self._parts = None
                 self._listing.remove()
-                await self._pool.stop()
+                await pool.stop()
 
     @property
     def serving(self) -> bool:
         """Whether a runner takes runs."""
-        return any(runner.ready for runner in self._memory.runners.values())
+        return any(runner.ready for runner in self._cache.runners.values())
 
     async def ready(self) -> None:
         """Return once a runner takes runs."""
@@ -102,12 +110,15 @@ class LocalWorld:
         Returns None once one is ready, or why the new code does not run, on one line: then the old code goes on
         serving, and what is in the way stays in `problems` until the next reload, or until it is gone after all.
         """
-        await self._running.wait()
-        self._pool.renew(build if build is not None else f"{self._settings.build}-{self._pool.generation + 1}")
-        generation = self._pool.generation
+        while (parts := self._parts) is None:
+            self._pool_changed.clear()
+            await self._pool_changed.wait()
+        pool = parts.pool
+        pool.renew(build if build is not None else f"{self._settings.build}-{pool.generation + 1}")
+        generation = pool.generation
         while True:
             self._pool_changed.clear()
-            if generation != self._pool.generation or any(r.ready for r in self._of_generation(generation)):
+            if generation != pool.generation or any(r.ready for r in self._of_generation(generation)):
                 return None
             if self.problems:
                 return "; ".join(problem.partition("\n")[0] for problem in self.problems)
@@ -116,37 +127,37 @@ class LocalWorld:
     @property
     def problems(self) -> tuple[str, ...]:
         """Why the newest code does not run, each a sentence and maybe a traceback; empty when all is well."""
-        return self._pool.problems if self._running.is_set() else ()
+        return self._parts.pool.problems if self._parts else ()
 
     def snapshot(self) -> dict[str, Any]:
         """What goes on, in plain numbers."""
-        if not self._running.is_set():
+        if (parts := self._parts) is None:
             return {}
-        runs = sum(not run.status.finished for run in self._memory.runs.values())
-        waiting = len(self._memory.agenda.waiting)
+        runs = sum(not run.status.finished for run in self._cache.runs.values())
+        waiting = len(self._cache.queue.waiting)
         return {
-            "runs": {"unfinished": runs, "waiting_for_a_slot": waiting, "ended": dict(self._memory.ended)},
-            "runners": [_describe(runner) for runner in self._memory.runners.values() if runner.process.exists],
-            "decisions": {str(name): count for name, count in self._applier.counts.items()},
-            "runners_lost": self._decider.times_lost,
-            "restarts": self._pool.restarts,
+            "runs": {"unfinished": runs, "waiting_for_a_slot": waiting, "ended": dict(self._cache.ended)},
+            "runners": [_describe(runner) for runner in self._cache.runners.values() if runner.process.exists],
+            "decisions": {str(name): count for name, count in parts.calls.counts.items()},
+            "runners_lost": parts.decider.times_lost,
+            "restarts": parts.pool.restarts,
             "problems": list(self.problems),
         }
 
     def _of_generation(self, generation: int) -> list[LocalRunner]:
-        return [runner for runner in self._memory.runners.values() if runner.generation == generation]
+        return [runner for runner in self._cache.runners.values() if runner.generation == generation]
 
     def _on_pool(self) -> None:
         """A runner started, became ready, told its troubles or ended."""
         self._wake.set()
-        if self._adjusting is None and self._running.is_set():
+        if self._adjusting is None and self._parts is not None:
             self._adjusting = asyncio.get_running_loop().call_later(_POOL_LATER_SECONDS, self._adjust_pool)
 
     def _adjust_pool(self) -> None:
         self._adjusting = None
-        if self._running.is_set():
-            self._pool.adjust(self._decider.lost)
-            self._listing.write(self._memory.runners.values(), self._pool.agent.max_runners, self.problems)
+        if (parts := self._parts) is not None:
+            parts.pool.adjust(parts.decider.silent)
+            self._listing.write(self._cache.runners.values(), parts.pool.agent.max_runners, self.problems)
             self._pool_changed.set()
 
 

@@ -11,21 +11,29 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from relayrun_operator.world.errors import RunnerUnreachable
+from relayrun_core.errors import RelayrunError
 
 _CONNECT_SECONDS = 2.0
 _KEPT_SECONDS = 60.0
 
 
+class RunnerUnreachable(RelayrunError):
+    """A call to a runner had no clear answer: it may or may not have been carried out."""
+
+
+class NotSent(RunnerUnreachable):
+    """A call that was not made at all."""
+
+
 @dataclass(frozen=True, slots=True)
-class WireAnswer:
+class Response:
     """A status and a body."""
 
     status: int
     body: bytes
 
 
-class Wire:
+class Transport:
     """Connections to one runner. Belongs to the loop of its first call."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
@@ -34,12 +42,12 @@ class Wire:
         self._opened: aiohttp.ClientSession | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float) -> WireAnswer:
+    async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float) -> Response:
         """One call. RunnerUnreachable: it may have been carried out, or not."""
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
         with _failures_named(f"{method} {self.url}{target}"):
             async with self._session().request(method, self.url + target, data=body, timeout=timeout) as answer:
-                return WireAnswer(answer.status, await answer.read())
+                return Response(answer.status, await answer.read())
 
     @asynccontextmanager
     async def stream(self, target: str, *, silence_seconds: float) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -1,4 +1,4 @@
-"""What the API server tells, put into the world: AgentRuns, Agents and pods, in whatever order it comes.
+"""What the API server tells, put into the caches: AgentRuns, Agents and pods, in whatever order it comes.
 
 Every method is idempotent and takes an object as it is now; a deletion is an object that is `gone`.
 """
@@ -13,16 +13,16 @@ from pydantic import ValidationError
 from relayrun_core.kinds import AgentRunSpec
 from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.kube import names
-from relayrun_operator.kube.agents import AgentDesk
-from relayrun_operator.kube.book import RunBook, saw
+from relayrun_operator.kube.agentruns import AgentRuns, saw
+from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.conditions import seconds
 from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
 from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, key_of, owner_run
-from relayrun_operator.world.client import RunnerClient
-from relayrun_operator.world.memory import Memory
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import RunnerClient
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -33,13 +33,13 @@ _FAILED = 1
 
 
 class Observer:
-    """Puts objects into book, memory and desk. `on_pod` starts listening to a runner that has an address."""
+    """Puts objects into AgentRuns, cache and Agents. `listen` is called with a runner that has an address."""
 
     def __init__(
         self,
-        memory: Memory[PodRunner],
-        book: RunBook,
-        desk: AgentDesk,
+        cache: Cache[PodRunner],
+        agentruns: AgentRuns,
+        agents: Agents,
         deaths: Deaths,
         *,
         token: str,
@@ -50,9 +50,9 @@ class Observer:
     ) -> None:
         #: When the API server was heard last (monotonic): events, relists.
         self.heard_at = time.monotonic()
-        self._memory = memory
-        self._book = book
-        self._desk = desk
+        self._cache = cache
+        self._agentruns = agentruns
+        self._agents = agents
         self._deaths = deaths
         self._began_at = int(time.time())  # as exact as creation times are
         self._token = token
@@ -68,7 +68,7 @@ class Observer:
         if body["spec"].get("managedBy"):
             return
         metadata = body["metadata"]
-        known = self._book.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
+        known = self._agentruns.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
         if known is not None and known.uid != metadata["uid"]:
             self.lose_run(known)
             known = None
@@ -82,21 +82,21 @@ class Observer:
         deleted = bool(metadata.get("deletionTimestamp"))
         if known.spec is not None and (action or deleted):
             cancel = cancel_of(known.spec.model_copy(update={"cancel": action}))
-            self._memory.see_wish(known.run_id, cancel=cancel, deleted=deleted)
+            self._cache.see_cancel(known.run_id, cancel=cancel, deleted=deleted)
 
     def lose_run(self, record: RunRecord) -> None:
         """The AgentRun does not exist any more: its run is cancelled, unless it had ended."""
         self.heard_at = time.monotonic()
         record.gone = True
-        if record.finished or record.run_id not in self._memory.runs:
-            self._book.forget(record)
+        if record.finished or record.run_id not in self._cache.runs:
+            self._agentruns.forget(record)
         else:
-            self._memory.see_wish(record.run_id, deleted=True)
+            self._cache.see_cancel(record.run_id, deleted=True)
 
     def lose_run_of(self, body: Body) -> None:
         """A deletion was told."""
         metadata = body["metadata"]
-        record = self._book.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
+        record = self._agentruns.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
         if record is not None and record.uid == metadata["uid"]:
             self.lose_run(record)
 
@@ -108,14 +108,14 @@ class Observer:
         except ValidationError as error:
             logger.warning("Agent %s is not understood: %s", body["metadata"].get("name"), error)
             return
-        known = self._desk.agents.get(agent.key)
+        known = self._agents.by_key.get(agent.key)
         if known is not None:
             if int(agent.resource_version) < int(known.resource_version):
                 return
             agent.refusal, agent.ready = known.refusal, known.ready
             agent.service_made = known.service_made and known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]
             agent.restarts = known.restarts if known.view == agent.view else known.restarts.renewed()
-        self._desk.agents[agent.key] = agent
+        self._agents.by_key[agent.key] = agent
         if known is None or known.view != agent.view:
             self._touch_runs_of(agent.key)
 
@@ -124,7 +124,7 @@ class Observer:
         self.heard_at = time.monotonic()
         metadata = body["metadata"]
         key = f"{metadata['namespace']}/{metadata['name']}"
-        self._desk.agents.pop(key, None)
+        self._agents.by_key.pop(key, None)
         self._touch_runs_of(key)
 
     def see_pod(self, body: Body) -> None:
@@ -133,7 +133,7 @@ class Observer:
         if names.AGENT_LABEL not in (body["metadata"].get("labels") or {}):
             return
         key = key_of(body)
-        runner = self._memory.runners.get(key)
+        runner = self._cache.runners.get(key)
         if runner is not None and runner.uid != body["metadata"]["uid"]:
             self.lose_pod(key)
             runner = None
@@ -145,27 +145,27 @@ class Observer:
             return
         if runner is None:
             runner = self._new_runner(body)
-            self._memory.runners[key] = runner
+            self._cache.runners[key] = runner
         self._update(runner, body)
 
     def lose_pod(self, key: str) -> None:
         """The pod does not exist any more. It was deleted, so what it executed is not to blame."""
         self.heard_at = time.monotonic()
-        runner = self._memory.runners.get(key)
+        runner = self._cache.runners.get(key)
         if runner is None:
             return
         runner.client.close()
-        for run in self._memory.runs.values():
+        for run in self._cache.runs.values():
             if run.runner == key:
-                self._book.lost(run.run_id)
+                self._agentruns.lost(run.run_id)
         crashed = has_ended(runner.pod) and not runner.draining
-        self._memory.remove_runner(key, excused=not crashed)
+        self._cache.remove_runner(key, excused=not crashed)
         self._leave(runner)
         self._wake()
 
     def _note_end(self, runner: PodRunner) -> None:
         """Its pod has failed: the kubelet refused or evicted it."""
-        agent = self._desk.agents.get(runner.agent)
+        agent = self._agents.by_key.get(runner.agent)
         if agent is not None and not runner.draining and runner.generation == agent.view.generation:
             now, ready = time.monotonic(), runner.ready
             agent.restarts = agent.restarts.ended(_FAILED, was_ready=ready, started_at=runner.started_at, now=now)
@@ -177,39 +177,39 @@ class Observer:
             logger.warning("AgentRun %s is not understood: %s", body["metadata"].get("name"), error)
             return None
         record.seen_at = time.monotonic()
-        other = self._book.by_run.get(record.run_id)
+        other = self._agentruns.by_run.get(record.run_id)
         if other is not None:
-            self._book.by_key[record.key] = record
+            self._agentruns.by_key[record.key] = record
             message = f"run {record.run_id} has an AgentRun already: {other.key}"
             logger.warning("%s", message)
             if not record.finished:
-                self._book.refuse(record, message)
+                self._agentruns.refuse(record, message)
             return record
-        self._book.add(record)
+        self._agentruns.add(record)
         if record.spec is not None:
             self._arrivals += 1
             # Creation times have a resolution of one second; within it, the order in which they were told.
             order = (int(record.created_at) << 24) + self._arrivals
-            agent = self._desk.agents.get(record.agent)
+            agent = self._agents.by_key.get(record.agent)
             head = head_of(record, record.spec, agent.spec if agent else None, order)
-            self._memory.see_row(head)
+            self._cache.see_row(head)
             self._apply_strategy(record, record.spec)
         return record
 
     def _apply_strategy(self, record: RunRecord, spec: AgentRunSpec) -> None:
         """What becomes of a run from kubectl and of those before it; the API's own were accepted by the database."""
-        run = self._memory.runs.get(record.run_id)
+        run = self._cache.runs.get(record.run_id)
         if not record.inline or record.facts.attempts or run is None or spec.multitask_strategy == "Enqueue":
             return
-        older = [self._memory.runs[other] for other in self._memory.siblings(record.run_id)]
+        older = [self._cache.runs[other] for other in self._cache.siblings(record.run_id)]
         older = [other for other in older if other.order < run.order]
         if spec.multitask_strategy == "Reject":
             if older:
-                self._memory.end(record.run_id, Reason.INVALID_RUN.status, 0)
-                self._book.refuse(record, REJECTED)
+                self._cache.end(record.run_id, Reason.INVALID_RUN.status, 0)
+                self._agentruns.refuse(record, REJECTED)
             return
         for other in older:
-            self._memory.see_wish(other.run_id, cancel=CancelAction(spec.multitask_strategy.lower()))
+            self._cache.see_cancel(other.run_id, cancel=CancelAction(spec.multitask_strategy.lower()))
 
     def _new_runner(self, body: Body) -> PodRunner:
         metadata = body["metadata"]
@@ -234,7 +234,7 @@ class Observer:
         runner.pod = dict(body)
         uid = owner_run(body)
         if uid is not None and runner.owner is None:
-            owner = next((r for r in self._book.by_key.values() if r.uid == uid), None)
+            owner = next((r for r in self._agentruns.by_key.values() if r.uid == uid), None)
             runner.owner = owner.run_id if owner else uid
         ip = (body.get("status") or {}).get("podIP") or ""
         if ip and ip != runner.ip:
@@ -248,8 +248,8 @@ class Observer:
         self._wake()
 
     def _touch_runs_of(self, agent: str) -> None:
-        self._memory.agenda.touch(*(run.run_id for run in self._memory.runs.values() if run.agent == agent))
-        self._memory.agenda.make_room()
+        self._cache.queue.add(*(run.run_id for run in self._cache.runs.values() if run.agent == agent))
+        self._cache.queue.retry_waiting()
 
 
 def by_creation(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
-"""What a world knows of runs: merged from rows, reports and answers, in whatever order they come.
+"""The cache of what was observed of runs and runners: rows, reports and answers, merged in whatever order they come.
 
-Nothing here decides. Attempts order what is known: who tells of a newer attempt is right, who tells of an older one
-is late.
+Nothing here decides. Attempts order what is known: news of a newer attempt win, news of an older one are late.
 
 ```
   row ───────▶ see_row ────┐
-  report ────▶ see_report ─┼──▶ runs, runners ──▶ agenda: what has to be decided
+  report ────▶ see_report ─┼──▶ runs, runners ──▶ queue: what has to be decided
   answer ────▶ accepted … ─┘
 ```
 """
@@ -13,53 +12,63 @@ is late.
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from relayrun_core.db.queue import RunHead
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_operator.engine import AgentView, Hearing, Report, ReportState, RunView, Waiting, World
-from relayrun_operator.world.agenda import Agenda
-from relayrun_operator.world.runner import Runner
-from relayrun_operator.world.threads import ThreadLines
+from relayrun_operator.engine import AgentView, Demand, Liveness, Report, ReportState, RunView, Waiting, World
+from relayrun_operator.loop.runner import R, Runner
+from relayrun_operator.loop.workqueue import ThreadOrder, WorkQueue
 
 _REMEMBERED_ENDS = 10_000
 
-R = TypeVar("R", bound=Runner)
 
-
-class Memory(Generic[R]):
+class Cache(Generic[R]):
     """Runs and runners as last known. `clock` gives monotonic seconds."""
 
-    def __init__(self, agenda: Agenda, clock: Callable[[], float]) -> None:
-        self.agenda = agenda
+    def __init__(self, queue: WorkQueue, clock: Callable[[], float]) -> None:
+        self.queue = queue
         self.runs: dict[str, RunView] = {}
         self.runners: dict[str, R] = {}
         self.ended: Counter[str] = Counter()
         self._clock = clock
-        self._threads = ThreadLines()
+        self._threads = ThreadOrder()
         self._recently_ended: OrderedDict[str, None] = OrderedDict()
 
-    def world(self, hearing: Hearing, wall: float, *agents: AgentView) -> World:
+    def world(self, liveness: Liveness, wall: float, *agents: AgentView) -> World:
         """All of it as the engine sees it."""
         suspects, others = Counter[str](), Counter[str]()
-        for run_id in self.agenda.waiting:
+        for run_id in self.queue.waiting:
             run = self.runs[run_id]
             (suspects if run.suspect else others)[run.agent] += 1
         counts = {name: Waiting(suspects[name], others[name]) for name in {*suspects, *others}}
         runners = {name: runner.view for name, runner in self.runners.items()}
-        return World(wall, hearing, {agent.name: agent for agent in agents}, runners, counts)
+        return World(wall, liveness, {agent.name: agent for agent in agents}, runners, counts)
 
-    def touch_all(self) -> None:
+    def demand(self) -> dict[str, Demand]:
+        """What each agent's runners have to carry."""
+        active, queued, suspects = Counter[str](), Counter[str](), Counter[str]()
+        for run in self.runs.values():
+            if run.status.finished:
+                continue
+            if run.run_id in self.queue.waiting:
+                queued[run.agent] += 1
+            elif run.runner is not None and run.attempt:
+                active[run.agent] += 1
+            suspects[run.agent] += run.suspect
+        return {name: Demand(active[name], queued[name], suspects[name]) for name in {*active, *queued, *suspects}}
+
+    def resync(self) -> None:
         """Decide about every run."""
-        self.agenda.touch(*self.runs)
-        self.agenda.make_room()
+        self.queue.add(*self.runs)
+        self.queue.retry_waiting()
 
-    def touch_runner(self, name: str) -> None:
+    def requeue_runner(self, name: str) -> None:
         """Decide about whatever may be on this runner: it was lost, or found again."""
-        self.agenda.touch(*(run.run_id for run in self.runs.values() if run.runner == name))
+        self.queue.add(*(run.run_id for run in self.runs.values() if run.runner == name))
         if name in self.runners:
-            self.agenda.touch(*self.runners[name].reports)
-        self.agenda.make_room()
+            self.queue.add(*self.runners[name].reports)
+        self.queue.retry_waiting()
 
     def ended_lately(self, run_id: str) -> bool:
         """Whether this run is known to have ended, so that news of it are late."""
@@ -87,8 +96,8 @@ class Memory(Generic[R]):
         elif head.cancel is not None and known.cancel is None:
             self._replace(replace(known, cancel=head.cancel))
 
-    def see_wish(self, run_id: str, *, cancel: CancelAction | None = None, deleted: bool = False) -> None:
-        """Somebody wants the run to end. It cannot be taken back."""
+    def see_cancel(self, run_id: str, *, cancel: CancelAction | None = None, deleted: bool = False) -> None:
+        """Note that the run should end: somebody cancelled it, or deleted its object. This cannot be taken back."""
         known = self.runs.get(run_id)
         if known is not None:
             self._replace(replace(known, cancel=known.cancel or cancel, deleted=known.deleted or deleted))
@@ -130,8 +139,8 @@ class Memory(Generic[R]):
         for run in [run for run in self.runs.values() if run.runner == name]:
             pause = None if run.unanswered else run.not_before  # there is nobody to ask again
             self.runs[run.run_id] = replace(run, excused=run.excused or excused, not_before=pause)
-            self.agenda.touch(run.run_id)
-        self.agenda.touch(*runner.reports)
+            self.queue.add(run.run_id)
+        self.queue.add(*runner.reports)
 
     def see_list(
         self, runner: Runner, reports: Iterable[tuple[str, Report, str | None]], opened_at: float
@@ -141,7 +150,7 @@ class Memory(Generic[R]):
         The runs of which nothing else is known are returned.
         """
         named, unknown = set(), []
-        self.touch_runner(runner.name)
+        self.requeue_runner(runner.name)
         for run_id, report, status in reports:
             named.add(run_id)
             if (report.state.holds or run_id in self.runs) and not self.see_report(runner, run_id, report, status):
@@ -163,11 +172,11 @@ class Memory(Generic[R]):
         runner.full = False
         runner.set_report(run_id, replace(report, alone=alone) if holding else None, self._clock())
         if not holding:
-            self.agenda.make_room()
+            self.queue.retry_waiting()
         if known is None:
             return not holding
         if report.attempt < known.attempt:
-            self.agenda.touch(run_id)
+            self.queue.add(run_id)
         elif report.state is ReportState.FINISHED:
             self.end(run_id, RunStatus(status) if status else RunStatus.ERROR, report.attempt)
         elif holding:
@@ -183,7 +192,7 @@ class Memory(Generic[R]):
     def assigned(self, run: RunView, runner: Runner, attempt: int, *, alone: bool) -> None:
         """The attempt is being given to the runner."""
         runner.set_report(run.run_id, Report(attempt, ReportState.ASSIGNING, alone), self._clock())
-        self.agenda.waiting.discard(run.run_id)
+        self.queue.waiting.discard(run.run_id)
         given = replace(run, attempt=attempt, runner=runner.name, holder=runner.holder, unanswered=True)
         self.runs[run.run_id] = replace(given, not_before=None)
 
@@ -195,7 +204,7 @@ class Memory(Generic[R]):
             runner.accepted_at[run.run_id] = self._clock()
             runner.set_report(run.run_id, replace(report, state=ReportState.RUNNING), self._clock())
         if known is None or known.attempt != attempt or known.runner != runner.name or known.status.finished:
-            self.agenda.touch(run.run_id)  # it ended or went elsewhere meanwhile: this attempt may have to be stopped
+            self.queue.add(run.run_id)  # it ended or went elsewhere meanwhile: this attempt may have to be stopped
             return
         deadline = known.active_deadline or wall + known.active_seconds
         started = replace(known, status=RunStatus.RUNNING, unanswered=False, excused=False)
@@ -211,12 +220,12 @@ class Memory(Generic[R]):
             return False
         before = {"attempt": run.attempt, "runner": run.runner, "holder": run.holder, "unanswered": run.unanswered}
         self._replace(replace(known, **before | changes))
-        self.agenda.touch(run.run_id)  # also when that is how it was before: it has to go somewhere
+        self.queue.add(run.run_id)  # also when that is how it was before: it has to go somewhere
         return True
 
     def end(self, run_id: str, status: RunStatus, attempt: int) -> None:
         """The run has ended, for good, in this attempt; older ones that are still reported have to be stopped."""
-        self.agenda.drop(run_id)
+        self.queue.forget(run_id)
         if run_id not in self._recently_ended:
             self.ended[status.value] += 1
             self._recently_ended[run_id] = None
@@ -229,12 +238,12 @@ class Memory(Generic[R]):
         if any(runner.reports[run_id].attempt < attempt for runner in reported):
             stub = known or RunView(run_id, agent="", graph="", thread="", order=0)
             self.runs[run_id] = replace(stub, status=status, attempt=max(attempt, stub.attempt), unanswered=False)
-            self.agenda.touch(run_id)
+            self.queue.add(run_id)
             return
         for runner in reported:
             runner.set_report(run_id, None, self._clock())
         self.runs.pop(run_id, None)
-        self.agenda.make_room()
+        self.queue.retry_waiting()
 
     def forget_ended(self, run_id: str) -> None:
         """Forget a finished run, unless somebody may still work on it."""
@@ -253,15 +262,15 @@ class Memory(Generic[R]):
     def _replace(self, run: RunView) -> None:
         if self.runs.get(run.run_id) != run:
             self.runs[run.run_id] = run
-            self.agenda.waiting.discard(run.run_id)
-            self.agenda.touch(run.run_id)
+            self.queue.waiting.discard(run.run_id)
+            self.queue.add(run.run_id)
 
     def _note(self, run: RunView) -> None:
         """The run executes, as was decided: only an accepted cancel asks for more."""
         self.runs[run.run_id] = run
-        self.agenda.waiting.discard(run.run_id)
+        self.queue.waiting.discard(run.run_id)
         if run.cancel is not None:
-            self.agenda.touch(run.run_id)
+            self.queue.add(run.run_id)
 
     def _order_thread(self, thread: str) -> None:
         first: str | None = None

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from relayrun_operator.world.errors import RunnerUnreachable
-from relayrun_operator.world.wire import Wire, WireAnswer
+from relayrun_operator.loop.transport import Response, RunnerUnreachable, Transport
 
 #: A claim may have to end the sessions of a frozen process, a few times 250 ms each.
 _CALL_SECONDS = 10.0
@@ -55,12 +54,12 @@ class RunnerClient:
     """Calls to one runner."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
-        self._wire = Wire(host, port, token)
+        self._transport = Transport(host, port, token)
 
     @property
     def url(self) -> str:
         """Where the runner listens."""
-        return self._wire.url
+        return self._transport.url
 
     async def assign(
         self,
@@ -79,7 +78,7 @@ class RunnerClient:
         body: dict[str, Any] = {"attempt": attempt, "graph": graph or None, "excused": excused, "alone": alone}
         if create is not None:
             body["create"] = create
-        answer = await self._wire.call("PUT", f"/runs/{run_id}", json.dumps(body).encode(), seconds=_CALL_SECONDS)
+        answer = await self._transport.call("PUT", f"/runs/{run_id}", json.dumps(body).encode(), seconds=_CALL_SECONDS)
         match answer.status:
             case 202:
                 return Accepted(_object(answer.body))
@@ -97,7 +96,7 @@ class RunnerClient:
     async def finish(self, run_id: str, reason: str, message: str) -> dict[str, Any] | None:
         """End a run from outside. How it ended, which may be otherwise; None: it is in no database."""
         body = json.dumps({"reason": reason, "message": message}).encode()
-        answer = await self._wire.call("POST", f"/runs/{run_id}/finish", body, seconds=_CALL_SECONDS)
+        answer = await self._transport.call("POST", f"/runs/{run_id}/finish", body, seconds=_CALL_SECONDS)
         if answer.status not in (200, 404):
             raise self._unclear(answer)
         return _object(answer.body) if answer.status == 200 else None
@@ -105,7 +104,7 @@ class RunnerClient:
     async def stop(self, run_id: str, attempt: int, action: str) -> bool:
         """Cancel (`interrupt`, `rollback`) or `abandon` the attempt; False: the runner has no such attempt."""
         target = f"/runs/{run_id}?attempt={attempt}&action={action}"
-        answer = await self._wire.call("DELETE", target, seconds=_CALL_SECONDS)
+        answer = await self._transport.call("DELETE", target, seconds=_CALL_SECONDS)
         if answer.status not in (202, 404):
             raise self._unclear(answer)
         return answer.status == 202
@@ -113,7 +112,7 @@ class RunnerClient:
     async def readiness(self) -> Readiness | None:
         """Whether the runner is ready; None while nobody answers."""
         try:
-            answer = await self._wire.call("GET", "/readyz", seconds=_PROBE_SECONDS)
+            answer = await self._transport.call("GET", "/readyz", seconds=_PROBE_SECONDS)
         except RunnerUnreachable:
             return None
         return Readiness(answer.status == 200, _troubles(_object(answer.body)))
@@ -121,15 +120,15 @@ class RunnerClient:
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """The stream of the runner's reports. RunnerUnreachable when it cannot be opened, breaks, or falls silent."""
-        await self._wire.connect()  # for the first run, so that it need not wait for that
-        async with self._wire.stream("/runs?watch=1", silence_seconds=_STREAM_SILENCE_SECONDS) as lines:
+        await self._transport.connect()  # for the first run, so that it need not wait for that
+        async with self._transport.stream("/runs?watch=1", silence_seconds=_STREAM_SILENCE_SECONDS) as lines:
             yield (json.loads(line) async for line in lines)
 
     def close(self) -> None:
         """The runner is gone."""
-        self._wire.close()
+        self._transport.close()
 
-    def _unclear(self, answer: WireAnswer) -> RunnerUnreachable:
+    def _unclear(self, answer: Response) -> RunnerUnreachable:
         text = answer.body[:200].decode(errors="replace")
         return RunnerUnreachable(f"runner at {self.url} answered {answer.status}: {text}")
 

@@ -1,58 +1,59 @@
-"""Carries out decisions at runners: concurrently, bounded, each answer noted in the memory. Nothing here decides.
+"""Carries out decisions at runners: concurrently, bounded, each answer noted in the cache. Nothing here decides.
 
 ```
  Assign ──PUT──▶ 202 accepted · 200 finished · 409 why not · no clear answer: the same number, the same runner, later
  Cancel, Abandon ──DELETE──▶ 202 · 404 it has no such attempt
- Finish ──▶ each world's own way
+ Finish ──▶ the world's own way
 ```
 """
 
 import asyncio
 import logging
 import time
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Generic
 
 from relayrun_core.states import Reason, RunStatus
 from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Report, ReportState, RunView
-from relayrun_operator.world.client import Accepted, AlreadyFinished, Answer, Refused
-from relayrun_operator.world.errors import NotSent, RunnerUnreachable
-from relayrun_operator.world.memory import Memory, R
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import Accepted, AlreadyFinished, Refused
+from relayrun_operator.loop.ports import Ports
+from relayrun_operator.loop.runner import R
+from relayrun_operator.loop.transport import NotSent, RunnerUnreachable
 
-logger = logging.getLogger("relayrun.world")
+logger = logging.getLogger("relayrun.loop")
 
 _AT_ONCE = 64
 
 #: Between two tries of the same number at the same runner; after the last one the run goes elsewhere with a new number.
 _RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
-#: How soon a row that a claim contradicted is looked at again, if its reading tells nothing before.
+#: How soon a run that a claim contradicted is decided about again, if its rereading tells nothing before.
 _SECOND_LOOK_SECONDS = 0.05
 
-LATER_SECONDS = 1.0
+_LATER_SECONDS = 1.0
 
 
-class RunnerCalls(ABC, Generic[R]):
-    """Carries out decisions on runners. `hint` asks for the truth about a run that an answer contradicted."""
+class RunnerCalls(Generic[R]):
+    """Carries out decisions on runners."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, memory: Memory[R], hint: Callable[[str], None]) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, cache: Cache[R], ports: Ports[R]) -> None:
         self.counts: Counter[str] = Counter()
         self._tasks = tasks
-        self._memory = memory
-        self._hint = hint
+        self._cache = cache
+        self._ports = ports
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._tries: Counter[str] = Counter()
 
     def assign(self, run: RunView, decision: Assign) -> None:
         """Give the attempt to the runner."""
-        runner = self._memory.runners[decision.runner]
+        runner = self._cache.runners[decision.runner]
         level = logging.DEBUG if decision.attempt == 1 else logging.INFO
         fields = {"run": run.run_id, "thread_id": run.thread, "attempt": decision.attempt}
         logger.log(level, decision.message, extra=fields)
         self.counts[decision.reason] += 1
-        self._memory.assigned(run, runner, decision.attempt, alone=decision.alone)
+        self._cache.assigned(run, runner, decision.attempt, alone=decision.alone)
         self._start(self._put(run, runner, decision), f"put {run.run_id}")
 
     def cancel(self, run: RunView, decision: Cancel) -> None:
@@ -67,7 +68,7 @@ class RunnerCalls(ABC, Generic[R]):
     def finish(self, run: RunView, decision: Finish) -> None:
         """End the run from outside."""
         logger.info("%s", decision.message, extra={"run": run.run_id, "attempt": run.attempt})
-        self._memory.agenda.finishing.add(run.run_id)
+        self._cache.queue.finishing.add(run.run_id)
         self.counts[decision.reason] += 1
         self._start(self._finish(run, decision), f"finish {run.run_id}")
 
@@ -81,10 +82,10 @@ class RunnerCalls(ABC, Generic[R]):
     async def _put(self, run: RunView, runner: R, decision: Assign) -> None:
         attempt = decision.attempt
         try:
-            answer = await self._send(run, runner, decision)
+            answer = await self._ports.assign(run, runner, decision)
         except NotSent as error:
             logger.debug("%s", error, extra={"run": run.run_id, "attempt": attempt})
-            self._memory.not_accepted(run, runner, attempt, not_before=time.time() + LATER_SECONDS)
+            self._cache.not_accepted(run, runner, attempt, not_before=time.time() + _LATER_SECONDS)
             return
         except RunnerUnreachable as error:
             self._not_answered(run, runner, attempt, error)
@@ -92,34 +93,38 @@ class RunnerCalls(ABC, Generic[R]):
         self._tries.pop(run.run_id, None)
         match answer:
             case Accepted():
-                self._memory.accepted(run, runner, attempt, time.time())
+                self._cache.accepted(run, runner, attempt, time.time())
             case AlreadyFinished(status=status):
-                self._memory.not_accepted(run, runner, attempt)
-                self._memory.end(run.run_id, RunStatus(status), attempt)
+                self._cache.not_accepted(run, runner, attempt)
+                self._cache.end(run.run_id, RunStatus(status), attempt)
             case Refused():
                 self._refused(run, runner, attempt, answer)
 
-    async def _send(self, run: RunView, runner: R, decision: Assign) -> Answer:
-        return await runner.client.assign(
-            run.run_id, decision.attempt, run.graph, excused=decision.excused, alone=decision.alone
-        )
-
-    @abstractmethod
     async def _finish(self, run: RunView, decision: Finish) -> None:
-        """End the run, and tell the memory; or, if that is not possible now, see to `_finish_again`."""
+        try:
+            ended = await self._ports.finish(run, decision)
+        except RunnerUnreachable as error:
+            logger.warning("the run could not be finished yet: %s", error, extra={"run": run.run_id})
+            asyncio.get_running_loop().call_later(_LATER_SECONDS, self._finish_again, run.run_id)
+            return
+        if ended is None:
+            self._cache.queue.finishing.discard(run.run_id)
+            self._ports.reread(run.run_id)
+        else:
+            self._cache.end(run.run_id, ended.status, ended.attempt)
 
     def _finish_again(self, run_id: str) -> None:
-        self._memory.agenda.finishing.discard(run_id)
-        self._memory.agenda.touch(run_id)
+        self._cache.queue.finishing.discard(run_id)
+        self._cache.queue.add(run_id)
 
     def _not_answered(self, run: RunView, runner: R, attempt: int, error: RunnerUnreachable) -> None:
         self._tries[run.run_id] += 1
         tries = self._tries[run.run_id]
         give_up = tries > len(_RETRY_SECONDS)
-        gone = runner.name not in self._memory.runners
+        gone = runner.name not in self._cache.runners
         pause = 0.0 if gone else _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS)) - 1]
         changes = {"attempt": attempt, "runner": runner.name, "holder": runner.holder, "unanswered": not give_up}
-        if self._memory.not_accepted(run, runner, attempt, **changes, not_before=time.time() + pause):
+        if self._cache.not_accepted(run, runner, attempt, **changes, not_before=time.time() + pause):
             logger.info("%s", error, extra={"run": run.run_id, "attempt": attempt})
         if give_up:
             del self._tries[run.run_id]
@@ -147,24 +152,27 @@ class RunnerCalls(ABC, Generic[R]):
             case reason:
                 self._invalid(run, runner, attempt, str(detail.get("message") or reason))
                 return
-        self._memory.not_accepted(run, runner, attempt, **changes)
+        self._cache.not_accepted(run, runner, attempt, **changes)
 
     def _behind(self, run: RunView, other: str) -> dict[str, Any]:
-        if other not in self._memory.runs:
-            self._hint(other)
-        return self._look_again(run.run_id)
+        """The order of a thread's runs is the database's: ours follows it."""
+        if self._cache.put_behind(run.run_id, other):
+            return {"not_before": time.time()}
+        can_read = self._ports.reread(other)
+        self._ports.reread(run.run_id)
+        return {"not_before": time.time() + (_SECOND_LOOK_SECONDS if can_read else _LATER_SECONDS)}
 
     def _look_again(self, run_id: str) -> dict[str, Any]:
-        """The row knows better: read it, and decide then."""
-        self._hint(run_id)
+        """The database knows better: read it, and decide then."""
+        self._ports.reread(run_id)
         return {"not_before": time.time() + _SECOND_LOOK_SECONDS}
 
     def _invalid(self, run: RunView, runner: R, attempt: int, message: str) -> None:
-        if self._memory.not_accepted(run, runner, attempt):
+        if self._cache.not_accepted(run, runner, attempt):
             self.finish(run, Finish(Reason.INVALID_RUN, message))
 
     def _stop(self, run: RunView, runner_name: str, attempt: int, action: str, state: ReportState) -> None:
-        runner = self._memory.runners[runner_name]
+        runner = self._cache.runners[runner_name]
         self.counts[action] += 1
         runner.told_to_stop = True
         before = runner.reports[run.run_id]
@@ -176,18 +184,18 @@ class RunnerCalls(ABC, Generic[R]):
             known = await runner.client.stop(run.run_id, attempt, action)
         except RunnerUnreachable as error:
             logger.info("%s", error, extra={"run": run.run_id, "attempt": attempt})
-            asyncio.get_running_loop().call_later(LATER_SECONDS, self._stop_again, run.run_id, runner, attempt)
+            asyncio.get_running_loop().call_later(_LATER_SECONDS, self._stop_again, run.run_id, runner, attempt)
             return
         report = runner.reports.get(run.run_id)
         if report is not None and report.attempt == attempt and (not known or action == "abandon"):
             runner.set_report(run.run_id, None, time.monotonic())
-            self._memory.agenda.touch(run.run_id)
+            self._cache.queue.add(run.run_id)
 
     def _stop_again(self, run_id: str, runner: R, attempt: int) -> None:
         report = runner.reports.get(run_id)
         if report is not None and report.attempt == attempt:
             runner.set_report(run_id, Report(attempt, ReportState.RUNNING, report.alone), time.monotonic())
-            self._memory.agenda.touch(run_id)
+            self._cache.queue.add(run_id)
 
 
 def _unclaimed(run: RunView, attempt: int) -> dict[str, Any]:

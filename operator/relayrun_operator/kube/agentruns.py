@@ -1,6 +1,6 @@
-"""The book of AgentRuns: what the API server has, what is known of each run, and what should be written back.
+"""The AgentRuns: what the API server has, what is known of each run, and what should be written back.
 
-The memory decides on runs that are unfinished; the book keeps the objects, finished ones too, and their status.
+The loop's cache knows the unfinished runs; here are the objects, those of finished runs too, and their status.
 """
 
 import logging
@@ -43,7 +43,7 @@ class RunTarget:
         saw(self._record, body)
 
 
-class RunBook:
+class AgentRuns:
     """AgentRuns by run id and by name."""
 
     def __init__(self, writer: StatusWriter, events: EventPoster, metrics: OperatorMetrics) -> None:
@@ -80,7 +80,7 @@ class RunBook:
         if record.facts != before:
             self._touch(record)
 
-    def given(self, run_id: str, attempt: int, reason: str, message: str) -> None:
+    def assigned(self, run_id: str, attempt: int, reason: str, message: str) -> None:
         """A runner is asked to take it."""
         record = self._open(run_id)
         if record is not None:

@@ -1,22 +1,22 @@
-"""What a runner's stream says, line by line, put into the memory."""
+"""What a runner's stream says, line by line, put into the cache."""
 
 import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
-from relayrun_operator.world.memory import Memory, R
-from relayrun_operator.world.runner import Runner, parse_report
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.runner import R, Runner, parse_report
 
-logger = logging.getLogger("relayrun.world")
+logger = logging.getLogger("relayrun.loop")
 
 
-def hear(
+def handle_line(
     line: dict[str, Any],
     opened_at: float,
     runner: Runner,
-    memory: Memory[R],
-    hint: Callable[[str], None],
+    cache: Cache[R],
+    reread: Callable[[str], None],
     pool_changed: Callable[[], None],
 ) -> None:
     """Merge one line of a runner's stream, which was opened at `opened_at` (monotonic)."""
@@ -24,14 +24,14 @@ def hear(
     match line.get("type"):
         case "run":
             run_id, report, status = parse_report(line)
-            if not memory.see_report(runner, run_id, report, status):
-                hint(run_id)
+            if not cache.see_report(runner, run_id, report, status):
+                reread(run_id)
         case "heartbeat":
-            _hear_heartbeat(line, runner, memory)
+            _hear_heartbeat(line, runner, cache)
         case "list":
             _introduce(line, runner)
-            for run_id in memory.see_list(runner, map(parse_report, line["runs"]), opened_at):
-                hint(run_id)
+            for run_id in cache.see_list(runner, map(parse_report, line["runs"]), opened_at):
+                reread(run_id)
             pool_changed()
         case unknown:
             logger.debug("runner %s says %r, which means nothing here", runner.name, unknown)
@@ -49,10 +49,10 @@ def _introduce(line: dict[str, Any], runner: Runner) -> None:
     runner.changed(runner.last_heard)
 
 
-def _hear_heartbeat(line: dict[str, Any], runner: Runner, memory: Memory[R]) -> None:
+def _hear_heartbeat(line: dict[str, Any], runner: Runner, cache: Cache[R]) -> None:
     runner.lag_ms = float(line.get("lag_ms") or 0.0)
     draining = runner.draining or bool(line.get("draining"))
     if draining != runner.draining or runner.full:
         runner.draining, runner.full = draining, False
         runner.changed(runner.last_heard)
-    memory.agenda.make_room()
+    cache.queue.retry_waiting()

@@ -1,10 +1,10 @@
-"""What a world remembers of one runner; everything in it can be asked again."""
+"""What the loop knows of one runner; everything in it can be asked again."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from relayrun_operator.engine import Report, ReportState, RunnerView
-from relayrun_operator.world.client import RunnerClient
+from relayrun_operator.loop.client import RunnerClient
 
 
 @dataclass(kw_only=True)
@@ -87,6 +87,9 @@ class Runner:
         """Whether the attempt is on this runner, as far as known."""
         report = self.reports.get(run_id)
         return report is not None and report.attempt == attempt and report.state.holds
+
+
+R = TypeVar("R", bound=Runner)
 
 
 def parse_report(line: dict[str, Any]) -> tuple[str, Report, str | None]:

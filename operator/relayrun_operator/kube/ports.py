@@ -1,0 +1,176 @@
+"""The ports on Kubernetes: runners are pods, told only while the Lease holds; runs are AgentRuns, told every answer."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from relayrun_core.states import RunStatus
+from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
+from relayrun_operator.kube import names
+from relayrun_operator.kube.agentruns import AgentRuns
+from relayrun_operator.kube.agents import Agents
+from relayrun_operator.kube.client import KubeClient
+from relayrun_operator.kube.errors import KubeError, NotLeading
+from relayrun_operator.kube.lease import Lease
+from relayrun_operator.kube.manifests import run_owner
+from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.pool import KubePool
+from relayrun_operator.kube.reasons import NOT_IN_DATABASE
+from relayrun_operator.kube.records import RunRecord, creation_of
+from relayrun_operator.kube.runner import PodRunner
+from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import Accepted, AlreadyFinished, Answer, Refused
+from relayrun_operator.loop.ports import Ended
+from relayrun_operator.loop.transport import NotSent
+
+logger = logging.getLogger("relayrun.kube")
+
+
+class KubePorts:
+    """See `Ports`."""
+
+    def __init__(
+        self,
+        cache: Cache[PodRunner],
+        agentruns: AgentRuns,
+        agents: Agents,
+        pool: KubePool,
+        *,
+        client: KubeClient,
+        lease: Lease,
+        metrics: OperatorMetrics,
+    ) -> None:
+        self._cache = cache
+        self._agentruns = agentruns
+        self._agents = agents
+        self._pool = pool
+        self._client = client
+        self._lease = lease
+        self._metrics = metrics
+
+    @property
+    def leads(self) -> bool:
+        """See `Ports`."""
+        return self._lease.held
+
+    def agents(self) -> Iterable[AgentView]:
+        """See `Ports`."""
+        return (agent.view for agent in self._agents.by_key.values())
+
+    def adjust(self, silent: frozenset[str]) -> None:
+        """See `Ports`."""
+        if self._lease.held:
+            self._pool.adjust(self._agents.by_key, silent)
+            self._agents.refresh(silent)
+
+    def end_silent(self, runner: PodRunner) -> None:
+        """See `Ports`."""
+        self._pool.drain(runner)
+
+    def resync(self) -> None:
+        """See `Ports`."""
+        self._agentruns.write_missed()
+
+    async def assign(self, run: RunView, runner: PodRunner, decision: Assign) -> Answer:
+        """See `Ports`."""
+        record, agent = self._agentruns.by_run.get(run.run_id), self._agents.by_key.get(run.agent)
+        if record is None or record.spec is None or agent is None:
+            return Refused("NotFound", {})  # it ended, or its agent went, since this was decided
+        if agent.spec.isolation == "Pod" and not await self._own(runner, record):
+            return Refused("Full", {})
+        create = creation_of(record, record.spec, agent.spec) if record.inline else None
+        self._check()
+        answer = await runner.client.assign(
+            run.run_id,
+            decision.attempt,
+            run.graph,
+            excused=decision.excused,
+            alone=decision.alone,
+            create=create,
+        )
+        self._learn(run, runner, decision.attempt, answer)
+        if isinstance(answer, Refused) and answer.reason == "ThreadBusy":
+            await self._end_there_too(runner, str(answer.detail.get("by")))
+        if isinstance(answer, Refused) and answer.reason == "NotFound":
+            return Refused("Invalid", {"message": NOT_IN_DATABASE.format(run=run.run_id)})
+        return answer
+
+    async def finish(self, run: RunView, decision: Finish) -> Ended:
+        """Through a runner, which has the database; without one the AgentRun says it, and the API copies it."""
+        record = self._agentruns.by_run.get(run.run_id)
+        nobody_has_it = record is not None and record.inline and run.attempt == 0
+        runner = None if nobody_has_it else self._any_runner(run.agent)
+        detail: dict[str, Any] | None = None
+        if runner is not None:
+            self._check()
+            detail = await runner.client.finish(run.run_id, decision.reason.value, decision.message)
+        ended = detail or {"outcome": {"reason": decision.reason.value, "message": decision.message}}
+        status = RunStatus((detail or {}).get("outcome", {}).get("status") or decision.reason.status)
+        attempt = int(ended.get("attempt") or run.attempt)
+        self._agentruns.ended(run.run_id, run.attempt, ended)
+        return Ended(status, max(attempt, run.attempt + 1))
+
+    def reread(self, run_id: str) -> bool:  # noqa: ARG002 - a port's shape
+        """There is no database to read."""
+        return False
+
+    def report_assign(self, run: RunView, decision: Assign) -> None:
+        """See `Ports`."""
+        self._agentruns.assigned(run.run_id, decision.attempt, decision.reason.value, decision.message)
+
+    def report_wait(self, run: RunView, decision: Wait) -> None:
+        """See `Ports`."""
+        self._agentruns.waits(run.run_id, decision.reason.value, decision.message)
+
+    def report_loss(self, runner: PodRunner) -> None:
+        """See `Ports`."""
+        for run in self._cache.runs.values():
+            if run.runner == runner.name:
+                self._agentruns.lost(run.run_id)
+
+    def report_round(self, seconds: float) -> None:
+        """See `Ports`."""
+        self._metrics.reconcile_seconds.observe(seconds)
+
+    def _check(self) -> None:
+        try:
+            self._lease.check()
+        except NotLeading as error:
+            raise NotSent(f"no runner is told anything now: {error}") from error
+
+    def _learn(self, run: RunView, runner: PodRunner, attempt: int, answer: Answer) -> None:
+        match answer:
+            case Accepted(detail=detail):
+                self._agentruns.runs(run.run_id, runner.name, attempt, detail)
+            case AlreadyFinished(detail=detail):
+                self._agentruns.ended(run.run_id, int(detail.get("attempt") or attempt), detail)
+            case Refused():
+                pass  # decided about again, or finished as invalid
+
+    async def _end_there_too(self, runner: PodRunner, other: str) -> None:
+        """The database has another run of the thread first, whose AgentRun says that it has ended."""
+        reason = self._agentruns.finished_reason(other)
+        if reason is not None:
+            await runner.client.finish(other, reason.value, "its AgentRun had ended before")
+
+    async def _own(self, runner: PodRunner, record: RunRecord) -> bool:
+        """With `Pod` isolation the pod goes with its AgentRun; a pod that has changed meanwhile is not for us."""
+        if runner.owner == record.run_id:
+            return True
+        metadata = {
+            "resourceVersion": runner.pod["metadata"]["resourceVersion"],
+            "ownerReferences": [run_owner(record.name, record.uid)],
+        }
+        path = names.core_path(runner.namespace, "pods", runner.pod_name)
+        try:
+            runner.pod = await self._client.patch(path, {"metadata": metadata})
+        except KubeError as error:
+            logger.info("pod %s is not for this run: %s", runner.name, error, extra={"run": record.run_id})
+            return False
+        runner.owner = record.run_id
+        runner.changed(runner.last_heard)
+        return True
+
+    def _any_runner(self, agent: str) -> PodRunner | None:
+        able = [r for r in self._cache.runners.values() if r.agent == agent and r.holder is not None and not r.gone]
+        return min(able, key=lambda r: (r.draining, not r.ready, len(r.reports)), default=None)
