@@ -100,7 +100,7 @@ def _runs_of(cluster: Cluster, agent: str) -> list[Object]:
 
 def test_the_gauges_count_what_runs_and_end_at_nothing(cluster: Cluster) -> None:
     def active() -> float:
-        return cluster.metric("relayrun_active_threads", namespace=cluster.namespace, agent="all")
+        return cluster.metric("relayrun_agentruns_running", namespace=cluster.namespace, agent="all")
 
     wait_until(lambda: active() == 0, "nothing runs")
     names = cluster.runs("slow", 7, input={"count": 30, "step_seconds": 0.5})

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import langgraph_dev
-from tests.support import browser, npm
+from tests.support import browser, npm, prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("examples/web", "tests/agent_chat_ui", "tests/javascript")
@@ -20,7 +20,11 @@ PAGES = ("examples/web", "tests/agent_chat_ui", "tests/javascript")
 
 def main() -> None:
     """Download everything."""
-    wanted: dict[str, Callable[[], object]] = {"langgraph dev": langgraph_dev.installed, "Chromium": browser.install}
+    wanted: dict[str, Callable[[], object]] = {
+        "langgraph dev": langgraph_dev.installed,
+        "Chromium": browser.install,
+        "Prometheus": prometheus.install,
+    }
     if (path := shutil.which("npm")) is not None:
         wanted |= {folder: partial(npm.install, path, ROOT / folder) for folder in PAGES}
     with ThreadPoolExecutor() as pool:

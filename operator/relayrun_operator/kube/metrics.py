@@ -1,4 +1,7 @@
-"""What the operator counts, for Prometheus. Labels come from fixed sets: never a run or a thread."""
+"""What the operator counts, for Prometheus. Labels come from fixed sets: never a run or a thread.
+
+The operator counts AgentRuns. Metrics of runs and threads have other names, and the API and the runners export them.
+"""
 
 from collections import Counter as Count
 from collections.abc import Iterable
@@ -17,11 +20,11 @@ class OperatorMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._active = Gauge("relayrun_active_threads", "Threads whose run executes now.", _AGENT, registry=registry)
-        self._queued = Gauge("relayrun_queued_runs", "Runs that wait for a slot.", _AGENT, registry=registry)
+        self._active = Gauge("relayrun_agentruns_running", "AgentRuns that execute now.", _AGENT, registry=registry)
+        self._queued = Gauge("relayrun_agentruns_queued", "AgentRuns that wait for a slot.", _AGENT, registry=registry)
         self._runners = Gauge("relayrun_runners", "Runners, by state.", (*_AGENT, "state"), registry=registry)
-        self._runs = Counter("relayrun_runs", "Runs that ended.", (*_AGENT, "outcome"), registry=registry)
-        self._attempts = Counter("relayrun_run_attempts", "Attempts given out.", (*_AGENT, "reason"), registry=registry)
+        self._runs = Counter("relayrun_agentruns", "AgentRuns that ended.", (*_AGENT, "outcome"), registry=registry)
+        self._attempts = Counter("relayrun_agentrun_attempts", "Attempts given out.", (*_AGENT, "reason"), registry=registry)
         self._deaths = Counter(
             "relayrun_runner_deaths",
             "Processes and containers of runners that ended unasked.",
@@ -29,14 +32,14 @@ class OperatorMetrics:
             registry=registry,
         )
         self._start = Histogram(
-            "relayrun_run_start_seconds",
+            "relayrun_agentrun_start_seconds",
             "From an AgentRun's arrival at the operator to its claim.",
             _AGENT,
             registry=registry,
             buckets=_SECONDS,
         )
         self._resume = Histogram(
-            "relayrun_run_resume_seconds",
+            "relayrun_agentrun_resume_seconds",
             "From the loss of a runner to the next attempt's claim.",
             _AGENT,
             registry=registry,
