@@ -33,6 +33,10 @@ class RunNotFound(RelayrunError):
     """The run does not exist, or belongs to another owner."""
 
 
+class CheckpointNotFound(RelayrunError):
+    """The thread has no such checkpoint."""
+
+
 class RunFinished(RelayrunError):
     """The run has ended; a finished run never changes."""
 

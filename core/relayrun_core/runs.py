@@ -14,7 +14,20 @@ from relayrun_core.states import CancelAction, Reason, RunStatus
 Durability = Literal["sync", "async", "exit"]
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 
-DEFAULT_STREAM_MODES = ("values", "updates", "messages-tuple", "custom")
+#: What a run can be asked to tell.
+StreamMode = Literal[
+    "values",
+    "updates",
+    "messages-tuple",
+    "custom",
+    "debug",
+    "tasks",
+    "checkpoints",
+    "messages",
+    "events",
+    "tools",
+]
+DEFAULT_STREAM_MODES: tuple[StreamMode, ...] = ("values", "updates", "messages-tuple", "custom")
 
 
 # Who a run is for: graphs find that in `configurable` under these names, traces in metadata; only the server says it.
@@ -53,7 +66,7 @@ class RunSpec(BaseModel):
     assistant_configurable: dict[str, Any] = Field(default_factory=dict)
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
-    stream_modes: list[str] = Field(default_factory=lambda: list(DEFAULT_STREAM_MODES))
+    stream_modes: list[str] = Field(default_factory=lambda: list[str](DEFAULT_STREAM_MODES))
     stream_subgraphs: bool = False
     interrupt_before: list[str] | Literal["*"] | None = None
     interrupt_after: list[str] | Literal["*"] | None = None

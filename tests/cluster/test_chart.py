@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cluster.conftest import HERE, ROOT
-from tests.support.cluster import Cluster, outcome, unique, wait_until
+from tests.support.cluster import Cluster, CommandError, outcome, unique, wait_until
 
 CHART = str(ROOT / "charts" / "relayrun")
 
 
 def test_helm_test_passes(cluster: Cluster) -> None:
-    assert "Succeeded" in cluster.helm("test", "relayrun", "-n", cluster.namespace)
+    told = cluster.helm("test", "relayrun", "-n", cluster.namespace, "--logs")
+    assert "Succeeded" in told
+    assert '"checks": {' in told, "it shows the status that it has seen"
 
 
 def test_an_upgrade_interrupts_no_run(cluster: Cluster) -> None:
@@ -34,10 +38,12 @@ def test_an_uninstall_leaves_nothing_but_data(cluster: Cluster) -> None:
     there.kubectl("create", "namespace", "gone")
     there.helm(
         *("install", "gone", CHART, "-n", "gone", "--values", str(HERE / "values.yaml"), *cluster.made),
-        "--set=crds.enabled=false,operator.replicas=1,api.replicas=1,sampleAgent.enabled=true",
+        "--set=operator.replicas=1,api.replicas=1,sampleAgent.enabled=true",
         "--set=watchNamespaces=null,api.service.type=ClusterIP,api.service.nodePort=null",
         *("--set=sampleAgent.image.repository=relayrun-test-agent,sampleAgent.image.tag=1", "--wait", "--timeout=4m"),
     )
+    with pytest.raises(CommandError, match="Release gone serves the namespace gone already"):
+        there.helm("install", "second", CHART, "-n", "gone", "--values", str(HERE / "values.yaml"), "--dry-run=server")
     wait_until(lambda: there.find("agent", "steps"), "the sample Agent", 90)
     there.agent_ready("steps")
     there.helm("uninstall", "gone", "-n", "gone", "--wait")

@@ -44,6 +44,7 @@ def test_fields_are_camel_case_outside() -> None:
         ({"thread": "x" * 257}, "at most 256"),
         ({"input": "text"}, "valid dictionary"),
         ({"cancel": "interrupt"}, "'Interrupt' or 'Rollback'"),
+        ({"streamModes": ["value"]}, "Input should be 'values', 'updates'"),
     ],
 )
 def test_a_bad_run_is_refused_with_a_sentence(spec: dict[str, Any], message: str) -> None:

@@ -31,6 +31,27 @@ async def test_a_run_is_claimed_before_the_answer_and_finishes(
     assert (again.status_code, again.json()["outcome"]["status"]) == (200, "success")
 
 
+async def test_a_checkpoint_that_the_thread_has_not_fails_the_run_and_begins_nothing(
+    shared_runner: RunnerProcess, shared_database: Database
+) -> None:
+    thread_id = uuid4()
+    first = await accepted(shared_database, thread_id=thread_id, input={"did": ["in"]})
+    await shared_runner.put(first)
+    await shared_runner.wait_state(first, "Finished")
+    wanted = str(uuid4())
+    run_id = await accepted(shared_database, thread_id=thread_id, input={"did": ["again"]}, checkpoint_id=wanted)
+    await shared_runner.put(run_id)
+    entry = await shared_runner.wait_state(run_id, "Finished")
+    assert entry["outcome"]["status"] == "error"
+    run = await get_run(shared_database, run_id)
+    assert run is not None
+    assert run.error is not None
+    assert f"The thread has no checkpoint '{wanted}'" in run.error["message"]
+    thread = await get_thread(shared_database, thread_id)
+    assert thread is not None
+    assert "again" not in thread.values["did"]
+
+
 async def test_everything_but_probes_needs_the_token(shared_runner: RunnerProcess) -> None:
     stranger = {"Authorization": "Bearer wrong"}
     for method, path in [("PUT", f"/runs/{uuid4()}"), ("GET", "/runs"), ("GET", f"/threads/{uuid4()}/state")]:

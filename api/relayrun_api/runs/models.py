@@ -8,20 +8,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from relayrun_api.http.bounds import Object, bounded
 from relayrun_core.ids import uuid_of
-from relayrun_core.runs import Durability, MultitaskStrategy
+from relayrun_core.runs import Durability, MultitaskStrategy, StreamMode
 
-StreamMode = Literal[
-    "values",
-    "updates",
-    "messages-tuple",
-    "custom",
-    "debug",
-    "tasks",
-    "checkpoints",
-    "messages",
-    "events",
-    "tools",
-]
 _LONGEST_NAME = 256
 #: A hundred years.
 LONGEST_DELAY_SECONDS = 100 * 365 * 86400

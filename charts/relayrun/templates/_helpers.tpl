@@ -23,6 +23,32 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
+{{/* The release that a thing of the whole cluster belongs to, if it is another one: (dict "root" . "api" "…" "kind" "…"
+"name" "…"). Empty: it is this release's, nobody's yet, or there is no cluster to ask (helm template). */}}
+{{- define "relayrun.otherOwner" -}}
+{{- with lookup .api .kind "" .name -}}
+{{- $annotations := .metadata.annotations | default dict -}}
+{{- $name := index $annotations "meta.helm.sh/release-name" | default "" -}}
+{{- $namespace := index $annotations "meta.helm.sh/release-namespace" | default "" -}}
+{{- if not $name -}}
+nobody
+{{- else if or (ne $name $.root.Release.Name) (ne $namespace $.root.Release.Namespace) -}}
+{{ $namespace }}/{{ $name }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuses a second release in a namespace: both operators would serve the same Agents. */}}
+{{- define "relayrun.onlyRelease" -}}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $other := index $labels "app.kubernetes.io/instance" | default "" -}}
+{{- if and (hasPrefix "relayrun-" (index $labels "helm.sh/chart" | default "")) (eq (index $labels "app.kubernetes.io/component" | default "") "operator") (ne $other $.Release.Name) -}}
+{{- fail (printf "Release %s serves the namespace %s already: upgrade that one, or install this one in another namespace." $other $.Release.Namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* metadata of an object: (dict "root" . "name" "…" "part" "api" "annotations" {} "labels" {} "namespace" "…") */}}
 {{- define "relayrun.metadata" -}}
 {{- $annotations := merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) -}}

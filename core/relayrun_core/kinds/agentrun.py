@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 
 from relayrun_core.kinds.base import API_VERSION, Condition, KubeModel, LocalObjectReference, ObjectMeta, Opaque
-from relayrun_core.runs import DEFAULT_STREAM_MODES
+from relayrun_core.runs import DEFAULT_STREAM_MODES, StreamMode
 
-#: The name of a node or of a stream mode.
+#: The name of a node.
 Word = Annotated[str, StringConstraints(max_length=256)]
 
 Phase = Literal["Queued", "Running", "Succeeded", "WaitingForInput", "Failed", "Cancelled"]
@@ -36,7 +36,9 @@ class AgentRunSpec(KubeModel):
     config: Opaque = Field({}, description="LangGraph configuration of the run.")
     context: Opaque | None = Field(None, description="The graph's static context.")
     run_metadata: Opaque = Field({}, description="Metadata of the run.")
-    stream_modes: list[Word] = Field(list(DEFAULT_STREAM_MODES), max_length=16, description="What the journal holds.")
+    stream_modes: list[StreamMode] = Field(
+        list(DEFAULT_STREAM_MODES), max_length=16, description="What the journal holds."
+    )
     stream_subgraphs: bool = Field(False, description="Journal the events of subgraphs too.")
     interrupt_before: list[Word] = Field(
         [], max_length=256, description='Pause before these nodes, or before all with ["*"].'

@@ -24,7 +24,9 @@ class OperatorMetrics:
         self._queued = Gauge("relayrun_agentruns_queued", "AgentRuns that wait for a slot.", _AGENT, registry=registry)
         self._runners = Gauge("relayrun_runners", "Runners, by state.", (*_AGENT, "state"), registry=registry)
         self._runs = Counter("relayrun_agentruns", "AgentRuns that ended.", (*_AGENT, "outcome"), registry=registry)
-        self._attempts = Counter("relayrun_agentrun_attempts", "Attempts given out.", (*_AGENT, "reason"), registry=registry)
+        self._attempts = Counter(
+            "relayrun_agentrun_attempts", "Attempts given out.", (*_AGENT, "reason"), registry=registry
+        )
         self._deaths = Counter(
             "relayrun_runner_deaths",
             "Processes and containers of runners that ended unasked.",
