@@ -8,6 +8,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -105,8 +106,12 @@ def document_of(*, phases: dict[str, Any] | None = None, **access: Any) -> BaseS
     # Tokens that are none are tried elsewhere; here they would keep everything else from being tried.
     generation = {"deterministic": True, "with-security-parameters": False}
     config = {"seed": SEED, "generation": generation, "phases": phases or {}}
-    document = create_app(ApiSettings(**access)).openapi()
-    return schemathesis.openapi.from_dict(document, config=SchemathesisConfig.from_dict(config))
+    return schemathesis.openapi.from_dict(openapi(**access), config=SchemathesisConfig.from_dict(config))
+
+
+@cache
+def openapi(**access: Any) -> dict[str, Any]:
+    return create_app(ApiSettings(**access)).openapi()
 
 
 def routes_of(whole: BaseSchema, random: BaseSchema) -> list[Any]:
