@@ -84,7 +84,7 @@ downloads: setup
 	@$(RUN) tests.support.downloads
 
 local-layer: setup
-	@$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=tests/cluster $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=20 --ignore=tests/cluster $(ARGS)
 
 cluster-layer: setup
 	@missing="$(call missing_for_cluster)"; if [[ -n "$$missing" && -z "$${CLUSTER_KUBECONFIG:-}" ]]; then \
