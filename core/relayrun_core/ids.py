@@ -23,7 +23,7 @@ def uuid_of(text: str) -> UUID | None:
 def former_thread_id(owner: str | None, name: str) -> UUID:
     """What versions before called the thread that `owner` calls `name`. Anybody can work it out: it proves nothing.
 
-    Threads that were made so keep it; `relayrun_core.db.thread_names` knows.
+    Threads that were made so keep it; `relayrun_core.db.threads` knows.
     """
     return uuid5(NAMESPACE, f"{owner or ''}\0{name}")
 

@@ -1,4 +1,6 @@
-"""A run as its parts see it: what was asked (`RunSpec`), what the database knows (`Run`), how it ended (`Outcome`)."""
+"""A run as its parts see it: what was asked (`RunSpec`), what the database knows (`Run`, `RunHead`), how it ended
+(`Outcome`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -240,3 +242,28 @@ def told(values: Any, keys: OutputKeys) -> Any:
 def output_of(values: bytes, keys: OutputKeys) -> bytes:
     """The same for JSON."""
     return values if keys is None else orjson.dumps(told(orjson.loads(values), keys))
+
+
+@dataclass(frozen=True, slots=True)
+class RunHead:
+    """What placing needs of a run. Times are seconds since the epoch.
+
+    `cancel` is None unless a cancel was accepted; `active_deadline` is None until the run has started.
+    """
+
+    run_id: UUID
+    seq: int
+    thread_id: UUID
+    agent: str
+    graph: str
+    status: RunStatus
+    attempt: int
+    holder: UUID | None
+    runner: str | None
+    failed_attempts: int
+    suspect: bool
+    not_before: float | None
+    cancel: CancelAction | None
+    active_deadline: float | None
+    active_deadline_seconds: float
+    starting_deadline: float

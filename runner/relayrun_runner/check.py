@@ -8,14 +8,13 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 
 from relayrun_runner.auth.handlers import AuthorAuth
+from relayrun_runner.author_errors import compact, compact_cause, told
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
 from relayrun_runner.custom_app.app import CustomApp
-from relayrun_runner.endings import told
 from relayrun_runner.errors import RunnerError
-from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.graphs.loading import GraphRegistry
 from relayrun_runner.store.vectors import load_embedding
-from relayrun_runner.tracebacks import compact, compact_cause
 
 #: One thing that does not load: its sentence, and the traceback of the author's.
 Failure = tuple[str, str | None]

@@ -32,7 +32,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     with quick_imports():
-        from relayrun_runner.process import RunnerProcess
+        from relayrun_runner.process.runner import RunnerProcess
 
     try:
         process = RunnerProcess(settings, tell_ready)

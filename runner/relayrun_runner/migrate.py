@@ -18,7 +18,7 @@ from relayrun_core.migrate import migrate
 from relayrun_core.settings import CoreSettings
 from relayrun_runner.config.model import StoreConfig
 from relayrun_runner.errors import StoreUnavailable
-from relayrun_runner.schema import setup
+from relayrun_runner.langgraph_tables import setup
 
 log = logging.getLogger("relayrun.migrate")
 

@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from relayrun_core.deaths import DeathReason, memory_kills, reason_of
 from relayrun_core.forkserver.forking import Child, Handlers, become, fork
 from relayrun_core.forkserver.preloading import PreloadFailed, preload
 from relayrun_core.forkserver.reaping import adopt_orphans, reap
@@ -30,7 +29,7 @@ from relayrun_core.handover import hand_over, take_secrets
 from relayrun_core.logs import configure_logging
 from relayrun_core.parent import READY_VARIABLE, end_children
 from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
-from relayrun_core.restarts import Restarts
+from relayrun_core.restarts import DeathReason, Restarts, memory_kills, reason_of
 from relayrun_runner.main import read_settings
 
 log = logging.getLogger("relayrun.pod")

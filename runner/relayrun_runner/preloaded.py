@@ -8,4 +8,4 @@ import uvicorn.protocols.websockets.auto  # noqa: F401
 import yaml  # noqa: F401
 
 import relayrun_runner.__main__
-import relayrun_runner.process  # noqa: F401
+import relayrun_runner.process.runner  # noqa: F401

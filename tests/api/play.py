@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import orjson
 
 from relayrun_core.database import Database
+from relayrun_core.db.agents import NewGraph, register_graphs
 from relayrun_core.db.claim import Claim, Claimed, claim
 from relayrun_core.db.finish import finish
-from relayrun_core.db.graphs import NewGraph, register_graphs
 from relayrun_core.db.journal import Event, append, first_seq
 from relayrun_core.runs import Outcome, PendingInterrupt
 from relayrun_core.states import Reason

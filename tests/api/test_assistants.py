@@ -15,7 +15,7 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
-from relayrun_core.db.graphs import NewGraph, register_graphs
+from relayrun_core.db.agents import NewGraph, register_graphs
 from relayrun_core.db.rows import MAX_OBJECT_BYTES
 from relayrun_core.db.runs import get_run
 from relayrun_core.errors import RunNotFound

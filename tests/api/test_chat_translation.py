@@ -10,8 +10,7 @@ import pytest
 from relayrun_api.chat.frames import ChatFrames
 from relayrun_api.chat.translator import ChatTranslator
 from relayrun_api.streaming.sse import START, Position, frame, position_after
-from relayrun_core.db.follow import Page
-from relayrun_core.db.journal import Event
+from relayrun_core.db.journal import Event, Page
 from tests.api.play import ai, human, tool
 
 META = {"langgraph_node": "chat"}

@@ -16,8 +16,8 @@ from relayrun_api.http.errors import ApiError, AuthFailed
 from relayrun_api.threads.permissions import thread
 from relayrun_runner.auth.asks import parse_question
 from relayrun_runner.auth.handlers import AuthorAuth
+from relayrun_runner.config.environment import prepare_environment
 from relayrun_runner.config.load import load_config
-from relayrun_runner.environment import prepare_environment
 from tests.api.authored import named
 from tests.runner.processes import write_agent
 

@@ -21,8 +21,7 @@ from relayrun_api.services import Services
 from relayrun_api.streaming import follow as following
 from relayrun_api.streaming.follow import NO_RUN
 from relayrun_api.streaming.sse import HEARTBEAT
-from relayrun_core.db.follow import read_page
-from relayrun_core.db.journal import first_seq
+from relayrun_core.db.journal import first_seq, read_page
 from tests.api.conftest import Api, open_streams
 from tests.api.play import Attempt
 from tests.api.process import api_process

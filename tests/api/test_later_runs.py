@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.db.later import LinedUp, due_later, line_up
 from relayrun_core.db.queue import unfinished_heads
+from relayrun_core.db.retention import Keep, sweep_threads
 from relayrun_core.db.runs import create_run, get_run, request_cancel, unfinished_runs
-from relayrun_core.db.tidying import Keep, sweep_threads
+from relayrun_core.db.starting import LinedUp, due_later, line_up
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, RunStatus

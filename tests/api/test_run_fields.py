@@ -14,8 +14,7 @@ from langgraph_sdk.errors import NotFoundError
 
 from relayrun_api.runs.frames import RunFrames
 from relayrun_api.runs.models import RunCreate
-from relayrun_core.db.follow import Page
-from relayrun_core.db.journal import Event
+from relayrun_core.db.journal import Event, Page
 from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt
 from tests.api.conftest import Api

@@ -13,10 +13,10 @@ from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEnti
 
 from relayrun_api.runners.dispatch import LocalDispatcher
 from relayrun_core.db.claim import Claim, NotFound, claim
+from relayrun_core.db.fence import is_stale
 from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.db.runs import get_run, unfinished_runs
 from relayrun_core.errors import RunNotFound, StaleAttempt
-from relayrun_core.fence import is_stale
 from relayrun_core.runs import NewRun, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from tests.api.conftest import Api, open_streams

@@ -22,7 +22,7 @@ from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
 from relayrun_runner.config.model import IndexConfig, StoreConfig
-from relayrun_runner.schema import setup
+from relayrun_runner.langgraph_tables import setup
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened
 from tests.runner.processes import TOKEN, RunnerProcess, runner_process, write_agent

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from relayrun_api.metrics import Metrics
-from relayrun_core.db.load import AgentLoad
+from relayrun_core.db.queue import AgentLoad
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.process.metrics import RunnerMetrics
 from tests.charts.test_templates import Object, objects
 from tests.support.prometheus import programs, prometheus, query
 from tests.support.waiting import until_it_is

@@ -9,15 +9,14 @@ import pytest
 
 from relayrun_core.database import Database, connection_options
 from relayrun_core.db.claim import BackOff, Claim, Claimed, Finished, NotFound, Stale, ThreadBusy, claim, release
-from relayrun_core.db.dispatch import due
+from relayrun_core.db.fence import is_stale
 from relayrun_core.db.finish import finish, finish_from_outside
 from relayrun_core.db.journal import END, Event, append, first_seq, read_events
-from relayrun_core.db.notify import EVENTS_CHANNEL
+from relayrun_core.db.notify import EVENTS_CHANNEL, Listener
+from relayrun_core.db.reconcile import due
 from relayrun_core.db.runs import request_cancel
 from relayrun_core.db.threads import get_thread
 from relayrun_core.errors import RunFinished, StaleAttempt
-from relayrun_core.fence import is_stale
-from relayrun_core.listen import Listener
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
 from tests.support.runs import DONE, FENCE_PROGRESS, accept, claimed, progress, reread

@@ -17,7 +17,7 @@ import relayrun_runner.__main__
 from relayrun_core.imports import quick_imports
 
 with quick_imports():
-    import relayrun_runner.process
+    import relayrun_runner.process.runner
 """
 FORKSERVER = """
 from relayrun_core.forkserver.preloading import preload
@@ -60,7 +60,7 @@ CLUSTER = ("kopf", "kubernetes")
         pytest.param(RUNNER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi", "yaml"), id="runner"),
         pytest.param(FORKSERVER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server"),
         pytest.param(FORKSERVER_OF_DEV, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp"), id="fork server of dev"),
-        pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx"), id="operator"),
+        pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx", "psycopg"), id="operator"),
         pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "websockets", "yaml"), id="dev"),
         pytest.param(
             HELP, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "aiohttp", "asyncio", "httpx", "psycopg", "pydantic"), id="help"

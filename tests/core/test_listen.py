@@ -4,8 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from relayrun_core.database import Database
-from relayrun_core.db.notify import EVENTS_CHANNEL, RUNS_CHANNEL, Hints, notify
-from relayrun_core.listen import Listener
+from relayrun_core.db.notify import EVENTS_CHANNEL, RUNS_CHANNEL, Hints, Listener, notify
 from tests.support.runs import accept
 
 LIMIT_SECONDS = 60

@@ -6,8 +6,8 @@ from uuid import uuid4
 from relayrun_core.database import Database
 from relayrun_core.db.cron_firing import due_crons
 from relayrun_core.db.crons import NewCron, create_cron, database_now
-from relayrun_core.db.later import due_later
 from relayrun_core.db.runs import create_run
+from relayrun_core.db.starting import due_later
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
 

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from psycopg_pool.pool_async import AddConnection, MaintenanceTask
 
 from relayrun_core.database import Database
-from relayrun_core.row_stream import row_stream
+from relayrun_core.db.listing import row_stream
 from tests.support.runner import free_port
 
 SIZE = 3

@@ -8,8 +8,8 @@ import pytest
 
 from relayrun_core.database import Database
 from relayrun_core.db import retention
+from relayrun_core.db.agents import NewGraph, list_graphs, register_graphs
 from relayrun_core.db.finish import finish
-from relayrun_core.db.graphs import NewGraph, list_graphs, register_graphs
 from relayrun_core.db.journal import Event, append, first_seq, read_events
 from relayrun_core.db.retention import forget_old_builds, forget_old_events
 from relayrun_core.db.runs import get_run

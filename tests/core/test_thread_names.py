@@ -7,8 +7,7 @@ import pytest
 
 from relayrun_core.database import Database
 from relayrun_core.db.runs import create_run, list_runs
-from relayrun_core.db.thread_names import thread_id_of, thread_ids_of
-from relayrun_core.db.threads import create_thread, delete_thread, get_thread
+from relayrun_core.db.threads import create_thread, delete_thread, get_thread, thread_id_of, thread_ids_of
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import former_thread_id, new_run_id
 from relayrun_core.runs import NewRun, RunSpec

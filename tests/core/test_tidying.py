@@ -9,12 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.db import tidying
+from relayrun_core.db import retention as tidying
 from relayrun_core.db.finish import finish
+from relayrun_core.db.retention import BATCH, Keep, prune_threads, sweep_threads
 from relayrun_core.db.rows import Thread, Ttl
 from relayrun_core.db.runs import create_run
 from relayrun_core.db.threads import create_thread, forget, get_thread, idle_thread, patch_thread
-from relayrun_core.db.tidying import BATCH, Keep, prune_threads, sweep_threads
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec

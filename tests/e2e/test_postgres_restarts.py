@@ -14,7 +14,7 @@ from relayrun_core.db.journal import END, Event, read_events
 from relayrun_core.migrate import migrate
 from relayrun_core.runs import Run
 from relayrun_core.states import Reason
-from relayrun_runner.schema import setup
+from relayrun_runner.langgraph_tables import setup
 from tests.support.crash import Crash, settle, told, whole
 from tests.support.pool import RunnerPool
 from tests.support.postgres import scratch_folder

@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.db.queue import RunHead, heads_of
+from relayrun_core.db.queue import heads_of
 from relayrun_core.db.runs import get_run
+from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, Reason, RunStatus
 from relayrun_operator.engine import (
     AgentView,

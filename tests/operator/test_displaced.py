@@ -11,8 +11,8 @@ from typing import Any, cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relayrun_core.db.queue import RunHead
 from relayrun_core.ids import new_run_id
+from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView, Finish, Liveness, RunView, TickClock, plan
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Nothing, Wait

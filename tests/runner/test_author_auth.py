@@ -15,8 +15,8 @@ from relayrun_runner.auth import handlers as author_auth
 from relayrun_runner.auth.asks import AuthAnswer, parse_question
 from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.auth.users import User, user_of
+from relayrun_runner.config.environment import prepare_environment
 from relayrun_runner.config.load import load_config
-from relayrun_runner.environment import prepare_environment
 from relayrun_runner.errors import AuthFailed, AuthLoadError, ConfigError
 from tests.api.authored import named
 from tests.runner.processes import write_agent

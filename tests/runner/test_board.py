@@ -12,7 +12,7 @@ import pytest
 
 from relayrun_core.runs import Outcome, Run, RunSpec
 from relayrun_core.states import Reason, RunStatus
-from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.runs.board import KEEP_SECONDS, Reservation, RunBoard
 from relayrun_runner.runs.entries import Entry, State
 from relayrun_runner.runs.watching import Face, Watching

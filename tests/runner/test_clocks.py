@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import id as ids
 from langgraph.pregel._checkpoint import create_checkpoint
 
 from relayrun_core.database import Database
-from relayrun_runner import execute
+from relayrun_runner.attempt import executor as execute
 from relayrun_runner.attempt.clocks import make_ids_after, require_after
 from relayrun_runner.errors import CheckpointOrder
 from tests.support.runs import accept, claimed

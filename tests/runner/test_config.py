@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from relayrun_runner.config import fates
+from relayrun_runner.config.environment import import_folders, read_env, remarks
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
-from relayrun_runner.environment import import_folders, read_env, remarks
 from relayrun_runner.errors import ConfigError
 
 GRAPHS = {"agent": "./agent.py:graph"}
@@ -153,7 +153,7 @@ def test_which_of_two_values_a_variable_has_is_remarked(tmp_path: Path, env_wins
     code = (
         "import os, sys, json\n"
         "from relayrun_runner.config.load import load_config\n"
-        "from relayrun_runner.environment import prepare_environment, remarks\n"
+        "from relayrun_runner.config.environment import prepare_environment, remarks\n"
         "config, wins = load_config(sys.argv[1]), sys.argv[2] == 'True'\n"
         "told = remarks(config, env_wins=wins)\n"
         "prepare_environment(config, env_wins=wins)\n"
@@ -231,5 +231,7 @@ def test_local_dependencies_and_their_src_are_where_code_is_imported_from(tmp_pa
 
 def test_reading_a_config_imports_no_langgraph() -> None:
     # The command line reads it in a process that must stay small.
-    code = "import sys, relayrun_runner.config.load, relayrun_runner.environment; print('langgraph' in sys.modules)"
+    code = (
+        "import sys, relayrun_runner.config.load, relayrun_runner.config.environment; print('langgraph' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "False\n"

@@ -12,7 +12,7 @@ import pytest
 from relayrun_core.custom_routes import ProxiedRequest, from_headers, to_headers
 from relayrun_runner.config.load import load_config
 from relayrun_runner.custom_app.app import CustomApp, told_of
-from relayrun_runner.custom_app.scope import scope_of
+from relayrun_runner.custom_app.asgi import scope_of
 from relayrun_runner.errors import ConfigError, NotReady
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from relayrun_runner.config.load import VARIABLE, default_configs
 from relayrun_runner.config.model import Config
-from relayrun_runner.defaults import VARIABLE, default_configs
 from relayrun_runner.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
-from relayrun_runner.attempt.described import described
+from relayrun_runner.attempt.config import described
 
 
 def metadata_of(configurable: dict[str, Any], metadata: dict[str, Any] | None = None) -> dict[str, Any]:

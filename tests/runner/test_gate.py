@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relayrun_runner.errors import LoopBusy, NotReady, QuestionFailed
-from relayrun_runner.gate import Gate
+from relayrun_runner.process.gate import Gate
 from tests.support.waiting import until
 
 

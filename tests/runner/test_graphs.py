@@ -13,7 +13,7 @@ from langgraph.pregel import Pregel
 
 from relayrun_runner.config.load import load_config
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
-from relayrun_runner.graphs import GraphRegistry
+from relayrun_runner.graphs.loading import GraphRegistry
 from tests.runner.processes import write_agent
 
 FORMS = """

@@ -9,12 +9,11 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.finish import finish_from_outside, read_outcome
 from relayrun_core.db.heads import newest_state
-from relayrun_core.db.outcomes import read_outcome
+from relayrun_core.db.retention import prune_threads
 from relayrun_core.db.runs import request_cancel
 from relayrun_core.db.thread_copy import copy_thread
-from relayrun_core.db.tidying import prune_threads
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason
 from tests.runner.ends import Place

@@ -22,14 +22,12 @@ from pydantic import AfterValidator, BaseModel
 
 from relayrun_core.database import Database
 from relayrun_runner.errors import QuestionFailed
-from relayrun_runner.graphs import Graph
-from relayrun_runner.serialize import dumps_kept
+from relayrun_runner.graphs.loading import Graph
+from relayrun_runner.graphs.serialize import dumps_kept
 from relayrun_runner.threads.bodies import HistoryQuestion
-from relayrun_runner.threads.history import history_pages
-from relayrun_runner.threads.onlookers import nobody_looks_on
-from relayrun_runner.threads.pace import Pace
-from relayrun_runner.threads.reading import ReadingThread
-from relayrun_runner.threads.sharing import SharedValues, SharingSaver
+from relayrun_runner.threads.reading import Pace, ReadingThread
+from relayrun_runner.threads.reads import history_pages
+from relayrun_runner.threads.sharing import SharedValues, SharingSaver, nobody_looks_on
 from relayrun_runner.threads.snapshots import thread_state
 from tests.runner.agents import entered
 from tests.runner.processes import RunnerProcess

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.db.graphs import list_graphs
+from relayrun_core.db.agents import list_graphs
 from relayrun_core.db.runs import get_run, request_cancel
 from relayrun_core.states import CancelAction, RunStatus
 from tests.runner.agents import entered

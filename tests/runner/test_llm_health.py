@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from relayrun_core.database import Database
-from relayrun_core.db.llm import LlmReport, LlmVerdict, llm_reports, report_llm
+from relayrun_core.db.agents import LlmReport, LlmVerdict, llm_reports, report_llm
 from relayrun_core.settings import RunnerSettings
 from relayrun_runner.llm.endpoints import Endpoint, endpoints_of
 from relayrun_runner.llm.health import LlmHealth, why_it_is_down

@@ -14,9 +14,9 @@ from relayrun_core.db.finish import finish
 from relayrun_core.db.journal import END, read_events
 from relayrun_core.migrate import migrate
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.langgraph_tables import setup
+from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.schema import setup
 from tests.runner.agents import entered
 from tests.runner.processes import runner_process
 from tests.runner.runs import accepted

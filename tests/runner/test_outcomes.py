@@ -15,13 +15,13 @@ from langgraph.func import entrypoint
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import NodeBuilder, Pregel
 
+from relayrun_core.db.finish import read_outcome, read_output
 from relayrun_core.db.journal import read_events
-from relayrun_core.db.outcomes import read_outcome, read_output
 from relayrun_core.db.retention import forget_old_events
 from relayrun_core.db.threads import get_thread
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import OutputKeys, told
-from relayrun_runner.graphs import Graph
+from relayrun_runner.graphs.loading import Graph
 from relayrun_runner.threads.snapshots import output_keys
 from tests.runner.ends import GIVEN, Place
 from tests.support.waiting import until

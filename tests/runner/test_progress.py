@@ -18,7 +18,7 @@ from relayrun_core.runs import Run
 from relayrun_runner.attempt import writer as writer_module
 from relayrun_runner.attempt.checkpoints import NULL_TASK_ID, FencedSaver
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.process.metrics import RunnerMetrics
 from tests.support.runs import DONE, accept, claimed, reread
 
 INNER = "inner:0b6f9e0c"

@@ -8,8 +8,7 @@ from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
 from relayrun_core.db.runs import get_run, request_cancel
-from relayrun_core.db.thread_names import thread_id_of
-from relayrun_core.db.threads import create_thread, get_thread
+from relayrun_core.db.threads import create_thread, get_thread, thread_id_of
 from relayrun_core.runs import RunSpec
 from relayrun_core.states import CancelAction, RunStatus
 from tests.runner.processes import RunnerProcess

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from relayrun_runner.protocol.server import ProtocolThread, bind
+from relayrun_runner.http.server import ProtocolThread, bind
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

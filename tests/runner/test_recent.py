@@ -6,8 +6,8 @@ import pytest
 
 from relayrun_core.database import Database
 from relayrun_core.db.journal import Event
-from relayrun_runner.attempt import recent
-from relayrun_runner.attempt.recent import RecentEvents
+from relayrun_runner.attempt import batches as recent
+from relayrun_runner.attempt.batches import RecentEvents
 
 ONE, TWO, THREE = (Event(number, "custom", b"{}") for number in (1, 2, 3))
 

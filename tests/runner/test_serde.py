@@ -22,7 +22,7 @@ from relayrun_core import storable
 from relayrun_core.database import Database
 from relayrun_core.errors import NotStorable
 from relayrun_runner.config.model import SerdeConfig
-from relayrun_runner.serde import make_serializer, with_values_apart
+from relayrun_runner.graphs.serde import make_serializer, with_values_apart
 
 
 class Shade(enum.StrEnum):

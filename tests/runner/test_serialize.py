@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from relayrun_core import storable
 from relayrun_core.errors import NotStorable
-from relayrun_runner.serialize import dumps, dumps_kept
+from relayrun_runner.graphs.serialize import dumps, dumps_kept
 
 
 class Color(enum.Enum):

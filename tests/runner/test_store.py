@@ -14,7 +14,7 @@ from relayrun_core.database import Database
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import IndexConfig, StoreConfig
 from relayrun_runner.errors import ConfigError, StoreUnavailable
-from relayrun_runner.schema import check, setup
+from relayrun_runner.langgraph_tables import check, setup
 from relayrun_runner.store.vectors import load_embedding, open_store
 from tests.runner.processes import runner_process, write_agent
 from tests.runner.runs import accepted

@@ -20,8 +20,8 @@ from relayrun_core.database import Database
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import IndexConfig
 from relayrun_runner.errors import DatabaseAway, InvalidStoreCall, StoreCallFailed
-from relayrun_runner.protocol.responses import EXCEPTION_HANDLERS
-from relayrun_runner.schema import setup
+from relayrun_runner.http.responses import EXCEPTION_HANDLERS
+from relayrun_runner.langgraph_tables import setup
 from relayrun_runner.store import clients
 from relayrun_runner.store.calls import StoreCalls, open_store_calls, parse_call
 from relayrun_runner.store.vectors import PatientStore, open_store

@@ -10,9 +10,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from relayrun_core.runs import RunSpec
-from relayrun_runner.attempt.telling import Teller, chunks
-from relayrun_runner.graphs import Graph
-from relayrun_runner.serialize import dumps
+from relayrun_runner.attempt.events import Teller, chunks
+from relayrun_runner.graphs.loading import Graph
+from relayrun_runner.graphs.serialize import dumps
 
 ASKED = {"messages": [{"role": "user", "content": "hi", "id": "u1"}]}
 

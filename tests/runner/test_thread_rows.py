@@ -13,10 +13,10 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import START, StateGraph
 
 from relayrun_core.database import Database
+from relayrun_core.db.retention import prune_threads
 from relayrun_core.db.rows import Thread
 from relayrun_core.db.thread_copy import copy_thread
 from relayrun_core.db.threads import create_thread, get_thread
-from relayrun_core.db.tidying import prune_threads
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.runs import BoundAnswer
 from relayrun_core.states import ThreadStatus

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from relayrun_runner.imports import load_object
-from relayrun_runner.tracebacks import compact, compact_cause
+from relayrun_runner.author_errors import compact, compact_cause
+from relayrun_runner.graphs.imports import load_object
 from tests.runner.test_config import load
 
 

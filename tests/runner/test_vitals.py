@@ -9,15 +9,14 @@ import pytest
 
 from relayrun_core.database import Database, is_transient
 from relayrun_runner.errors import DatabaseAway
-from relayrun_runner.gate import Gate
-from relayrun_runner.metrics import RunnerMetrics
-from relayrun_runner.protocol.app import make_app
-from relayrun_runner.protocol.parts import Protocol
-from relayrun_runner.readiness import Readiness
+from relayrun_runner.http.app import make_app
+from relayrun_runner.http.routes import Protocol
+from relayrun_runner.process.gate import Gate
+from relayrun_runner.process.health import Readiness, Vitals
+from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.watching import Watching
-from relayrun_runner.vitals import Vitals
 
 
 def protocol(vitals: Vitals) -> Protocol:

@@ -86,7 +86,7 @@ async def _administer(server: EmbeddedPostgres, statement: sql.Composed) -> None
 async def _migrate(url: str) -> None:
     # Late: tests without a database need not wait for LangGraph's import.
     from relayrun_core.migrate import migrate
-    from relayrun_runner.schema import setup
+    from relayrun_runner.langgraph_tables import setup
 
     await migrate(url)
     await setup(url)

@@ -12,8 +12,8 @@ from relayrun_api.auth import Principal
 from relayrun_api.http.errors import AssistantNotFound, Invalid, NoAssistantId, NoGraph
 from relayrun_api.runners.graphs import GraphCatalog, OfferedGraph, object_schema
 from relayrun_core.database import Database
+from relayrun_core.db.agents import GraphRow
 from relayrun_core.db.assistants import AssistantRow, Configured, get_assistant, get_version
-from relayrun_core.db.graphs import GraphRow
 
 #: What LangGraph's clients know default assistants by.
 _OF_THE_SYSTEM = {"created_by": "system"}

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from relayrun_api.chat.translator import ChatTranslator
 from relayrun_api.http.answers import dumps
 from relayrun_api.streaming.sse import START, Position, frame, part_id
-from relayrun_core.db.follow import Page
-from relayrun_core.db.journal import Event
+from relayrun_core.db.journal import Event, Page
 
 #: How soon an EventSource may come back, in milliseconds.
 PREFACE = b"retry: 1000\n\n"

@@ -24,7 +24,7 @@ from relayrun_api.streaming.follow import follow
 from relayrun_api.streaming.sse import HEADERS, MEDIA_TYPE, START, Position, position_after
 from relayrun_api.threads.service import find_thread, refer, visible_thread
 from relayrun_core import errors as core
-from relayrun_core.db.follow import read_page
+from relayrun_core.db.journal import read_page
 from relayrun_core.db.starting import Terms
 from relayrun_core.db.threads import get_thread
 from relayrun_core.states import CancelAction

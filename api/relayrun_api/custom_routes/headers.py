@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from starlette.types import Scope
 
-from relayrun_core.asking import USER_HEADER
 from relayrun_core.custom_routes import ANSWERED_HEADER, REQUEST_HEADER, ProxiedRequest, to_headers
 from relayrun_core.loopback import HEADER as LOOPBACK
+from relayrun_core.runner_questions import USER_HEADER
 
 Headers = list[tuple[bytes, bytes]]
 

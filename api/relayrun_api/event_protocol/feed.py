@@ -24,11 +24,9 @@ from relayrun_api.runs.service import sees_run
 from relayrun_api.streaming.follow import Since, follow
 from relayrun_api.streaming.hub import EventHub
 from relayrun_core.database import Database, is_transient
-from relayrun_core.db.follow import Page
-from relayrun_core.db.journal import Event
+from relayrun_core.db.journal import Event, Page, TimedPage, newest_turn, read_timed_page
 from relayrun_core.db.runs import get_run
 from relayrun_core.db.thread_stream import run_behind, thread_exists
-from relayrun_core.db.turns import TimedPage, newest_turn, read_timed_page
 from relayrun_core.ids import event_id
 from relayrun_core.runs import Run
 

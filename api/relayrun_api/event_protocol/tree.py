@@ -7,7 +7,7 @@ from relayrun_api.event_protocol.told import Namespace, Wanted
 from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_api.http.answers import loads
 from relayrun_core.database import Database
-from relayrun_core.db.follow import read_page
+from relayrun_core.db.journal import read_page
 from relayrun_core.runs import Run
 
 

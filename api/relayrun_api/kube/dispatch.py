@@ -15,7 +15,7 @@ from relayrun_api.kube.agents import AgentDirectory
 from relayrun_api.kube.client import Kube, KubeRefused
 from relayrun_api.kube.objects import agentrun
 from relayrun_core.database import Database
-from relayrun_core.db.dispatch import cancelling_runs, mark_dispatched, mark_refused, object_of
+from relayrun_core.db.reconcile import cancelling_runs, mark_dispatched, mark_refused, object_of
 from relayrun_core.db.runs import get_run
 from relayrun_core.db.threads import DeletedRun
 from relayrun_core.kinds.names import api_run

@@ -13,9 +13,8 @@ from relayrun_api.kube.client import Kube, KubeRefused
 from relayrun_api.kube.dispatch import KubeDispatcher
 from relayrun_api.kube.objects import operators_outcome
 from relayrun_core.database import Database
-from relayrun_core.db.dispatch import Dispatch, due, mark_seen
 from relayrun_core.db.finish import finish_from_outside
-from relayrun_core.db.reconcile import ObjectView, Repair, decide
+from relayrun_core.db.reconcile import Dispatch, ObjectView, Repair, decide, due, mark_seen
 from relayrun_core.errors import RunFinished, RunNotFound
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import Outcome

@@ -15,8 +15,7 @@ from pydantic import SecretStr
 from relayrun_api.http.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
 from relayrun_api.http.sharing import ASKING_USER, Shares
 from relayrun_api.runners.body import RunnerReading
-from relayrun_core.asking import user_headers
-from relayrun_core.state_parts import READING_SLOW
+from relayrun_core.runner_questions import READING_SLOW, user_headers
 
 logger = logging.getLogger("relayrun.api.runners")
 

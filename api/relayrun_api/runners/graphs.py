@@ -11,7 +11,7 @@ from uuid import UUID
 from relayrun_api.http.errors import NotFound, RunnersAway
 from relayrun_api.runners.starting import Starting
 from relayrun_core.database import Database
-from relayrun_core.db.graphs import GraphRow, list_graphs, registered_graphs
+from relayrun_core.db.agents import GraphRow, list_graphs, registered_graphs
 from relayrun_core.ids import default_assistant_id
 
 _FRESH_SECONDS = 5.0

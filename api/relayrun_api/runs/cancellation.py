@@ -11,9 +11,9 @@ from relayrun_api.runs.service import sees_run
 from relayrun_api.threads.service import ThreadRef
 from relayrun_core import errors as core
 from relayrun_core.database import Database
-from relayrun_core.db.dispatch import object_of
 from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.db.notify import notify
+from relayrun_core.db.reconcile import object_of
 from relayrun_core.db.runs import delete_run, get_runs, request_cancel, unfinished_run_ids
 from relayrun_core.db.threads import DeletedRun
 from relayrun_core.runs import Outcome, Run

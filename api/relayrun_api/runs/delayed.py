@@ -15,8 +15,8 @@ from psycopg_pool import PoolTimeout
 from relayrun_api.runners.dispatch import Dispatcher
 from relayrun_api.tasks import cancelled
 from relayrun_core.database import Database
-from relayrun_core.db.later import LinedUp, due_later, line_up
 from relayrun_core.db.runs import get_run
+from relayrun_core.db.starting import LinedUp, due_later, line_up
 
 logger = logging.getLogger("relayrun.api.later")
 

@@ -9,9 +9,8 @@ from relayrun_api.http.answers import dumps, loads
 from relayrun_api.streaming.follow import NO_RUN, Since, follow
 from relayrun_api.streaming.hub import Subscription
 from relayrun_core.database import Database
-from relayrun_core.db.follow import Page, read_newest
-from relayrun_core.db.journal import END
-from relayrun_core.db.outcomes import RunOutcome, read_outcome
+from relayrun_core.db.finish import RunOutcome, read_outcome
+from relayrun_core.db.journal import END, Page, read_newest
 from relayrun_core.states import RunStatus
 
 _QUESTIONS = "__interrupt__"

@@ -5,8 +5,7 @@ from typing import Any
 
 from relayrun_api.http.answers import dumps, loads
 from relayrun_api.streaming.sse import frame
-from relayrun_core.db.follow import Page
-from relayrun_core.db.journal import END, Event
+from relayrun_core.db.journal import END, Event, Page
 from relayrun_core.ids import event_id
 
 #: Of a message the clients know from its metadata which subgraph it is of.

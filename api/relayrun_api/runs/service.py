@@ -17,8 +17,8 @@ from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_core import errors as core
 from relayrun_core.custom_routes import NO_HTTP
 from relayrun_core.database import Database
-from relayrun_core.db.dispatch import cancelling_runs
 from relayrun_core.db.notify import notify
+from relayrun_core.db.reconcile import cancelling_runs
 from relayrun_core.db.runs import get_run, get_runs
 from relayrun_core.db.starting import Answer, Start, Terms, start_run, start_runs
 from relayrun_core.db.threads import get_thread

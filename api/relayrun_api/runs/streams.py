@@ -21,8 +21,7 @@ from relayrun_api.streaming.follow import NO_RUN, Since, follow
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, frame
 from relayrun_api.threads.service import ThreadRef, refer
 from relayrun_core.database import Database
-from relayrun_core.db.follow import read_newest
-from relayrun_core.db.journal import END
+from relayrun_core.db.journal import END, read_newest
 from relayrun_core.db.runs import get_run
 from relayrun_core.errors import RunFinished
 from relayrun_core.ids import event_id

@@ -13,7 +13,7 @@ from relayrun_api.runners.client import Runners
 from relayrun_api.runners.graphs import GraphCatalog
 from relayrun_api.store.models import ItemAt, ItemPut, ItemQuery, ItemSearch, NamespaceSearch
 from relayrun_core.database import Database
-from relayrun_core.db.memories import OWNER_LABELS, indexed_agents
+from relayrun_core.db.agents import OWNER_LABELS, indexed_agents
 
 
 def label_of(caller: Principal) -> str | None:

@@ -10,8 +10,7 @@ import orjson
 from relayrun_api.http.streamed import HEARTBEAT_SECONDS, Truncated
 from relayrun_api.streaming.hub import Subscription
 from relayrun_core.database import Database, is_transient
-from relayrun_core.db.follow import Page, read_page
-from relayrun_core.db.journal import END, Event
+from relayrun_core.db.journal import END, Event, Page, read_page
 from relayrun_core.db.runs import get_run
 
 logger = logging.getLogger("relayrun.api.follow")

@@ -15,9 +15,8 @@ from psycopg_pool import PoolTimeout
 
 from relayrun_api.tasks import cancelled
 from relayrun_core.database import Database
-from relayrun_core.db.follow import newest_events
-from relayrun_core.db.notify import EVENTS_CHANNEL
-from relayrun_core.listen import Listener
+from relayrun_core.db.journal import newest_events
+from relayrun_core.db.notify import EVENTS_CHANNEL, Listener
 
 logger = logging.getLogger("relayrun.api.hub")
 

@@ -12,9 +12,8 @@ from datetime import timedelta
 from relayrun_api.metrics import Metrics
 from relayrun_api.tasks import cancelled
 from relayrun_core.database import Database, is_transient
-from relayrun_core.db.retention import forget_deleted_runs, forget_old_builds, forget_old_events
+from relayrun_core.db.retention import Keep, forget_deleted_runs, forget_old_builds, forget_old_events, sweep_threads
 from relayrun_core.db.starting import forget_old_starts
-from relayrun_core.db.tidying import Keep, sweep_threads
 from relayrun_core.settings import ApiSettings
 
 logger = logging.getLogger("relayrun.api.tidying")

@@ -14,7 +14,7 @@ from relayrun_api.http.problems import Problem
 from relayrun_api.runs.streams import new_router
 from relayrun_api.services import Given
 from relayrun_api.system.status import Health, utc_now
-from relayrun_core.db.load import load_by_agent
+from relayrun_core.db.queue import load_by_agent
 
 router = new_router("system", open_to_all=True)
 

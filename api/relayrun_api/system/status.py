@@ -11,9 +11,9 @@ from typing import Any
 
 from relayrun_api.runners.client import Runners
 from relayrun_core.database import Database
-from relayrun_core.db.dispatch import refusals
-from relayrun_core.db.llm import LlmReport, llm_reports
-from relayrun_core.db.load import AgentLoad, load_by_agent, vector_version
+from relayrun_core.db.agents import LlmReport, llm_reports
+from relayrun_core.db.queue import AgentLoad, load_by_agent, vector_version
+from relayrun_core.db.reconcile import refusals
 from relayrun_core.errors import SchemaTooOld
 from relayrun_core.migrate import require_schema
 

@@ -25,11 +25,11 @@ from relayrun_api.threads.extract import Extract
 from relayrun_api.threads.models import ThreadCount, ThreadCreate, ThreadPatch, ThreadPrune, ThreadSearch
 from relayrun_api.threads.service import find_thread, make_thread, refer, sees_thread, thread_ids, visible_thread
 from relayrun_api.threads.stream import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
+from relayrun_core.db.retention import prune_threads
 from relayrun_core.db.rows import Thread
 from relayrun_core.db.thread_copy import copy_thread
 from relayrun_core.db.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
 from relayrun_core.db.threads import NewThread, get_thread, patch_thread
-from relayrun_core.db.tidying import prune_threads
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import event_id
 

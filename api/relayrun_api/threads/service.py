@@ -11,8 +11,7 @@ from relayrun_api.threads.models import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
 from relayrun_core.db.rows import Thread, Ttl
-from relayrun_core.db.thread_names import is_storable, thread_id_of, thread_ids_of
-from relayrun_core.db.threads import create_thread, get_thread
+from relayrun_core.db.threads import create_thread, get_thread, is_storable, thread_id_of, thread_ids_of
 from relayrun_core.ids import uuid_of
 
 

@@ -21,8 +21,7 @@ from relayrun_api.streaming.follow import Since, follow
 from relayrun_api.streaming.hub import EventHub
 from relayrun_api.streaming.sse import frame
 from relayrun_core.database import Database, is_transient
-from relayrun_core.db.follow import Page, read_page
-from relayrun_core.db.journal import END, Event
+from relayrun_core.db.journal import END, Event, Page, read_page
 from relayrun_core.db.thread_stream import (
     BEHIND_ALL_EVENTS,
     NumberedRun,

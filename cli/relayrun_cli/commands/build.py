@@ -71,8 +71,8 @@ def dockerfile(
 
 
 def _read(config: Path, base_image: str | None) -> tuple[AgentImage, Path]:
+    from relayrun_runner.config.environment import remarks
     from relayrun_runner.config.load import load_config
-    from relayrun_runner.environment import remarks
     from relayrun_runner.errors import ConfigError
 
     try:

@@ -37,9 +37,9 @@ def validate(
     Author code is imported with --load only. Ends with 0 if the file can be used, else 1.
     """
     check_requirements()
+    from relayrun_runner.config.environment import remarks
     from relayrun_runner.config.load import load_config
-    from relayrun_runner.config.places import is_a_file
-    from relayrun_runner.environment import remarks
+    from relayrun_runner.config.model import is_a_file
     from relayrun_runner.errors import ConfigError
 
     console = Console(highlight=False)

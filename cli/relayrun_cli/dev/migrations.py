@@ -37,7 +37,7 @@ async def migrate_langgraph(url: str, config: str) -> None:
 async def _migrate_here() -> None:
     with quick_imports():
         from relayrun_runner.config.load import load_config
-        from relayrun_runner.schema import setup
+        from relayrun_runner.langgraph_tables import setup
 
     store = load_config(os.environ["RELAYRUN_CONFIG_PATH"]).store
     await setup(sys.stdin.read(), store)

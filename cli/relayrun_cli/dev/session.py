@@ -34,9 +34,9 @@ from relayrun_core.handover import take_secrets
 from relayrun_core.logs import configure_logging
 from relayrun_operator.local.starter import Starter, make_starters
 from relayrun_operator.local.world import LocalWorld
+from relayrun_runner.config.environment import import_folders, remarks
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
-from relayrun_runner.environment import import_folders, remarks
 from relayrun_runner.errors import ConfigError
 
 API_STOP_SECONDS = 3.0

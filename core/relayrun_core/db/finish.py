@@ -1,19 +1,21 @@
 """Finish: how a run ends, once and for good."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 
 from relayrun_core import storable
 from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.db.fence import is_stale
 from relayrun_core.db.journal import Event, append
 from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt
-from relayrun_core.fence import is_stale
-from relayrun_core.runs import Outcome
+from relayrun_core.runs import Outcome, OutputKeys, output_of
+from relayrun_core.states import Reason, RunStatus
 from relayrun_core.storable import storable_text
 
 _FINISH = """
@@ -112,3 +114,55 @@ def _json(value: Any) -> str:
 
 def _text(json: bytes | None) -> str | None:
     return None if json is None else json.decode()
+
+
+# A run that was ended from outside has no values of its own, and one that ended long ago no longer: the thread's are
+# told then, and its questions only while no run came after.
+_READ = """
+SELECT r.status, r.reason, r.message, r.error,
+    coalesce(o.values, t.values::text, '{}') AS values,
+    CASE WHEN o.run_id IS NULL THEN t.output_keys ELSE o.output_keys END AS output_keys,
+    coalesce(o.questions, CASE WHEN t.run_count = r.number THEN (
+        SELECT jsonb_agg(jsonb_build_object('value', i -> 'value', 'id', i -> 'id'))::text
+        FROM jsonb_array_elements(t.interrupts) AS i) END, '[]') AS questions
+FROM runs r JOIN threads t USING (thread_id) LEFT JOIN run_outcomes o USING (run_id) WHERE r.run_id = %s"""
+_OUTPUT = "SELECT values, output_keys FROM run_outcomes WHERE run_id = %s"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """An ended run. `values` is JSON: the graph's output; `questions` those it waits for an answer to, as told."""
+
+    status: RunStatus
+    reason: Reason | None
+    message: str | None
+    error: dict[str, Any] | None
+    values: bytes
+    questions: list[dict[str, Any]]
+
+
+async def read_outcome(database: Database, run_id: UUID) -> RunOutcome | None:
+    """How the run ended; None: there is no such run."""
+    row = await database.fetch_one(_READ, (run_id,))
+    if row is None:
+        return None
+    status = RunStatus(row["status"])
+    return RunOutcome(
+        status=status,
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        message=row["message"],
+        error=row["error"],
+        values=_output(row),
+        questions=orjson.loads(row["questions"]) if status is RunStatus.INTERRUPTED else [],
+    )
+
+
+async def read_output(database: Database, run_id: UUID) -> bytes | None:
+    """What the run itself came to, as JSON; None: nothing, or it ended too long ago."""
+    row = await database.fetch_one(_OUTPUT, (run_id,))
+    return None if row is None else _output(row)
+
+
+def _output(row: dict[str, Any]) -> bytes:
+    keys: OutputKeys = row["output_keys"]
+    return output_of(row["values"].encode(), keys)

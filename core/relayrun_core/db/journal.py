@@ -1,7 +1,7 @@
-"""The journal: a run's events, in order, to be replayed from anywhere. `retention` forgets them."""
+"""The journal: a run's events, appended by its attempt, and read in pages by those who follow it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -67,3 +67,95 @@ async def read_events(database: Database, run_id: UUID, after_seq: int, limit: i
     """At most `limit` events behind `after_seq`, in order."""
     rows = await database.fetch_all(_READ, (run_id, after_seq, limit))
     return [Event(row["seq"], row["event"], row["data"].encode()) for row in rows]
+
+
+# octet_length of a stored text reads its header only, so the bound costs no detoasting. The first event always comes.
+_PAGE = """
+SELECT seq, event, data, (SELECT number FROM runs WHERE run_id = %(run)s) AS number FROM (
+    SELECT seq, event, data, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before
+    FROM run_events WHERE run_id = %(run)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS page
+WHERE before < %(bytes)s ORDER BY seq"""
+_NEWEST = """
+SELECT e.seq, e.event, r.number FROM run_events e JOIN runs r USING (run_id)
+WHERE e.run_id = %s AND e.seq > %s ORDER BY e.seq DESC LIMIT 1"""
+_NEWS = """
+SELECT w.run_id, e.seq FROM unnest(%s::uuid[], %s::bigint[]) AS w (run_id, seq) CROSS JOIN LATERAL (
+    SELECT seq FROM run_events WHERE run_id = w.run_id AND run_events.seq > w.seq ORDER BY seq DESC LIMIT 1) AS e"""
+
+
+PAGE_EVENTS = 500
+# What a reader that stops reading costs is a few times this, and there may be a thousand of them.
+PAGE_BYTES = 250_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some events of a run, in order; `number` says which run of its thread it is, for the events' ids."""
+
+    events: list[Event]
+    number: int
+
+    @property
+    def full(self) -> bool:
+        """Whether the bounds ended the page, so that there may be more behind it."""
+        return len(self.events) >= PAGE_EVENTS or sum(len(event.data) for event in self.events) >= PAGE_BYTES
+
+
+async def read_page(database: Database, run_id: UUID, after_seq: int) -> Page | None:
+    """The events behind `after_seq`, at most `PAGE_EVENTS` and no more once `PAGE_BYTES` are reached; None: none."""
+    params = {"run": run_id, "after": after_seq, "limit": PAGE_EVENTS, "bytes": PAGE_BYTES}
+    rows = await database.fetch_all(_PAGE, params)
+    if not rows:
+        return None
+    return Page([Event(row["seq"], row["event"], row["data"].encode()) for row in rows], rows[0]["number"])
+
+
+async def read_newest(database: Database, run_id: UUID, after_seq: int) -> Page | None:
+    """The run's newest event behind `after_seq` without its data, for who waits for the last one alone."""
+    row = await database.fetch_one(_NEWEST, (run_id, after_seq))
+    return Page([Event(row["seq"], row["event"], b"")], row["number"]) if row else None
+
+
+async def newest_events(database: Database, positions: Mapping[UUID, int]) -> dict[UUID, int]:
+    """The newest seq of those of the runs that have events behind the given seq."""
+    rows = await database.fetch_all(_NEWS, (list(positions), list(positions.values())))
+    return {row["run_id"]: row["seq"] for row in rows}
+
+
+# By seq, whose index gives numbers in their order too; only few specs are read until one without answers is found.
+_TURN = """
+SELECT r.number FROM runs r WHERE r.thread_id = %(thread)s AND r.number > 0
+    AND coalesce(jsonb_array_length(nullif(r.spec -> 'answers', 'null')), 0) = 0
+    AND r.number <= coalesce(
+        (SELECT min(u.number) FROM runs u WHERE u.thread_id = %(thread)s AND u.status IN ('pending', 'running')),
+        (SELECT max(n.number) FROM runs n WHERE n.thread_id = %(thread)s))
+ORDER BY r.seq DESC LIMIT 1"""
+_TIMED_PAGE = """
+SELECT seq, event, data, at, (SELECT number FROM runs WHERE run_id = %(run)s) AS number FROM (
+    SELECT seq, event, data, (extract(epoch FROM created_at) * 1000)::bigint AS at,
+        sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before
+    FROM run_events WHERE run_id = %(run)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS page
+WHERE before < %(bytes)s ORDER BY seq"""
+
+
+@dataclass(frozen=True)
+class TimedPage(Page):
+    """A page that says when each of its events was written, in milliseconds since 1970."""
+
+    times: list[int] = field(default_factory=list)
+
+
+async def newest_turn(database: Database, thread_id: UUID) -> int:
+    """The number of the first run of the turn that is under way, else of the newest one; 0 when there is none."""
+    row = await database.fetch_one(_TURN, {"thread": thread_id})
+    return int(row["number"]) if row else 0
+
+
+async def read_timed_page(database: Database, run_id: UUID, after_seq: int) -> TimedPage | None:
+    """As `read_page`, with times."""
+    params = {"run": run_id, "after": after_seq, "limit": PAGE_EVENTS, "bytes": PAGE_BYTES}
+    rows = await database.fetch_all(_TIMED_PAGE, params)
+    if not rows:
+        return None
+    events = [Event(row["seq"], row["event"], row["data"].encode()) for row in rows]
+    return TimedPage(events, rows[0]["number"], [row["at"] for row in rows])

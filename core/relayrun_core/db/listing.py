@@ -4,13 +4,15 @@ A page that fits into one part is one statement. What is left of a larger one is
 twice or is skipped because others were changed meanwhile, and no connection is held while a client takes its time.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
+
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from relayrun_core.database import Database
-from relayrun_core.row_stream import row_stream
 
 T = TypeVar("T")
 
@@ -97,3 +99,16 @@ async def _rows(database: Database, listing: Listing[T], keys: Sequence[Any] | N
     ):
         async for row in rows:
             yield row.pop("listed_key"), listing.make(row)
+
+
+@asynccontextmanager
+async def row_stream(cursor: psycopg.AsyncCursor[Any], query: Any, params: Any) -> AsyncIterator[AsyncIterator[Any]]:
+    """The statement's rows as they come. Whoever has enough of them leaves: the statement is cancelled."""
+    try:
+        async with aclosing(cast("AsyncGenerator[Any]", cursor.stream(query, params))) as rows:
+            yield rows
+    finally:
+        # libpq unlearns to give rows one by one with the next command, unless that is the first one of a pipeline: it
+        # would fail with "unexpected result status SINGLE_TUPLE".
+        if cursor.connection.info.transaction_status is TransactionStatus.IDLE:
+            await cursor.execute(b"")

@@ -5,33 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database
+from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, RunStatus
-
-
-@dataclass(frozen=True, slots=True)
-class RunHead:
-    """What placing needs of a run. Times are seconds since the epoch.
-
-    `cancel` is None unless a cancel was accepted; `active_deadline` is None until the run has started.
-    """
-
-    run_id: UUID
-    seq: int
-    thread_id: UUID
-    agent: str
-    graph: str
-    status: RunStatus
-    attempt: int
-    holder: UUID | None
-    runner: str | None
-    failed_attempts: int
-    suspect: bool
-    not_before: float | None
-    cancel: CancelAction | None
-    active_deadline: float | None
-    active_deadline_seconds: float
-    starting_deadline: float
-
 
 _HEAD = """
 SELECT run_id, seq, thread_id, agent, graph, status, attempt, holder, runner, failed_attempts, suspect,
@@ -61,3 +36,34 @@ def _to_head(row: dict[str, Any]) -> RunHead:
     values["status"] = RunStatus(row["status"])
     values["cancel"] = CancelAction(row["cancel"]) if row["cancel"] else None
     return RunHead(**values)
+
+
+_LOAD = """
+SELECT agent, count(*) FILTER (WHERE status = 'running') AS running,
+    count(*) FILTER (WHERE status = 'pending') AS queued,
+    extract(epoch FROM now() - min(created_at) FILTER (WHERE status = 'pending'))::float AS oldest
+FROM runs WHERE status IN ('pending', 'running') GROUP BY agent ORDER BY agent"""
+_VECTOR = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+
+
+@dataclass(frozen=True)
+class AgentLoad:
+    """An agent's unfinished runs. A thread has at most one running run, so `running` counts active threads."""
+
+    agent: str
+    running: int
+    queued: int
+    oldest_queued_seconds: float | None
+
+
+async def load_by_agent(database: Database) -> list[AgentLoad]:
+    """The load of every agent that has unfinished runs."""
+    return [
+        AgentLoad(row["agent"], row["running"], row["queued"], row["oldest"]) for row in await database.fetch_all(_LOAD)
+    ]
+
+
+async def vector_version(database: Database) -> str | None:
+    """The version of pgvector in this database, or None."""
+    row = await database.fetch_one(_VECTOR)
+    return str(row["extversion"]) if row else None

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from relayrun_core.db.queue import RunHead
 from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
 from relayrun_core.restarts import BURST, Restarts
-from relayrun_core.runs import RunSpec
+from relayrun_core.runs import RunHead, RunSpec
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView
 from relayrun_operator.kube.conditions import seconds

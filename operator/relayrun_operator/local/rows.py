@@ -8,9 +8,8 @@ from uuid import UUID
 import psycopg
 
 from relayrun_core.database import Database, is_transient
-from relayrun_core.db.notify import RUNS_CHANNEL
+from relayrun_core.db.notify import RUNS_CHANNEL, Listener
 from relayrun_core.db.queue import heads_of, unfinished_heads
-from relayrun_core.listen import Listener
 from relayrun_core.states import RunStatus
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.loop.cache import Cache

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Generic
 
-from relayrun_core.db.queue import RunHead
+from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView, Demand, Liveness, Report, ReportState, RunView, Waiting, World
 from relayrun_operator.loop.runner import R, Runner

@@ -26,14 +26,13 @@ from relayrun_core.runs import Run
 from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.batches import StatementRecorder
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
-from relayrun_runner.attempt.config import without_user
-from relayrun_runner.attempt.described import described
+from relayrun_runner.attempt.config import described, without_user
 from relayrun_runner.attempt.events import give_ids
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.endings import is_a
+from relayrun_runner.author_errors import is_a
 from relayrun_runner.errors import ForeignThread
+from relayrun_runner.graphs.serde import with_values_apart
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.serde import with_values_apart
 
 T = TypeVar("T")
 # What says how a task fares; everything else that it writes is its output.

@@ -24,19 +24,18 @@ from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.config import config_of, context_of
-from relayrun_runner.attempt.events import ToldBefore, is_cached
-from relayrun_runner.attempt.goingon import Call, next_call
+from relayrun_runner.attempt.events import EVENTS_MODE, Teller, ToldBefore, chunks, is_cached
 from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
-from relayrun_runner.attempt.telling import EVENTS_MODE, Teller, chunks
+from relayrun_runner.attempt.resuming import Call, next_call
 from relayrun_runner.attempt.writer import RunWriter
-from relayrun_runner.endings import is_a, is_raised_by_us, safely
+from relayrun_runner.author_errors import is_a, is_raised_by_us, safely
 from relayrun_runner.errors import DatabaseAway, refusal
-from relayrun_runner.graphs import Graph, GraphRegistry
-from relayrun_runner.loopback.caller import CALLER
+from relayrun_runner.graphs.loading import Graph, GraphRegistry
+from relayrun_runner.graphs.serialize import dumps
+from relayrun_runner.loopback import CALLER
+from relayrun_runner.process.loops import CURRENT_RUN, WorkerThreads
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.board import RunBoard
-from relayrun_runner.serialize import dumps
-from relayrun_runner.workers import CURRENT_RUN, WorkerThreads
 
 logger = logging.getLogger("relayrun.runner")
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import PregelExecutableTask, StateSnapshot
 
 from relayrun_core.printable import bounded
@@ -16,11 +17,10 @@ from relayrun_core.runs import Head, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_core.storable import storable_text
 from relayrun_runner.attempt.checkpoints import FencedSaver
-from relayrun_runner.attempt.head_only import HeadOnly
-from relayrun_runner.endings import is_a, name_of, safely, text_of
-from relayrun_runner.endings import told as told_by
-from relayrun_runner.graphs import Graph
-from relayrun_runner.serialize import dumps, dumps_both, dumps_kept
+from relayrun_runner.author_errors import is_a, name_of, safely, text_of
+from relayrun_runner.author_errors import told as told_by
+from relayrun_runner.graphs.loading import Graph
+from relayrun_runner.graphs.serialize import dumps, dumps_both, dumps_kept
 from relayrun_runner.threads.snapshots import output_keys, thread_state
 
 # LangGraph leaves this note on an exception that a node raised.
@@ -170,3 +170,15 @@ def _plain(value: Any) -> Any:
 
 def _checkpoint_id(state: StateSnapshot) -> str | None:
     return (state.config.get("configurable") or {}).get("checkpoint_id")
+
+
+class HeadOnly(BaseCheckpointSaver[str]):
+    """Knows one checkpoint."""
+
+    def __init__(self, head: CheckpointTuple) -> None:
+        super().__init__()
+        self._head = head
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint, for the root graph."""
+        return self._head if config["configurable"].get("checkpoint_ns", "") == "" else None

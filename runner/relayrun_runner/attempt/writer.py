@@ -16,16 +16,14 @@ from functools import partial
 
 from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
+from relayrun_core.db.fence import FENCE_ROWS, is_stale
 from relayrun_core.db.journal import INSERT_EVENTS, Event, append, first_seq, insert_params
 from relayrun_core.db.notify import EVENTS_CHANNEL, Hint
 from relayrun_core.errors import NotStorable, StaleAttempt
-from relayrun_core.fence import FENCE_ROWS, is_stale
 from relayrun_core.runs import Run
-from relayrun_runner.attempt.batches import Batch, Statement
-from relayrun_runner.attempt.recent import RecentEvents
-from relayrun_runner.attempt.rows import WRITE, are_known, columns
+from relayrun_runner.attempt.batches import WRITE, Batch, RecentEvents, Statement, are_known, columns
 from relayrun_runner.errors import DatabaseAway, refusal
-from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
 
 # The first event goes at once; after it, a reader notices no difference below some 20 ms, and a commit costs 1 ms.

@@ -26,12 +26,12 @@ from relayrun_core.ids import uuid_of
 from relayrun_core.loopback import AGENT
 from relayrun_runner.auth.asks import Ask, AuthAnswer, AuthQuestion, CachePolicy, Connection, Decision, Refused
 from relayrun_runner.auth.users import User, user_of
+from relayrun_runner.author_errors import class_of, is_cancelled, told
 from relayrun_runner.config.model import AuthConfig, Config
-from relayrun_runner.endings import class_of, is_cancelled, told
 from relayrun_runner.errors import AuthFailed, AuthLoadError, DatabaseAway
-from relayrun_runner.imports import ObjectNotFound, load_object
-from relayrun_runner.loopback.caller import CALLER
-from relayrun_runner.loops import run_for_ever
+from relayrun_runner.graphs.imports import ObjectNotFound, load_object
+from relayrun_runner.loopback import CALLER
+from relayrun_runner.process.loops import run_for_ever
 
 log = logging.getLogger("relayrun.runner.auth")
 

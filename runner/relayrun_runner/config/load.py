@@ -1,15 +1,16 @@
 """How a `langgraph.json` is read and checked."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from relayrun_runner.config import fates
-from relayrun_runner.config.model import AuthConfig, Config, GraphSource, HttpConfig, SerdeConfig, StoreConfig
-from relayrun_runner.config.places import found_in
+from relayrun_runner.config.model import AuthConfig, Config, GraphSource, HttpConfig, SerdeConfig, StoreConfig, found_in
 from relayrun_runner.errors import ConfigError
 
 
@@ -151,3 +152,23 @@ def _checked(file: Path, key: str, form: Any, value: Any) -> Any:
 def _is_a_type(part: str | int) -> bool:
     # pydantic names the union's member in the location; a reader of JSON does not know those.
     return isinstance(part, str) and (part in {"str", "int"} or "[" in part or part[:1].isupper())
+
+
+#: A JSON object with a config for each graph that has one: `{"agent": {"configurable": {"model": "small"}}}`.
+VARIABLE = "LANGGRAPH_CONFIG"
+
+
+def default_configs(config: Config) -> dict[str, dict[str, Any]]:
+    """The configs by graph, as the environment has them now. Raises ConfigError."""
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return {}
+    try:
+        given = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(config.file, VARIABLE, f"the environment variable is no JSON: {error}") from error
+    if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
+        raise ConfigError(
+            config.file, VARIABLE, 'the environment variable must be like {"graph": {"configurable": {}}}'
+        )
+    return given

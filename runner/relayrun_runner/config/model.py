@@ -1,13 +1,12 @@
 """What a `langgraph.json` says."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from relayrun_runner.config.places import is_a_file
 
 
 class GraphSource(BaseModel):
@@ -159,3 +158,22 @@ class Config:
     def cors(self) -> CorsConfig | None:
         """Which web pages may call."""
         return self.http.cors if self.http else None
+
+
+def found_in(folder: Path, references: Iterable[str], dependencies: Sequence[str]) -> int:
+    """How many of `references`, each `./path.py:name` or `package.module:name`, a folder has."""
+    return sum(_is_in(folder, reference, dependencies) for reference in references)
+
+
+def is_a_file(where: str) -> bool:
+    """Whether the first half of a reference is a path, and not the name of a module."""
+    return where.endswith(".py") or "/" in where
+
+
+def _is_in(folder: Path, reference: str, dependencies: Sequence[str]) -> bool:
+    where = reference.rpartition(":")[0]
+    if is_a_file(where):
+        return (folder / where).is_file()
+    module = Path(*where.split("."))
+    roots = [folder / entry / below for entry in (".", *dependencies) for below in (".", "src")]
+    return any((root / module).is_dir() or (root / module).with_suffix(".py").is_file() for root in roots)

@@ -19,14 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relayrun_core.custom_routes import BUILT_IN, CustomHttp
+from relayrun_runner.author_errors import compact, text_of, told
 from relayrun_runner.config.model import Config, HeaderPatterns, HttpConfig
-from relayrun_runner.custom_app.answer import STARTS, answer
-from relayrun_runner.custom_app.lifespan import Lifespan
-from relayrun_runner.custom_app.scope import scope_of
-from relayrun_runner.endings import text_of, told
+from relayrun_runner.custom_app.asgi import STARTS, Lifespan, answer, scope_of
 from relayrun_runner.errors import CustomAppFailed, NotReady
-from relayrun_runner.imports import ObjectNotFound, load_object
-from relayrun_runner.tracebacks import compact
+from relayrun_runner.graphs.imports import ObjectNotFound, load_object
 
 log = logging.getLogger("relayrun.runner")
 

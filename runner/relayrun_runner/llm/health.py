@@ -17,7 +17,7 @@ import httpx
 import orjson
 
 from relayrun_core.database import Database, is_transient
-from relayrun_core.db.llm import LlmVerdict, report_llm, take_llm_reports_back
+from relayrun_core.db.agents import LlmVerdict, report_llm, take_llm_reports_back
 from relayrun_core.settings import RunnerSettings
 from relayrun_runner.llm.endpoints import Endpoint, endpoints_of, installed_clients
 

@@ -22,7 +22,7 @@ from relayrun_core.database import Database, is_transient
 from relayrun_core.db import claim as claims
 from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.db.runs import ensure_run, get_run
-from relayrun_core.db.thread_names import thread_id_of, thread_ids_of
+from relayrun_core.db.threads import thread_id_of, thread_ids_of
 from relayrun_core.errors import (
     ResumeConflict,
     RunFinished,
@@ -35,12 +35,11 @@ from relayrun_core.ids import uuid_of
 from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import CancelAction
 from relayrun_runner.errors import DatabaseAway
-from relayrun_runner.exits import end_process
-from relayrun_runner.gate import Gate
+from relayrun_runner.process.exits import end_process
+from relayrun_runner.process.gate import Gate
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.runs.answers import Answer, ended, known
 from relayrun_runner.runs.board import Reservation, RunBoard
-from relayrun_runner.runs.entries import State
+from relayrun_runner.runs.entries import Answer, State, ended, known
 from relayrun_runner.runs.stopping import Stopper
 
 log = logging.getLogger("relayrun.runner")

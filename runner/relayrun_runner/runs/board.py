@@ -18,7 +18,7 @@ from uuid import UUID
 
 from relayrun_core.clock import monotonic_seconds, unix_seconds
 from relayrun_core.runs import Outcome, Run
-from relayrun_runner.metrics import RunnerMetrics
+from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry, State
 
 KEEP_SECONDS = 600.0

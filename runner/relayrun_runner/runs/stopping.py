@@ -12,8 +12,8 @@ from relayrun_core.db.finish import finish
 from relayrun_core.errors import RelayrunError
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason
-from relayrun_runner.exits import NODE_STUCK, end_process
-from relayrun_runner.gate import Gate
+from relayrun_runner.process.exits import NODE_STUCK, end_process
+from relayrun_runner.process.gate import Gate
 from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.entries import Entry
 

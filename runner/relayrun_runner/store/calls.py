@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 
 from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError
-from relayrun_runner.endings import class_of, is_cancelled
+from relayrun_runner.author_errors import class_of, is_cancelled
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
-from relayrun_runner.serialize import dumps
+from relayrun_runner.graphs.serialize import dumps
 from relayrun_runner.store.clients import open_client_store
 from relayrun_runner.store.filters import LABEL, condition_of
 from relayrun_runner.store.vectors import PatientStore

@@ -8,7 +8,7 @@ import psycopg
 from langgraph.store.base import Result, SearchOp
 
 from relayrun_core.database import Database
-from relayrun_core.row_stream import row_stream
+from relayrun_core.db.listing import row_stream
 from relayrun_runner.errors import InvalidStoreCall
 from relayrun_runner.store.vectors import PatientStore, open_connections
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from relayrun_core.db.memories import OWNER_LABELS
+from relayrun_core.db.agents import OWNER_LABELS
 from relayrun_core.storable import storable_text
-from relayrun_runner.serialize import dumps
+from relayrun_runner.graphs.serialize import dumps
 
 #: The key of a filter whose value is a label that the item's namespace must have in an owner's place.
 LABEL = "$label"

@@ -15,14 +15,14 @@ from langgraph.store.postgres.base import PostgresIndexConfig
 from relayrun_core.database import Database
 from relayrun_core.pool import Pool
 from relayrun_core.storable import storable_text
+from relayrun_runner.author_errors import text_of, told
 from relayrun_runner.config.model import Config, StoreTtl
-from relayrun_runner.endings import text_of, told
 from relayrun_runner.errors import ConfigError, StoreUnavailable
-from relayrun_runner.exits import end_broken
-from relayrun_runner.imports import ObjectNotFound, load_object
+from relayrun_runner.graphs.imports import ObjectNotFound, load_object
+from relayrun_runner.graphs.serialize import dumps
+from relayrun_runner.langgraph_tables import index_options
+from relayrun_runner.process.exits import end_broken
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.schema import index_options
-from relayrun_runner.serialize import dumps
 from relayrun_runner.store.filters import condition_of
 
 log = logging.getLogger("relayrun.runner")

@@ -4,20 +4,22 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import UUID
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.store.base import BaseStore
 
+from relayrun_core.database import Database
+from relayrun_core.db.threads import assistants_configurable, get_thread
+from relayrun_core.errors import ThreadNotFound
+from relayrun_core.runner_questions import parts_of
 from relayrun_core.runs import told
-from relayrun_runner.gate import Gate
-from relayrun_runner.graphs import Graph, GraphRegistry
-from relayrun_runner.serialize import dumps_kept
+from relayrun_runner.errors import InvalidState
+from relayrun_runner.graphs.loading import Graph, GraphRegistry
+from relayrun_runner.graphs.serialize import dumps_kept
+from relayrun_runner.process.gate import Gate
 from relayrun_runner.threads.bodies import HistoryQuestion, Place, StateQuestion
-from relayrun_runner.threads.history import history_pages
-from relayrun_runner.threads.naming import factory_config, graph_name
-from relayrun_runner.threads.onlookers import nobody_looks_on
-from relayrun_runner.threads.pace import Pace
-from relayrun_runner.threads.reading import ReadingThread
-from relayrun_runner.threads.sharing import SharedValues, SharingSaver
+from relayrun_runner.threads.reading import Pace, ReadingThread
+from relayrun_runner.threads.sharing import SharedValues, SharingSaver, nobody_looks_on
 from relayrun_runner.threads.snapshots import output_keys, thread_state
 
 # For one state, and for each page of a history.
@@ -84,3 +86,65 @@ class ThreadReads:
         per_run = self._registry.is_made_per_run(name)
         async with self._gate.held(opened, _OPENING_SECONDS) if per_run else opened() as graph:
             yield graph
+
+
+# The first page tells how large the states are; each other has as many as make about so many bytes.
+_PAGE_BYTES = 1_000_000
+_MOST_STATES = 100
+
+
+async def history_pages(
+    graph: Graph, saver: SharingSaver, thread_id: UUID, question: HistoryQuestion, pace: Pace
+) -> AsyncGenerator[bytes]:
+    """The parts of a JSON list of `ThreadState`, newest first. Holds no connection while a part is taken."""
+    reader, config = graph.copy({"checkpointer": saver}), question.config(thread_id)
+    before, left, states, opening = question.before, question.limit, 1, b"["
+    while left:
+        wanted, read = min(left, states), saver.bytes_read
+        told: list[bytes] = []
+        async for snapshot in reader.aget_state_history(
+            config, filter=question.metadata, before=_config(before), limit=wanted
+        ):
+            state = thread_state(snapshot)
+            told.append(saver.values.dumps(parts_of(state, question.select) if question.select else state))
+            before = snapshot.config["configurable"]["checkpoint_id"]
+            await pace.rest()
+        if told:
+            text = opening + b",".join(told)
+            # Where few parts are selected, little is told of much that is read.
+            size = max(saver.bytes_read - read, len(text)) // len(told)
+            opening, states = b",", min(max(_PAGE_BYTES // size, 1), _MOST_STATES)
+            yield text
+        left = left - wanted if len(told) == wanted else 0
+    yield b"[]" if opening == b"[" else b"]"
+
+
+def _config(checkpoint_id: str | None) -> RunnableConfig | None:
+    return None if checkpoint_id is None else {"configurable": {"checkpoint_id": checkpoint_id}}
+
+
+async def graph_name(database: Database, registry: GraphRegistry, thread_id: UUID, place: Place) -> str:
+    """The one asked for, else what the thread has run, else the only one. Raises ThreadNotFound, InvalidState."""
+    thread = await get_thread(database, thread_id)
+    if thread is None:
+        raise ThreadNotFound(f"thread {thread_id} does not exist")
+    if name := place.graph or thread.graph:
+        return name
+    if len(registry.names) == 1:
+        return registry.names[0]
+    names = ", ".join(registry.names)
+    raise InvalidState(f"thread {thread_id} has had no run: say which graph it is for, one of {names}")
+
+
+async def factory_config(
+    database: Database, registry: GraphRegistry, name: str, thread_id: UUID, place: Place
+) -> RunnableConfig:
+    """The config to open the thread's graph with: what its assistants say, and the place.
+
+    A run's own `configurable` is not in it, as in the Agent Server.
+    """
+    config = place.config(thread_id)
+    if not registry.is_made_per_run(name):
+        return config
+    configurable = await assistants_configurable(database, thread_id)
+    return {"configurable": {**configurable, "graph_id": name, **config["configurable"]}}

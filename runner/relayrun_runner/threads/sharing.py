@@ -7,20 +7,25 @@ its messages up to 3 n times over: nearly all of its time.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import orjson
 import ormsgpack
+from langgraph.channels.base import BaseChannel
 from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.pregel import Pregel
 from psycopg.rows import DictRow
+from pydantic import AfterValidator, BaseModel, BeforeValidator, PlainValidator, WrapValidator
 
 from relayrun_core.database import Database
 from relayrun_core.storable import MAX_BYTES
 from relayrun_runner.attempt.checkpoints import NULL_TASK_ID
-from relayrun_runner.serialize import KEPT_OPTIONS, dumps_kept
+from relayrun_runner.graphs.loading import Graph
+from relayrun_runner.graphs.serialize import KEPT_OPTIONS, dumps_kept
 
 # Of encoded values; decoded and as JSON they are some ten times of it.
 _MOST_BYTES = 16_000_000
@@ -143,3 +148,39 @@ def _calls_reducers(pending_writes: list[list[bytes]] | None) -> bool:
     """Whether LangGraph applies some of these to channels, as it does with what a command writes."""
     null, beside = NULL_TASK_ID.encode(), [channel.encode() for channel in WRITES_IDX_MAP]
     return any(task == null and channel not in beside for task, channel, *_ in pending_writes or [])
+
+
+_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
+_KINDS_OF_VALIDATORS = ("validators", "field_validators", "root_validators", "model_validators")
+
+
+def nobody_looks_on(graph: Graph, checkpoint_ns: str = "") -> bool:
+    """Whether values may be shared among the states of this graph, or of one below it.
+
+    The author's code in channels of own kinds sees them, and in the models and dataclasses that nodes take for input.
+    Reducers are another matter: whether one is called depends on the checkpoint.
+    """
+    below = [inner for _, inner in graph.get_subgraphs(recurse=True)] if checkpoint_ns else []
+    return all(isinstance(each, Pregel) and _is_plain(each) for each in [graph, *below])
+
+
+def _is_plain(graph: Graph) -> bool:
+    channels = [channel for channel in graph.channels.values() if isinstance(channel, BaseChannel)]
+    if any(not type(channel).__module__.startswith("langgraph.") for channel in channels):
+        return False
+    mappers: list[Any] = [node.mapper for node in graph.nodes.values() if node.mapper is not None]
+    return all(isinstance(mapper, partial) and _has_no_code(mapper.args[0]) for mapper in mappers)
+
+
+def _has_no_code(schema: Any) -> bool:
+    """Whether making one of its instances calls nothing that the author wrote."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        decorators = schema.__pydantic_decorators__
+        validates = any(getattr(decorators, kind) for kind in _KINDS_OF_VALIDATORS) or any(
+            isinstance(entry, _VALIDATORS) for field in schema.model_fields.values() for entry in field.metadata
+        )
+        own = schema.__init__ is not BaseModel.__init__ or schema.model_post_init is not BaseModel.model_post_init
+        return not validates and not own
+    parameters = getattr(schema, "__dataclass_params__", None)
+    own = hasattr(schema, "__post_init__") or hasattr(schema, "__pydantic_decorators__")
+    return parameters is not None and parameters.init and not own

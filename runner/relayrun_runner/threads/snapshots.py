@@ -7,7 +7,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from relayrun_core.runs import OutputKeys
-from relayrun_runner.graphs import Graph
+from relayrun_runner.graphs.loading import Graph
 
 #: What a checkpoint's metadata has of the edit that made it; the runners' own, and nobody's business.
 EDIT_ID = "relayrun_edit_id"

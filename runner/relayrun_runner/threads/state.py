@@ -25,16 +25,16 @@ from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists
 from relayrun_core.pool import Connection
 from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
-from relayrun_runner.attempt.described import described
-from relayrun_runner.attempt.goingon import goto_of
+from relayrun_runner.attempt.config import described
 from relayrun_runner.attempt.outcome import outcome_at
-from relayrun_runner.endings import class_of, is_cancelled, is_raised_by_us, text_of
+from relayrun_runner.attempt.resuming import goto_of
+from relayrun_runner.author_errors import class_of, is_cancelled, is_raised_by_us, text_of
 from relayrun_runner.errors import InvalidState, refusal
-from relayrun_runner.graphs import Graph, GraphRegistry
-from relayrun_runner.serde import with_values_apart
-from relayrun_runner.serialize import dumps, dumps_kept
+from relayrun_runner.graphs.loading import Graph, GraphRegistry
+from relayrun_runner.graphs.serde import with_values_apart
+from relayrun_runner.graphs.serialize import dumps, dumps_kept
 from relayrun_runner.threads.bodies import Place, StateEdit, SuperstepUpdate, ThreadInMaking
-from relayrun_runner.threads.naming import factory_config, graph_name
+from relayrun_runner.threads.reads import factory_config, graph_name
 from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, thread_state
 
 # Nobody asks again for an edit that is as far back as this.

@@ -20,8 +20,8 @@ from witness import STEPS, armed, note, strike
 from relayrun_core.database import Database
 from relayrun_core.db import claim as claims
 from relayrun_runner.attempt import execution
+from relayrun_runner.attempt.batches import WRITE
 from relayrun_runner.attempt.checkpoints import FencedSaver
-from relayrun_runner.attempt.rows import WRITE
 
 _claim, _finish = claims.claim, execution.finish
 _put, _put_writes, _execute = FencedSaver.aput, FencedSaver.aput_writes, AsyncConnection.execute

@@ -1,0 +1,32 @@
+"""For whom a question about a graph or a thread is asked: factories find it in their config, as that of a run."""
+
+from contextvars import ContextVar
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from relayrun_core.runner_questions import user_in
+from relayrun_runner.attempt.config import with_user
+
+#: The user as JSON; None: an author's own authentication found nobody. The context takes it to the graphs' loop.
+_ASKER: ContextVar[dict[str, Any] | None] = ContextVar("relayrun_asker", default=None)
+
+
+class WithAsker:
+    """ASGI: remembers for whom each request asks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        if scope["type"] == "http":
+            _ASKER.set(user_in(scope["headers"]))
+        await self._app(scope, receive, send)
+
+
+def for_asker(config: RunnableConfig) -> RunnableConfig:
+    """The config with whom this task asks for."""
+    configurable = with_user(config.get("configurable") or {}, _ASKER.get())
+    return cast("RunnableConfig", {**config, "configurable": configurable})

@@ -1,0 +1,1 @@
+"""The HTTP that the operator and the API speak to a runner."""

@@ -1,0 +1,75 @@
+"""Which route is where, behind the agent's token."""
+
+import hmac
+
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from relayrun_core.custom_routes import CUSTOM_PATH
+from relayrun_runner.errors import NoCustomApp, NotReady
+from relayrun_runner.graphs.asker import WithAsker
+from relayrun_runner.http.responses import EXCEPTION_HANDLERS, json_response
+from relayrun_runner.http.routes import NOT_LOADED, OPEN_PATHS, Probes, Protocol, Routes
+
+
+def make_app(protocol: Protocol) -> ASGIApp:
+    """The ASGI application of one runner."""
+    routes, probes, custom = Routes(protocol), Probes(protocol), CustomRoutes(protocol)
+    app = Starlette(
+        routes=[
+            Route("/runs/{run_id:uuid}", routes.put_run, methods=["PUT"]),
+            Route("/runs/{run_id:uuid}", routes.delete_run, methods=["DELETE"]),
+            Route("/runs/{run_id:uuid}/finish", routes.finish_run, methods=["POST"]),
+            Route("/runs", routes.list_runs, methods=["GET"]),
+            Route("/threads/{thread_id:uuid}", routes.create_thread, methods=["POST"]),
+            Route("/threads/{thread_id:uuid}/state", routes.get_state, methods=["GET"]),
+            Route("/threads/{thread_id:uuid}/state", routes.update_state, methods=["POST"]),
+            Route("/threads/{thread_id:uuid}/history", routes.get_history, methods=["GET", "POST"]),
+            Route("/store/{call}", routes.call_store, methods=["POST"]),
+            Route("/describe", routes.describe, methods=["POST"]),
+            Route("/auth", routes.ask_auth, methods=["POST"]),
+            Route(CUSTOM_PATH, custom),
+            WebSocketRoute(CUSTOM_PATH, custom),
+            Route("/healthz", probes.healthz),
+            Route("/readyz", probes.readyz),
+            Route("/metrics", probes.metrics),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+    return BearerToken(WithAsker(app), protocol.token)
+
+
+class CustomRoutes:
+    """Hands what the API sends on to the author's own web app."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        app = self._protocol.custom_app
+        if app is None and self._protocol.states is None:
+            raise NotReady(NOT_LOADED)
+        if app is None:
+            raise NoCustomApp("this agent has no http.app")
+        await app.serve(scope, receive, send)
+
+
+class BearerToken:
+    """Answers 401 to whoever does not know the agent's token, except on the open paths."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        if scope["type"] in ("http", "websocket"):
+            given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+            scope["authorized"] = hmac.compare_digest(given, self._expected)
+            if not scope["authorized"] and scope["path"] not in OPEN_PATHS:
+                answer = json_response({"reason": "Unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

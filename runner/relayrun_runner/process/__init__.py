@@ -1,0 +1,1 @@
+"""The runner process: its start, its event loops, its health, its end."""
