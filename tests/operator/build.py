@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from relayrun_core.runner_protocol import AttemptState, OutcomeBody, RunReport
 from relayrun_core.states import RunStatus
-from relayrun_operator.engine import AgentView, Liveness, Report, ReportState, RunnerView, RunView, TickClock, World
+from relayrun_operator.engine import AgentView, Liveness, Report, RunnerView, RunView, TickClock, World
 
 NOW = 1_000.0
 WALL = 1_700_000_000.0
@@ -23,8 +24,14 @@ def make_runner(name: str = "r1", runs: dict[str, Report] | None = None, **field
     return RunnerView(name=name, runs=runs or {}, **known | fields)
 
 
-def report(attempt: int = 1, state: ReportState = ReportState.RUNNING, *, alone: bool = False) -> Report:
+def report(attempt: int = 1, state: AttemptState = AttemptState.RUNNING, *, alone: bool = False) -> Report:
     return Report(attempt, state, alone)
+
+
+def told(run_id: object, attempt: int, state: AttemptState, status: RunStatus | None = None) -> RunReport:
+    """What a runner's stream says of an attempt."""
+    outcome = OutcomeBody(status=status) if status else None
+    return RunReport(run_id=str(run_id), attempt=attempt, state=state, outcome=outcome)
 
 
 def make_agent(**fields: Any) -> AgentView:

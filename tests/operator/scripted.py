@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic import BaseModel
+
+from relayrun_core.runner_protocol import Accepted, Line
 from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.loop.client import RunnerClient
@@ -16,15 +19,19 @@ from relayrun_operator.loop.client import RunnerClient
 TOKEN = "a token of the tests"
 
 
-Answer = tuple[int, Any] | None
+Answer = BaseModel | tuple[int, Any] | None
 SILENCE: Answer = (0, None)
+ACCEPTED: Answer = (202, None)
 
 
 class ScriptedRunner:
-    """`answers` are given in their order, the last one for ever: None drops the connection, SILENCE says nothing."""
+    """`answers` are given in their order, the last one for ever: None drops the connection, SILENCE says nothing.
+
+    ACCEPTED takes whatever attempt is named.
+    """
 
     def __init__(self) -> None:
-        self.answers: list[Answer] = [(202, {})]
+        self.answers: list[Answer] = [ACCEPTED]
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
         self.connections = 0
         self.lines: asyncio.Queue[bytes] = asyncio.Queue()
@@ -43,9 +50,10 @@ class ScriptedRunner:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def say(self, **line: Any) -> None:
+    def say(self, line: Line | dict[str, Any]) -> None:
         """A line of the watch stream."""
-        self.lines.put_nowait(json.dumps(line).encode() + b"\n")
+        text = json.dumps(line) if isinstance(line, dict) else line.model_dump_json()
+        self.lines.put_nowait(text.encode() + b"\n")
 
     def break_stream(self) -> None:
         self.lines.put_nowait(b"")
@@ -88,8 +96,13 @@ class ScriptedRunner:
             return False
         if answer is SILENCE:
             await asyncio.Event().wait()
-        status, told = answer
-        content = json.dumps(told).encode()
+        if answer is ACCEPTED:
+            attempt = int((body | query).get("attempt", 1))
+            answer = Accepted(run_id=parts.path.removeprefix("/runs/"), attempt=attempt)
+        if isinstance(answer, BaseModel):
+            status, content = getattr(answer, "http_status", 200), answer.model_dump_json().encode()
+        else:
+            status, content = answer[0], json.dumps(answer[1]).encode()
         writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
         await writer.drain()
         return True

@@ -16,6 +16,21 @@ import pytest
 from relayrun_core.database import Database
 from relayrun_core.db.queue import heads_of
 from relayrun_core.db.runs import get_run
+from relayrun_core.runner_protocol import (
+    AlreadyFinished,
+    AttemptState,
+    BackOff,
+    Draining,
+    Full,
+    Invalid,
+    NotFound,
+    OutcomeBody,
+    Refusal,
+    Stale,
+    ThreadBusy,
+    Unavailable,
+    UnknownGraph,
+)
 from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, Reason, RunStatus
 from relayrun_operator.engine import (
@@ -24,8 +39,6 @@ from relayrun_operator.engine import (
     Decision,
     Liveness,
     Nothing,
-    Report,
-    ReportState,
     TickClock,
     Wait,
     WaitReason,
@@ -40,7 +53,8 @@ from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.calls import RunnerCalls
 from relayrun_operator.loop.transport import NotSent
 from relayrun_operator.loop.workqueue import WorkQueue
-from tests.operator.scripted import ScriptedRunner
+from tests.operator.build import told
+from tests.operator.scripted import ACCEPTED, ScriptedRunner
 from tests.support.runs import accept
 from tests.support.waiting import until
 
@@ -79,7 +93,7 @@ class Stage:
     @property
     def is_assigning(self) -> bool:
         report = self.runner.reports.get(self.run_id)
-        return report is not None and report.state is ReportState.ASSIGNING
+        return report is not None and report.state is AttemptState.CLAIMING
 
 
 def head(run_id: UUID | None = None, **fields) -> RunHead:
@@ -131,7 +145,7 @@ async def test_202_means_that_it_runs_there(stage: Stage):
 
 
 async def test_200_means_that_it_has_ended(stage: Stage):
-    stage.scripted.answers = [(200, {"finished": True, "outcome": {"status": "cancelled", "reason": "Cancelled"}})]
+    stage.scripted.answers = [AlreadyFinished(outcome=OutcomeBody(status=RunStatus.CANCELLED, reason=Reason.CANCELLED))]
     await stage.assign()
     assert stage.run_id not in stage.cache.runs
     assert stage.cache.ended == {"cancelled": 1}
@@ -139,24 +153,24 @@ async def test_200_means_that_it_has_ended(stage: Stage):
 
 
 async def test_full_means_no_more_until_the_runner_says_something_new(stage: Stage):
-    stage.scripted.answers = [(409, {"reason": "Full"})]
+    stage.scripted.answers = [Full()]
     await stage.assign()
     decision = stage.decide()
     assert isinstance(decision, Wait)
     assert decision.reason is WaitReason.NO_CAPACITY
-    stage.cache.see_report(stage.runner, str(uuid4()), Report(1, ReportState.FINISHED), "success")
+    stage.cache.see_report(stage.runner, told(uuid4(), 1, AttemptState.FINISHED, RunStatus.SUCCESS))
     assert stage.decide() == Assign("r1", 1, AssignReason.RUNNING, "assigned to runner r1")
 
 
 async def test_draining_means_elsewhere(stage: Stage):
-    stage.scripted.answers = [(409, {"reason": "Draining"})]
+    stage.scripted.answers = [Draining()]
     await stage.assign()
     stage.cache.runners["r2"] = stage.scripted.as_runner("r2")
     assert stage.decide() == Assign("r2", 1, AssignReason.RUNNING, "assigned to runner r2")
 
 
 async def test_backing_off_means_later_and_alone_where_the_run_is_suspect(stage: Stage):
-    stage.scripted.answers = [(409, {"reason": "BackOff", "seconds": 2.0, "suspect": True, "attempt": 3})]
+    stage.scripted.answers = [BackOff(seconds=2.0, suspect=True, attempt=3)]
     await stage.assign()
     now = stage.decide()
     assert isinstance(now, Wait)
@@ -168,7 +182,7 @@ async def test_backing_off_means_later_and_alone_where_the_run_is_suspect(stage:
 
 
 async def test_stale_means_that_the_row_knows_better(stage: Stage):
-    stage.scripted.answers = [(409, {"reason": "Stale", "attempt": 7})]
+    stage.scripted.answers = [Stale(attempt=7)]
     await stage.assign()
     assert stage.hints == [stage.run_id]
     assert isinstance(stage.decide(), Wait)
@@ -179,7 +193,7 @@ async def test_stale_means_that_the_row_knows_better(stage: Stage):
 
 async def test_thread_busy_by_a_run_we_do_not_know_means_that_both_rows_are_read(stage: Stage):
     other = head(thread_id=UUID(stage.run.thread), seq=0)
-    stage.scripted.answers = [(409, {"reason": "ThreadBusy", "by": str(other.run_id)})]
+    stage.scripted.answers = [ThreadBusy(by=str(other.run_id))]
     await stage.assign()
     assert stage.hints == [str(other.run_id), stage.run_id]
     stage.cache.see_row(other)
@@ -191,7 +205,7 @@ async def test_thread_busy_by_a_run_we_do_not_know_means_that_both_rows_are_read
 
 
 async def test_not_found_means_that_the_row_is_read(stage: Stage):
-    stage.scripted.answers = [(404, {"reason": "NotFound"})]
+    stage.scripted.answers = [NotFound()]
     await stage.assign()
     assert stage.hints == [stage.run_id]
     stage.cache.see_missing_row(stage.run_id)
@@ -201,15 +215,15 @@ async def test_not_found_means_that_the_row_is_read(stage: Stage):
 @pytest.mark.parametrize(
     ("refusal", "message"),
     [
-        ({"reason": "Invalid", "message": "the thread is another owner's"}, "the thread is another owner's"),
-        ({"reason": "UnknownGraph", "graph": "steps"}, "UnknownGraph"),
+        (Invalid(message="the thread is another owner's"), "the thread is another owner's"),
+        (UnknownGraph(graph="steps"), "runner r1 has no graph steps"),
     ],
 )
 async def test_invalid_means_that_the_run_ends_with_the_runner_s_sentence(database: Database, refusal, message):
     accepted = await accept(database)
     [row] = await heads_of(database, [accepted.run_id])
     async with stage_with(database, row) as stage:
-        stage.scripted.answers = [(409, refusal)]
+        stage.scripted.answers = [refusal]
         await stage.assign()
         await until(lambda: stage.cache.ended == {"error": 1})
     run = await get_run(database, accepted.run_id)
@@ -217,12 +231,19 @@ async def test_invalid_means_that_the_run_ends_with_the_runner_s_sentence(databa
     assert (run.reason, run.message) == (Reason.INVALID_RUN, message)
 
 
-UNCLEAR = [None, (503, {"reason": "DatabaseAway"}), (500, {"reason": "Error"})]
+UNCLEAR = [
+    None,
+    Unavailable(reason="DatabaseAway"),
+    (500, {"reason": "Error"}),
+    (409, {"reason": "OfANewerVersion"}),
+    (404, {"detail": "of somebody in between"}),
+    (202, {"cut": "off"}),
+]
 
 
-@pytest.mark.parametrize("answer", UNCLEAR, ids=["dropped", "503", "500"])
+@pytest.mark.parametrize("answer", UNCLEAR, ids=["dropped", "503", "500", "newer", "another 404", "another 202"])
 async def test_no_clear_answer_means_the_same_number_to_the_same_runner(stage: Stage, answer):
-    stage.scripted.answers = [answer, (202, {})]
+    stage.scripted.answers = [answer, ACCEPTED]
     stage.cache.runners["r0"] = ScriptedRunner().as_runner("r0")  # would be chosen first
     stage.cache.runners["r0"].draining = True
     await stage.assign()
@@ -235,9 +256,9 @@ async def test_no_clear_answer_means_the_same_number_to_the_same_runner(stage: S
     assert stage.run.status is RunStatus.RUNNING
 
 
-@pytest.mark.parametrize("reason", ["Full", "Draining"])
-async def test_a_refusal_after_no_clear_answer_frees_the_number_for_another_runner(stage: Stage, reason: str):
-    stage.scripted.answers = [None, (409, {"reason": reason})]
+@pytest.mark.parametrize("refusal", [Full(), Draining()], ids=["full", "draining"])
+async def test_a_refusal_after_no_clear_answer_frees_the_number_for_another_runner(stage: Stage, refusal: Refusal):
+    stage.scripted.answers = [None, refusal]
     await stage.assign()
     await stage.assign()
     stage.cache.queue.take(stage.cache.runs)
@@ -259,7 +280,7 @@ async def test_a_call_that_was_not_made_binds_the_run_to_nobody(stage: Stage, mo
 
 
 async def test_a_refusal_is_decided_about_again(stage: Stage):
-    stage.scripted.answers = [(409, {"reason": "Full"})]
+    stage.scripted.answers = [Full()]
     await stage.assign()
     assert [run.run_id for run in stage.cache.queue.take(stage.cache.runs).changed] == [stage.run_id]
 
@@ -289,7 +310,7 @@ async def test_news_that_overtake_an_answer_win(stage: Stage):
     assert isinstance(decision, Assign)
     stage.scripted.answers = [None]
     stage.calls.assign(stage.run, decision)
-    stage.cache.see_report(stage.runner, stage.run_id, Report(1, ReportState.RUNNING), None)
+    stage.cache.see_report(stage.runner, told(stage.run_id, 1, AttemptState.RUNNING))
     await until(lambda: len(stage.scripted.calls) == 1)
     await asyncio.sleep(0.05)
     assert (stage.run.status, stage.run.unanswered) == (RunStatus.RUNNING, False)
@@ -301,7 +322,7 @@ async def test_a_cancel_is_sent_once_and_an_attempt_that_the_runner_does_not_hav
     stage.cache.see_row(head(UUID(stage.run_id), attempt=0, cancel=CancelAction.ROLLBACK))
     decision = stage.decide()
     assert decision == Cancel("r1", 1, CancelAction.ROLLBACK)
-    stage.scripted.answers = [(404, {"reason": "NotFound"})]
+    stage.scripted.answers = [NotFound()]
     stage.calls.cancel(stage.run, decision)
     assert stage.decide() == Nothing()
     await until(lambda: stage.run_id not in stage.runner.reports)
@@ -321,7 +342,7 @@ async def test_an_attempt_of_a_run_that_ended_is_abandoned_and_then_forgotten(st
 
 
 async def test_calls_share_a_connection(stage: Stage):
-    stage.scripted.answers = [(409, {"reason": "BackOff", "seconds": 0, "suspect": False, "attempt": 1})]
+    stage.scripted.answers = [BackOff(seconds=0, suspect=False, attempt=1)]
     for _ in range(3):
         await stage.assign()
     assert stage.scripted.connections == 1

@@ -10,18 +10,20 @@ from uuid import uuid4
 
 import pytest
 
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_operator.engine import AgentView, Assign, Liveness, Report, ReportState, TickClock, decide
+from relayrun_operator.engine import AgentView, Assign, Liveness, TickClock, decide
 from relayrun_operator.engine.decisions import Abandon, Decision, Nothing
 from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
 from relayrun_operator.loop.workqueue import WorkQueue
+from tests.operator.build import told
 from tests.operator.test_answers import head
 
-RUNNING, CANCELLING = ReportState.RUNNING, ReportState.CANCELLING
-FINISHED, DRAINED, ABANDONED = ReportState.FINISHED, ReportState.DRAINED, ReportState.ABANDONED
+RUNNING, CANCELLING = AttemptState.RUNNING, AttemptState.CANCELLING
+FINISHED, DRAINED, ABANDONED = AttemptState.FINISHED, AttemptState.DRAINED, AttemptState.ABANDONED
 HOLDER = uuid4()
 
 
@@ -80,7 +82,7 @@ def test_a_run_that_ended_stays_so_whatever_is_read_later():
 def test_a_report_of_a_newer_attempt_is_adopted():
     cache, row = make_cache(), head()
     cache.see_row(row)
-    cache.see_report(cache.runners["r1"], str(row.run_id), Report(3, RUNNING), None)
+    cache.see_report(cache.runners["r1"], told(row.run_id, 3, RUNNING))
     run = cache.runs[str(row.run_id)]
     assert (run.attempt, run.runner, run.holder, run.status) == (3, "r1", str(HOLDER), RunStatus.RUNNING)
     assert decision_about(cache, row.run_id) == Nothing()
@@ -91,8 +93,8 @@ def test_a_run_that_its_runner_gave_back_goes_elsewhere(state, excused):
     cache, row = make_cache("r1", "r2"), running()
     cache.see_row(row)
     cache.runners["r1"].draining = True
-    cache.see_report(cache.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
-    cache.see_report(cache.runners["r1"], str(row.run_id), Report(1, state), None)
+    cache.see_report(cache.runners["r1"], told(row.run_id, 1, RUNNING))
+    cache.see_report(cache.runners["r1"], told(row.run_id, 1, state))
     decision = decision_about(cache, row.run_id)
     assert isinstance(decision, Assign)
     assert (decision.runner, decision.attempt, decision.excused) == ("r2", 2, excused)
@@ -101,7 +103,7 @@ def test_a_run_that_its_runner_gave_back_goes_elsewhere(state, excused):
 def test_a_list_without_the_run_means_that_its_runner_does_not_have_it():
     cache, row = make_cache(), running()
     cache.see_row(row)
-    cache.see_report(cache.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
+    cache.see_report(cache.runners["r1"], told(row.run_id, 1, RUNNING))
     cache.queue.take(cache.runs)
     cache.see_list(cache.runners["r1"], [], opened_at=200.0)
     assert take_changed(cache) == {str(row.run_id)}
@@ -123,7 +125,7 @@ def test_a_list_that_was_made_before_a_claim_was_accepted_says_nothing_of_it():
 def test_a_run_that_only_a_runner_knows_is_looked_up_and_stopped_when_it_has_ended():
     cache, row = make_cache(), running(status=RunStatus.TIMEOUT, attempt=2)
     runner = cache.runners["r1"]
-    unknown = cache.see_list(runner, [(str(row.run_id), Report(1, RUNNING), None)], opened_at=0.0)
+    unknown = cache.see_list(runner, [told(row.run_id, 1, RUNNING)], opened_at=0.0)
     assert unknown == [str(row.run_id)]
     cache.see_row(row)
     assert isinstance(decision_about(cache, row.run_id), Abandon)
@@ -132,14 +134,14 @@ def test_a_run_that_only_a_runner_knows_is_looked_up_and_stopped_when_it_has_end
 def test_a_run_whose_row_is_gone_is_stopped():
     cache, row = make_cache(), running()
     cache.see_row(row)
-    cache.see_report(cache.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
+    cache.see_report(cache.runners["r1"], told(row.run_id, 1, RUNNING))
     cache.see_missing_row(str(row.run_id))
     assert isinstance(decision_about(cache, row.run_id), Abandon)
 
 
 def test_ten_minutes_of_finished_runs_in_a_list_cost_nothing():
     cache = make_cache()
-    old = [(str(uuid4()), Report(1, FINISHED), "success") for _ in range(1000)]
+    old = [told(uuid4(), 1, FINISHED, RunStatus.SUCCESS) for _ in range(1000)]
     assert cache.see_list(cache.runners["r1"], old, opened_at=0.0) == []
     assert cache.runners["r1"].reports == {}
     assert cache.ended == {}
@@ -159,8 +161,8 @@ def test_a_runner_s_end_touches_its_runs_alone_and_says_whether_they_are_to_blam
 def test_a_zombie_s_report_beside_the_new_attempt_is_abandoned():
     cache, row = make_cache("r1", "r2"), running()
     cache.see_row(row)
-    cache.see_report(cache.runners["r1"], str(row.run_id), Report(1, RUNNING), None)
-    cache.see_report(cache.runners["r2"], str(row.run_id), Report(2, RUNNING), None)
+    cache.see_report(cache.runners["r1"], told(row.run_id, 1, RUNNING))
+    cache.see_report(cache.runners["r2"], told(row.run_id, 2, RUNNING))
     decision = decision_about(cache, row.run_id)
     assert isinstance(decision, Abandon)
     assert (decision.runner, decision.attempt) == ("r1", 1)
@@ -185,10 +187,10 @@ def test_a_claim_that_is_accepted_after_the_run_s_end_does_not_bring_it_back():
     cache, row = make_cache("r1", "r2"), running(runner="r2", attempt=1)
     cache.see_row(row)
     run_id, runner = str(row.run_id), cache.runners["r1"]
-    cache.see_report(cache.runners["r2"], run_id, Report(1, RUNNING), None)
+    cache.see_report(cache.runners["r2"], told(run_id, 1, RUNNING))
     before = cache.runs[run_id]
     cache.assigned(before, runner, 2, alone=False)
-    cache.see_report(runner, run_id, Report(2, FINISHED), "success")
+    cache.see_report(runner, told(run_id, 2, FINISHED, RunStatus.SUCCESS))
     cache.accepted(before, runner, 2, time.time())
     assert cache.runs[run_id].status is RunStatus.SUCCESS
     assert not cache.not_accepted(before, runner, 2)

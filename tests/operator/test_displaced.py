@@ -12,21 +12,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relayrun_core.ids import new_run_id
+from relayrun_core.runner_protocol import (
+    Accepted,
+    AlreadyFinished,
+    AssignRequest,
+    AttemptState,
+    Full,
+    HeartbeatLine,
+    Line,
+    ListLine,
+    OutcomeBody,
+    RunLine,
+    RunReport,
+    Stale,
+    StopAction,
+)  # fmt: skip
 from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView, Finish, Liveness, RunView, TickClock, plan
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Nothing, Wait
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.calls import RunnerCalls
-from relayrun_operator.loop.client import Accepted, AlreadyFinished, Refused, RunnerClient
+from relayrun_operator.loop.client import RunnerClient, assign_request
 from relayrun_operator.loop.ports import Ended
 from relayrun_operator.loop.runner import Runner
 from relayrun_operator.loop.transport import RunnerUnreachable
 from relayrun_operator.loop.watch import handle_line
 from relayrun_operator.loop.workqueue import WorkQueue
+from tests.operator.build import told
 
 SLOTS = 2
-HOLDS = ("Running", "Cancelling")
 FAR_AHEAD = 1e6  # no pause between two tries lasts so long
 
 
@@ -54,17 +69,17 @@ class Played:
 
     def __init__(self, name: str, database: dict[str, Row]) -> None:
         self.name, self.holder = name, f"holder-{name}"
-        self.runs: dict[str, tuple[int, str]] = {}
-        self.unsaid: list[dict[str, Any]] = []
+        self.runs: dict[str, tuple[int, AttemptState]] = {}
+        self.unsaid: list[Line] = []
         self.calls: list[tuple[asyncio.Future[Any], Any]] = []
         self.answers: list[tuple[asyncio.Future[Any], Any]] = []
         self.silent = self.dead = False
         self._database = database
 
-    async def assign(self, run_id: str, attempt: int, _graph: str, **_: Any) -> Any:
-        return await self._call(lambda: self._claim(run_id, attempt))
+    async def assign(self, run_id: str, request: AssignRequest) -> Any:
+        return await self._call(lambda: self._claim(run_id, request.attempt))
 
-    async def stop(self, run_id: str, attempt: int, action: str) -> bool:
+    async def stop(self, run_id: str, attempt: int, action: StopAction) -> bool:
         return bool(await self._call(lambda: self._stop(run_id, attempt, action)))
 
     def close(self) -> None:
@@ -81,46 +96,47 @@ class Played:
         """The graph has come to its end; the fence decides what that is worth."""
         attempt, state = self.runs[run_id]
         row = self._database[run_id]
-        if state not in HOLDS:
+        if not state.holds:
             return
         if (row.attempt, row.holder, row.status) == (attempt, self.holder, RunStatus.RUNNING):
             row.status, row.holder = RunStatus.SUCCESS, None
-            self._say(run_id, attempt, "Finished", outcome={"status": "success"})
+            self._say(run_id, attempt, AttemptState.FINISHED)
         else:
-            self._say(run_id, attempt, "Abandoned")
+            self._say(run_id, attempt, AttemptState.ABANDONED)
 
-    def list(self) -> dict[str, Any]:
-        runs = [self._line(run_id, attempt, state) for run_id, (attempt, state) in self.runs.items()]
-        return {"type": "list", "holder": self.holder, "slots": SLOTS, "graphs": ["g"], "runs": runs}
+    def list(self) -> ListLine:
+        runs = [self._report(run_id, attempt, state) for run_id, (attempt, state) in self.runs.items()]
+        return ListLine(holder=self.holder, slots=SLOTS, graphs=["g"], runs=runs)
 
     def _claim(self, run_id: str, attempt: int) -> Any:
         row = self._database[run_id]
         if row.status.finished:
-            return AlreadyFinished(row.status.value)
+            return AlreadyFinished(outcome=OutcomeBody(status=row.status))
         if (row.attempt, row.holder) == (attempt, self.holder):
-            return Accepted()
+            return Accepted(run_id=run_id, attempt=attempt)
         if row.attempt >= attempt:
-            return Refused("Stale", {"attempt": row.attempt})
-        if sum(state in HOLDS for _, state in self.runs.values()) >= SLOTS:
-            return Refused("Full", {})
+            return Stale(attempt=row.attempt)
+        if sum(state.holds for _, state in self.runs.values()) >= SLOTS:
+            return Full()
         row.status, row.attempt, row.holder, row.runner = RunStatus.RUNNING, attempt, self.holder, self.name
-        self._say(run_id, attempt, "Running")
-        return Accepted()
+        self._say(run_id, attempt, AttemptState.RUNNING)
+        return Accepted(run_id=run_id, attempt=attempt)
 
-    def _stop(self, run_id: str, attempt: int, action: str) -> bool:
+    def _stop(self, run_id: str, attempt: int, action: StopAction) -> bool:
         if self.runs.get(run_id, (0, ""))[0] != attempt:
             return False
-        if self.runs[run_id][1] in HOLDS:
-            self._say(run_id, attempt, "Abandoned" if action == "abandon" else "Cancelling")
+        if self.runs[run_id][1].holds:
+            self._say(
+                run_id, attempt, AttemptState.ABANDONED if action is StopAction.ABANDON else AttemptState.CANCELLING
+            )
         return True
 
-    def _say(self, run_id: str, attempt: int, state: str, **more: Any) -> None:
+    def _say(self, run_id: str, attempt: int, state: AttemptState) -> None:
         self.runs[run_id] = (attempt, state)
-        self.unsaid.append({"type": "run", **self._line(run_id, attempt, state), **more})
+        self.unsaid.append(RunLine(**self._report(run_id, attempt, state).model_dump()))
 
-    def _line(self, run_id: str, attempt: int, state: str) -> dict[str, Any]:
-        outcome = {"outcome": {"status": "success"}} if state == "Finished" else {}
-        return {"run_id": run_id, "attempt": attempt, "state": state, **outcome}
+    def _report(self, run_id: str, attempt: int, state: AttemptState) -> RunReport:
+        return told(run_id, attempt, state, RunStatus.SUCCESS if state is AttemptState.FINISHED else None)
 
 
 class PlayedPorts:
@@ -145,7 +161,7 @@ class PlayedPorts:
         pass
 
     async def assign(self, run: RunView, runner: Runner, decision: Assign) -> Any:
-        return await runner.client.assign(run.run_id, decision.attempt, run.graph, excused=False, alone=False)
+        return await runner.client.assign(run.run_id, assign_request(run, decision))
 
     async def finish(self, run: RunView, decision: Finish) -> Ended | None:
         row = self._database[run.run_id]
@@ -258,7 +274,7 @@ class Play:
     def forget(self) -> None:
         """As runners do with what ended a while ago."""
         played = self._any()
-        played.runs = {run_id: run for run_id, run in played.runs.items() if run[1] in HOLDS}
+        played.runs = {run_id: run for run_id, run in played.runs.items() if run[1].holds}
 
     def finish(self) -> None:
         played = self._any()
@@ -326,7 +342,7 @@ class Play:
                     played.finish(run_id)
                 while played.unsaid:
                     self._hear(played, played.unsaid.pop(0))
-                self._hear(played, {"type": "heartbeat"})
+                self._hear(played, HeartbeatLine())
             self.read_rows()
             self.note_rows()
             self.decide()
@@ -334,7 +350,7 @@ class Play:
             if all(row.status.finished for row in self.database.values()) and not self.cache.runs:
                 return
 
-    def _hear(self, played: Played, line: dict[str, Any]) -> None:
+    def _hear(self, played: Played, line: Line) -> None:
         runner = self.cache.runners[played.name]
         handle_line(line, time.monotonic(), runner, self.cache, self.hinted.append, lambda: None)
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
-from relayrun_operator.engine import Report, ReportState
+from relayrun_core.runner_protocol import AttemptState, ListLine, ReadinessBody, RunReport
+from relayrun_operator.engine import Report
 from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.manifests import Installation
@@ -60,9 +61,9 @@ def pod(restarts: int, **terminated: Any) -> dict[str, Any]:
 
 async def test_each_death_is_counted_once_by_its_reason_and_told_of_the_agent() -> None:
     told, runner = Told(), make_runner()
-    told.deaths.handle_line(runner, {"Killed": 1})
-    told.deaths.handle_line(runner, {"Killed": 1})
-    told.deaths.handle_line(runner, {"Killed": 3, "Exited": 1})
+    told.deaths.see_deaths(runner, {"Killed": 1})
+    told.deaths.see_deaths(runner, {"Killed": 1})
+    told.deaths.see_deaths(runner, {"Killed": 3, "Exited": 1})
     assert (told.count("Killed"), told.count("Exited"), told.count("OOMKilled")) == (3, 1, 0)
     begin = "runner support-g-0: its process"
     assert told.events() == [
@@ -74,9 +75,9 @@ async def test_each_death_is_counted_once_by_its_reason_and_told_of_the_agent() 
 
 async def test_what_another_leader_has_told_is_not_told_again() -> None:
     told, runner = Told(), make_runner(deaths=None)
-    told.deaths.handle_line(runner, {"Killed": 5})
+    told.deaths.see_deaths(runner, {"Killed": 5})
     assert told.events() == []
-    told.deaths.handle_line(runner, {"Killed": 6})
+    told.deaths.see_deaths(runner, {"Killed": 6})
     assert told.count("Killed") == 1
 
 
@@ -87,7 +88,7 @@ async def test_an_out_of_memory_kill_of_the_whole_container_is_told_as_such() ->
     [(reason, message)] = told.events()
     assert reason == "RunnerOOMKilled"
     assert "its container was killed because its container's memory ran out, exit code 137" in message
-    told.deaths.handle_line(runner, {"Killed": 1})  # its first process is another one, and counts from nothing
+    told.deaths.see_deaths(runner, {"Killed": 1})  # its first process is another one, and counts from nothing
     assert told.count("Killed") == 1
     told.deaths.see_pod(runner, pod(1), pod(1))
     told.deaths.see_pod(runner, pod(1), pod(2, reason="Error", exitCode=139))
@@ -101,7 +102,7 @@ class Listening:
         self.down: list[bool] = []
         self.deaths: list[dict[str, int]] = []
 
-    def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
+    def on_report(self, runner: PodRunner, told: RunReport) -> None:
         """Not of interest."""
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
@@ -116,23 +117,24 @@ class Listening:
 
 async def test_another_process_at_the_same_address_has_none_of_the_runs_and_is_ready_when_it_says_so() -> None:
     async with ScriptedRunner().serving() as scripted:
-        scripted.answers = [(200, {"ready": True})]
+        scripted.answers = [ReadinessBody(ready=True)]
         runner, listening = make_runner(scripted.port), Listening()
         cache = Cache[PodRunner](WorkQueue(lambda: None), asyncio.get_running_loop().time)
         cache.runners[runner.name] = runner
-        listed = {"type": "list", "runner": "r", "slots": 4, "draining": False, "graphs": ["steps"], "runs": []}
-        scripted.say(**listed, holder="first")
+        listed = ListLine(holder="first", slots=4, graphs=["steps"])
+        another = listed.model_copy(update={"holder": "second", "deaths": {"Killed": 1}})
+        scripted.say(listed)
         task = asyncio.create_task(watch_pod(runner, cache, listening))
         await until(lambda: runner.holder == "first")
-        runner.set_report("run", Report(1, ReportState.RUNNING), 0.0)
-        scripted.answers = [(503, {"ready": False})]
+        runner.set_report("run", Report(1, AttemptState.RUNNING), 0.0)
+        scripted.answers = [(503, ReadinessBody(ready=False).model_dump())]
         scripted.break_stream()
-        scripted.say(**listed, holder="second", deaths={"Killed": 1})  # it listens, and loads its graphs
+        scripted.say(another)  # it listens, and loads its graphs
         await until(lambda: True in listening.down)
         assert (runner.ready, runner.holder, runner.reports) == (False, None, {})
         scripted.break_stream()  # the one that was left
-        scripted.answers = [(200, {"ready": True})]
-        scripted.say(**listed, holder="second", deaths={"Killed": 1})
+        scripted.answers = [ReadinessBody(ready=True)]
+        scripted.say(another)
         await until(lambda: runner.ready)
         assert (runner.holder, runner.down, runner.gone) == ("second", False, False)
         assert listening.deaths == [{}, {"Killed": 1}]

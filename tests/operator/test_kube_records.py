@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from relayrun_core.ids import inline_run_id
 from relayrun_core.kinds import AgentSpec
-from relayrun_core.runs import RunSpec
 from relayrun_core.states import RunStatus
 from relayrun_operator.kube.cleaning import expired
 from relayrun_operator.kube.records import RunRecord, creation_of, head_of, parse_run
@@ -55,7 +54,7 @@ def test_what_a_run_leaves_out_is_the_agents() -> None:
     run = record(input={"a": 1}, interruptBefore=["*"])
     assert run.spec is not None
     sent = creation_of(run, run.spec, AGENT)
-    spec = RunSpec.model_validate(sent["spec"])
+    spec = sent.spec
     assert (spec.active_deadline_seconds, spec.durability, spec.backoff_limit) == (60, "exit", 2)
     assert (spec.input, spec.interrupt_before, spec.interrupt_after) == ({"a": 1}, "*", None)
     head = head_of(run, run.spec, AGENT, 5)

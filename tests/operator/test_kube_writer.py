@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from relayrun_core.states import Reason
+from relayrun_core.runner_protocol import Accepted, AlreadyFinished, OutcomeBody
+from relayrun_core.states import Reason, RunStatus
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agentruns import AgentRuns, about_run
 from relayrun_operator.kube.client import KubeClient, Object
@@ -19,7 +20,11 @@ from relayrun_operator.kube.writer import PATIENCE_SECONDS, StatusWriter
 
 PATH = names.runs_path("team", "r")
 API_RUN = {"runId": "0199a3c4-7b1e-7c60-9b8f-3f6f0a7d9e21", "thread": "t", "graph": "g"}
-SUCCEEDED = {"outcome": {"status": "success", "reason": Reason.SUCCEEDED.value}}
+SUCCEEDED = AlreadyFinished(outcome=OutcomeBody(status=RunStatus.SUCCESS, reason=Reason.SUCCEEDED))
+
+
+def accepted(attempt: int) -> Accepted:
+    return Accepted(run_id=API_RUN["runId"], attempt=attempt)
 
 
 class Objects(KubeClient):
@@ -175,7 +180,7 @@ async def test_a_conflict_is_written_with_the_newer_version(setting: Setting) ->
 
 async def test_a_new_leader_finds_nothing_to_write_in_what_the_last_one_wrote(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", accepted(1))
     await setting.written()
     assert setting.phase == "Running"
     setting.agentruns.forget(setting.record)
@@ -186,7 +191,7 @@ async def test_a_new_leader_finds_nothing_to_write_in_what_the_last_one_wrote(se
 
 async def test_a_person_s_run_tells_of_each_change_in_events(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", accepted(1))
     setting.ends()
     assert await setting.told() == ["Assigned", "Succeeded"]
 
@@ -194,7 +199,7 @@ async def test_a_person_s_run_tells_of_each_change_in_events(setting: Setting) -
 @pytest.mark.parametrize("setting", [API_RUN], indirect=True)
 async def test_an_ordinary_run_of_the_api_costs_one_write_and_no_event(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", accepted(1))
     # A person's run is written as Running by now.
     await asyncio.sleep(2 * PATIENCE_SECONDS)
     setting.ends()
@@ -206,7 +211,7 @@ async def test_an_ordinary_run_of_the_api_costs_one_write_and_no_event(setting: 
 @pytest.mark.parametrize("setting", [API_RUN], indirect=True)
 async def test_a_run_of_the_api_that_goes_on_elsewhere_tells_so_in_events(setting: Setting) -> None:
     await setting.lease.acquire()
-    setting.agentruns.runs(setting.record.run_id, "team/a-0", 1, {})
-    setting.agentruns.runs(setting.record.run_id, "team/a-1", 2, {})
+    setting.agentruns.runs(setting.record.run_id, "team/a-0", accepted(1))
+    setting.agentruns.runs(setting.record.run_id, "team/a-1", accepted(2))
     setting.agentruns.ended(setting.record.run_id, 2, SUCCEEDED, "team/a-1")
     assert await setting.told() == ["Resumed", "Succeeded"]

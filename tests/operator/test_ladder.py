@@ -2,8 +2,9 @@
 
 import pytest
 
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.states import CancelAction, Reason, RunStatus
-from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Nothing, ReportState, Wait, WaitReason, decide
+from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Nothing, Wait, WaitReason, decide
 from relayrun_operator.engine.model import RunnerView, RunView
 from tests.operator.build import NOW, WALL, make_agent, make_held_run, make_run, make_runner, make_world, report
 
@@ -29,7 +30,7 @@ def brief(decision: object) -> tuple[object, ...]:
     raise AssertionError(decision)
 
 
-def held_by(name: str = "r1", state: ReportState = ReportState.RUNNING, attempt: int = 1, **fields) -> RunnerView:
+def held_by(name: str = "r1", state: AttemptState = AttemptState.RUNNING, attempt: int = 1, **fields) -> RunnerView:
     return make_runner(name, {"run": report(attempt, state)}, **fields)
 
 
@@ -67,13 +68,13 @@ TABLE = [
     (
         "cancelled, its runner knows",
         make_held_run(cancel=CancelAction.INTERRUPT),
-        (held_by(state=ReportState.CANCELLING),),
+        (held_by(state=AttemptState.CANCELLING),),
         ("nothing",),
     ),
     (
         "cancelled, its PUT is under way",
         make_held_run(cancel=CancelAction.INTERRUPT),
-        (held_by(state=ReportState.ASSIGNING),),
+        (held_by(state=AttemptState.CLAIMING),),
         ("nothing",),
     ),
     (
@@ -118,13 +119,13 @@ TABLE = [
     (
         "a zombie that was told",
         make_held_run(attempt=2, runner="r2"),
-        (held_by("r1", ReportState.ABANDONED), held_by("r2", attempt=2)),
+        (held_by("r1", AttemptState.ABANDONED), held_by("r2", attempt=2)),
         ("nothing",),
     ),
     (
         "a zombie that is stopping",
         make_held_run(attempt=2, runner="r2"),
-        (held_by("r1", ReportState.CANCELLING), held_by("r2", attempt=2)),
+        (held_by("r1", AttemptState.CANCELLING), held_by("r2", attempt=2)),
         ("nothing",),
     ),
     # healthy
@@ -138,7 +139,7 @@ TABLE = [
     ("debugged, silent", make_held_run(), (held_by(**SILENT, debugged=True), *OTHERS), ("nothing",)),
     ("restarted without the run", make_held_run(), (make_runner(holder="new"),), ("assign", "r1", 2)),
     ("the same process without the run", make_held_run(), (make_runner(),), ("assign", "r1", 2)),
-    ("drained", make_held_run(), (held_by(state=ReportState.DRAINED, draining=True), *OTHERS), ("assign", "r8", 2)),
+    ("drained", make_held_run(), (held_by(state=AttemptState.DRAINED, draining=True), *OTHERS), ("assign", "r8", 2)),
     ("lost, and nowhere to go", make_held_run(), (held_by(gone=True),), ("wait", WaitReason.AGENT_NOT_READY)),
     ("runner not asked yet", make_held_run(), (make_runner(holder=None), *OTHERS), ("nothing",)),
     # waiting

@@ -10,16 +10,35 @@ from uuid import uuid4
 
 import pytest
 
-from relayrun_operator.engine import ReportState
+from relayrun_core.runner_protocol import (
+    STARTING,
+    AssignRequest,
+    AttemptState,
+    HeartbeatLine,
+    ListLine,
+    OutcomeBody,
+    ReadinessBody,
+    RunLine,
+    RunReport,
+    Trouble,
+)
+from relayrun_core.states import RunStatus
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.watch import watch_runner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
 from relayrun_operator.loop.transport import RunnerUnreachable, Transport
 from relayrun_operator.loop.workqueue import WorkQueue
-from tests.operator.scripted import SILENCE, TOKEN, ScriptedRunner
+from tests.operator.build import told
+from tests.operator.scripted import ACCEPTED, SILENCE, TOKEN, Answer, ScriptedRunner
 from tests.operator.test_answers import head
 from tests.support.waiting import until
+
+TAKE_IT = AssignRequest(attempt=1, graph="g")
+
+
+def not_ready(*reasons: Trouble) -> Answer:
+    return 503, ReadinessBody(ready=False, reasons=list(reasons)).model_dump()
 
 
 class Watched:
@@ -35,15 +54,15 @@ class Watched:
         self.cache.runners["r1"] = self.runner
         self.task = asyncio.create_task(watch_runner(self.runner, self.cache, self.hints.append, lambda: None))
 
-    def introduce(self, *runs: dict[str, Any], **fields: Any) -> None:
-        known = {"type": "list", "holder": "h", "runner": "r1", "slots": 3, "draining": False, "graphs": ["steps"]}
-        self.scripted.say(**known | {"runs": list(runs)} | fields)
+    def introduce(self, *runs: RunReport, **fields: Any) -> None:
+        known = {"holder": "h", "runner": "r1", "slots": 3, "graphs": ["steps"], "runs": list(runs)}
+        self.scripted.say(ListLine(**known | fields))
 
 
 @pytest.fixture
 async def watched() -> AsyncIterator[Watched]:
     async with ScriptedRunner().serving() as scripted:
-        scripted.answers = [(200, {"ready": True})]
+        scripted.answers = [ReadinessBody(ready=True)]
         watched = Watched(scripted)
         yield watched
         watched.exited.set_result(0)
@@ -54,13 +73,13 @@ async def watched() -> AsyncIterator[Watched]:
 
 async def test_a_runner_is_ready_only_when_it_says_so_and_its_troubles_are_told():
     async with ScriptedRunner().serving() as scripted:
-        starting = (503, {"reasons": [{"subject": "start", "message": "the graphs are being loaded"}]})
-        failing = (503, {"reasons": [{"subject": "graph x", "message": "it fails", "traceback": "Trace\nback"}]})
+        starting = not_ready(Trouble(subject=STARTING, message="the graphs are being loaded"))
+        failing = not_ready(Trouble(subject="graph x", message="it fails", traceback="Trace\nback"))
         scripted.answers = [starting, failing]
         watched = Watched(scripted)
         await until(lambda: watched.runner.troubles == ("it fails\nTrace\nback",))
         assert not watched.runner.ready
-        scripted.answers = [(200, {})]
+        scripted.answers = [ReadinessBody(ready=True)]
         watched.introduce()
         await until(lambda: watched.runner.ready)
         assert watched.runner.troubles == ()
@@ -75,21 +94,20 @@ async def test_a_runner_is_ready_only_when_it_says_so_and_its_troubles_are_told(
 async def test_what_the_stream_says_is_remembered_and_unknown_runs_are_looked_up(watched: Watched):
     known, unknown = head(), str(uuid4())
     watched.cache.see_row(known)
-    watched.introduce({"run_id": unknown, "attempt": 2, "state": "Running", "outcome": None})
+    watched.introduce(told(unknown, 2, AttemptState.RUNNING))
     await until(lambda: watched.hints == [unknown])
-    watched.scripted.say(type="run", run_id=str(known.run_id), attempt=1, state="Running", outcome=None)
+    watched.scripted.say(RunLine(run_id=str(known.run_id), attempt=1, state=AttemptState.RUNNING))
     await until(lambda: str(known.run_id) in watched.runner.reports)
-    assert watched.runner.reports[str(known.run_id)].state is ReportState.RUNNING
-    watched.scripted.say(
-        type="run", run_id=str(known.run_id), attempt=1, state="Finished", outcome={"status": "success"}
-    )
+    assert watched.runner.reports[str(known.run_id)].state is AttemptState.RUNNING
+    outcome = OutcomeBody(status=RunStatus.SUCCESS)
+    watched.scripted.say(RunLine(run_id=str(known.run_id), attempt=1, state=AttemptState.FINISHED, outcome=outcome))
     await until(lambda: str(known.run_id) not in watched.cache.runs)
     assert watched.cache.ended == {"success": 1}
 
 
 async def test_a_heartbeat_tells_that_the_runner_drains(watched: Watched):
     watched.introduce()
-    watched.scripted.say(type="heartbeat", lag_ms=3.5, draining=True)
+    watched.scripted.say(HeartbeatLine(lag_ms=3.5, draining=True))
     await until(lambda: watched.runner.draining)
     assert watched.runner.lag_ms == 3.5
 
@@ -97,7 +115,7 @@ async def test_a_heartbeat_tells_that_the_runner_drains(watched: Watched):
 async def test_a_broken_stream_is_opened_again_and_the_list_is_believed(watched: Watched):
     row = head()
     watched.cache.see_row(row)
-    watched.introduce({"run_id": str(row.run_id), "attempt": 1, "state": "Running", "outcome": None})
+    watched.introduce(told(row.run_id, 1, AttemptState.RUNNING))
     await until(lambda: str(row.run_id) in watched.runner.reports)
     watched.scripted.break_stream()
     watched.introduce(holder="another process")
@@ -106,7 +124,8 @@ async def test_a_broken_stream_is_opened_again_and_the_list_is_believed(watched:
 
 
 async def test_lines_of_a_kind_that_is_not_known_yet_are_passed_over(watched: Watched):
-    watched.scripted.say(type="weather", sunny=True)
+    watched.scripted.say({"type": "weather", "sunny": True})
+    watched.scripted.say({"type": "run", "run_id": "x", "attempt": 1, "state": "Dreaming"})
     watched.introduce()
     await until(lambda: watched.runner.ready)
 
@@ -116,19 +135,19 @@ async def test_a_call_to_nobody_fails_with_a_sentence_that_names_the_call():
         port = scripted.port
     client = RunnerClient("127.0.0.1", port, TOKEN)
     with pytest.raises(RunnerUnreachable, match=f"PUT http://127.0.0.1:{port}/runs/x failed: ConnectionRefused"):
-        await client.assign("x", 1, "g", excused=False, alone=False)
+        await client.assign("x", TAKE_IT)
     assert await client.readiness() is None
     client.close()
 
 
 async def test_a_call_is_never_repeated_by_itself():
     async with ScriptedRunner().serving() as scripted:
-        scripted.answers = [(202, {}), None, (202, {})]
+        scripted.answers = [ACCEPTED, None, ACCEPTED]
         client = RunnerClient("127.0.0.1", scripted.port, TOKEN)
-        await client.assign("x", 1, "g", excused=False, alone=False)
+        await client.assign("x", TAKE_IT)
         with pytest.raises(RunnerUnreachable):
-            await client.assign("y", 1, "g", excused=False, alone=False)
-        await client.assign("z", 1, "g", excused=False, alone=False)
+            await client.assign("y", TAKE_IT)
+        await client.assign("z", TAKE_IT)
         assert [call[1] for call in scripted.calls] == ["x", "y", "z"]
         client.close()
 

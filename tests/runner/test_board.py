@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.runs import Outcome, Run, RunSpec
 from relayrun_core.states import Reason, RunStatus
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.runs.board import KEEP_SECONDS, Reservation, RunBoard
-from relayrun_runner.runs.entries import Entry, State
+from relayrun_runner.runs.entries import Entry
 from relayrun_runner.runs.watching import Face, Watching
 
 DONE = Outcome(Reason.SUCCEEDED)
@@ -48,7 +49,7 @@ def start(board: RunBoard, run: Run) -> Run:
     return run
 
 
-def states(board: RunBoard) -> dict[tuple[UUID, int], State]:
+def states(board: RunBoard) -> dict[tuple[UUID, int], AttemptState]:
     return {(entry.run_id, entry.attempt): entry.state for entry in board.snapshot()}
 
 
@@ -58,7 +59,7 @@ def test_a_slot_is_taken_from_the_reservation_to_the_end() -> None:
     start(board, first)
     assert board.reserve(second.run_id, 1) is Reservation.RESERVED
     assert board.reserve(uuid4(), 1) is Reservation.FULL
-    assert states(board) == {(first.run_id, 1): State.RUNNING}  # a reservation is nobody's business yet
+    assert states(board) == {(first.run_id, 1): AttemptState.RUNNING}  # a reservation is nobody's business yet
     board.unreserve(second.run_id, 1)
     assert board.reserve(second.run_id, 1) is Reservation.RESERVED
     board.finished(first.run_id, 1, DONE)
@@ -103,20 +104,20 @@ def test_a_draining_board_takes_nothing_and_lets_the_rest_end() -> None:
     board.start_draining()
     assert board.reserve(uuid4(), 1) is Reservation.DRAINING
     board.drained(run.run_id, 1)
-    assert (board.active, states(board)) == (0, {(run.run_id, 1): State.DRAINED})
+    assert (board.active, states(board)) == (0, {(run.run_id, 1): AttemptState.DRAINED})
 
 
 def test_the_first_end_counts_and_an_unknown_run_ends_nothing() -> None:
     board = make_board()
     run = start(board, make_run())
     board.cancelling(run.run_id, 1)
-    assert states(board) == {(run.run_id, 1): State.CANCELLING}
+    assert states(board) == {(run.run_id, 1): AttemptState.CANCELLING}
     board.finished(run.run_id, 1, Outcome(Reason.CANCELLED))
     board.abandoned(run.run_id, 1)
     board.cancelling(run.run_id, 1)
     board.drained(uuid4(), 1)
     [entry] = board.snapshot()
-    assert (entry.state, entry.status, entry.reason) == (State.FINISHED, "cancelled", "Cancelled")
+    assert (entry.state, entry.status, entry.reason) == (AttemptState.FINISHED, "cancelled", "Cancelled")
 
 
 def test_ended_runs_are_forgotten_after_ten_minutes_and_running_ones_never() -> None:
@@ -127,7 +128,7 @@ def test_ended_runs_are_forgotten_after_ten_minutes_and_running_ones_never() -> 
     clock.now += KEEP_SECONDS
     assert (ended.run_id, 1) in states(board)
     clock.now += 1
-    assert states(board) == {(running.run_id, 1): State.RUNNING}
+    assert states(board) == {(running.run_id, 1): AttemptState.RUNNING}
 
 
 def test_watchers_hear_every_change_until_they_stop() -> None:
@@ -138,7 +139,7 @@ def test_watchers_hear_every_change_until_they_stop() -> None:
     board.finished(run.run_id, 1, DONE)
     board.start_draining()
     board.unwatch(heard.append)
-    assert [entry and entry.state for entry in heard] == [State.RUNNING, State.FINISHED, None]
+    assert [entry and entry.state for entry in heard] == [AttemptState.RUNNING, AttemptState.FINISHED, None]
 
 
 async def test_a_slow_reader_gets_the_last_state_of_each_run_and_the_stream_ends_after_a_drain() -> None:
@@ -196,4 +197,4 @@ def test_a_later_attempt_does_not_hide_an_earlier_one() -> None:
     assert [entry.attempt for entry in board.older(first.run_id, 2)] == [1]
     board.abandoned(first.run_id, 1)
     assert board.older(first.run_id, 2) == []
-    assert states(board)[second.run_id, 2] is State.RUNNING
+    assert states(board)[second.run_id, 2] is AttemptState.RUNNING

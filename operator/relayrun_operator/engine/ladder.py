@@ -7,11 +7,12 @@ claim was not answered → agent not ready → graph unknown → no slot, or ass
 
 from collections.abc import Callable
 
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.engine import reasons
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Decision, Finish, Nothing, Wait
 from relayrun_operator.engine.loss import is_held
-from relayrun_operator.engine.model import ReportState, RunnerView, RunView
+from relayrun_operator.engine.model import RunnerView, RunView
 from relayrun_operator.engine.placing import offers, place, ready_runners
 from relayrun_operator.engine.reasons import AssignReason, WaitReason
 from relayrun_operator.engine.world import World
@@ -42,7 +43,7 @@ def cancelled(run: RunView, world: World) -> Decision | None:
     holder = _healthy_holder(run, world)
     if holder is None:
         return Finish(Reason.CANCELLED, reasons.CANCELLED if run.cancel else reasons.DELETED)
-    if holder.runs[run.run_id].state is ReportState.RUNNING:
+    if holder.runs[run.run_id].state is AttemptState.RUNNING:
         return Cancel(holder.name, run.attempt, run.cancel or CancelAction.INTERRUPT)
     return Nothing()
 
@@ -61,7 +62,7 @@ def older_attempt_is_reported(run: RunView, world: World) -> Decision | None:
     """A zombie that came back can write nothing, but it can still call tools: stop it, once."""
     for runner in world.runners.values():
         report = runner.runs.get(run.run_id)
-        older = report is not None and report.attempt < run.attempt and report.state is ReportState.RUNNING
+        older = report is not None and report.attempt < run.attempt and report.state is AttemptState.RUNNING
         if report and older and runner.name not in world.lost:
             message = reasons.OLDER_ATTEMPT.format(attempt=report.attempt, runner=runner.name)
             return Abandon(runner.name, report.attempt, message)

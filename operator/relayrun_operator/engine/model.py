@@ -2,28 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.states import CancelAction, RunStatus
 
 _NOBODY: frozenset[str] = frozenset()
-
-
-class ReportState(StrEnum):
-    """What a runner says of an attempt. `Assigning` is ours: sent to the runner, not yet answered."""
-
-    ASSIGNING = "Assigning"
-    RUNNING = "Running"
-    CANCELLING = "Cancelling"
-    FINISHED = "Finished"
-    DRAINED = "Drained"
-    ABANDONED = "Abandoned"
-
-    @property
-    def holds(self) -> bool:
-        """Whether the attempt occupies a slot and may still write."""
-        return self in (ReportState.ASSIGNING, ReportState.RUNNING, ReportState.CANCELLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +15,7 @@ class Report:
     """One attempt on one runner, as the runner reports it. `alone`: it takes the runner for itself."""
 
     attempt: int
-    state: ReportState
+    state: AttemptState
     alone: bool = False
 
 

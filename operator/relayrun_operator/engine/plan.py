@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_operator.engine.decisions import Assign, Decision, Wait
 from relayrun_operator.engine.ladder import decide
-from relayrun_operator.engine.model import Report, ReportState, RunView, Waiting
+from relayrun_operator.engine.model import Report, RunView, Waiting
 from relayrun_operator.engine.reasons import WaitReason
 from relayrun_operator.engine.world import World
 
@@ -36,7 +37,7 @@ def plan(changed: Iterable[RunView], world: World, waiting: Iterable[RunView] = 
 
 
 def _with_assignment(run: RunView, assign: Assign, world: World, *, waited: bool) -> World:
-    report = Report(assign.attempt, ReportState.ASSIGNING, alone=assign.alone)
+    report = Report(assign.attempt, AttemptState.CLAIMING, alone=assign.alone)
     world = world.with_runner(world.runners[assign.runner].with_report(run.run_id, report))
     if not waited:
         return world

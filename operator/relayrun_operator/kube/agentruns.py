@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from relayrun_core.states import Reason
+from relayrun_core.runner_protocol import Accepted, AlreadyFinished, OutcomeBody, RunReport
+from relayrun_core.states import Reason, RunStatus
+from relayrun_operator.engine.reasons import AssignReason
 from relayrun_operator.kube import names
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
@@ -87,15 +89,15 @@ class AgentRuns:
             self._metrics.attempt_given(record.agent, reason)
             record.given = (attempt, reason, _for_people(record, message))
 
-    def runs(self, run_id: str, runner: str, attempt: int, detail: dict[str, Any]) -> None:
+    def runs(self, run_id: str, runner: str, told: Accepted | RunReport) -> None:
         """A runner executes it: it answered so, or reports so."""
-        record = self._open(run_id)
+        record, attempt = self._open(run_id), told.attempt
         if record is None or attempt < record.facts.attempts:
             return
         facts = record.facts
         if facts.assigned and facts.attempts == attempt and facts.runner == _plain(runner):
             return
-        record.facts = _running(record, _plain(runner), attempt, detail)
+        record.facts = _running(record, _plain(runner), attempt, told)
         self._count_start(record, attempt)
         if record.inline or attempt > 1:
             reason = "Assigned" if attempt == 1 else "Resumed"
@@ -108,19 +110,19 @@ class AgentRuns:
         if record is not None and record.lost_at is None:
             record.lost_at = time.monotonic()
 
-    def ended(self, run_id: str, attempt: int, detail: dict[str, Any], runner: str | None = None) -> None:
-        """It has ended for good: `detail` is an entry of a runner's stream, or the answer of a call."""
+    def ended(self, run_id: str, attempt: int, told: AlreadyFinished | RunReport, runner: str | None = None) -> None:
+        """It has ended for good: a runner's stream says so, or the answer of a call."""
         record = self._open(run_id)
         if record is None:
             return
-        outcome = detail.get("outcome") or {}
-        reason = Reason(outcome.get("reason") or Reason.CANCELLED)
-        message = _for_people(record, str(outcome.get("message") or "")) or ENDED.get(reason, "")
-        output = outcome.get("output") if record.inline else None
+        outcome = told.outcome or OutcomeBody(status=RunStatus.CANCELLED)
+        reason = outcome.reason or Reason.CANCELLED
+        message = _for_people(record, outcome.message) or ENDED.get(reason, "")
+        output = outcome.output if record.inline else None
         if runner is not None and not (record.facts.assigned and record.facts.attempts == attempt):
-            record.facts = _running(record, _plain(runner), attempt, detail)
+            record.facts = _running(record, _plain(runner), attempt, told)
         ending = Ending(reason, message, time.time(), output if isinstance(output, dict) else None)
-        thread = detail.get("thread_id") or record.facts.thread_id
+        thread = told.thread_id or record.facts.thread_id
         attempts = max(record.facts.attempts, attempt)
         record.facts = replace(record.facts, thread_id=thread, attempts=attempts, ending=ending)
         record.finished, record.spec, record.lost_at = True, None, None
@@ -173,21 +175,21 @@ class AgentRuns:
             self._metrics.run_started(record.agent, now - record.seen_at)
 
 
-def _running(record: RunRecord, runner: str, attempt: int, detail: dict[str, Any]) -> Facts:
+def _running(record: RunRecord, runner: str, attempt: int, told: Accepted | AlreadyFinished | RunReport) -> Facts:
     given, reason, message = record.given
     if given != attempt:  # told by the runner before we knew, or by one that the last leader had asked
-        reason = "Running" if attempt == 1 else "Resuming"
+        reason = AssignReason.RUNNING if attempt == 1 else AssignReason.RESUMING
         message = f"attempt {attempt} is executed by runner {runner}"
     return replace(
         record.facts,
-        thread_id=detail.get("thread_id") or record.facts.thread_id,
+        thread_id=told.thread_id or record.facts.thread_id,
         assigned=True,
         assigned_reason=reason,
         assigned_message=message,
         runner=runner,
         attempts=attempt,
-        failed_attempts=int(detail.get("failed_attempts") or record.facts.failed_attempts),
-        started_at=record.facts.started_at or detail.get("started_at") or time.time(),
+        failed_attempts=told.failed_attempts or record.facts.failed_attempts,
+        started_at=record.facts.started_at or getattr(told, "started_at", None) or time.time(),
     )
 
 

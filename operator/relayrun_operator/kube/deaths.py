@@ -29,7 +29,7 @@ class Deaths:
         self._metrics = metrics
         self._agents = agents
 
-    def handle_line(self, runner: PodRunner, told: Mapping[str, int]) -> None:
+    def see_deaths(self, runner: PodRunner, told: Mapping[str, int]) -> None:
         """A runner says how the processes before it in its pod ended, by reason."""
         known, runner.deaths = runner.deaths, dict(told)
         if known is None:

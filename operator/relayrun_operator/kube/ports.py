@@ -2,9 +2,17 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any
 
-from relayrun_core.states import RunStatus
+from relayrun_core.runner_protocol import (
+    Accepted,
+    AlreadyFinished,
+    AssignAnswer,
+    Full,
+    Invalid,
+    NotFound,
+    OutcomeBody,
+    ThreadBusy,
+)
 from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agentruns import AgentRuns
@@ -19,7 +27,7 @@ from relayrun_operator.kube.reasons import NOT_IN_DATABASE
 from relayrun_operator.kube.records import RunRecord, creation_of
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
-from relayrun_operator.loop.client import Accepted, AlreadyFinished, Answer, Refused
+from relayrun_operator.loop.client import assign_request
 from relayrun_operator.loop.ports import Ended
 from relayrun_operator.loop.transport import NotSent
 
@@ -71,28 +79,27 @@ class KubePorts:
         """See `Ports`."""
         self._agentruns.write_missed()
 
-    async def assign(self, run: RunView, runner: PodRunner, decision: Assign) -> Answer:
+    async def assign(self, run: RunView, runner: PodRunner, decision: Assign) -> AssignAnswer:
         """See `Ports`."""
         record, agent = self._agentruns.by_run.get(run.run_id), self._agents.by_key.get(run.agent)
         if record is None or record.spec is None or agent is None:
-            return Refused("NotFound", {})  # it ended, or its agent went, since this was decided
+            return NotFound()  # it ended, or its agent went, since this was decided
         if agent.spec.isolation == "Pod" and not await self._own(runner, record):
-            return Refused("Full", {})
+            return Full()
         create = creation_of(record, record.spec, agent.spec) if record.inline else None
         self._check()
-        answer = await runner.client.assign(
-            run.run_id,
-            decision.attempt,
-            run.graph,
-            excused=decision.excused,
-            alone=decision.alone,
-            create=create,
-        )
-        self._learn(run, runner, decision.attempt, answer)
-        if isinstance(answer, Refused) and answer.reason == "ThreadBusy":
-            await self._end_there_too(runner, str(answer.detail.get("by")))
-        if isinstance(answer, Refused) and answer.reason == "NotFound":
-            return Refused("Invalid", {"message": NOT_IN_DATABASE.format(run=run.run_id)})
+        answer = await runner.client.assign(run.run_id, assign_request(run, decision, create))
+        match answer:
+            case Accepted():
+                self._agentruns.runs(run.run_id, runner.name, answer)
+            case AlreadyFinished():
+                self._agentruns.ended(run.run_id, answer.attempt or decision.attempt, answer)
+            case ThreadBusy():
+                await self._end_there_too(runner, answer.by)
+            case NotFound():
+                return Invalid(message=NOT_IN_DATABASE.format(run=run.run_id))
+            case _:
+                pass  # decided about again, or finished as invalid
         return answer
 
     async def finish(self, run: RunView, decision: Finish) -> Ended:
@@ -100,15 +107,15 @@ class KubePorts:
         record = self._agentruns.by_run.get(run.run_id)
         nobody_has_it = record is not None and record.inline and run.attempt == 0
         runner = None if nobody_has_it else self._any_runner(run.agent)
-        detail: dict[str, Any] | None = None
+        ended: AlreadyFinished | None = None
         if runner is not None:
             self._check()
-            detail = await runner.client.finish(run.run_id, decision.reason.value, decision.message)
-        ended = detail or {"outcome": {"reason": decision.reason.value, "message": decision.message}}
-        status = RunStatus((detail or {}).get("outcome", {}).get("status") or decision.reason.status)
-        attempt = int(ended.get("attempt") or run.attempt)
+            ended = await runner.client.finish(run.run_id, decision.reason, decision.message)
+        if ended is None:
+            outcome = OutcomeBody(status=decision.reason.status, reason=decision.reason, message=decision.message)
+            ended = AlreadyFinished(outcome=outcome)
         self._agentruns.ended(run.run_id, run.attempt, ended)
-        return Ended(status, max(attempt, run.attempt + 1))
+        return Ended(ended.outcome.status, max(ended.attempt or run.attempt, run.attempt + 1))
 
     def reread(self, run_id: str) -> bool:  # noqa: ARG002 - a port's shape
         """There is no database to read."""
@@ -138,20 +145,11 @@ class KubePorts:
         except NotLeading as error:
             raise NotSent(f"no runner is told anything now: {error}") from error
 
-    def _learn(self, run: RunView, runner: PodRunner, attempt: int, answer: Answer) -> None:
-        match answer:
-            case Accepted(detail=detail):
-                self._agentruns.runs(run.run_id, runner.name, attempt, detail)
-            case AlreadyFinished(detail=detail):
-                self._agentruns.ended(run.run_id, int(detail.get("attempt") or attempt), detail)
-            case Refused():
-                pass  # decided about again, or finished as invalid
-
     async def _end_there_too(self, runner: PodRunner, other: str) -> None:
         """The database has another run of the thread first, whose AgentRun says that it has ended."""
         reason = self._agentruns.finished_reason(other)
         if reason is not None:
-            await runner.client.finish(other, reason.value, "its AgentRun had ended before")
+            await runner.client.finish(other, reason, "its AgentRun had ended before")
 
     async def _own(self, runner: PodRunner, record: RunRecord) -> bool:
         """With `Pod` isolation the pod goes with its AgentRun; a pod that has changed meanwhile is not for us."""

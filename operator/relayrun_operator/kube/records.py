@@ -8,7 +8,8 @@ from uuid import UUID
 from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
 from relayrun_core.restarts import BURST, Restarts
-from relayrun_core.runs import RunHead, RunSpec
+from relayrun_core.runner_protocol import NewRunBody
+from relayrun_core.runs import ObjectRef, RunHead, RunSpec
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView
 from relayrun_operator.kube.conditions import seconds
@@ -118,7 +119,7 @@ def head_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec | None, orde
     )
 
 
-def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> Object:
+def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> NewRunBody:
     """`create` of a PUT: thread and payload of a run that came with its AgentRun."""
     defaults = agent.run_defaults
     run = RunSpec(
@@ -138,15 +139,14 @@ def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> Obje
         starting_deadline_seconds=spec.starting_deadline_seconds,
         backoff_limit=defaults.backoff_limit if spec.backoff_limit is None else spec.backoff_limit,
     )
-    return {
-        "thread_id": record.thread,
-        "thread_name": spec.thread,
-        "owner": spec.owner,
-        "agent": spec.agent_ref.name,
-        "graph": spec.graph,
-        "spec": run.model_dump(mode="json"),
-        "object": {"namespace": record.namespace, "name": record.name, "uid": record.uid},
-    }
+    return NewRunBody(
+        thread_id=UUID(record.thread),
+        thread_name=spec.thread,
+        owner=spec.owner,
+        agent=spec.agent_ref.name,
+        spec=run,
+        object=ObjectRef(record.namespace, record.name, record.uid),
+    )
 
 
 def _nodes(given: list[str]) -> Any:

@@ -11,8 +11,9 @@ import errno
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol, assert_never
 
+from relayrun_core.runner_protocol import HeartbeatLine, Line, ListLine, RunLine, RunReport
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import Readiness
@@ -30,7 +31,7 @@ _RECONNECT_SECONDS = (0.02, 0.05, 0.2, 0.5, 1.0)
 class Listener(Protocol):
     """Who wants to know what runners say."""
 
-    def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
+    def on_report(self, runner: PodRunner, told: RunReport) -> None:
         """A run, as its runner reports it; before the cache hears of it."""
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
@@ -104,22 +105,24 @@ def lose_process(runner: PodRunner, cache: Cache[PodRunner]) -> None:
     runner.changed(time.monotonic())
 
 
-def _is_of_another_process(line: dict[str, Any], runner: PodRunner) -> bool:
+def _is_of_another_process(line: Line, runner: PodRunner) -> bool:
     # It may have had no time to load its graphs: the list alone does not make it ready.
-    return line.get("type") == "list" and runner.holder not in (None, str(line["holder"]))
+    return isinstance(line, ListLine) and runner.holder not in (None, line.holder)
 
 
-def _hear(
-    line: dict[str, Any], opened_at: float, runner: PodRunner, cache: Cache[PodRunner], listener: Listener
-) -> None:
-    match line.get("type"):
-        case "list":
+def _hear(line: Line, opened_at: float, runner: PodRunner, cache: Cache[PodRunner], listener: Listener) -> None:
+    match line:
+        case ListLine():
             runner.down = runner.gone = False
-            listener.on_deaths(runner, line.get("deaths") or {})
-            for entry in line["runs"]:
-                listener.on_entry(runner, entry)
-        case "run":
-            listener.on_entry(runner, line)
+            listener.on_deaths(runner, line.deaths)
+            for told in line.runs:
+                listener.on_report(runner, told)
+        case RunLine():
+            listener.on_report(runner, line)
+        case HeartbeatLine():
+            pass
+        case never:
+            assert_never(never)
     handle_line(
         line,
         opened_at,

@@ -13,8 +13,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import assert_never
 
+from relayrun_core.runner_protocol import AttemptState, RunReport, StopAction
 from relayrun_operator.kube.agentruns import AgentRuns
 from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.cleaning import clean_forever
@@ -128,13 +129,17 @@ class KubeWorld:
         self._cache.resync()
         await self._decider.run()
 
-    def on_entry(self, runner: PodRunner, entry: dict[str, Any]) -> None:
-        """A run, as its runner reports it."""
-        run_id, attempt, state = entry["run_id"], int(entry["attempt"]), entry["state"]
-        if state == "Finished":
-            self._agentruns.ended(run_id, attempt, entry, runner.name)
-        elif state in ("Running", "Cancelling"):
-            self._agentruns.runs(run_id, runner.name, attempt, entry)
+    def on_report(self, runner: PodRunner, told: RunReport) -> None:
+        """See `Listener`."""
+        match told.state:
+            case AttemptState.FINISHED:
+                self._agentruns.ended(told.run_id, told.attempt, told, runner.name)
+            case AttemptState.RUNNING | AttemptState.CANCELLING:
+                self._agentruns.runs(told.run_id, runner.name, told)
+            case AttemptState.CLAIMING | AttemptState.DRAINED | AttemptState.ABANDONED:
+                pass  # the next assignment says more
+            case never:
+                assert_never(never)
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
         """A runner executes a run whose AgentRun is gone, or says that it ended, while nobody led: it is cancelled."""
@@ -148,7 +153,7 @@ class KubeWorld:
 
     def on_deaths(self, runner: PodRunner, deaths: Mapping[str, int]) -> None:
         """How the processes before it in its pod ended."""
-        self._deaths.handle_line(runner, deaths)
+        self._deaths.see_deaths(runner, deaths)
 
     def on_runner(self, runner: PodRunner) -> None:
         """It became ready, or down, or told why it is not ready."""
@@ -204,7 +209,7 @@ class KubeWorld:
     async def _cancel_unknown(self, runner: PodRunner, run_id: str, attempt: int) -> None:
         with suppress(RunnerUnreachable, KubeError):
             self._lease.check()
-            await runner.client.stop(run_id, attempt, "interrupt")
+            await runner.client.stop(run_id, attempt, StopAction.INTERRUPT)
 
 
 def _may_execute(runner: PodRunner) -> bool:

@@ -11,12 +11,13 @@ import psycopg
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.errors import RunFinished, RunNotFound
+from relayrun_core.runner_protocol import AssignAnswer
 from relayrun_core.runs import Outcome
 from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
 from relayrun_operator.local.pool import LocalPool
 from relayrun_operator.local.rows import RowWatch
 from relayrun_operator.local.runner import LocalRunner
-from relayrun_operator.loop.client import Answer
+from relayrun_operator.loop.client import assign_request
 from relayrun_operator.loop.ports import Ended
 from relayrun_operator.loop.transport import NotSent
 
@@ -46,11 +47,9 @@ class LocalPorts:
     def resync(self) -> None:
         """Rows are read again all the time."""
 
-    async def assign(self, run: RunView, runner: LocalRunner, decision: Assign) -> Answer:
+    async def assign(self, run: RunView, runner: LocalRunner, decision: Assign) -> AssignAnswer:
         """See `Ports`."""
-        return await runner.client.assign(
-            run.run_id, decision.attempt, run.graph, excused=decision.excused, alone=decision.alone
-        )
+        return await runner.client.assign(run.run_id, assign_request(run, decision))
 
     async def finish(self, run: RunView, decision: Finish) -> Ended | None:
         """See `Ports`."""

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Generic
 
+from relayrun_core.runner_protocol import AttemptState, RunReport
 from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, RunStatus
-from relayrun_operator.engine import AgentView, Demand, Liveness, Report, ReportState, RunView, Waiting, World
+from relayrun_operator.engine import AgentView, Demand, Liveness, Report, RunView, Waiting, World
 from relayrun_operator.loop.runner import R, Runner
 from relayrun_operator.loop.workqueue import ThreadOrder, WorkQueue
 
@@ -142,27 +143,26 @@ class Cache(Generic[R]):
             self.queue.add(run.run_id)
         self.queue.add(*runner.reports)
 
-    def see_list(
-        self, runner: Runner, reports: Iterable[tuple[str, Report, str | None]], opened_at: float
-    ) -> list[str]:
+    def see_list(self, runner: Runner, reports: Iterable[RunReport], opened_at: float) -> list[str]:
         """All that a runner has, as of when its stream was opened; what it does not name it does not have.
 
         The runs of which nothing else is known are returned.
         """
         named, unknown = set(), []
         self.requeue_runner(runner.name)
-        for run_id, report, status in reports:
-            named.add(run_id)
-            if (report.state.holds or run_id in self.runs) and not self.see_report(runner, run_id, report, status):
-                unknown.append(run_id)
+        for told in reports:
+            named.add(told.run_id)
+            if (told.state.holds or told.run_id in self.runs) and not self.see_report(runner, told):
+                unknown.append(told.run_id)
         for run_id, report in list(runner.reports.items()):
-            later = report.state is ReportState.ASSIGNING or runner.accepted_at.get(run_id, 0.0) >= opened_at
+            later = report.state is AttemptState.CLAIMING or runner.accepted_at.get(run_id, 0.0) >= opened_at
             if run_id not in named and not later:
                 runner.set_report(run_id, None, self._clock())
         return unknown
 
-    def see_report(self, runner: Runner, run_id: str, report: Report, status: str | None) -> bool:
+    def see_report(self, runner: Runner, told: RunReport) -> bool:
         """What a runner says of one attempt. False: nothing is known of this run, read its row."""
+        run_id, report = told.run_id, Report(told.attempt, told.state)
         known = self.runs.get(run_id)
         before = runner.reports.get(run_id)
         if before is not None and before.attempt > report.attempt:
@@ -177,12 +177,12 @@ class Cache(Generic[R]):
             return not holding
         if report.attempt < known.attempt:
             self.queue.add(run_id)
-        elif report.state is ReportState.FINISHED:
-            self.end(run_id, RunStatus(status) if status else RunStatus.ERROR, report.attempt)
+        elif report.state is AttemptState.FINISHED:
+            self.end(run_id, told.outcome.status if told.outcome else RunStatus.ERROR, report.attempt)
         elif holding:
             self._note(_held(known, runner, report))
         else:
-            excused = known.excused or report.state is ReportState.DRAINED
+            excused = known.excused or report.state is AttemptState.DRAINED
             given_back = replace(known, status=RunStatus.PENDING, holder=None, unanswered=False)
             self._replace(replace(given_back, attempt=report.attempt, excused=excused))
         return True
@@ -191,7 +191,7 @@ class Cache(Generic[R]):
 
     def assigned(self, run: RunView, runner: Runner, attempt: int, *, alone: bool) -> None:
         """The attempt is being given to the runner."""
-        runner.set_report(run.run_id, Report(attempt, ReportState.ASSIGNING, alone), self._clock())
+        runner.set_report(run.run_id, Report(attempt, AttemptState.CLAIMING, alone), self._clock())
         self.queue.waiting.discard(run.run_id)
         given = replace(run, attempt=attempt, runner=runner.name, holder=runner.holder, unanswered=True)
         self.runs[run.run_id] = replace(given, not_before=None)
@@ -200,9 +200,9 @@ class Cache(Generic[R]):
         """The claim committed, at about `wall`."""
         known = self.runs.get(run.run_id)
         report = runner.reports.get(run.run_id)
-        if report is not None and report.attempt == attempt and report.state is ReportState.ASSIGNING:
+        if report is not None and report.attempt == attempt and report.state is AttemptState.CLAIMING:
             runner.accepted_at[run.run_id] = self._clock()
-            runner.set_report(run.run_id, replace(report, state=ReportState.RUNNING), self._clock())
+            runner.set_report(run.run_id, replace(report, state=AttemptState.RUNNING), self._clock())
         if known is None or known.attempt != attempt or known.runner != runner.name or known.status.finished:
             self.queue.add(run.run_id)  # it ended or went elsewhere meanwhile: this attempt may have to be stopped
             return
@@ -213,7 +213,7 @@ class Cache(Generic[R]):
     def not_accepted(self, run: RunView, runner: Runner, attempt: int, /, **changes: Any) -> bool:
         """The claim did not happen, or nobody knows: all as before, but for `changes`. False: news overtook it."""
         report = runner.reports.get(run.run_id)
-        if report is not None and report.attempt == attempt and report.state is ReportState.ASSIGNING:
+        if report is not None and report.attempt == attempt and report.state is AttemptState.CLAIMING:
             runner.set_report(run.run_id, None, self._clock())
         known = self.runs.get(run.run_id)
         if known is None or known.attempt != attempt or known.runner != runner.name or not known.unanswered:

@@ -12,12 +12,27 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, Generic
+from typing import Any, Generic, assert_never
 
+from relayrun_core.runner_protocol import (
+    Accepted,
+    AlreadyFinished,
+    AttemptState,
+    BackOff,
+    Draining,
+    Full,
+    Invalid,
+    NotFound,
+    Refusal,
+    Stale,
+    StopAction,
+    ThreadBusy,
+    UnknownGraph,
+)
 from relayrun_core.states import Reason, RunStatus
-from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Report, ReportState, RunView
+from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Report, RunView
+from relayrun_operator.engine.reasons import NO_SUCH_GRAPH
 from relayrun_operator.loop.cache import Cache
-from relayrun_operator.loop.client import Accepted, AlreadyFinished, Refused
 from relayrun_operator.loop.ports import Ports
 from relayrun_operator.loop.runner import R
 from relayrun_operator.loop.transport import NotSent, RunnerUnreachable
@@ -58,12 +73,12 @@ class RunnerCalls(Generic[R]):
 
     def cancel(self, run: RunView, decision: Cancel) -> None:
         """Tell the runner to cancel the attempt."""
-        self._stop(run, decision.runner, decision.attempt, decision.action.value, ReportState.CANCELLING)
+        self._stop(run, decision.runner, decision.attempt, StopAction(decision.action), AttemptState.CANCELLING)
 
     def abandon(self, run: RunView, decision: Abandon) -> None:
         """Tell the runner to stop an attempt that holds nothing."""
         logger.info(decision.message, extra={"run": run.run_id, "attempt": decision.attempt})
-        self._stop(run, decision.runner, decision.attempt, "abandon", ReportState.ABANDONED)
+        self._stop(run, decision.runner, decision.attempt, StopAction.ABANDON, AttemptState.ABANDONED)
 
     def finish(self, run: RunView, decision: Finish) -> None:
         """End the run from outside."""
@@ -94,11 +109,11 @@ class RunnerCalls(Generic[R]):
         match answer:
             case Accepted():
                 self._cache.accepted(run, runner, attempt, time.time())
-            case AlreadyFinished(status=status):
+            case AlreadyFinished():
                 self._cache.not_accepted(run, runner, attempt)
-                self._cache.end(run.run_id, RunStatus(status), attempt)
-            case Refused():
-                self._refused(run, runner, attempt, answer)
+                self._cache.end(run.run_id, answer.outcome.status, attempt)
+            case refusal:
+                self._refused(run, runner, attempt, refusal)
 
     async def _finish(self, run: RunView, decision: Finish) -> None:
         try:
@@ -129,29 +144,33 @@ class RunnerCalls(Generic[R]):
         if give_up:
             del self._tries[run.run_id]
 
-    def _refused(self, run: RunView, runner: R, attempt: int, refusal: Refused) -> None:
-        detail, changes = refusal.detail, _unclaimed(run, attempt)
-        match refusal.reason:
-            case "Full":
+    def _refused(self, run: RunView, runner: R, attempt: int, refusal: Refusal) -> None:
+        changes = _unclaimed(run, attempt)
+        match refusal:
+            case Full():
                 runner.full = True
                 runner.changed(time.monotonic())
-            case "Draining":
+            case Draining():
                 runner.draining = True
                 runner.changed(time.monotonic())
-            case "BackOff":
-                changes |= {"attempt": int(detail.get("attempt", attempt)), "runner": None, "holder": None}
-                changes |= {"suspect": bool(detail.get("suspect", run.suspect)), "status": RunStatus.PENDING}
-                changes |= {"not_before": time.time() + float(detail["seconds"])}
-            case "Stale":
-                changes |= {"attempt": max(run.attempt, int(detail["attempt"])), "holder": None}
+            case BackOff():
+                changes |= {"attempt": refusal.attempt, "runner": None, "holder": None, "suspect": refusal.suspect}
+                changes |= {"status": RunStatus.PENDING, "not_before": time.time() + refusal.seconds}
+            case Stale():
+                changes |= {"attempt": max(run.attempt, refusal.attempt), "holder": None}
                 changes |= self._look_again(run.run_id)
-            case "ThreadBusy":
-                changes |= self._behind(run, str(detail["by"]))
-            case "NotFound":
+            case ThreadBusy():
+                changes |= self._behind(run, refusal.by)
+            case NotFound():
                 changes |= self._look_again(run.run_id)
-            case reason:
-                self._invalid(run, runner, attempt, str(detail.get("message") or reason))
+            case UnknownGraph():
+                self._invalid(run, runner, attempt, NO_SUCH_GRAPH.format(runner=runner.name, graph=refusal.graph))
                 return
+            case Invalid():
+                self._invalid(run, runner, attempt, refusal.message)
+                return
+            case never:
+                assert_never(never)
         self._cache.not_accepted(run, runner, attempt, **changes)
 
     def _behind(self, run: RunView, other: str) -> dict[str, Any]:
@@ -171,7 +190,7 @@ class RunnerCalls(Generic[R]):
         if self._cache.not_accepted(run, runner, attempt):
             self.finish(run, Finish(Reason.INVALID_RUN, message))
 
-    def _stop(self, run: RunView, runner_name: str, attempt: int, action: str, state: ReportState) -> None:
+    def _stop(self, run: RunView, runner_name: str, attempt: int, action: StopAction, state: AttemptState) -> None:
         runner = self._cache.runners[runner_name]
         self.counts[action] += 1
         runner.told_to_stop = True
@@ -179,7 +198,7 @@ class RunnerCalls(Generic[R]):
         runner.set_report(run.run_id, Report(attempt, state, before.alone), time.monotonic())
         self._start(self._delete(run, runner, attempt, action), f"{action} {run.run_id}")
 
-    async def _delete(self, run: RunView, runner: R, attempt: int, action: str) -> None:
+    async def _delete(self, run: RunView, runner: R, attempt: int, action: StopAction) -> None:
         try:
             known = await runner.client.stop(run.run_id, attempt, action)
         except RunnerUnreachable as error:
@@ -187,14 +206,14 @@ class RunnerCalls(Generic[R]):
             asyncio.get_running_loop().call_later(_LATER_SECONDS, self._stop_again, run.run_id, runner, attempt)
             return
         report = runner.reports.get(run.run_id)
-        if report is not None and report.attempt == attempt and (not known or action == "abandon"):
+        if report is not None and report.attempt == attempt and (not known or action is StopAction.ABANDON):
             runner.set_report(run.run_id, None, time.monotonic())
             self._cache.queue.add(run.run_id)
 
     def _stop_again(self, run_id: str, runner: R, attempt: int) -> None:
         report = runner.reports.get(run_id)
         if report is not None and report.attempt == attempt:
-            runner.set_report(run_id, Report(attempt, ReportState.RUNNING, report.alone), time.monotonic())
+            runner.set_report(run_id, Report(attempt, AttemptState.RUNNING, report.alone), time.monotonic())
             self._cache.queue.add(run_id)
 
 

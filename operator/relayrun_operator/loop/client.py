@@ -1,12 +1,32 @@
-"""The runner protocol, from the caller's side: one method a call, one dataclass an answer."""
+"""The runner protocol, from the caller's side: one method a call."""
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from relayrun_core.runner_protocol import (
+    STARTING,
+    Accepted,
+    AlreadyFinished,
+    AssignAnswer,
+    AssignRequest,
+    FinishRequest,
+    Line,
+    NewRunBody,
+    ReadinessBody,
+    StopAction,
+    Trouble,
+    parse_line,
+    parse_refusal,
+)
+from relayrun_core.states import Reason
+from relayrun_operator.engine import Assign, RunView
 from relayrun_operator.loop.transport import Response, RunnerUnreachable, Transport
+
+logger = logging.getLogger("relayrun.loop")
 
 #: A claim may have to end the sessions of a frozen process, a few times 250 ms each.
 _CALL_SECONDS = 10.0
@@ -17,37 +37,22 @@ _STREAM_SILENCE_SECONDS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """The claim committed: the runner executes the attempt. `detail` is what else it said."""
-
-    detail: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyFinished:
-    """The run has ended, with this status; `detail` is the whole answer."""
-
-    status: str
-    detail: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The claim did not happen; `detail` depends on the reason."""
-
-    reason: str
-    detail: dict[str, Any]
-
-
-Answer = Accepted | AlreadyFinished | Refused
-
-
-@dataclass(frozen=True, slots=True)
 class Readiness:
     """What a runner says of itself. `troubles`: what stands in the way, a sentence and maybe a traceback each."""
 
     ready: bool
     troubles: tuple[str, ...] = ()
+
+
+def assign_request(run: RunView, decision: Assign, create: NewRunBody | None = None) -> AssignRequest:
+    """The body of the PUT that carries out the decision. `create`: of a run that is in no database yet."""
+    return AssignRequest(
+        attempt=decision.attempt,
+        graph=run.graph or None,
+        excused=decision.excused,
+        alone=decision.alone,
+        create=create,
+    )
 
 
 class RunnerClient:
@@ -61,48 +66,33 @@ class RunnerClient:
         """Where the runner listens."""
         return self._transport.url
 
-    async def assign(
-        self,
-        run_id: str,
-        attempt: int,
-        graph: str,
-        *,
-        excused: bool,
-        alone: bool,
-        create: dict[str, Any] | None = None,
-    ) -> Answer:
-        """Give the attempt to the runner. RunnerUnreachable: the claim may have committed, or not.
+    async def assign(self, run_id: str, request: AssignRequest) -> AssignAnswer:
+        """Give the attempt to the runner. RunnerUnreachable: the claim may have committed, or not."""
+        body = request.model_dump_json(exclude=None if request.create else {"create"}).encode()
+        answer = await self._transport.call("PUT", f"/runs/{run_id}", body, seconds=_CALL_SECONDS)
+        with self._must_be_clear(answer):
+            match answer.status:
+                case Accepted.http_status:
+                    return Accepted.model_validate_json(answer.body)
+                case AlreadyFinished.http_status:
+                    return AlreadyFinished.model_validate_json(answer.body)
+                case 404 | 409:
+                    return parse_refusal(answer.body)
+        raise self._unclear(answer)
 
-        `create`: thread and payload of a run that is in no database yet.
-        """
-        body: dict[str, Any] = {"attempt": attempt, "graph": graph or None, "excused": excused, "alone": alone}
-        if create is not None:
-            body["create"] = create
-        answer = await self._transport.call("PUT", f"/runs/{run_id}", json.dumps(body).encode(), seconds=_CALL_SECONDS)
-        match answer.status:
-            case 202:
-                return Accepted(_object(answer.body))
-            case 200:
-                detail = _object(answer.body)
-                return AlreadyFinished(str(detail["outcome"]["status"]), detail)
-            case 404:
-                return Refused("NotFound", {})
-            case 409:
-                detail = _object(answer.body)
-                return Refused(str(detail.get("reason")), detail)
-            case _:
-                raise self._unclear(answer)
-
-    async def finish(self, run_id: str, reason: str, message: str) -> dict[str, Any] | None:
+    async def finish(self, run_id: str, reason: Reason, message: str) -> AlreadyFinished | None:
         """End a run from outside. How it ended, which may be otherwise; None: it is in no database."""
-        body = json.dumps({"reason": reason, "message": message}).encode()
+        body = FinishRequest(reason=reason, message=message).model_dump_json().encode()
         answer = await self._transport.call("POST", f"/runs/{run_id}/finish", body, seconds=_CALL_SECONDS)
-        if answer.status not in (200, 404):
-            raise self._unclear(answer)
-        return _object(answer.body) if answer.status == 200 else None
+        if answer.status == 404:
+            return None
+        with self._must_be_clear(answer):
+            if answer.status == AlreadyFinished.http_status:
+                return AlreadyFinished.model_validate_json(answer.body)
+        raise self._unclear(answer)
 
-    async def stop(self, run_id: str, attempt: int, action: str) -> bool:
-        """Cancel (`interrupt`, `rollback`) or `abandon` the attempt; False: the runner has no such attempt."""
+    async def stop(self, run_id: str, attempt: int, action: StopAction) -> bool:
+        """Stop the attempt; False: the runner has no such attempt."""
         target = f"/runs/{run_id}?attempt={attempt}&action={action}"
         answer = await self._transport.call("DELETE", target, seconds=_CALL_SECONDS)
         if answer.status not in (202, 404):
@@ -113,34 +103,45 @@ class RunnerClient:
         """Whether the runner is ready; None while nobody answers."""
         try:
             answer = await self._transport.call("GET", "/readyz", seconds=_PROBE_SECONDS)
+            body = ReadinessBody.model_validate_json(answer.body)
         except RunnerUnreachable:
             return None
-        return Readiness(answer.status == 200, _troubles(_object(answer.body)))
+        except ValidationError:
+            return Readiness(ready=False)
+        troubles = tuple(_sentence(trouble) for trouble in body.reasons if trouble.subject != STARTING)
+        return Readiness(answer.status == 200, troubles)
 
     @asynccontextmanager
-    async def watch(self) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    async def watch(self) -> AsyncIterator[AsyncIterator[Line]]:
         """The stream of the runner's reports. RunnerUnreachable when it cannot be opened, breaks, or falls silent."""
         await self._transport.connect()  # for the first run, so that it need not wait for that
         async with self._transport.stream("/runs?watch=1", silence_seconds=_STREAM_SILENCE_SECONDS) as lines:
-            yield (json.loads(line) async for line in lines)
+            yield self._parse(lines)
 
     def close(self) -> None:
         """The runner is gone."""
         self._transport.close()
+
+    async def _parse(self, lines: AsyncIterator[bytes]) -> AsyncIterator[Line]:
+        async for line in lines:
+            try:
+                parsed = parse_line(line)
+            except ValidationError as error:
+                logger.warning("runner at %s says what this version does not know: %s", self.url, error)
+            else:
+                yield parsed
+
+    @contextmanager
+    def _must_be_clear(self, answer: Response) -> Iterator[None]:
+        try:
+            yield
+        except ValidationError as error:
+            raise self._unclear(answer) from error
 
     def _unclear(self, answer: Response) -> RunnerUnreachable:
         text = answer.body[:200].decode(errors="replace")
         return RunnerUnreachable(f"runner at {self.url} answered {answer.status}: {text}")
 
 
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def _troubles(body: dict[str, Any]) -> tuple[str, ...]:
-    reasons = [reason for reason in body.get("reasons", ()) if reason.get("subject") != "start"]
-    return tuple("\n".join(filter(None, (reason["message"], reason.get("traceback")))) for reason in reasons)
+def _sentence(trouble: Trouble) -> str:
+    return "\n".join(filter(None, (trouble.message, trouble.traceback)))

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from relayrun_core.runner_protocol import AssignAnswer
 from relayrun_core.states import RunStatus
 from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
-from relayrun_operator.loop.client import Answer
 from relayrun_operator.loop.runner import Runner
 
 R_contra = TypeVar("R_contra", bound=Runner, contravariant=True)
@@ -46,7 +46,7 @@ class Ports(Protocol[R_contra]):
     def resync(self) -> None:
         """Repair what was missed; called now and then."""
 
-    async def assign(self, run: RunView, runner: R_contra, decision: Assign) -> Answer:
+    async def assign(self, run: RunView, runner: R_contra, decision: Assign) -> AssignAnswer:
         """Give the attempt to the runner. RunnerUnreachable: the claim may have committed; NotSent: it has not."""
 
     async def finish(self, run: RunView, decision: Finish) -> Ended | None:

@@ -1,9 +1,9 @@
 """What the loop knows of one runner; everything in it can be asked again."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from relayrun_operator.engine import Report, ReportState, RunnerView
+from relayrun_operator.engine import Report, RunnerView
 from relayrun_operator.loop.client import RunnerClient
 
 
@@ -90,9 +90,3 @@ class Runner:
 
 
 R = TypeVar("R", bound=Runner)
-
-
-def parse_report(line: dict[str, Any]) -> tuple[str, Report, str | None]:
-    """The run's id, the report, and the status of a finished run, from a line of the watch stream."""
-    outcome = line.get("outcome") or {}
-    return line["run_id"], Report(int(line["attempt"]), ReportState(line["state"])), outcome.get("status")

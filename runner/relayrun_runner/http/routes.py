@@ -10,15 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from relayrun_core.runner_protocol import AssignRequest, FinishRequest, ReadinessBody, StopAction
 from relayrun_core.runner_questions import SELECTED_HEADER
 from relayrun_core.runs import Outcome
-from relayrun_core.states import CancelAction
 from relayrun_runner.auth.asks import parse_question
 from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.custom_app.app import CustomApp
 from relayrun_runner.errors import NoAuth, NotReady
 from relayrun_runner.graphs.describe import GraphDescriber, GraphQuestion
-from relayrun_runner.http.bodies import FinishBody, PutBody
 from relayrun_runner.http.responses import begun, json_response
 from relayrun_runner.process.gate import Gate
 from relayrun_runner.process.health import Readiness, Vitals
@@ -79,15 +78,14 @@ class Probes:
         protocol = self._protocol
         ready = protocol.readiness.ready and protocol.gate.is_open and not protocol.board.draining
         ready = ready and protocol.vitals.ended() is None
-        body: dict[str, Any] = {"ready": ready, "draining": protocol.board.draining}
-        if request.scope["authorized"]:
-            troubles = protocol.readiness.troubles()
-            body["reasons"] = [
-                {"subject": subject, "message": trouble.message, "traceback": trouble.traceback}
-                for subject, trouble in troubles.items()
-            ]
-            body["graphs"] = protocol.watching.list([])["graphs"]
-        return json_response(body, 200 if ready else 503)
+        body = ReadinessBody(
+            ready=ready,
+            draining=protocol.board.draining,
+            reasons=protocol.readiness.troubles(),
+            graphs=protocol.watching.graphs(),
+        )
+        told = None if request.scope["authorized"] else {"ready", "draining"}
+        return json_response(body.model_dump(include=told), 200 if ready else 503)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus."""
@@ -106,29 +104,27 @@ class Routes:
 
     async def put_run(self, request: Request) -> Response:
         """Take a run: 202 once its claim has committed."""
-        body = PutBody.model_validate_json(await request.body())
-        run_id = _id(request, "run_id")
-        answer = await self._assigner.put(run_id, body.wish(run_id))
-        return json_response(answer.body, answer.status)
+        wanted = AssignRequest.model_validate_json(await request.body())
+        answer = await self._assigner.put(_id(request, "run_id"), wanted)
+        return json_response(answer.model_dump(), answer.http_status)
 
     async def delete_run(self, request: Request) -> Response:
         """Cancel or abandon one attempt of a run."""
         attempt = TypeAdapter(int).validate_python(request.query_params.get("attempt"))
-        action = request.query_params.get("action", "interrupt")
-        wish = None if action == "abandon" else TypeAdapter(CancelAction).validate_python(action)
-        answer = await self._assigner.delete(_id(request, "run_id"), attempt, wish)
-        return json_response(answer.body, answer.status)
+        action = TypeAdapter(StopAction).validate_python(request.query_params.get("action", StopAction.INTERRUPT))
+        answer = await self._assigner.delete(_id(request, "run_id"), attempt, action.cancel)
+        return json_response(answer.model_dump(), answer.http_status)
 
     async def finish_run(self, request: Request) -> Response:
         """End a run by the world's decision, for a world that has no database."""
-        body = FinishBody.model_validate_json(await request.body())
+        body = FinishRequest.model_validate_json(await request.body())
         answer = await self._assigner.finish(_id(request, "run_id"), Outcome(body.reason, body.message))
-        return json_response(answer.body, answer.status)
+        return json_response(answer.model_dump(), answer.http_status)
 
     async def list_runs(self, request: Request) -> Response:
         """Every run here, once or, with `watch=1`, as a stream."""
         if request.query_params.get("watch", "") in ("", "0", "false"):
-            return json_response(self._protocol.watching.list())
+            return json_response(self._protocol.watching.list().model_dump())
         return StreamingResponse(self._protocol.watching.lines(), media_type="application/x-ndjson")
 
     async def get_state(self, request: Request) -> Response:

@@ -10,7 +10,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -18,16 +17,9 @@ from typing import Any
 from prometheus_client import Gauge
 
 from relayrun_core.clock import monotonic_seconds
+from relayrun_core.runner_protocol import STARTING, Trouble
 from relayrun_runner.author_errors import authors_frame, safely
 from relayrun_runner.process.exits import PART_ENDED, end_process
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One reason for not being ready. `traceback` is the author's, where their code failed."""
-
-    message: str
-    traceback: str | None = None
 
 
 class Readiness:
@@ -35,12 +27,14 @@ class Readiness:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._troubles: dict[str, Trouble] = {"start": Trouble("the graphs are being loaded")}
+        self._troubles: dict[str, Trouble] = {
+            STARTING: Trouble(subject=STARTING, message="the graphs are being loaded")
+        }
 
     def set(self, subject: str, message: str, traceback: str | None = None) -> None:
         """This subject is in the way now."""
         with self._lock:
-            self._troubles[subject] = Trouble(message, traceback)
+            self._troubles[subject] = Trouble(subject=subject, message=message, traceback=traceback)
 
     def clear(self, subject: str) -> None:
         """This subject is in order."""
@@ -52,10 +46,10 @@ class Readiness:
         """Whether nothing is in the way."""
         return not self._troubles
 
-    def troubles(self) -> dict[str, Trouble]:
-        """All that is in the way, by subject."""
+    def troubles(self) -> list[Trouble]:
+        """All that is in the way."""
         with self._lock:
-            return dict(self._troubles)
+            return list(self._troubles.values())
 
 
 class Vitals:

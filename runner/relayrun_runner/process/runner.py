@@ -21,6 +21,7 @@ import uvloop
 from relayrun_core.database import Database
 from relayrun_core.db.agents import register_store
 from relayrun_core.loopback import AGENT
+from relayrun_core.runner_protocol import STARTING
 from relayrun_core.settings import RunnerSettings
 from relayrun_runner.attempt.executor import Executor
 from relayrun_runner.auth.handlers import AuthorAuth
@@ -220,7 +221,7 @@ class RunnerProcess:
         if not self._settings.in_dev:  # `dev` tells it, once for all runners
             log.error("%s", sentence, extra={"lines": traceback} if traceback else None)
         self._readiness.set(subject, sentence, traceback)
-        self._readiness.clear("start")
+        self._readiness.clear(STARTING)
 
     async def _beside_protocol(self) -> None:
         """On the protocol's loop, as long as its server: the claims, the watchdog, the models' health, the drain."""
@@ -257,7 +258,7 @@ class RunnerProcess:
     async def _when_ready(self, assigner: Assigner) -> None:
         await self._ready.wait()
         assigner.offer(self._graph_names())
-        self._readiness.clear("start")
+        self._readiness.clear(STARTING)
         self._tell_ready()
         log.info("runner %s is ready: %s", self._settings.name, ", ".join(self._graph_names()))
         await self._watchdog.run()

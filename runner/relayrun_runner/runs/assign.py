@@ -11,9 +11,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, assert_never
+from typing import NoReturn, assert_never
 from uuid import UUID
 
 import psycopg
@@ -32,6 +32,22 @@ from relayrun_core.errors import (
     ThreadNotFound,
 )
 from relayrun_core.ids import uuid_of
+from relayrun_core.runner_protocol import (
+    Accepted,
+    AssignRequest,
+    AttemptState,
+    BackOff,
+    Draining,
+    Full,
+    Invalid,
+    NewRunBody,
+    NotFound,
+    Refusal,
+    Stale,
+    ThreadBusy,
+    Unavailable,
+    UnknownGraph,
+)
 from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import CancelAction
 from relayrun_runner.errors import DatabaseAway
@@ -39,7 +55,7 @@ from relayrun_runner.process.exits import end_process
 from relayrun_runner.process.gate import Gate
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.board import Reservation, RunBoard
-from relayrun_runner.runs.entries import Answer, State, ended, known
+from relayrun_runner.runs.entries import Answer, ended, known
 from relayrun_runner.runs.stopping import Stopper
 
 log = logging.getLogger("relayrun.runner")
@@ -54,18 +70,6 @@ class Identity:
 
     runner: str
     holder: UUID
-
-
-@dataclass(frozen=True)
-class Wish:
-    """The body of a PUT. `graph` spares a query where the caller knows it; `alone` asks for the whole runner."""
-
-    attempt: int
-    excused: bool = False
-    alone: bool = False
-    graph: str | None = None
-    #: Its payload came with its AgentRun: thread and run are inserted before the claim.
-    create: NewRun | None = None
 
 
 class Assigner:
@@ -94,12 +98,12 @@ class Assigner:
         """The graphs that are loaded, from now on."""
         self._graphs = frozenset(graphs)
 
-    async def put(self, run_id: UUID, wish: Wish) -> Answer:
+    async def put(self, run_id: UUID, wanted: AssignRequest) -> Answer:
         """Take the run. The same attempt told twice, even at the same time, is taken once."""
-        key = (run_id, wish.attempt)
+        key = (run_id, wanted.attempt)
         task = self._under_way.get(key)
         if task is None:
-            task = self._under_way[key] = self._tasks.create_task(self._put(run_id, wish))
+            task = self._under_way[key] = self._tasks.create_task(self._put(run_id, wanted))
             task.add_done_callback(lambda _: self._under_way.pop(key, None))
         # A caller that goes away must not cancel a claim half way.
         return await asyncio.shield(task)
@@ -109,90 +113,100 @@ class Assigner:
         try:
             await finish_from_outside(self._database, run_id, outcome)
         except RunNotFound:
-            return Answer(404, {"reason": "NotFound"})
+            return NotFound()
         except RunFinished:
             log.debug("it had ended before", extra={"run": str(run_id)})
         run = await get_run(self._database, run_id)
-        return Answer(404, {"reason": "NotFound"}) if run is None else await ended(self._database, run, inline=False)
+        return NotFound() if run is None else await ended(self._database, run, inline=False)
 
     async def delete(self, run_id: UUID, attempt: int, action: CancelAction | None) -> Answer:
         """Tell the run to stop; `action` None abandons it. Nothing happens for another attempt than the one named."""
         if task := self._under_way.get((run_id, attempt)):
             await asyncio.shield(task)
         entry = self._board.get(run_id, attempt)
-        if entry is None or entry.state is State.RESERVED:
-            return Answer(404, {"reason": "NotFound"})
-        if entry.state.active:
+        if entry is None or entry.state is AttemptState.CLAIMING:
+            return NotFound()
+        if entry.state.holds:
             self._stopper.stop(entry, action)
-        return Answer(202, {"run_id": str(run_id), "attempt": attempt})
+        return Accepted(run_id=str(run_id), attempt=attempt)
 
     async def threads_named(self, owner: str | None, names: Sequence[str]) -> list[UUID]:
         """The ids of the threads that an owner calls so."""
         return await thread_ids_of(self._database, owner, names)
 
-    async def _put(self, run_id: UUID, wish: Wish) -> Answer:
+    async def _put(self, run_id: UUID, wanted: AssignRequest) -> Answer:
         if not self._gate.is_open:
-            return Answer(503, {"reason": "NotReady"})
-        match self._board.reserve(run_id, wish.attempt, alone=wish.alone):
+            return Unavailable(reason="NotReady")
+        match self._board.reserve(run_id, wanted.attempt, alone=wanted.alone):
             case Reservation.KNOWN:
-                return known(self._board.get(run_id, wish.attempt), run_id, wish.attempt)
-            case Reservation.FULL | Reservation.DRAINING as why:
-                return self._refuse(why.value)
+                return known(self._board.get(run_id, wanted.attempt), run_id, wanted.attempt)
+            case Reservation.FULL:
+                return self._refuse(Full())
+            case Reservation.DRAINING:
+                return self._refuse(Draining())
             case Reservation.RESERVED:
                 pass
             case never:
                 assert_never(never)
         try:
-            return await self._claim(run_id, wish)
+            return await self._claim(run_id, wanted)
         except Exception as error:
             if is_transient(error) or isinstance(error, (psycopg.errors.LockNotAvailable, DatabaseAway)):
                 log.warning("no claim, the database does not answer: %s", error, extra={"run": str(run_id)})
-                return Answer(503, {"reason": "DatabaseAway"})
+                return Unavailable(reason="DatabaseAway")
             # One run that can not be read must not end the task group, and with it this runner.
             log.exception("no claim", extra={"run": str(run_id)})
-            return Answer(409, {"reason": "Invalid", "message": f"{type(error).__name__}: {error}"})
+            return Invalid(message=f"{type(error).__name__}: {error}")
         finally:
-            self._board.unreserve(run_id, wish.attempt)  # does nothing once the run has started
+            self._board.unreserve(run_id, wanted.attempt)  # does nothing once the run has started
 
-    async def _claim(self, run_id: UUID, wish: Wish) -> Answer:
-        graph = wish.graph
-        if wish.create is not None:
+    async def _claim(self, run_id: UUID, wanted: AssignRequest) -> Answer:
+        graph = wanted.graph
+        if wanted.create is not None:
             graph = graph or self._only_graph()
             if graph is None:
-                return self._refuse("Invalid", message=self._which_graph())
+                return self._refuse(Invalid(message=self._which_graph()))
         elif graph is None:
             run = await get_run(self._database, run_id)  # only callers of other versions leave it out
             if run is None:
-                return Answer(404, {"reason": "NotFound"})
+                return NotFound()
             graph = run.graph
         if graph not in self._graphs:
-            return self._refuse("UnknownGraph", graph=graph)
-        if wish.create is not None:
+            return self._refuse(UnknownGraph(graph=graph))
+        if wanted.create is not None:
             try:
-                await ensure_run(self._database, replace(await self._on_its_thread(wish.create), graph=graph))
+                await ensure_run(self._database, await self._new_run(run_id, wanted.create, graph))
             except ThreadNotFound:
-                message = f"thread {wish.create.thread_name or wish.create.thread_id} belongs to another owner"
-                return self._refuse("Invalid", message=message)
+                message = f"thread {wanted.create.thread_name or wanted.create.thread_id} belongs to another owner"
+                return self._refuse(Invalid(message=message))
             except (ThreadBusyError, ThreadInterrupted, ResumeConflict) as error:
-                return self._refuse("Invalid", message=str(error))
+                return self._refuse(Invalid(message=str(error)))
             except RunNotFound:
-                return Answer(404, {"reason": "NotFound"})
+                return NotFound()
         who = self._identity
         alone = self._board.is_alone(run_id)
-        wanted = claims.Claim(run_id, wish.attempt, who.holder, who.runner, wish.excused, alone, announce=True)
+        terms = claims.Claim(run_id, wanted.attempt, who.holder, who.runner, wanted.excused, alone, announce=True)
         # After a restart of Postgres every pooled connection is dead once; a claim may be told twice.
         deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
-        claim = partial(claims.claim, self._database, wanted)
-        inline = wish.create is not None
+        claim = partial(claims.claim, self._database, terms)
+        inline = wanted.create is not None
         return await self._answer(await until_deadline(claim, deadline, "claiming"), inline=inline)
 
-    async def _on_its_thread(self, new: NewRun) -> NewRun:
-        """The world has no database: what a name means only this side knows."""
-        name = new.thread_name
-        if name is None:
-            return new
-        thread_id = uuid_of(name) or await thread_id_of(self._database, new.owner, name)
-        return replace(new, thread_id=thread_id, thread_name=None if uuid_of(name) else name)
+    async def _new_run(self, run_id: UUID, body: NewRunBody, graph: str) -> NewRun:
+        """The world has no database: what a thread's name means only this side knows."""
+        name, thread_id = body.thread_name, body.thread_id
+        if name is not None:
+            thread_id = uuid_of(name) or await thread_id_of(self._database, body.owner, name)
+        return NewRun(
+            run_id=run_id,
+            thread_id=thread_id,
+            agent=body.agent,
+            graph=graph,
+            spec=body.spec,
+            owner=body.owner,
+            thread_name=None if name is None or uuid_of(name) else name,
+            object=body.object,
+        )
 
     async def _answer(self, answer: claims.Answer, *, inline: bool) -> Answer:
         match answer:
@@ -201,13 +215,13 @@ class Assigner:
             case claims.Finished(run):
                 return await ended(self._database, run, inline=inline)
             case claims.Stale(newest):
-                return self._refuse("Stale", attempt=newest)
+                return self._refuse(Stale(attempt=newest))
             case claims.ThreadBusy(by):
-                return self._refuse("ThreadBusy", by=str(by))
+                return self._refuse(ThreadBusy(by=str(by)))
             case claims.BackOff(seconds, suspect, newest):
-                return self._refuse("BackOff", seconds=seconds, suspect=suspect, attempt=newest)
+                return self._refuse(BackOff(seconds=seconds, suspect=suspect, attempt=newest))
             case claims.NotFound():
-                return Answer(404, {"reason": "NotFound"})
+                return NotFound()
             case never:
                 assert_never(never)
 
@@ -220,16 +234,20 @@ class Assigner:
     async def _execute(self, run: Run, *, inline: bool) -> Answer:
         if self._board.draining:
             await claims.release(self._database, run.run_id, run.attempt)
-            return self._refuse("Draining")
+            return self._refuse(Draining())
         for entry in self._board.older(run.run_id, run.attempt):
             # The world thought it lost while it ran here: it is fenced off already, and only wastes a slot.
             self._stopper.stop(entry, None)
         self._board.started(run, inline=inline)
         self._gate.start(run)
-        started_at = run.started_at.timestamp() if run.started_at else None
-        body = {"run_id": str(run.run_id), "thread_id": str(run.thread_id), "attempt": run.attempt}
-        return Answer(202, {**body, "started_at": started_at, "failed_attempts": run.failed_attempts})
+        return Accepted(
+            run_id=str(run.run_id),
+            thread_id=str(run.thread_id),
+            attempt=run.attempt,
+            started_at=run.started_at.timestamp() if run.started_at else None,
+            failed_attempts=run.failed_attempts,
+        )
 
-    def _refuse(self, reason: str, **more: Any) -> Answer:
-        self._board.metrics.refusals.add(reason)
-        return Answer(409, {"reason": reason, **more})
+    def _refuse(self, refusal: Refusal) -> Refusal:
+        self._board.metrics.refusals.add(refusal.reason)
+        return refusal

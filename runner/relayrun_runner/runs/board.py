@@ -1,7 +1,7 @@
 """The board: what every run is doing on this runner, for the protocol, the executor and the watch streams.
 
 ```
-  reserve ──▶ (Reserved) ──started──▶ Running ──cancelling──▶ Cancelling
+  reserve ──▶ (Claiming) ──started──▶ Running ──cancelling──▶ Cancelling
       │            │                     │                        │
       │        unreserve                 └────────┬───────────────┘
       ▼                                           ▼
@@ -17,9 +17,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from relayrun_core.clock import monotonic_seconds, unix_seconds
+from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.runs import Outcome, Run
+from relayrun_core.states import Reason, RunStatus
 from relayrun_runner.process.metrics import RunnerMetrics
-from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry, State
+from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry
 
 KEEP_SECONDS = 600.0
 Key = tuple[UUID, int]
@@ -79,7 +81,7 @@ class RunBoard:
             taken = self.slots if alone and self._active else len(self._active)
             if taken >= self.slots or any(entry.alone for entry in self._active.values()):
                 return Reservation.FULL
-            self._active[key] = Entry(run_id, attempt, State.RESERVED, alone=alone)
+            self._active[key] = Entry(run_id, attempt, AttemptState.CLAIMING, alone=alone)
             self._count()
             return Reservation.RESERVED
 
@@ -87,7 +89,7 @@ class RunBoard:
         """Give a reserved slot back: the claim failed."""
         with self._lock:
             entry = self._active.get((run_id, attempt))
-            if entry is not None and entry.state is State.RESERVED:
+            if entry is not None and entry.state is AttemptState.CLAIMING:
                 del self._active[run_id, attempt]
                 self._count()
 
@@ -101,7 +103,7 @@ class RunBoard:
         entry = Entry(
             run.run_id,
             run.attempt,
-            State.RUNNING,
+            AttemptState.RUNNING,
             run.thread_id,
             run.graph,
             created_at=run.created_at.timestamp(),
@@ -121,19 +123,18 @@ class RunBoard:
         """The run was told to stop."""
         with self._lock:
             entry = self._active.get((run_id, attempt))
-            if entry is not None and entry.state is State.RUNNING:
-                self._put(replace(entry, state=State.CANCELLING))
+            if entry is not None and entry.state is AttemptState.RUNNING:
+                self._put(replace(entry, state=AttemptState.CANCELLING))
 
     def finished(self, run_id: UUID, attempt: int, outcome: Outcome | Run) -> None:
         """The run ended here; only now is its slot free."""
-        reason = outcome.reason
         status = outcome.status if isinstance(outcome, Run) else outcome.reason.status
         self._end(
             run_id,
             attempt,
-            State.FINISHED,
-            status=status.value,
-            reason=reason.value if reason else None,
+            AttemptState.FINISHED,
+            status=status,
+            reason=outcome.reason,
             message=outcome.message or "",
             output=outcome.output if isinstance(outcome, Outcome) else None,
             detail=str((outcome.error or {}).get("message") or ""),
@@ -141,11 +142,11 @@ class RunBoard:
 
     def drained(self, run_id: UUID, attempt: int) -> None:
         """The run was given back between two steps, and goes on elsewhere."""
-        self._end(run_id, attempt, State.DRAINED)
+        self._end(run_id, attempt, AttemptState.DRAINED)
 
     def abandoned(self, run_id: UUID, attempt: int) -> None:
         """The run was stopped here without touching its row: another attempt has it."""
-        self._end(run_id, attempt, State.ABANDONED)
+        self._end(run_id, attempt, AttemptState.ABANDONED)
 
     def get(self, run_id: UUID, attempt: int) -> Entry | None:
         """The entry of an attempt."""
@@ -175,17 +176,17 @@ class RunBoard:
 
     def _list(self) -> list[Entry]:
         self._forget_old()
-        active = [entry for entry in self._active.values() if entry.state is not State.RESERVED]
+        active = [entry for entry in self._active.values() if entry.state is not AttemptState.CLAIMING]
         return active + list(self._ended.values())
 
     def _end(
         self,
         run_id: UUID,
         attempt: int,
-        state: State,
+        state: AttemptState,
         *,
-        status: str | None = None,
-        reason: str | None = None,
+        status: RunStatus | None = None,
+        reason: Reason | None = None,
         message: str = "",
         output: bytes | None = None,
         detail: str = "",
@@ -202,13 +203,13 @@ class RunBoard:
             self._put(replace(ended, ended=self._clock()))
             self._forget_old()
         if status is not None:
-            self.metrics.runs.add(status)
+            self.metrics.runs.add(status.value)
             if entry.created_at is not None:
                 self.metrics.run_duration_seconds.observe(max(0.0, unix_seconds() - entry.created_at))
 
     def _put(self, entry: Entry) -> None:
         key = (entry.run_id, entry.attempt)
-        if entry.state.active:
+        if entry.state.holds:
             self._active[key] = entry
         else:
             self._active.pop(key, None)

@@ -4,14 +4,15 @@ A reader that is slow gets the last state of each run, not all that were between
 """
 
 import asyncio
+import builtins
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from relayrun_core import storable
 from relayrun_core.clock import monotonic_seconds
+from relayrun_core.runner_protocol import HeartbeatLine, Line, ListLine, RunLine, RunReport
 from relayrun_runner.runs.board import Key, RunBoard
 from relayrun_runner.runs.entries import Entry
 
@@ -43,23 +44,26 @@ class Watching:
         self.open_streams = 0
         self._closed = asyncio.Event()
 
-    def list(self, entries: list[Entry] | None = None) -> dict[str, Any]:
+    def graphs(self) -> builtins.list[str]:
+        """The graphs that are loaded."""
+        return self._graphs()
+
+    def list(self, entries: list[Entry] | None = None) -> ListLine:
         """The full list."""
         runs = self._board.snapshot() if entries is None else entries
-        return {
-            "type": "list",
-            "holder": str(self._face.holder),
-            "runner": self._face.runner,
-            "agent": self._face.agent,
-            "build": self._face.build,
-            "pid": os.getpid(),
-            "deaths": dict(self._face.deaths),
-            "slots": self._board.slots,
-            "draining": self._board.draining,
-            "lag_ms": round(self._lag_ms(), 1),
-            "graphs": self._graphs(),
-            "runs": [entry.as_json() for entry in runs],
-        }
+        return ListLine(
+            holder=str(self._face.holder),
+            runner=self._face.runner,
+            agent=self._face.agent,
+            build=self._face.build,
+            pid=os.getpid(),
+            deaths=dict(self._face.deaths),
+            slots=self._board.slots,
+            draining=self._board.draining,
+            lag_ms=round(self._lag_ms(), 1),
+            graphs=self._graphs(),
+            runs=[entry.report(RunReport) for entry in runs],
+        )
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The list, then changes and heartbeats; ends by itself when the runner has drained and all was told."""
@@ -72,20 +76,18 @@ class Watching:
             while not (self._board.draining and not self._board.active and await self._all_told(changes)):
                 about_runner, changed = await changes.take(beat - monotonic_seconds())
                 for entry in changed:
-                    yield _line({"type": "run", **entry.as_json()})
+                    yield _line(entry.report(RunLine))
                 if about_runner or monotonic_seconds() >= beat:
                     beat = monotonic_seconds() + HEARTBEAT_SECONDS
-                    yield _line(
-                        {"type": "heartbeat", "lag_ms": round(self._lag_ms(), 1), "draining": self._board.draining}
-                    )
+                    yield _line(self._heartbeat())
         finally:
             self.open_streams -= 1
             if not self.open_streams:
                 self._closed.set()
             self._board.unwatch(changes.tell)
 
-    def _heartbeat(self) -> dict[str, Any]:
-        return {"type": "heartbeat", "lag_ms": round(self._lag_ms(), 1), "draining": self._board.draining}
+    def _heartbeat(self) -> HeartbeatLine:
+        return HeartbeatLine(lag_ms=round(self._lag_ms(), 1), draining=self._board.draining)
 
     async def closed(self, seconds: float) -> None:
         """Wait until no stream is open, for at most `seconds`: they end by themselves after a drain."""
@@ -142,5 +144,5 @@ class _Changes:
         self._wake.set()
 
 
-def _line(value: dict[str, Any]) -> bytes:
-    return storable.dumps(value) + b"\n"
+def _line(line: Line) -> bytes:
+    return storable.dumps(line.model_dump()) + b"\n"

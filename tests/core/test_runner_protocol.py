@@ -1,0 +1,67 @@
+"""What runners and their callers say to each other: each side understands the other, newer and older ones too."""
+
+from typing import get_args
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from relayrun_core import storable
+from relayrun_core.runner_protocol import (
+    AttemptState,
+    BackOff,
+    HeartbeatLine,
+    ListLine,
+    OutcomeBody,
+    Refusal,
+    RunLine,
+    RunReport,
+    StopAction,
+    ThreadBusy,
+    parse_line,
+    parse_refusal,
+)
+from relayrun_core.states import CancelAction, Reason, RunStatus
+
+WHATEVER = {"seconds": 1.0, "suspect": False, "attempt": 3, "by": "another run", "graph": "g", "message": "m"}
+
+
+@pytest.mark.parametrize("kind", get_args(Refusal), ids=lambda kind: kind.__name__)
+def test_every_refusal_is_understood_by_its_reason(kind: type[Refusal]) -> None:
+    refusal = kind(**{name: value for name, value in WHATEVER.items() if name in kind.model_fields})
+    assert refusal.reason == kind.__name__
+    assert parse_refusal(storable.dumps(refusal.model_dump())) == refusal
+
+
+def test_what_a_newer_side_adds_is_ignored_and_what_it_means_otherwise_is_an_error() -> None:
+    assert parse_refusal(b'{"reason": "ThreadBusy", "by": "x", "since": 1}') == ThreadBusy(by="x")
+    for unknown in (b'{"reason": "Tired"}', b'{"reason": "BackOff"}', b"{}", b"<html>", b""):
+        with pytest.raises(ValidationError):
+            parse_refusal(unknown)
+    assert parse_refusal(storable.dumps(BackOff(seconds=2, suspect=True, attempt=1).model_dump())).reason == "BackOff"
+
+
+def test_every_line_of_the_stream_is_understood() -> None:
+    outcome = OutcomeBody(status=RunStatus.SUCCESS, reason=Reason.SUCCEEDED, output={"answer": [1, None]})
+    told = RunReport(run_id="r", attempt=2, state=AttemptState.FINISHED, outcome=outcome)
+    line = RunLine(**told.model_dump())
+    for said in (line, HeartbeatLine(lag_ms=0.5), ListLine(holder="h", slots=3, runs=[told], deaths={"Killed": 1})):
+        assert parse_line(storable.dumps(said.model_dump())) == said
+    with pytest.raises(ValidationError):
+        parse_line(b'{"type": "weather"}')
+
+
+def test_an_output_is_sent_as_it_is_stored_and_none_is_left_out() -> None:
+    outcome = OutcomeBody(status=RunStatus.SUCCESS, output=orjson.Fragment(b'{"a":  1}'))
+    assert b'"output":{"a":  1}' in storable.dumps(
+        RunReport(run_id="r", attempt=1, state="Finished", outcome=outcome).model_dump()
+    )
+    assert "output" not in OutcomeBody(status=RunStatus.ERROR).model_dump()
+
+
+def test_an_abandoned_attempt_leaves_its_run_alone() -> None:
+    assert {action: action.cancel for action in StopAction} == {
+        StopAction.INTERRUPT: CancelAction.INTERRUPT,
+        StopAction.ROLLBACK: CancelAction.ROLLBACK,
+        StopAction.ABANDON: None,
+    }
