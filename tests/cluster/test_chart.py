@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,21 @@ def test_helm_test_passes(cluster: Cluster) -> None:
     told = cluster.helm("test", "relayrun", "-n", cluster.namespace, "--logs")
     assert "Succeeded" in told
     assert '"checks": {' in told, "it shows the status that it has seen"
+
+
+def test_the_documented_upgrade_keeps_every_value(cluster: Cluster) -> None:
+    def values() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            cluster.helm("get", "values", "relayrun", "-n", cluster.namespace, "-o", "json")
+        )
+        return found
+
+    before = values()
+    cluster.as_documented("kubernetes.md", "helm upgrade relayrun")
+    after = values()
+    assert after["api"].pop("replicas") == 3
+    assert after == before
+    assert cluster.find("statefulset", "relayrun-postgres"), "the trial Postgres is there"
 
 
 def test_an_upgrade_interrupts_no_run(cluster: Cluster) -> None:

@@ -19,6 +19,7 @@ Object = dict[str, Any]
 
 API_VERSION = "relayrun.dev/v1alpha1"
 NAMESPACE = "relayrun"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class CommandError(Exception):
@@ -68,6 +69,11 @@ class Cluster:
 
     def helm(self, *arguments: str, seconds: float = 420) -> str:
         return command("helm", "--kubeconfig", str(self.kubeconfig), *arguments, seconds=seconds)
+
+    def as_documented(self, page: str, begins: str) -> str:
+        """Execute, as it stands, the command of a page in docs/ that begins so; what it says."""
+        [line] = [line for line in (ROOT / "docs" / page).read_text().splitlines() if line.startswith(begins)]
+        return command(*("env", f"KUBECONFIG={self.kubeconfig}", "bash", "-euc", line), seconds=420, cwd=ROOT)
 
     @cached_property
     def objects(self) -> Objects:
