@@ -20,7 +20,7 @@ COPY cli/pyproject.toml cli/
 ARG PART
 # What changes seldom first: a new line of ours does not install the dependencies again.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    if [ "$PART" = runner ]; then extra=; else extra="--extra kubernetes"; fi; \
+    case "$PART" in runner) extra= ;; api) extra="--extra kubernetes --extra cli" ;; *) extra="--extra kubernetes" ;; esac; \
     uv sync --frozen --no-dev --no-editable --no-install-workspace --package "relayrun-$PART" $extra \
     # Its thousand models are imported one by one, and most never: 34 MB of bytecode for nothing.
     && cd /opt/relayrun/lib/python*/site-packages \
@@ -31,7 +31,7 @@ ARG PART
 COPY core core
 COPY ${PART} ${PART}
 RUN --mount=type=cache,target=/root/.cache/uv \
-    if [ "$PART" = runner ]; then extra=; else extra="--extra kubernetes"; fi; \
+    case "$PART" in runner) extra= ;; api) extra="--extra kubernetes --extra cli" ;; *) extra="--extra kubernetes" ;; esac; \
     uv sync --frozen --no-dev --no-editable --package "relayrun-$PART" $extra \
     && mkdir /ours && cd /opt/relayrun && cp -a --parents lib/python*/site-packages/relayrun_* /ours/
 
@@ -58,6 +58,9 @@ EXPOSE 8080
 CMD ["python", "-P", "-m", "relayrun_operator"]
 
 FROM base AS api
+# The command line: kubectl exec deploy/relayrun-api -- relayrun keys create --owner me
+COPY --chmod=755 scripts/relayrun /usr/local/bin/relayrun
+COPY cli/relayrun_cli /opt/relayrun-cli/relayrun_cli
 LABEL org.opencontainers.image.title="relayrun-api" \
       org.opencontainers.image.description="The HTTP API of Relayrun."
 ENV RELAYRUN_HOST=0.0.0.0

@@ -71,6 +71,11 @@ def names_of(text: str) -> set[str]:
     return {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
 
 
+def test_without_namespaces_of_their_own_the_release_s_is_looked_at() -> None:
+    rules = yaml.safe_dump(objects(*ON, "--set=watchNamespaces=null")["PrometheusRule/relayrun"])
+    assert 'namespace=~"relayrun"' in rules
+
+
 def test_a_name_means_one_thing() -> None:
     names = [name for text in PARTS.values() for name in names_of(text()) if name.startswith("relayrun_")]
     assert [name for name, times in Counter(names).items() if times > 1] == []

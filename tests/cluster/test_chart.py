@@ -19,6 +19,16 @@ def test_helm_test_passes(cluster: Cluster) -> None:
     assert '"checks": {' in told, "it shows the status that it has seen"
 
 
+def test_the_first_api_key_needs_nothing_on_a_laptop(cluster: Cluster) -> None:
+    told = cluster.as_documented("authentication.md", "kubectl -n relayrun exec deploy/relayrun-api -- relayrun keys")
+    key = told.strip().splitlines()[-1]
+    relayrun = ("exec", "deploy/relayrun-api", "--", "relayrun", "keys")
+    [listed] = json.loads(cluster.kubectl(*relayrun, "list", "--json"))
+    assert (listed["owner"], listed["name"]) == ("alice", "laptop")
+    assert listed["key_id"] in key
+    cluster.kubectl(*relayrun, "revoke", listed["key_id"])
+
+
 def test_the_documented_upgrade_keeps_every_value(cluster: Cluster) -> None:
     def values() -> dict[str, Any]:
         found: dict[str, Any] = json.loads(
