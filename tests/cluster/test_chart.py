@@ -25,8 +25,8 @@ def test_the_first_api_key_needs_nothing_on_a_laptop(cluster: Cluster) -> None:
     relayrun = ("exec", "deploy/relayrun-api", "--", "relayrun", "keys")
     [listed] = json.loads(cluster.kubectl(*relayrun, "list", "--json"))
     assert (listed["owner"], listed["name"]) == ("alice", "laptop")
-    assert listed["key_id"] in key
-    cluster.kubectl(*relayrun, "revoke", listed["key_id"])
+    assert listed["id"] in key
+    cluster.kubectl(*relayrun, "revoke", listed["id"])
 
 
 def test_the_documented_upgrade_keeps_every_value(cluster: Cluster) -> None:
