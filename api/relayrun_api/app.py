@@ -32,6 +32,7 @@ from relayrun_api.services import open_services
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system
 from relayrun_api.system.cleanup import tidying
+from relayrun_api.system.unready import OnceReady
 from relayrun_api.threads import routes as threads
 from relayrun_api.threads import state_routes as thread_states
 from relayrun_api.webhooks.courier import delivering
@@ -73,6 +74,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             Middleware(LastNet, metrics=metrics),
             # Whom proxies name, which decides who is counted; nobody is believed unless the settings say so.
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies),
+            Middleware(OnceReady),
         ],
     )
     for kind in (ApiError, RelayrunError, RequestValidationError, HTTPException):

@@ -277,11 +277,15 @@ def parse_line(line: bytes) -> Line:
 
 
 class Trouble(_Body):
-    """One reason for not being ready. `traceback` is the author's, where their code failed."""
+    """One reason for not being ready. `traceback` is the author's, where their code failed.
+
+    `waiting`: nothing failed. The runner goes on by itself when something else has happened.
+    """
 
     subject: str
     message: str
     traceback: str | None = None
+    waiting: bool = False
 
 
 class ReadinessBody(_Body):

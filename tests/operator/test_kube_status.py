@@ -113,6 +113,7 @@ def pod(*, waiting: dict[str, str] | None = None, restarts: int = 0, ended: str 
         ({"pods": [pod(restarts=1, ended="boom")]}, False, "Progressing", "the others start"),
         ({"pods": [pod(unschedulable="0/1 nodes")]}, False, "Unschedulable", "0/1 nodes"),
         ({"troubles": ["graph a: boom\nTraceback"]}, False, "GraphLoadFailed", "graph a: boom"),
+        ({"waits_for": ["the database does not answer"]}, False, "DatabaseUnavailable", "does not answer"),
         ({"ready": 1, "refusal": "quota"}, True, "RunnersReady", "PodForbidden: quota"),
         ({"ready": 2, "suspended": True}, True, "RunnersReady", "suspended"),
     ],

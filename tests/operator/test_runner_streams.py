@@ -79,10 +79,14 @@ async def test_a_runner_is_ready_only_when_it_says_so_and_its_troubles_are_told(
         watched = Watched(scripted)
         await until(lambda: watched.runner.troubles == ("it fails\nTrace\nback",))
         assert not watched.runner.ready
+        away = Trouble(subject="database", message="the database does not answer", waiting=True)
+        scripted.answers = [not_ready(away)]
+        await until(lambda: watched.runner.waits_for == ("the database does not answer",))
+        assert watched.runner.troubles == ()
         scripted.answers = [ReadinessBody(ready=True)]
         watched.introduce()
         await until(lambda: watched.runner.ready)
-        assert watched.runner.troubles == ()
+        assert (watched.runner.troubles, watched.runner.waits_for) == ((), ())
         assert (watched.runner.holder, watched.runner.slots) == ("h", 3)
         assert watched.runner.graphs == {"steps"}
         watched.exited.set_result(0)

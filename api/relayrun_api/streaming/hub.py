@@ -73,7 +73,8 @@ class EventHub:
     async def open(cls, database: Database) -> AsyncIterator["EventHub"]:
         """A hub that listens until the block ends."""
         hub = cls(database)
-        async with Listener.open(database.url, EVENTS_CHANNEL) as listener, asyncio.TaskGroup() as group:
+        listening = Listener.open(database.url, EVENTS_CHANNEL, at_once=True)
+        async with listening as listener, asyncio.TaskGroup() as group:
             with listener.subscribe_all(hub.wake):
                 poll = group.create_task(hub._poll(), name="poll journals")
                 try:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import psycopg
+
 from relayrun_api.runners.client import Runners
 from relayrun_core.database import Database
 from relayrun_core.db.agents import LlmReport, llm_reports
@@ -18,6 +20,7 @@ from relayrun_core.errors import SchemaTooOld
 from relayrun_core.migrate import require_schema
 
 _LIMIT_SECONDS = 2.0
+_AWAY = "The database does not answer: try again in a moment."
 # Of what is wrong with language models so many are told: a gateway that is down fails for every agent.
 _MOST_REASONS = 5
 
@@ -123,12 +126,15 @@ class StatusService:
     async def why_unready(self) -> str | None:
         """Why requests cannot be served, as a sentence; None when they can."""
         if not await self.database_answers():
-            return "The database does not answer: try again in a moment."
+            return _AWAY
         if not self._schema_seen:
             try:
-                await require_schema(self._database.url)
+                async with asyncio.timeout(_LIMIT_SECONDS):
+                    await require_schema(self._database.url)
             except SchemaTooOld as error:
                 return f"{error}."
+            except (psycopg.OperationalError, TimeoutError):
+                return _AWAY
             self._schema_seen = True
         return None
 
@@ -143,8 +149,8 @@ class StatusService:
 
     async def _database_checks(self) -> tuple[Check, Check, Check, list[AgentLoad], str | None]:
         began = time.perf_counter()
-        if not await self.database_answers():
-            down = Check(Health.DOWN, {"reason": "the database does not answer within 2 s"})
+        if (why := await self.why_unready()) is not None:
+            down = Check(Health.DOWN, {"reason": "the database does not answer within 2 s" if why == _AWAY else why})
             unknown = Check(Health.DISABLED, {"reason": "runners report to the database, which is down"})
             return down, Check(Health.DOWN, {"reason": "the database is down"}), unknown, [], None
         latency = round((time.perf_counter() - began) * 1000, 1)

@@ -115,13 +115,17 @@ class Listener:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, channel: str) -> AsyncIterator["Listener"]:
-        """Listen on one channel of the database at `url` until the block ends."""
+    async def open(cls, url: str, channel: str, *, at_once: bool = False) -> AsyncIterator["Listener"]:
+        """Listen on one channel of the database at `url` until the block ends.
+
+        `at_once`: the block begins before the database answers. Subscribers are woken when it does.
+        """
         listener = cls()
         listening = asyncio.Event()
         task = asyncio.create_task(listener._listen(url, channel, listening), name=f"listen {channel}")
         try:
-            await listening.wait()
+            if not at_once:
+                await listening.wait()
             yield listener
         finally:
             task.cancel()
@@ -155,8 +159,7 @@ class Listener:
                 async with await psycopg.AsyncConnection.connect(url, **options) as conn:
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                     delay = _FIRST_RETRY_SECONDS
-                    if listening.is_set():
-                        self._wake_everyone()
+                    self._wake_everyone()
                     listening.set()
                     async for note in conn.notifies():
                         self._wake(note.payload)

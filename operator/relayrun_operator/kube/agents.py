@@ -88,6 +88,7 @@ class Agents:
             refusal=agent.refusal,
             pods=[runner.pod for runner in runners if runner not in ready],
             troubles=[trouble for runner in runners if not runner.ready for trouble in runner.troubles],
+            waits_for=[sentence for runner in runners if not runner.ready for sentence in runner.waits_for],
         )
         return agent_status(facts, agent.status, time.time())
 

@@ -36,6 +36,8 @@ class PoolFacts:
     pods: Collection[Object] = field(default=(), repr=False)
     #: Why runners whose process runs are not ready, in their own words.
     troubles: Collection[str] = ()
+    #: What these runners wait for: the database, or its migrations.
+    waits_for: Collection[str] = ()
 
 
 def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
@@ -85,6 +87,11 @@ def _graphs_failed(facts: PoolFacts) -> Trouble | None:
     return None if first is None else (AgentReason.GRAPH_LOAD_FAILED, first.partition("\n")[0])
 
 
+def _database_away(facts: PoolFacts) -> Trouble | None:
+    first = next(iter(facts.waits_for), None)
+    return None if first is None else (AgentReason.DATABASE_UNAVAILABLE, first.partition("\n")[0])
+
+
 def _not_pulled(facts: PoolFacts) -> Trouble | None:
     for waiting in _waiting(facts.pods):
         if waiting.get("reason") in _PULL_REASONS:
@@ -117,7 +124,7 @@ def _unschedulable(facts: PoolFacts) -> Trouble | None:
     return None
 
 
-_TROUBLES = (_forbidden, _not_pulled, _graphs_failed, _crashes, _unschedulable)
+_TROUBLES = (_forbidden, _not_pulled, _graphs_failed, _database_away, _crashes, _unschedulable)
 
 
 def _waiting(pods: Iterable[Object]) -> Iterable[Object]:

@@ -12,6 +12,7 @@ AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of 
 | ImagePullFailed | a node cannot pull the Agent's image |
 | CrashLooping | a runner's process ends again and again |
 | GraphLoadFailed | a runner's process runs, but its graphs cannot be loaded |
+| DatabaseUnavailable | runners wait until the database answers, or until its migrations have run |
 """
 
 from enum import StrEnum
@@ -35,6 +36,7 @@ class AgentReason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"
     GRAPH_LOAD_FAILED = "GraphLoadFailed"
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable"
 
 
 #: For an AgentRun that ended, where nobody had more to say.

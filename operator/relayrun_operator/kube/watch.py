@@ -16,9 +16,8 @@ from typing import Protocol, assert_never
 from relayrun_core.runner_protocol import HeartbeatLine, Line, ListLine, RunLine, RunReport
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
-from relayrun_operator.loop.client import Readiness
 from relayrun_operator.loop.transport import RunnerUnreachable
-from relayrun_operator.loop.watch import handle_line
+from relayrun_operator.loop.watch import handle_line, note_readiness
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -58,16 +57,10 @@ async def _wait_until_ready(runner: PodRunner, listener: Listener) -> None:
         # A runner that drains is never ready again, and may still execute runs that a new leader has to adopt.
         if readiness is not None and (readiness.ready or runner.draining):
             return
-        _note_troubles(runner, readiness, listener)
+        if note_readiness(runner, readiness):
+            listener.on_runner(runner)
         await asyncio.sleep(pause)  # there is nothing to wait for but its answer
         pause = min(_LONGEST_READY_POLL_SECONDS, pause * 1.2)
-
-
-def _note_troubles(runner: PodRunner, readiness: Readiness | None, listener: Listener) -> None:
-    troubles = readiness.troubles if readiness else ()
-    if troubles != runner.troubles:
-        runner.troubles = troubles
-        listener.on_runner(runner)
 
 
 async def _listen_until_down(runner: PodRunner, cache: Cache[PodRunner], listener: Listener) -> None:

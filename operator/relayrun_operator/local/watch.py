@@ -14,7 +14,7 @@ from contextlib import suppress
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.transport import RunnerUnreachable
-from relayrun_operator.loop.watch import handle_line
+from relayrun_operator.loop.watch import handle_line, note_readiness
 
 logger = logging.getLogger("relayrun.local")
 
@@ -53,8 +53,6 @@ async def _wait_until_ready(runner: LocalRunner, pool_changed: Callable[[], None
         readiness = await runner.client.readiness()
         if readiness is not None and readiness.ready:
             return
-        troubles = readiness.troubles if readiness else ()
-        if troubles != runner.troubles:
-            runner.troubles = troubles
+        if note_readiness(runner, readiness):
             pool_changed()
         await asyncio.sleep(_READY_POLL_SECONDS)  # there is nothing to wait for but its answer

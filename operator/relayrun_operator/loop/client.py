@@ -38,10 +38,14 @@ _STREAM_SILENCE_SECONDS = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a runner says of itself. `troubles`: what stands in the way, a sentence and maybe a traceback each."""
+    """What a runner says of itself. `troubles`: what stands in the way, a sentence and maybe a traceback each.
+
+    `waits_for`: what has to happen elsewhere first, a sentence each, as that the database does not answer.
+    """
 
     ready: bool
     troubles: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
 
 
 def assign_request(run: RunView, decision: Assign, create: NewRunBody | None = None) -> AssignRequest:
@@ -108,8 +112,12 @@ class RunnerClient:
             return None
         except ValidationError:
             return Readiness(ready=False)
-        troubles = tuple(_sentence(trouble) for trouble in body.reasons if trouble.subject != STARTING)
-        return Readiness(answer.status == 200, troubles)
+        reasons = [trouble for trouble in body.reasons if trouble.subject != STARTING]
+        return Readiness(
+            answer.status == 200,
+            troubles=tuple(_sentence(trouble) for trouble in reasons if not trouble.waiting),
+            waits_for=tuple(trouble.message for trouble in reasons if trouble.waiting),
+        )
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[AsyncIterator[Line]]:

@@ -36,6 +36,8 @@ class Runner:
     idle_since: float | None = None
     #: Why it is not ready, in its own words.
     troubles: tuple[str, ...] = ()
+    #: What it waits for before it can be ready, in its own words.
+    waits_for: tuple[str, ...] = ()
     reports: dict[str, Report] = field(default_factory=dict)
     #: When each claim was accepted: a list that was made before says nothing of it.
     accepted_at: dict[str, float] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from relayrun_core.runner_protocol import HeartbeatLine, Line, ListLine, RunLine
 from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.client import Readiness
 from relayrun_operator.loop.runner import R, Runner
 
 
@@ -37,13 +38,20 @@ def handle_line(
             assert_never(never)
 
 
+def note_readiness(runner: Runner, readiness: Readiness | None) -> bool:
+    """Remember what stands in the way of a runner that is not ready; whether that has changed."""
+    before = runner.troubles, runner.waits_for
+    runner.troubles, runner.waits_for = (readiness.troubles, readiness.waits_for) if readiness else ((), ())
+    return before != (runner.troubles, runner.waits_for)
+
+
 def _see_runner(line: ListLine, runner: Runner) -> None:
     runner.holder = line.holder
     runner.slots = line.slots
     runner.graphs = frozenset(line.graphs)
     runner.draining = runner.draining or line.draining
     runner.lag_ms = line.lag_ms
-    runner.troubles = ()
+    runner.troubles = runner.waits_for = ()
     runner.ready = True
     runner.full = False
     runner.changed(runner.last_heard)

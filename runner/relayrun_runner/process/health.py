@@ -28,13 +28,13 @@ class Readiness:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._troubles: dict[str, Trouble] = {
-            STARTING: Trouble(subject=STARTING, message="the graphs are being loaded")
+            STARTING: Trouble(subject=STARTING, message="the graphs are being loaded", waiting=True)
         }
 
-    def set(self, subject: str, message: str, traceback: str | None = None) -> None:
+    def set(self, subject: str, message: str, traceback: str | None = None, *, waiting: bool = False) -> None:
         """This subject is in the way now."""
         with self._lock:
-            self._troubles[subject] = Trouble(subject=subject, message=message, traceback=traceback)
+            self._troubles[subject] = Trouble(subject=subject, message=message, traceback=traceback, waiting=waiting)
 
     def clear(self, subject: str) -> None:
         """This subject is in order."""

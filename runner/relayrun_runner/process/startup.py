@@ -26,7 +26,7 @@ async def when_database_answers(call: Callable[[], Awaitable[None]], readiness: 
         except Exception as error:
             if not is_transient(error):
                 raise
-            readiness.set("database", f"the database does not answer: {error}")
+            readiness.set("database", f"the database does not answer: {error}", waiting=True)
             if not said:
                 log.warning("the database does not answer, trying again: %s", error)
             said = True
@@ -57,7 +57,7 @@ async def wait_for_schema(database: Database, config: Config, readiness: Readine
         if lacking[0] != said:
             log.warning("%s", lacking[0])
         said = lacking[0]
-        readiness.set("schema", lacking[0])
+        readiness.set("schema", lacking[0], waiting=True)
         await asyncio.sleep(_AGAIN_SECONDS)  # until a migration has run
 
 
