@@ -15,7 +15,7 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup dist demo test check format bench chaos clean update crds images cluster cluster-demo cluster-down
+.PHONY: help setup dist demo test check format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ update: setup  ## Bring every lock file to the newest versions: ours, langgraph 
 
 crds: setup  ## Write the CRDs anew from the models, for kubectl and for the chart
 	@$(RUN) relayrun_operator.kube.crds crds charts/relayrun/files/crds
+
+schema: setup  ## Write schema.sql anew from the migrations
+	@$(RUN) tests.support.schema core/relayrun_core/sql/schema.sql
 
 images:  ## Build the images (TAG=dev)
 	@scripts/cluster.sh images

@@ -243,6 +243,6 @@ async def breaking_frozen_holders(database: Database, run_id: UUID, attempt: Cal
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             if last:
                 raise
-            row = await database.fetch_one("SELECT relayrun_break_lock_v1(%s) AS ended", (run_id,))
+            row = await database.fetch_one("SELECT relayrun_break_lock(%s) AS ended", (run_id,))
             logger.warning("ended %s sessions that held the lock", row and row["ended"], extra={"run": str(run_id)})
     raise AssertionError("unreachable")

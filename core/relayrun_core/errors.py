@@ -49,5 +49,9 @@ class NotStorable(RelayrunError):
     """A value that no checkpoint or JSON can hold: the run that made it fails, and nothing else."""
 
 
+class SchemaUnknown(RelayrunError):
+    """The database has migrations that this version does not know."""
+
+
 class SchemaTooOld(RelayrunError):
     """The database lacks a migration that this version needs."""

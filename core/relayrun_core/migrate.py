@@ -5,21 +5,31 @@ from psycopg.rows import tuple_row
 
 from relayrun_core.errors import SchemaTooOld
 from relayrun_core.sql import migrations
+from relayrun_core.sql.squashed import take_over
 
 # Any constant will do; it must only differ from the keys of runs, which are hashes.
 MIGRATION_LOCK = 5_200_417
 
-_APPLIED = "SELECT version FROM relayrun_migrations"
+_TABLE = """
+CREATE TABLE IF NOT EXISTS relayrun_schema_migrations
+    (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"""
+_APPLIED = "SELECT version FROM relayrun_schema_migrations"
+_NOTE = "INSERT INTO relayrun_schema_migrations (version) VALUES (%s)"
+
+Connection = psycopg.AsyncConnection[tuple[int, ...]]
 
 
 async def migrate(url: str) -> int:
-    """Bring the database at `url` to this version's schema; the number of the newest migration is returned."""
+    """Bring the database at `url` to this version's schema, and return the number of its newest migration.
+
+    Raises SchemaUnknown for a database whose migrations this version does not know.
+    """
     async with await psycopg.AsyncConnection.connect(url, autocommit=True, row_factory=tuple_row) as conn:
         await conn.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
-        await conn.execute(
-            "CREATE TABLE IF NOT EXISTS relayrun_migrations"
-            " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
+        async with conn.transaction():
+            await conn.execute(_TABLE.encode())
+            for number in await take_over(conn):
+                await conn.execute(_NOTE, (number,))
         applied = await applied_migrations(conn)
         for number, statements in migrations():
             # Each by itself, not all above the newest: numbers may have gaps, which are filled later.
@@ -27,12 +37,12 @@ async def migrate(url: str) -> int:
                 continue
             async with conn.transaction():
                 await conn.execute(statements.encode())
-                await conn.execute("INSERT INTO relayrun_migrations (version) VALUES (%s)", (number,))
+                await conn.execute(_NOTE, (number,))
             applied.add(number)
         return max(applied)
 
 
-async def applied_migrations(conn: psycopg.AsyncConnection[tuple[int, ...]]) -> set[int]:
+async def applied_migrations(conn: Connection) -> set[int]:
     """The numbers of the applied migrations; none on an empty database."""
     try:
         rows = await (await conn.execute(_APPLIED)).fetchall()

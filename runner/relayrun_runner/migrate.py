@@ -13,6 +13,7 @@ import time
 from pydantic import TypeAdapter, ValidationError
 
 from relayrun_core.database import is_transient
+from relayrun_core.errors import SchemaUnknown
 from relayrun_core.logs import configure_logging
 from relayrun_core.migrate import migrate
 from relayrun_core.settings import CoreSettings
@@ -37,7 +38,7 @@ def main() -> None:
         sys.exit(2)
     try:
         version = asyncio.run(migrate_all(settings.database_url.get_secret_value(), store))
-    except StoreUnavailable as error:
+    except (SchemaUnknown, StoreUnavailable) as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(1)
     log.info("the database has schema %d and LangGraph's tables", version)

@@ -192,11 +192,11 @@ async def test_a_run_whose_hint_was_lost_is_found_all_the_same(api: Api, monkeyp
     async with reading(api, thread_id) as told:
         # Nobody is notified.
         await api.database.execute(
-            """SELECT relayrun_create_run_v1(gen_random_uuid(), %s, NULL, NULL, '{}', 'default', 'steps', NULL,
-                jsonb_build_object('multitask_strategy', 'enqueue'), false, false)""",
+            """SELECT relayrun_create_run(gen_random_uuid(), %s, NULL, NULL, '{}', 'default', 'steps', NULL,
+                jsonb_build_object('multitask_strategy', 'enqueue'), false, false, NULL, NULL)""",
             (thread_id,),
         )
-        await api.database.execute("SELECT relayrun_cancel_v1(run_id, 'interrupt') FROM runs")
+        await api.database.execute("SELECT relayrun_cancel(run_id, 'interrupt') FROM runs")
         await until_told(told, 1)
         assert plain(told) == [("metadata", {"status": "run_done"})]
 

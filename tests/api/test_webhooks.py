@@ -212,7 +212,10 @@ async def test_a_receiver_is_told_what_the_graph_tells_of_its_state(database: Da
 async def test_the_row_is_part_of_the_transaction_that_ends_the_run(database: Database) -> None:
     run = await accepted(database)
     await Attempt.begin(database, run.run_id)
-    finish = "SELECT relayrun_finish_v1(%s, 1, 'success', 'Succeeded', '', '{\"a\": 1}', '[]', NULL, NULL)"
+    finish = """
+        SELECT relayrun_finish(%s, 1, 'success', 'Succeeded', '', '{"a": 1}', '[]',
+                               NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+    """
     async with database.connection() as conn, conn.transaction(force_rollback=True):
         await conn.execute(finish.encode(), (run.run_id,))
     assert await outbox(database) == []

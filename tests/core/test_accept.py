@@ -157,7 +157,7 @@ async def test_a_thread_is_deleted_while_a_frozen_runner_holds_its_run(database:
     run = await claimed(database, await accept(database))
     async with await psycopg.AsyncConnection.connect(database.url, **connection_options("runner")) as frozen:
         await frozen.execute("BEGIN")
-        await frozen.execute("SELECT relayrun_fence_v1(%s, %s)", (run.run_id, run.attempt))
+        await frozen.execute("SELECT relayrun_fence(%s, %s)", (run.run_id, run.attempt))
         await delete_thread(database, run.thread_id)
         with pytest.raises(psycopg.OperationalError):
             await frozen.execute("COMMIT")

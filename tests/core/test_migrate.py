@@ -6,9 +6,13 @@ import pytest
 
 from relayrun_core import migrate as migrate_module
 from relayrun_core.database import Database
-from relayrun_core.errors import SchemaTooOld
+from relayrun_core.db.finish import finish
+from relayrun_core.errors import SchemaTooOld, SchemaUnknown
 from relayrun_core.migrate import migrate, require_schema
 from relayrun_core.sql import migrations
+from relayrun_core.states import RunStatus
+from tests.core.test_schema import catalog_of
+from tests.support.runs import DONE, accept, claimed, reread
 
 
 def test_no_two_migrations_have_the_same_number() -> None:
@@ -36,12 +40,50 @@ async def test_several_that_migrate_at_once_apply_each_migration_once(database: 
     await database.execute("CREATE SCHEMA public")
     versions = await asyncio.gather(*(migrate(database.url) for _ in range(3)))
     assert set(versions) == {migrations()[-1][0]}
-    rows = await database.fetch_all("SELECT version FROM relayrun_migrations ORDER BY version")
+    rows = await database.fetch_all("SELECT version FROM relayrun_schema_migrations ORDER BY version")
     assert [row["version"] for row in rows] == [number for number, _ in migrations()]
 
 
 async def test_an_old_database_is_refused_with_a_sentence(database: Database) -> None:
     await require_schema(database.url)
-    await database.execute("DELETE FROM relayrun_migrations WHERE version = %s", (migrations()[-1][0],))
+    await database.execute("DELETE FROM relayrun_schema_migrations WHERE version = %s", (migrations()[-1][0],))
     with pytest.raises(SchemaTooOld, match="run the migrations first"):
+        await require_schema(database.url)
+
+
+BEFORE_THE_SQUASH = [*range(1, 15), 21, 23, 26, 28, *range(30, 34)]
+
+
+async def make_older(database: Database, applied: list[int]) -> None:
+    """As a checkout before the squash left it: other names of functions, some of them in two versions."""
+    functions = await database.fetch_all(
+        "SELECT oid::regprocedure::text AS called, proname AS name FROM pg_proc WHERE starts_with(proname, 'relayrun_')"
+    )
+    for row in functions:
+        await database.execute(f"ALTER FUNCTION {row['called']} RENAME TO {row['name']}_v1")
+    await database.execute("CREATE FUNCTION relayrun_end_v2(p_run uuid) RETURNS void LANGUAGE sql AS 'SELECT'")
+    await database.execute("DROP TABLE relayrun_schema_migrations")
+    await database.execute("CREATE TABLE relayrun_migrations (version integer PRIMARY KEY, applied_at timestamptz)")
+    await database.execute("INSERT INTO relayrun_migrations SELECT unnest(%s::integer[])", (applied,))
+
+
+async def test_a_database_from_before_the_squash_is_taken_over(database: Database) -> None:
+    run = await claimed(database, await accept(database))
+    expected = await catalog_of(database.url)
+    await make_older(database, BEFORE_THE_SQUASH)
+    with pytest.raises(SchemaTooOld, match="run the migrations first"):
+        await require_schema(database.url)
+    versions = await asyncio.gather(*(migrate(database.url) for _ in range(3)))
+    assert set(versions) == {migrations()[-1][0]}
+    await require_schema(database.url)
+    assert await catalog_of(database.url) == expected
+    await finish(database, run.run_id, run.attempt, DONE)
+    assert (await reread(database, run.run_id)).status is RunStatus.SUCCESS
+
+
+async def test_a_database_of_an_even_older_checkout_is_refused_with_a_sentence(database: Database) -> None:
+    await make_older(database, BEFORE_THE_SQUASH[:-2])
+    with pytest.raises(SchemaUnknown, match=r"migration 31 of 33.*use an empty database.*\.relayrun"):
+        await migrate(database.url)
+    with pytest.raises(SchemaTooOld):
         await require_schema(database.url)

@@ -183,5 +183,5 @@ async def test_both_sides_take_the_same_part_of_values(place: Place, keys: Outpu
     assert told({"a": 1, "b": 2}, keys) == output
     assert told(["no object"], keys) == ["no object"]
     params = (orjson.dumps({"a": 1, "b": 2}).decode(), None if keys is None else orjson.dumps(keys).decode())
-    row = await place.database.fetch_one("SELECT relayrun_told_v1(%s::jsonb, %s::jsonb) AS told", params)
+    row = await place.database.fetch_one("SELECT relayrun_output_values(%s::jsonb, %s::jsonb) AS told", params)
     assert row == {"told": output}

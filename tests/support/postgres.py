@@ -46,11 +46,11 @@ async def scratch_folder(name: str = "tests") -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def session_server() -> AsyncIterator[EmbeddedPostgres]:
-    """A server with a migrated template database."""
+async def session_server(*, langgraph: bool = True) -> AsyncIterator[EmbeddedPostgres]:
+    """A server with a migrated template database, which has LangGraph's tables too unless told."""
     async with scratch_folder() as folder, EmbeddedPostgres(folder / ".relayrun", settings=FAST) as server:
         await _create(server, TEMPLATE, "template1")
-        await _migrate(server.url_of(TEMPLATE))
+        await _migrate(server.url_of(TEMPLATE), langgraph=langgraph)
         yield server
 
 
@@ -83,13 +83,15 @@ async def _administer(server: EmbeddedPostgres, statement: sql.Composed) -> None
         await connection.execute(statement)
 
 
-async def _migrate(url: str) -> None:
+async def _migrate(url: str, *, langgraph: bool) -> None:
     # Late: tests without a database need not wait for LangGraph's import.
     from relayrun_core.migrate import migrate
-    from relayrun_runner.langgraph_tables import setup
 
     await migrate(url)
-    await setup(url)
+    if langgraph:
+        from relayrun_runner.langgraph_tables import setup
+
+        await setup(url)
 
 
 def _alive(pid: int) -> bool:

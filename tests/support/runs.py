@@ -11,7 +11,10 @@ from relayrun_core.runs import NewRun, Outcome, Run, RunSpec
 from relayrun_core.states import Reason
 
 #: A fenced write that counts as progress; parameters: run id, attempt.
-FENCE_PROGRESS = "SELECT relayrun_fence_progress_v1(%s, %s)"
+FENCE_PROGRESS = """
+UPDATE runs SET progress = progress + 1
+FROM (VALUES (%s::uuid, %s::integer)) AS w (run, attempt), LATERAL relayrun_fence(w.run, w.attempt)
+WHERE run_id = w.run"""
 DONE = Outcome(Reason.SUCCEEDED, values=b'{"answer": 1}', interrupts=())
 
 

@@ -15,6 +15,7 @@ from relayrun_cli.errors import CliError
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
+from relayrun_core.errors import SchemaUnknown
 from relayrun_core.migrate import migrate
 
 VARIABLE = "RELAYRUN_DATABASE_URL"
@@ -38,12 +39,19 @@ async def open_database(data: Path, url: str | None, say: Callable[[str], None])
         make_folder(data)
         with FolderLock(data):
             await _check(url)
-            await migrate(url)
+            await _migrate(url)
             yield DevDatabase(url, f"{_place(url)} (DATABASE_URL)", _watch_nothing, lambda: None)
         return
     async with EmbeddedPostgres(data, say=say) as server:
-        await migrate(server.url)
+        await _migrate(server.url)
         yield DevDatabase(server.url, f"embedded, in {server.data}", server.watch, server.abandon)
+
+
+async def _migrate(url: str) -> None:
+    try:
+        await migrate(url)
+    except SchemaUnknown as error:
+        raise CliError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
 
 
 async def _check(url: str) -> None:

@@ -16,9 +16,9 @@ from relayrun_core.runs import Run
 
 _CLAIM = f"""
 SELECT c.answer, c.detail, {RUN_COLUMNS}
-FROM relayrun_claim_v2(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s, %(announce)s) AS c
+FROM relayrun_claim(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s, %(announce)s) AS c
     CROSS JOIN LATERAL (SELECT (c.run).*) AS r"""  # noqa: S608 - our own column names
-_RELEASE = "SELECT relayrun_release_v1(%s, %s) AS released"
+_RELEASE = "SELECT relayrun_release(%s, %s) AS released"
 # A runner's SIGTERM may come from the deletion of the run's AgentRun, which only the reconciler can tell from a drain.
 _LOOK_SOON = "UPDATE runs SET look_after = NULL WHERE run_id = %s AND status = 'pending'"
 

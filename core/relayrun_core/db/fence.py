@@ -3,7 +3,7 @@
 import psycopg
 
 #: Parameters: run id, attempt, thread id, -1 before the write and 1 behind it: its new rows count as progress.
-FENCE_ROWS = "SELECT relayrun_fence_rows_v1(%s, %s, %s, %s)"
+FENCE_ROWS = "SELECT relayrun_fence_rows(%s, %s, %s, %s)"
 
 #: SQLSTATE of a refused write: the attempt does not hold the run any more.
 STALE = "RR001"

@@ -19,7 +19,7 @@ from relayrun_core.states import Reason, RunStatus
 from relayrun_core.storable import storable_text
 
 _FINISH = """
-SELECT relayrun_finish_v2(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s,
+SELECT relayrun_finish(%(run)s, %(attempt)s, %(status)s, %(reason)s, %(message)s, %(values)s,
                           %(interrupts)s::jsonb, %(error)s::jsonb, %(checkpoint)s, %(output_keys)s::jsonb,
                           %(questions)s, %(head)s, %(by)s, %(head_values)s) AS answer"""
 

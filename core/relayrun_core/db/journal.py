@@ -9,7 +9,7 @@ from relayrun_core.arrays import BIGINT, TEXT
 from relayrun_core.database import Database
 from relayrun_core.pool import Connection
 
-_APPEND = "SELECT relayrun_append_v1(%s, %s, %s, %s, %s)"
+_APPEND = "SELECT relayrun_append(%s, %s, %s, %s, %s)"
 #: The same insert for a transaction that is behind the fence already; its parameters come from `insert_params`.
 INSERT_EVENTS = """
 INSERT INTO run_events (run_id, seq, event, data)

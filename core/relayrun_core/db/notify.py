@@ -26,7 +26,7 @@ RUNS_CHANNEL = "relayrun_runs"
 EVENTS_CHANNEL = "relayrun_events"
 
 #: A hint on one channel, as an asynchronous commit of its own. Parameters: channel, run id.
-NOTIFY = "SELECT relayrun_notify_v1(%s, %s)"
+NOTIFY = "SELECT relayrun_notify(%s, %s)"
 
 #: Hints on both channels; its parameters come from `notify_params`.
 NOTIFY_BOTH = """

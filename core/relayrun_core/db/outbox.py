@@ -21,7 +21,7 @@ GIVEN_UP_AFTER = timedelta(hours=24)
 #: Longer than any try: whoever took a row and is silent for so long is dead.
 _TAKEN_FOR = timedelta(seconds=60)
 
-_TAKE = "SELECT * FROM relayrun_take_webhooks_v1(%(taken_for)s, %(limit)s, %(each)s, %(busy)s, %(hosts)s)"
+_TAKE = "SELECT * FROM relayrun_take_webhooks(%(taken_for)s, %(limit)s, %(each)s, %(busy)s, %(hosts)s)"
 _DELIVERED = "DELETE FROM webhooks WHERE run_id = %s"
 _PUT_OFF = """
 UPDATE webhooks SET problem = left(%(problem)s, 512), next_try = now() + make_interval(secs => %(seconds)s),

@@ -96,8 +96,8 @@ _EXPIRED = f"""
 SELECT thread_id, updated_at, coalesce(ttl_strategy, 'delete') AS strategy FROM threads t
 WHERE ttl_minutes IS NOT NULL
   AND (ttl_strategy IS DISTINCT FROM 'keep_latest' OR pruned_at IS NULL OR pruned_at < updated_at)
-  AND relayrun_expiry_v1(updated_at, ttl_minutes) <= now() AND {_IDLE}
-ORDER BY relayrun_expiry_v1(updated_at, ttl_minutes) LIMIT {BATCH}"""  # noqa: S608 - our own words only
+  AND relayrun_expiry(updated_at, ttl_minutes) <= now() AND {_IDLE}
+ORDER BY relayrun_expiry(updated_at, ttl_minutes) LIMIT {BATCH}"""  # noqa: S608 - our own words only
 _UNUSED = f"""
 SELECT thread_id, updated_at, 'delete' AS strategy FROM threads t
 WHERE ttl_minutes IS NULL AND updated_at <= now() - %(unused)s::interval AND {_IDLE}
@@ -119,7 +119,7 @@ SELECT 1 FROM threads
 WHERE thread_id = %(thread)s AND (%(any_owner)s OR owner IS NOT DISTINCT FROM %(owner)s) AND {visible}
 FOR UPDATE"""
 _FINISHED = f"SELECT 1 FROM threads t WHERE thread_id = %s AND NOT {_UNFINISHED}"  # noqa: S608
-_KEEP_LATEST = "SELECT relayrun_keep_latest_v1(%s::text) AS kept"
+_KEEP_LATEST = "SELECT relayrun_keep_latest(%s::text) AS kept"
 _PRUNED = "UPDATE threads SET pruned_at = now() WHERE thread_id = %s"
 
 

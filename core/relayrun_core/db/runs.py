@@ -24,7 +24,7 @@ from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
 
 _CREATE = """
-SELECT relayrun_create_run_v3(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
+SELECT relayrun_create_run(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
                               %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
                               make_interval(secs => %(delay_seconds)s)) AS answer"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
@@ -34,7 +34,7 @@ _OF_THREAD = """
 FROM runs r
 WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
   AND (r.status <> 'cancelled' OR r.cancel_action IS DISTINCT FROM 'rollback')"""
-_CANCEL = "SELECT relayrun_cancel_v2(%s, %s) AS answer"
+_CANCEL = "SELECT relayrun_cancel(%s, %s) AS answer"
 # Of the migration that refuses such runs.
 _DELETED = "RR003"
 _DELETE = """

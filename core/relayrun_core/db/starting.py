@@ -34,7 +34,7 @@ _KEYS_KEPT = timedelta(hours=25)
 
 _START = """
 SELECT answer, runs, remaining, seconds
-FROM relayrun_start_runs_v1(%(runs)s, %(subject)s, %(limit)s, %(window)s, %(key_owner)s, %(key)s, %(fingerprint)s)"""
+FROM relayrun_start_runs(%(runs)s, %(subject)s, %(limit)s, %(window)s, %(key_owner)s, %(key)s, %(fingerprint)s)"""
 #: Parameters that are JSON already.
 _WRITTEN = ("thread_metadata", "spec", "object")
 _FORGET_STARTS = "DELETE FROM run_starts WHERE started_at < now() - %s"
@@ -169,7 +169,7 @@ WITH soon AS (
 SELECT run_id, extract(epoch FROM time - now())::float AS seconds FROM soon
 ORDER BY time > now(), row_number() OVER (PARTITION BY owner ORDER BY time, seq), time LIMIT %s"""
 _LINE_UP = """
-SELECT relayrun_line_up_v1(%(run)s) AS answer, (SELECT thread_id FROM runs WHERE run_id = %(run)s) AS thread"""
+SELECT relayrun_line_up(%(run)s) AS answer, (SELECT thread_id FROM runs WHERE run_id = %(run)s) AS thread"""
 
 
 class LinedUp(StrEnum):

@@ -47,7 +47,7 @@ ON CONFLICT DO NOTHING""",
     "DELETE FROM checkpoint_writes WHERE thread_id = %s::text",
     "DELETE FROM threads WHERE thread_id = %s::uuid",
 )
-_DELETE_UNFINISHED = "SELECT answer, ended FROM relayrun_delete_thread_v1(%s)"
+_DELETE_UNFINISHED = "SELECT answer, ended FROM relayrun_delete_thread(%s)"
 # At most one run of a thread executes: its runner may be frozen and hold the run's lock.
 _BEGUN = """
 SELECT run_id FROM runs WHERE thread_id = %s AND finished_at IS NULL AND attempt > 0 ORDER BY status DESC LIMIT 1"""
@@ -209,7 +209,7 @@ def _ttl_params(ttl: Ttl | None) -> dict[str, Any]:
 
 
 _IDS = """
-SELECT relayrun_thread_id_v1(%s, n.name, n.former) AS thread_id
+SELECT relayrun_thread_id(%s, n.name, n.former) AS thread_id
 FROM unnest(%s::text[], %s::uuid[]) WITH ORDINALITY AS n (name, former, place) ORDER BY n.place"""
 
 

@@ -116,13 +116,13 @@ class RecentEvents:
 
 
 #: Its parameters come from `columns`.
-WRITE = f"SELECT relayrun_write_v2({', '.join(['%s'] * 25)})"
+WRITE = f"SELECT relayrun_write({', '.join(['%s'] * 25)})"
 
 _BLOBS = BasePostgresSaver.UPSERT_CHECKPOINT_BLOBS_SQL
 _CHECKPOINT = BasePostgresSaver.UPSERT_CHECKPOINTS_SQL
 _WRITES = BasePostgresSaver.INSERT_CHECKPOINT_WRITES_SQL
 _WRITES_ANEW = BasePostgresSaver.UPSERT_CHECKPOINT_WRITES_SQL
-# The texts and columns that `relayrun_write_v2` was written for. Another version of the saver's package may differ.
+# The texts and columns that `relayrun_write` was written for. Another version of the saver's package may differ.
 _BLOB_TYPES = (TEXT, TEXT, TEXT, TEXT, BYTEA)
 _CHECKPOINT_TYPES = (TEXT, TEXT, TEXT, JSONB, JSONB)
 _WRITE_TYPES = (TEXT, TEXT, TEXT, TEXT, INTEGER, TEXT, TEXT, BYTEA, BOOLEAN)

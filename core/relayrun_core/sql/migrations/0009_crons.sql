@@ -1,5 +1,6 @@
--- Crons: runs that start by the clock. Whoever fires one moves `next_run_at` on in the transaction that accepts its run.
+-- Crons: runs that start by the clock.
 
+-- Whoever fires one moves `next_run_at` on in the transaction that accepts its run.
 CREATE TABLE crons (
     cron_id          uuid PRIMARY KEY,
     owner            text,                                      -- NULL: admins only
@@ -15,11 +16,14 @@ CREATE TABLE crons (
     enabled          boolean NOT NULL DEFAULT true,
     next_run_at      timestamptz,                               -- NULL: disabled, or past its end
     last_run_at      timestamptz,
-    last_run_id      uuid,                                      -- no reference: the run may be forgotten
+    last_run_id      uuid,                                      -- no reference: the run may be deleted
     refusal          text,                                      -- why it started no run the last time
     revision         bigint NOT NULL DEFAULT 1,                 -- grows with each change and each time it fires
     created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now()
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    made_by          jsonb,                                     -- the user of an author's own authentication that made it
+    runs_as          text,                                      -- the identity that last said what it runs; NULL too: unknown
+    assistant_version integer                                   -- of somebody else's assistant; NULL: the newest
 );
 CREATE INDEX crons_due ON crons (next_run_at) WHERE next_run_at IS NOT NULL;
 CREATE INDEX crons_owner ON crons (coalesce(owner, ''), created_at);

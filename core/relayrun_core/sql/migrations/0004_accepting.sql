@@ -1,18 +1,80 @@
--- Runs that start later, several runs that are accepted together, and webhooks.
+-- Accepting runs: limits on starts, idempotency keys, answers to questions, and runs that start later.
 
--- `delayed`: accepted for later. Until its time, which is its `created_at`, a run has no place in its thread's line (its
--- number is 0) and is nobody's concern but that of who lines it up.
-ALTER TABLE runs DROP CONSTRAINT runs_status_check;
-ALTER TABLE runs ADD CONSTRAINT runs_status_check CHECK (status IN
-    ('delayed', 'pending', 'running', 'success', 'interrupted', 'error', 'timeout', 'cancelled'));
--- By when there is something to do: to start it, or to end it because a later run displaced it.
-CREATE INDEX runs_delayed ON runs (coalesce(cancel_requested_at, created_at)) WHERE status = 'delayed';
+-- One row per accepted start, numbered for its subject without a gap, so that counting is a subtraction.
+CREATE TABLE run_starts (
+    subject          text NOT NULL,
+    started_at       timestamptz NOT NULL,
+    number           bigint NOT NULL,
+    PRIMARY KEY (subject, started_at)
+);
+CREATE INDEX run_starts_old ON run_starts USING brin (started_at);
 
-ALTER TABLE idempotency_keys ADD COLUMN run_ids uuid[];       -- all runs of a request that started several, in order
+-- Keys that make a request start its runs once.
+CREATE TABLE idempotency_keys (
+    owner            text NOT NULL,                             -- who sent it; '' without authentication
+    key              text NOT NULL,
+    fingerprint      bytea NOT NULL,                            -- of the request
+    run_id           uuid NOT NULL,                             -- no reference: a deleted run is not started again
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    run_ids          uuid[],                                    -- all runs of a request that started several, in order
+    PRIMARY KEY (owner, key)
+);
+CREATE INDEX idempotency_keys_old ON idempotency_keys USING brin (created_at);
 
--- Accepts a run as `relayrun_create_run_v2` does; with a delay it is accepted for later. What is refused leaves nothing
--- behind, a new thread neither.
-CREATE FUNCTION relayrun_create_run_v3(
+-- Returns what a subject has used of its limit in the window that ends now, and the seconds until its oldest start
+-- leaves the window. Nobody else starts anything for the subject until this transaction ends.
+CREATE FUNCTION relayrun_used(
+    p_subject text, p_window interval,
+    OUT used bigint, OUT seconds double precision, OUT moment timestamptz, OUT newest bigint
+) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_last timestamptz;
+    v_oldest timestamptz;
+    v_number bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(p_subject, 7261));
+    -- After the lock: the transaction may have begun long before it.
+    moment := clock_timestamp();
+    SELECT s.started_at, s.number INTO v_last, newest FROM run_starts s
+    WHERE s.subject = p_subject ORDER BY s.started_at DESC LIMIT 1;
+    SELECT s.started_at, s.number INTO v_oldest, v_number FROM run_starts s
+    WHERE s.subject = p_subject AND s.started_at > moment - p_window ORDER BY s.started_at LIMIT 1;
+    used := coalesce(newest - v_number + 1, 0);
+    seconds := extract(epoch FROM coalesce(v_oldest, moment) + p_window - moment);
+    moment := greatest(moment, v_last + interval '1 microsecond');   -- a clock may be set back
+    newest := coalesce(newest, 0);
+END $$;
+
+-- Binds a resume to the questions it answers. A scalar needs exactly one pending question; a map names them.
+-- JSON null: nothing to bind it to.
+CREATE FUNCTION relayrun_bind_answers(p_resume jsonb, p_interrupts jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    v_map jsonb := p_resume;
+    v_answers jsonb;
+BEGIN
+    IF jsonb_typeof(p_resume) <> 'object' OR p_resume = '{}' OR EXISTS (
+        SELECT 1 FROM jsonb_object_keys(p_resume) AS k WHERE k !~ '^[0-9a-f]{32}$'
+    ) THEN
+        IF jsonb_array_length(p_interrupts) <> 1 THEN
+            RETURN 'null';
+        END IF;
+        v_map := jsonb_build_object(p_interrupts -> 0 ->> 'id', p_resume);
+    END IF;
+    SELECT jsonb_agg(jsonb_build_object('interrupt_id', m.key, 'value', m.value,
+                                        'task_id', i ->> 'task_id', 'answered', coalesce((i ->> 'answered')::int, 0)))
+    INTO v_answers
+    FROM jsonb_each(v_map) AS m JOIN jsonb_array_elements(p_interrupts) AS i ON i ->> 'id' = m.key;
+    IF jsonb_array_length(v_answers) IS DISTINCT FROM (SELECT count(*)::int FROM jsonb_object_keys(v_map)) THEN
+        RETURN 'null';
+    END IF;
+    RETURN v_answers;
+END $$;
+
+-- Accepts a run, for later if there is a delay. `p_object`: the AgentRun that it came with. What is refused leaves
+-- nothing behind, a new thread neither. Answers Created, or why not: ThreadNotFound, ThreadBusy, ThreadInterrupted,
+-- ResumeConflict.
+CREATE FUNCTION relayrun_create_run(
     p_run uuid, p_thread uuid, p_owner text, p_name text, p_thread_metadata jsonb, p_agent text, p_graph text,
     p_assistant uuid, p_spec jsonb, p_create_thread boolean, p_require_not_interrupted boolean, p_object jsonb,
     p_delay interval
@@ -24,6 +86,7 @@ DECLARE
     v_spec jsonb := p_spec;
     v_strategy text := p_spec ->> 'multitask_strategy';
     v_starts_at timestamptz := CASE WHEN p_delay > interval '0' THEN now() + p_delay END;
+    v_config jsonb;
 BEGIN
     LOOP
         IF p_create_thread THEN
@@ -52,7 +115,7 @@ BEGIN
     IF v_spec #> '{command,resume}' IS NOT NULL AND v_spec #> '{command,resume}' <> 'null' THEN
         IF NOT v_busy THEN
             v_spec := v_spec || jsonb_build_object('answers',
-                relayrun_bind_answers_v1(v_spec #> '{command,resume}', v_thread.interrupts));
+                relayrun_bind_answers(v_spec #> '{command,resume}', v_thread.interrupts));
         END IF;
         IF v_busy OR v_spec -> 'answers' = 'null' THEN
             IF v_new THEN
@@ -65,15 +128,16 @@ BEGIN
         UPDATE runs SET cancel_requested_at = now(), cancel_action = v_strategy
         WHERE thread_id = p_thread AND status IN ('delayed', 'pending', 'running') AND cancel_requested_at IS NULL;
     END IF;
+    v_config := relayrun_thread_config(v_thread.config, p_spec -> 'config');
     IF v_starts_at IS NULL THEN
         UPDATE threads SET run_count = run_count + 1, status = 'busy', graph = p_graph, agent = p_agent,
-            updated_at = now(), metadata = metadata || p_thread_metadata
+            updated_at = now(), metadata = metadata || p_thread_metadata, config = v_config
         WHERE thread_id = p_thread;
         INSERT INTO runs (run_id, thread_id, number, owner, agent, graph, assistant_id, spec, object)
         VALUES (p_run, p_thread, v_thread.run_count + 1, p_owner, p_agent, p_graph, p_assistant, v_spec, p_object);
     ELSE
-        UPDATE threads SET graph = coalesce(graph, p_graph), agent = coalesce(agent, p_agent), updated_at = now(),
-            metadata = metadata || p_thread_metadata
+        UPDATE threads SET status = 'busy', graph = coalesce(graph, p_graph), agent = coalesce(agent, p_agent),
+            updated_at = now(), metadata = metadata || p_thread_metadata, config = v_config
         WHERE thread_id = p_thread;
         INSERT INTO runs (run_id, thread_id, number, owner, agent, graph, assistant_id, spec, object, status,
                           created_at)
@@ -82,71 +146,13 @@ BEGIN
     RETURN 'Created';
 END $$;
 
--- A delayed run whose time has come joins its thread's line, at its end. Answers LinedUp; Cancelled, when a later run
--- displaced it meanwhile; NotYet, also when somebody else was quicker.
-CREATE FUNCTION relayrun_line_up_v1(p_run uuid) RETURNS text
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    v_run runs;
-    v_thread uuid;
-    v_number integer;
-BEGIN
-    PERFORM set_config('lock_timeout', '250ms', true);
-    PERFORM pg_advisory_xact_lock(relayrun_lock_key_v1(p_run));
-    SELECT thread_id INTO v_thread FROM runs WHERE run_id = p_run;
-    PERFORM 1 FROM threads WHERE thread_id = v_thread FOR UPDATE;
-    SELECT * INTO v_run FROM runs
-    WHERE run_id = p_run AND status = 'delayed' AND coalesce(cancel_requested_at, created_at) <= clock_timestamp()
-    FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN 'NotYet';
-    END IF;
-    IF v_run.cancel_requested_at IS NOT NULL THEN
-        PERFORM relayrun_end_v1(p_run, v_run.attempt + 1, 'cancelled', 'Cancelled', 'the run was cancelled',
-                                NULL, NULL, NULL, NULL);
-        RETURN 'Cancelled';
-    END IF;
-    UPDATE threads SET run_count = run_count + 1, status = 'busy', graph = v_run.graph, agent = v_run.agent,
-        updated_at = now()
-    WHERE thread_id = v_thread RETURNING run_count INTO v_number;
-    UPDATE runs SET status = 'pending', seq = DEFAULT, number = v_number, updated_at = now() WHERE run_id = p_run;
-    RETURN 'LinedUp';
-END $$;
-
--- Accepts a cancel as `relayrun_cancel_v1` does, of a delayed run too, which ends at once.
-CREATE FUNCTION relayrun_cancel_v2(p_run uuid, p_action text) RETURNS text
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-    v_run runs;
-    v_thread uuid;
-BEGIN
-    PERFORM set_config('lock_timeout', '250ms', true);
-    PERFORM pg_advisory_xact_lock(relayrun_lock_key_v1(p_run));
-    SELECT thread_id INTO v_thread FROM runs WHERE run_id = p_run;
-    PERFORM 1 FROM threads WHERE thread_id = v_thread FOR UPDATE;
-    SELECT * INTO v_run FROM runs WHERE run_id = p_run FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN 'NotFound';
-    END IF;
-    IF v_run.status NOT IN ('delayed', 'pending', 'running') THEN
-        RETURN 'AlreadyFinished';
-    END IF;
-    UPDATE runs SET cancel_requested_at = coalesce(cancel_requested_at, now()), updated_at = now(),
-        cancel_action = coalesce(cancel_action, p_action)
-    WHERE run_id = p_run;
-    IF v_run.status <> 'running' THEN
-        PERFORM relayrun_end_v1(p_run, v_run.attempt + 1, 'cancelled', 'Cancelled', 'the run was cancelled',
-                                NULL, NULL, NULL, NULL);
-        RETURN 'Cancelled';
-    END IF;
-    RETURN 'Requested';
-END $$;
-
--- Accepts runs, all or none, as `relayrun_start_run_v1` accepts one: once for an idempotency key and at most so many for
--- a subject. `p_runs` is an array of objects with the parameters of `relayrun_create_run_v3` as run, thread, owner, name,
+-- Accepts runs, all or none, once for an idempotency key and at most so many for a subject; NULL for no limit, no key.
+-- `p_runs` is an array of objects with the parameters of `relayrun_create_run` as run, thread, owner, name,
 -- thread_metadata, agent, graph, assistant, spec, create, not_interrupted, object and delay_seconds. Of several, each
--- has a thread of its own. `runs` are their ids, or those of the same request before.
-CREATE FUNCTION relayrun_start_runs_v1(
+-- has a thread of its own. `runs` are their ids, or those of the same request before. Answers also Replayed (then
+-- `runs` are the first ones), KeyReused or RateLimited; `remaining` and `seconds` are of the limit, NULL where there is
+-- none.
+CREATE FUNCTION relayrun_start_runs(
     p_runs jsonb, p_subject text, p_limit bigint, p_window interval, p_key_owner text, p_key text, p_fingerprint bytea,
     OUT answer text, OUT runs uuid[], OUT remaining bigint, OUT seconds double precision
 ) LANGUAGE plpgsql VOLATILE AS $$
@@ -162,7 +168,7 @@ BEGIN
     -- Lock order: the subject, the key, then as everywhere.
     IF p_limit IS NOT NULL THEN
         SELECT u.used, u.seconds, u.moment, u.newest INTO v_used, seconds, v_moment, v_newest
-        FROM relayrun_used_v1(p_subject, p_window) AS u;
+        FROM relayrun_used(p_subject, p_window) AS u;
         remaining := greatest(p_limit - v_used, 0);
     END IF;
     IF p_key IS NOT NULL THEN
@@ -198,7 +204,7 @@ BEGIN
                     assistant uuid, spec jsonb, "create" boolean, not_interrupted boolean, object jsonb,
                     delay_seconds double precision)
             LOOP
-                answer := relayrun_create_run_v3(
+                answer := relayrun_create_run(
                     v_run.run, v_run.thread, v_run.owner, v_run.name, v_run.thread_metadata, v_run.agent, v_run.graph,
                     v_run.assistant, v_run.spec, v_run."create", v_run.not_interrupted, v_run.object,
                     make_interval(secs => v_run.delay_seconds));
@@ -220,36 +226,32 @@ BEGIN
     END IF;
 END $$;
 
--- The outbox: ends of runs that somebody wants to be told of. A row is there from the transaction that ended its run
--- until the receiver has taken it. It has all that is told: run and thread may be forgotten before.
-CREATE TABLE webhooks (
-    run_id           uuid PRIMARY KEY,
-    url              text NOT NULL,
-    host             text NOT NULL,                             -- with the port, where the URL has one
-    run              jsonb NOT NULL,                            -- the row of `runs`
-    values           jsonb,                                     -- the thread's, as the run left them
-    interrupts       jsonb NOT NULL,
-    tries            integer NOT NULL DEFAULT 0,
-    next_try         timestamptz NOT NULL DEFAULT now(),
-    problem          text,                                      -- why the last try failed
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    failed_at        timestamptz                                -- given up
-);
-CREATE INDEX webhooks_due ON webhooks (next_try) WHERE failed_at IS NULL;
-CREATE INDEX webhooks_failed ON webhooks (failed_at) WHERE failed_at IS NOT NULL;
-
-CREATE FUNCTION relayrun_note_webhook_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Puts a delayed run whose time has come at the end of its thread's line. Answers LinedUp; Cancelled, when a later run
+-- displaced it meanwhile; NotYet, also when somebody else was quicker.
+CREATE FUNCTION relayrun_line_up(p_run uuid) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_run runs;
+    v_thread uuid;
+    v_number integer;
 BEGIN
-    INSERT INTO webhooks (run_id, url, host, run, values, interrupts)
-    SELECT NEW.run_id, NEW.spec ->> 'webhook',
-        coalesce(lower(substring(NEW.spec ->> 'webhook' FROM '^[A-Za-z]+://([^/?#]*)')), ''),
-        to_jsonb(NEW), t.values, t.interrupts
-    FROM threads t WHERE t.thread_id = NEW.thread_id
-    ON CONFLICT (run_id) DO NOTHING;
-    RETURN NULL;
+    PERFORM set_config('lock_timeout', '250ms', true);
+    PERFORM pg_advisory_xact_lock(relayrun_lock_key(p_run));
+    SELECT thread_id INTO v_thread FROM runs WHERE run_id = p_run;
+    PERFORM 1 FROM threads WHERE thread_id = v_thread FOR UPDATE;
+    SELECT * INTO v_run FROM runs
+    WHERE run_id = p_run AND status = 'delayed' AND coalesce(cancel_requested_at, created_at) <= clock_timestamp()
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'NotYet';
+    END IF;
+    IF v_run.cancel_requested_at IS NOT NULL THEN
+        PERFORM relayrun_end(p_run, v_run.attempt + 1, 'cancelled', 'Cancelled', 'the run was cancelled');
+        RETURN 'Cancelled';
+    END IF;
+    UPDATE threads SET run_count = run_count + 1, status = 'busy', graph = v_run.graph, agent = v_run.agent,
+        updated_at = now()
+    WHERE thread_id = v_thread RETURNING run_count INTO v_number;
+    UPDATE runs SET status = 'pending', seq = DEFAULT, number = v_number, updated_at = now() WHERE run_id = p_run;
+    RETURN 'LinedUp';
 END $$;
--- For every way in which a run ends, whichever version of the code ends it. Deferred to the end of that transaction,
--- because the thread gets its values behind the run's end.
-CREATE CONSTRAINT TRIGGER runs_webhook AFTER UPDATE OF status ON runs DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (OLD.finished_at IS NULL AND NEW.finished_at IS NOT NULL AND NEW.spec ->> 'webhook' IS NOT NULL)
-    EXECUTE FUNCTION relayrun_note_webhook_v1();
