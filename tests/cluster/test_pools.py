@@ -56,6 +56,12 @@ def test_an_image_that_cannot_be_pulled_shows_on_the_agent(cluster: Cluster) -> 
         )
 
 
+def test_a_typo_in_the_pod_template_shows_on_the_agent(cluster: Cluster) -> None:
+    template = {"spec": {"containers": [{"name": "runner", "resorces": {"limits": {"memory": "1Gi"}}}]}}
+    with cluster.an_agent(ready=False, podTemplate=template) as agent:
+        assert "resorces" in not_ready_because(cluster, agent, "PodForbidden")["message"]
+
+
 def test_a_pod_of_isolation_pod_serves_one_run(cluster: Cluster) -> None:
     with cluster.an_agent(isolation="Pod", runners={"min": 1, "max": 3, "spare": 1}) as agent:
         runs = [cluster.finished(cluster.run("quick", agent=agent), 90) for _ in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import pairwise
 
 import httpx
@@ -75,9 +76,15 @@ def test_a_run_waits_for_a_person_and_another_goes_on(cluster: Cluster) -> None:
     thread = unique("person")
     asked = cluster.finished(cluster.run("asks", thread=thread))
     assert outcome(asked) == ("WaitingForInput", "WaitingForInput")
+    assert condition(asked, "Waiting")["status"] == "True"
+    assert not condition(asked, "Complete"), "it is not done"
     answered = cluster.finished(cluster.run("asks", thread=thread, command={"resume": "yes"}))
     assert outcome(answered) == ("Succeeded", "Succeeded")
     assert answered["status"]["output"]["done"] == ["answered yes"]
+    waits = partial(cluster.get, "ar", asked["metadata"]["name"])
+    wait_until(lambda: condition(waits(), "Waiting")["status"] == "False", "nobody is waited for")
+    assert condition(waits(), "Waiting")["reason"] == "Continued"
+    assert outcome(waits()) == ("WaitingForInput", "WaitingForInput"), "how it ended stays"
 
 
 def test_kubectl_wait_ends_in_every_failure(cluster: Cluster) -> None:

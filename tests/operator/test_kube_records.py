@@ -10,6 +10,7 @@ from relayrun_core.kinds import AgentSpec
 from relayrun_core.states import RunStatus
 from relayrun_operator.kube.cleaning import expired
 from relayrun_operator.kube.records import RunRecord, creation_of, head_of, parse_run
+from relayrun_operator.kube.status import continued
 
 AGENT = AgentSpec.model_validate({"image": "x", "runDefaults": {"activeDeadlineSeconds": 60, "durability": "Exit"}})
 DONE = {"type": "Finished", "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": "x"}
@@ -27,8 +28,11 @@ def record(name: str = "r", *, status: dict[str, Any] | None = None, **spec: Any
     return parse_run(body)
 
 
-def finished(name: str, minute: int, ttl: int | None = None) -> RunRecord:
-    status = {"conditions": [DONE], "completionTime": f"2026-01-01T00:{minute:02}:00Z"}
+def finished(
+    name: str, minute: int, ttl: int | None = None, *, kind: str = "Complete", phase: str = "Succeeded"
+) -> RunRecord:
+    conditions = [DONE, {**DONE, "type": kind}]
+    status = {"conditions": conditions, "phase": phase, "completionTime": f"2026-01-01T00:{minute:02}:00Z"}
     return record(name, status=status, ttlSecondsAfterFinished=ttl)
 
 
@@ -82,3 +86,15 @@ def test_the_oldest_leave_when_the_history_is_too_long() -> None:
     runs = [finished(f"r{minute}", minute) for minute in (3, 1, 2)] + [finished("ttl", 0, ttl=10**9), record("open")]
     leaving = expired(runs, {"team/support": 1}, 0.0)
     assert [run.name for run in leaving] == ["r1", "r2"]
+
+
+def test_what_nobody_may_have_read_stays_whatever_the_history() -> None:
+    waits = finished("waits", 1, kind="Waiting", phase="WaitingForInput")
+    answered = finished("answered", 2, kind="Waiting", phase="WaitingForInput")
+    answered.status = continued(answered.status, "later", 0.0)
+    failed = finished("failed", 3, kind="Failed", phase="Failed")
+    runs = [waits, answered, failed, finished("done", 4, kind="Complete", phase="Succeeded")]
+    assert {run.name for run in expired(runs, {"team/support": 0}, failed.completed_at + 60)} == {"answered", "done"}
+    later = expired(runs, {"team/support": 0}, failed.completed_at + 86400)
+    assert {run.name for run in later} == {"answered", "done", "failed"}
+    assert [run.name for run in expired(runs, {"team/support": 1}, failed.completed_at + 60)] == ["answered"]

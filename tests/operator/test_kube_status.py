@@ -44,7 +44,7 @@ def conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
             ended(Reason.WAITING_FOR_INPUT),
             "WaitingForInput",
             "WaitingForInput",
-            {"Complete": ("True", "WaitingForInput")},
+            {"Waiting": ("True", "WaitingForInput")},
         ),
         (ended(Reason.GRAPH_ERROR), "Failed", "GraphError", {"Failed": ("True", "GraphError")}),
         (ended(Reason.DEADLINE_EXCEEDED), "Failed", "DeadlineExceeded", {"Failed": ("True", "DeadlineExceeded")}),

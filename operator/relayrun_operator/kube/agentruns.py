@@ -17,7 +17,7 @@ from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.reasons import ENDED
 from relayrun_operator.kube.records import RunRecord
-from relayrun_operator.kube.status import Ending, Facts, is_finished, run_status
+from relayrun_operator.kube.status import Ending, Facts, continued, is_finished, is_waiting, run_status
 from relayrun_operator.kube.writer import PATIENCE_SECONDS, StatusWriter
 
 logger = logging.getLogger("relayrun.kube")
@@ -45,12 +45,31 @@ class RunTarget:
         saw(self._record, body)
 
 
+class ContinuedTarget(RunTarget):
+    """A paused AgentRun whose thread another one goes on with. All else of its status stays as it is."""
+
+    def __init__(self, record: RunRecord, by: RunRecord) -> None:
+        super().__init__(record)
+        self._by = by.name
+
+    def wanted(self) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """See Target."""
+        record, now = self._record, time.time()
+        # Its end may not have been written yet.
+        status = run_status(record.facts, record.status, now) if record.facts.ending else record.status
+        if record.gone or not is_waiting(status):
+            return None
+        return record.resource_version, record.status, continued(status, self._by, now)
+
+
 class AgentRuns:
     """AgentRuns by run id and by name."""
 
     def __init__(self, writer: StatusWriter, events: EventPoster, metrics: OperatorMetrics) -> None:
         self.by_run: dict[str, RunRecord] = {}
         self.by_key: dict[str, RunRecord] = {}
+        #: By thread: the AgentRun that paused there last.
+        self._paused: dict[str, RunRecord] = {}
         self._writer = writer
         self._events = events
         self._metrics = metrics
@@ -59,6 +78,8 @@ class AgentRuns:
         """An AgentRun that was not known."""
         self.by_key[record.key] = record
         self.by_run[record.run_id] = record
+        if record.waiting:
+            self._pause(record)
 
     def forget(self, record: RunRecord) -> None:
         """Its object is gone and nothing is left to do for it."""
@@ -66,6 +87,8 @@ class AgentRuns:
             del self.by_key[record.key]
         if self.by_run.get(record.run_id) is record:
             del self.by_run[record.run_id]
+        if record.thread_id and self._paused.get(record.thread_id) is record:
+            del self._paused[record.thread_id]
 
     def unfinished(self) -> Iterable[RunRecord]:
         """The records of runs that have not ended."""
@@ -99,6 +122,7 @@ class AgentRuns:
             return
         record.facts = _running(record, _plain(runner), attempt, told)
         self._count_start(record, attempt)
+        self._continue(record)
         if record.inline or attempt > 1:
             reason = "Assigned" if attempt == 1 else "Resumed"
             self._events.post(about_run(record), reason, record.facts.assigned_message)
@@ -126,6 +150,9 @@ class AgentRuns:
         attempts = max(record.facts.attempts, attempt)
         record.facts = replace(record.facts, thread_id=thread, attempts=attempts, ending=ending)
         record.finished, record.spec, record.lost_at = True, None, None
+        self._continue(record)
+        if reason is Reason.WAITING_FOR_INPUT:
+            self._pause(record)
         self._metrics.run_ended(record.agent, reason.status.value)
         unusual = reason not in (Reason.SUCCEEDED, Reason.WAITING_FOR_INPUT, Reason.CANCELLED)
         if record.inline or unusual or attempt > 1:
@@ -157,6 +184,16 @@ class AgentRuns:
             return None
         told = record.facts.ending.reason.value if record.facts.ending else record.status.get("reason")
         return Reason(told) if told in set(Reason) else None
+
+    def _pause(self, record: RunRecord) -> None:
+        if record.thread_id and record.ttl_seconds is None:  # the others do not stay
+            self._paused[record.thread_id] = record
+
+    def _continue(self, record: RunRecord) -> None:
+        """What has paused on its thread waits no longer."""
+        paused = self._paused.pop(record.thread_id, None) if record.thread_id else None
+        if paused is not None and paused is not record:
+            self._writer.touch(ContinuedTarget(paused, record), patience=0)
 
     def _touch(self, record: RunRecord) -> None:
         patience = PATIENCE_SECONDS if record.inline else _PATIENCE_OF_API_RUNS_SECONDS

@@ -1,4 +1,7 @@
-"""Finished AgentRuns leave: after their TTL, or, without one, when the Agent's history is longer than it may be."""
+"""Finished AgentRuns leave: after their TTL, or, without one, when the Agent's history is longer than it may be.
+
+The history never takes one that waits for a person, nor one that failed within a day: nobody may have read them yet.
+"""
 
 import asyncio
 import logging
@@ -18,6 +21,7 @@ logger = logging.getLogger("relayrun.kube")
 _EVERY_SECONDS = 1.0
 _AT_ONCE = 8
 _DEFAULT_HISTORY = 100
+_FAILURES_STAY_SECONDS = 86400
 
 
 def expired(records: Iterable[RunRecord], history: Mapping[str, int], now: float) -> list[RunRecord]:
@@ -32,10 +36,15 @@ def expired(records: Iterable[RunRecord], history: Mapping[str, int], now: float
         elif now >= record.completed_at + record.ttl_seconds:
             leaving.append(record)
     for agent, finished in kept.items():
-        surplus = len(finished) - history.get(agent, _DEFAULT_HISTORY)
+        read = [record for record in finished if not record.waiting and not _failed_lately(record, now)]
+        surplus = len(read) - history.get(agent, _DEFAULT_HISTORY)
         if surplus > 0:
-            leaving += sorted(finished, key=lambda r: (r.completed_at, r.name))[:surplus]
+            leaving += sorted(read, key=lambda r: (r.completed_at, r.name))[:surplus]
     return leaving
+
+
+def _failed_lately(record: RunRecord, now: float) -> bool:
+    return record.failed and now < record.completed_at + _FAILURES_STAY_SECONDS
 
 
 async def clean_forever(

@@ -69,9 +69,9 @@ class KubeClient:
                 return found
             more["continue"] = token
 
-    async def create(self, path: str, body: Object) -> Object:
-        """Make an object."""
-        return await self.request("POST", path, body=body)
+    async def create(self, path: str, body: Object, *, strict: bool = False) -> Object:
+        """Make an object. `strict`: refuse fields that the kind has not, which the API server drops otherwise."""
+        return await self.request("POST", path, body=body, query={"fieldValidation": "Strict"} if strict else None)
 
     async def replace(self, path: str, body: Object) -> Object:
         """Replace an object; its `resourceVersion` must still be the current one."""

@@ -99,7 +99,8 @@ class KubePool:
                 ordinal = self._free_ordinal(agent)
                 pod = runner_pod(agent.body, agent.spec, self._installation, ordinal)
                 try:
-                    made = await self._client.create(names.core_path(agent.namespace, "pods"), pod)
+                    # A typo in the podTemplate must not be dropped in silence.
+                    made = await self._client.create(names.core_path(agent.namespace, "pods"), pod, strict=True)
                 except KubeError as error:
                     if error.conflict:
                         # Its name is still taken by one that goes; it will be seen, or be gone.

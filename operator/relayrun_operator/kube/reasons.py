@@ -1,7 +1,8 @@
 """Conditions, their reasons and sentences, as people read them with kubectl.
 
-AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Failed` and `Finished` are
-`relayrun_core.states.Reason`. Agent: `Ready` is True with RunnersReady, else False with one of these.
+AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Waiting`, `Failed` and
+`Finished` are `relayrun_core.states.Reason`. `Waiting` becomes False with the reason Continued when a later run of the thread
+begins. Agent: `Ready` is True with RunnersReady, else False with one of these.
 
 | reason | meaning |
 |---|---|
@@ -22,6 +23,7 @@ from relayrun_core.states import Reason
 READY = "Ready"
 ASSIGNED = "Assigned"
 COMPLETE = "Complete"
+WAITING = "Waiting"
 FAILED = "Failed"
 FINISHED = "Finished"
 
@@ -46,6 +48,8 @@ ENDED = {
     Reason.CANCELLED: "the run was cancelled",
 }
 
+CONTINUED = "Continued"
+CONTINUED_BY = "AgentRun {name} goes on with the thread"
 RUNNERS_READY = "runners ready: {ready}, wanted: {wanted}"
 NOT_IN_DATABASE = "run {run} is not in the database: only the API makes AgentRuns with a runId"
 REJECTED = "the thread has an unfinished run, and multitaskStrategy is Reject"

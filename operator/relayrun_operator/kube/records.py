@@ -14,7 +14,7 @@ from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView
 from relayrun_operator.kube.conditions import seconds
 from relayrun_operator.kube.manifests import Installation, template_hash
-from relayrun_operator.kube.status import Facts, facts_of, is_finished
+from relayrun_operator.kube.status import Facts, facts_of, is_finished, is_waiting
 
 Object = dict[str, Any]
 
@@ -52,6 +52,21 @@ class RunRecord:
     def key(self) -> str:
         """Namespace and name."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread's id, as far as it is known."""
+        return self.facts.thread_id
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it has paused for an answer that nobody has given yet."""
+        return self.finished and is_waiting(self.status)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed, and was not cancelled."""
+        return self.finished and self.status.get("phase") == "Failed"
 
     @property
     def completed_at(self) -> float:

@@ -19,7 +19,13 @@ from relayrun_operator.kube.conditions import condition, seconds, settle, timest
 
 _LONGEST_MESSAGE = 1024
 
-_COMPLETE: dict[Reason, Phase] = {Reason.SUCCEEDED: "Succeeded", Reason.WAITING_FOR_INPUT: "WaitingForInput"}
+#: The phase, and the condition that becomes True beside Finished. All other reasons are failures.
+_ENDS: dict[Reason, tuple[Phase, str]] = {
+    Reason.SUCCEEDED: ("Succeeded", reasons.COMPLETE),
+    Reason.WAITING_FOR_INPUT: ("WaitingForInput", reasons.WAITING),
+    Reason.CANCELLED: ("Cancelled", reasons.FAILED),
+}
+_FAILURE: tuple[Phase, str] = ("Failed", reasons.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +102,22 @@ def is_finished(status: dict[str, Any]) -> bool:
     return any(c["type"] == reasons.FINISHED and c["status"] == "True" for c in status.get("conditions") or ())
 
 
+def is_waiting(status: dict[str, Any]) -> bool:
+    """Whether the run has paused for an answer that nobody has given yet."""
+    return any(c["type"] == reasons.WAITING and c["status"] == "True" for c in status.get("conditions") or ())
+
+
+def continued(status: dict[str, Any], by: str, now: float) -> dict[str, Any]:
+    """The status of a paused run whose thread the AgentRun `by` goes on with."""
+    message = reasons.CONTINUED_BY.format(name=by)
+    goes_on = condition(reasons.WAITING, False, reasons.CONTINUED, message, status.get("observedGeneration"), now)
+    return {**status, "conditions": settle([goes_on], status["conditions"])}
+
+
 def _phase(facts: Facts) -> Phase:
     if facts.ending is None:
         return "Running" if facts.assigned else "Queued"
-    if facts.ending.reason is Reason.CANCELLED:
-        return "Cancelled"
-    return _COMPLETE.get(facts.ending.reason, "Failed")
+    return _ENDS.get(facts.ending.reason, _FAILURE)[0]
 
 
 def _conditions(facts: Facts, now: float) -> list[dict[str, Any]]:
@@ -114,7 +130,7 @@ def _conditions(facts: Facts, now: float) -> list[dict[str, Any]]:
             )
         )
     if (ending := facts.ending) is not None:
-        kind = reasons.COMPLETE if ending.reason in _COMPLETE else reasons.FAILED
+        _, kind = _ENDS.get(ending.reason, _FAILURE)
         wanted += [
             condition(each, True, ending.reason.value, ending.message, facts.generation, ending.at)
             for each in (kind, reasons.FINISHED)
