@@ -34,7 +34,7 @@ class ApiServer:
         self.pods: list[dict[str, Any]] = []
         self.asked = 0
 
-    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def create(self, path: str, body: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
         if not path.endswith("pods"):
             return body
         self.asked += 1

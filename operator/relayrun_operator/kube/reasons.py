@@ -1,7 +1,7 @@
 """Conditions, their reasons and sentences, as people read them with kubectl.
 
 AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Waiting`, `Failed` and
-`Finished` are `relayrun_core.states.Reason`. `Waiting` becomes False with the reason Continued when a later run of the thread
+`Finished` are `relayrun_core.states.Reason`. `Waiting` becomes False with Continued when a later run of the thread
 begins. Agent: `Ready` is True with RunnersReady, else False with one of these.
 
 | reason | meaning |
