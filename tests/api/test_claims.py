@@ -119,7 +119,7 @@ RUNS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("body", RUNS)
 async def test_a_run_is_its_callers_whatever_its_body_claims(place: Authored, body: dict[str, Any]) -> None:
     run = {"assistant_id": "whoami", "input": {}, **body}
-    thread = (await place.ask("POST", "/threads", "ann", {"graph_id": "whoami"}))["thread_id"]
+    thread = (await place.ask("POST", "/threads", "ann", {"graph_id": "whoami", "metadata": CLAIMS}))["thread_id"]
     edit = {"values": {"messages": []}, "as_node": "look", "config": {"configurable": FORGED}, "checkpoint": FORGED}
     await place.ask("POST", f"/threads/{thread}/state", "ann", edit)
     check(await seen(place, await place.ask("POST", f"/threads/{thread}/runs", "ann", run)))

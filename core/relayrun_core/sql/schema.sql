@@ -624,6 +624,7 @@ DECLARE
     v_strategy text := p_spec ->> 'multitask_strategy';
     v_starts_at timestamptz := CASE WHEN p_delay > interval '0' THEN now() + p_delay END;
     v_config jsonb;
+    v_metadata jsonb;
 BEGIN
     LOOP
         IF p_create_thread THEN
@@ -666,6 +667,12 @@ BEGIN
         WHERE thread_id = p_thread AND status IN ('delayed', 'pending', 'running') AND cancel_requested_at IS NULL;
     END IF;
     v_config := relayrun_thread_config(v_thread.config, p_spec -> 'config');
+    -- A run has its thread's metadata too, but for what says whose run or thread it is.
+    SELECT jsonb_object_agg(m.key, m.value) INTO v_metadata FROM jsonb_each(v_thread.metadata) AS m
+    WHERE m.key NOT IN ('graph_id', 'assistant_id') AND NOT starts_with(m.key, 'langgraph_auth_');
+    IF v_metadata IS NOT NULL THEN
+        v_spec := v_spec || jsonb_build_object('metadata', v_metadata || coalesce(v_spec -> 'metadata', '{}'));
+    END IF;
     IF v_starts_at IS NULL THEN
         UPDATE threads SET run_count = run_count + 1, status = 'busy', graph = p_graph, agent = p_agent,
             updated_at = now(), metadata = metadata || p_thread_metadata, config = v_config

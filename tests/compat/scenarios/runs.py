@@ -21,6 +21,17 @@ async def in_the_background(server: Recorder) -> None:
     await server.call("get deleted", "GET", f"{path}/{run['run_id']}")
 
 
+async def metadata(server: Recorder) -> None:
+    thread = (await server.quietly("POST", "/threads", {"metadata": {"of_thread": 1, "both": "thread"}}))["thread_id"]
+    path = f"/threads/{thread}/runs"
+    body = {"assistant_id": "plain", "input": {"topic": "x"}, "metadata": {"of_run": 1, "both": "run"}}
+    run = await server.call("create", "POST", path, {**body, "config": {"metadata": {"of_config": 1}}})
+    await server.call("join", "GET", f"{path}/{run['run_id']}/join")
+    await server.call("get", "GET", f"{path}/{run['run_id']}")
+    await server.call("state", "GET", f"/threads/{thread}/state")
+    await server.call("thread", "GET", f"/threads/{thread}")
+
+
 async def waited_for(server: Recorder) -> None:
     thread = (await server.quietly("POST", "/threads", {}))["thread_id"]
     path = f"/threads/{thread}/runs/wait"
