@@ -17,6 +17,8 @@ class OperatorSettings(ClusterSettings):
     runner_token_secret: str = "relayrun-runner-token"  # noqa: S105 - a name, not a secret
     #: Where runners reach the API, for author code that calls it: `http://<service>.<namespace>.svc:<port>`.
     api_url: str = ""
+    #: For how long a runner stays on a node that is not ready or not reachable, before Kubernetes deletes it.
+    node_loss_seconds: int = Field(default=30, ge=0, le=3600)
     host: str = "0.0.0.0"
     port: int = 8080
     #: A runner that says nothing for so long is lost; it says something every 2 s at least.

@@ -80,6 +80,36 @@ def test_a_lost_node_costs_seconds_and_its_zombies_write_nothing(nodes: Cluster)
     nodes.parts_ready()
 
 
+def test_every_runner_of_an_agent_lost_with_the_leading_operator_is_replaced_within_seconds(nodes: Cluster) -> None:
+    """Nobody is left that the new leader could hear, and Kubernetes leaves the pods where they are for minutes."""
+    lost = node_of(nodes, nodes.led())
+    others = [node["metadata"]["name"] for node in nodes.all("nodes") if node["metadata"]["name"] != lost]
+    nodes.kubectl("cordon", *others)
+    try:
+        nodes.agent("lonely", runners={"min": 2, "max": 2})
+    finally:
+        nodes.kubectl("uncordon", *others)
+    assert {node_of(nodes, pod["metadata"]["name"]) for pod in nodes.runners("lonely")} == {lost}
+    names = nodes.runs("slow", 2, agent="lonely", input={"count": 50, "step_seconds": 0.5})
+    for name in names:
+        nodes.running(name)
+    command("docker", "pause", lost)
+    began = time.monotonic()
+    try:
+        wait_until(lambda: all(nodes.status(name)["attempts"] > 1 for name in names), "the runs go on elsewhere", 90)
+        seconds = time.monotonic() - began
+    finally:
+        command("docker", "unpause", lost)
+    print(f"\nruns of a lost pool went on after {seconds:.1f} s")
+    runs = nodes.all_finished(names, 120)
+    expect_all_done(runs, 50)
+    assert {run["status"]["attempts"] for run in runs} == {2}
+    budget = nodes.get("pdb", "lonely-runners")
+    assert budget["spec"]["minAvailable"] == 1
+    nodes.kubectl("delete", "agent", "lonely")
+    nodes.parts_ready()
+
+
 def node_of(nodes: Cluster, pod: str) -> str:
     node: str = nodes.get("pod", pod)["spec"]["nodeName"]
     return node

@@ -7,7 +7,14 @@ import pytest
 import yaml
 
 from relayrun_core.kinds import AgentSpec
-from relayrun_operator.kube.manifests import Installation, runner_pod, runner_service, template_hash, token_secret
+from relayrun_operator.kube.manifests import (
+    Installation,
+    disruption_budget,
+    runner_pod,
+    runner_service,
+    template_hash,
+    token_secret,
+)
 from relayrun_operator.kube.merge import merge
 
 RELEASE = Installation("runner-token", "http://relayrun-api.relayrun.svc:8000")
@@ -58,9 +65,27 @@ def test_a_runners_pod_is_as_written_down(name: str) -> None:
     assert runner_pod(agent(spec), AgentSpec.model_validate(spec), RELEASE, 3) == golden(name)
 
 
-def test_service_and_secret_are_as_written_down() -> None:
+def test_service_budget_and_secret_are_as_written_down() -> None:
     assert runner_service(agent({})) == golden("service")
+    assert disruption_budget(agent({}), 2) == golden("budget")
     assert token_secret("runner-token", "team", "s3cret") == golden("secret")
+
+
+def tolerations_of(*given: dict[str, Any]) -> list[dict[str, Any]]:
+    spec = {"image": "support:1", "podTemplate": {"spec": {"tolerations": list(given)}}}
+    pod = runner_pod(agent(spec), AgentSpec.model_validate(spec), RELEASE, 0)
+    return list(pod["spec"]["tolerations"])
+
+
+def test_an_agents_own_tolerations_stand_beside_those_for_lost_nodes_and_may_replace_them() -> None:
+    gpu = {"key": "gpu", "operator": "Exists"}
+    patient = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 600}
+    assert [entry["key"] for entry in tolerations_of(gpu)] == [
+        "gpu",
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ]
+    assert [entry.get("tolerationSeconds") for entry in tolerations_of(patient)] == [600, 30]
 
 
 def hash_of(**spec: Any) -> str:

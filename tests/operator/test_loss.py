@@ -112,3 +112,20 @@ def test_a_runner_that_is_gone_is_lost_but_not_silent():
     runners = [make_runner("r1", gone=True), *(make_runner(name, last_heard=NOW + 99) for name in ("r2", "r3"))]
     assert lost_runners(runners, liveness(clock)) == {"r1"}
     assert silent_runners(runners, liveness(clock)) == set()
+
+
+def test_a_runner_that_serves_but_never_answered_us_is_given_up_without_a_look():
+    """As those on a node that was lost with the operator that had heard them: they do not start, they are silent."""
+    runners = [make_runner(name, holder=None, ready=False, serving=True) for name in ("r1", "r2")]
+    almost = run_ticks(TickClock.start(NOW), seconds=4.5)
+    assert lost_runners(runners, liveness(almost)) == set()
+    clock = run_ticks(almost, seconds=0.5)
+    assert silent_runners(runners, liveness(clock)) == {"r1", "r2"}
+    assert not wants_look(runners, liveness(clock))
+
+
+def test_its_silence_counts_from_when_it_could_first_be_heard():
+    late = make_runner("r1", holder=None, ready=False, serving=True, last_heard=NOW + 8)
+    clock = run_ticks(TickClock.start(NOW), seconds=12.5)
+    assert lost_runners([late], liveness(clock)) == set()
+    assert lost_runners([late], liveness(run_ticks(clock, seconds=0.5))) == {"r1"}

@@ -46,6 +46,14 @@ def test_a_lost_or_draining_runner_is_replaced():
     assert pool_of(agent, runners, lost=frozenset({"r3"})).start == 3
 
 
+def test_silent_runners_that_are_still_there_are_replaced_once_and_not_again_and_again():
+    agent = make_agent(min_runners=2, max_runners=2)
+    silent = [make_runner("r1"), make_runner("r2")]
+    lost = frozenset({"r1", "r2", "r3", "r4"})
+    assert pool_of(agent, silent, lost=lost).start == 2
+    assert pool_of(agent, [*silent, make_runner("r3"), make_runner("r4")], lost=lost).start == 0
+
+
 def test_an_idle_runner_that_nothing_needs_leaves_after_the_delay_the_longest_idle_first():
     agent = make_agent(max_runners=9, scale_down_delay_seconds=300)
     runners = [

@@ -63,7 +63,7 @@ def silent_runners(runners: Collection[RunnerView], liveness: Liveness) -> froze
     """
     silent = _silent(runners, liveness)
     if _are_most(silent, runners):
-        silent = [runner for runner in silent if liveness.looked_since(runner)]
+        silent = [runner for runner in silent if _is_looked_at(runner, liveness)]
     return frozenset(runner.name for runner in silent)
 
 
@@ -75,7 +75,7 @@ def lost_runners(runners: Collection[RunnerView], liveness: Liveness) -> frozens
 def wants_look(runners: Collection[RunnerView], liveness: Liveness) -> bool:
     """Whether silence alone may not decide: the processes or pods have to be looked at first."""
     silent = _silent(runners, liveness)
-    return _are_most(silent, runners) and not all(liveness.looked_since(runner) for runner in silent)
+    return _are_most(silent, runners) and not all(_is_looked_at(runner, liveness) for runner in silent)
 
 
 def is_quiet(runner: RunnerView, liveness: Liveness) -> bool:
@@ -99,13 +99,22 @@ def _silent(runners: Collection[RunnerView], liveness: Liveness) -> list[RunnerV
         runner
         for runner in runners
         if not (runner.gone or runner.debugged or _starts(runner))
-        and liveness.silence_seconds(runner) >= liveness.lost_after_seconds
+        and liveness.silence_seconds(runner) >= _longest_silence_seconds(runner, liveness)
     ]
+
+
+def _longest_silence_seconds(runner: RunnerView, liveness: Liveness) -> float:
+    """Who was never heard is asked directly, again and again, which has to be answered sooner."""
+    return liveness.quiet_after_seconds if runner.holder is None else liveness.lost_after_seconds
+
+
+def _is_looked_at(runner: RunnerView, liveness: Liveness) -> bool:
+    return runner.holder is None or liveness.looked_since(runner)
 
 
 def _starts(runner: RunnerView) -> bool:
     """Whether it has never spoken and nobody says that it could: loading an agent's code takes its time."""
-    return runner.holder is None and not runner.ready
+    return runner.holder is None and not runner.ready and not runner.serving
 
 
 def _are_most(silent: list[RunnerView], runners: Collection[RunnerView]) -> bool:

@@ -64,6 +64,8 @@ class RunnerView:
     slots: int
     last_heard: float
     ready: bool = True
+    #: Somebody else, as the kubelet, says that it serves: whether we heard it or not.
+    serving: bool = False
     draining: bool = False
     #: Its process or pod is known to be gone.
     gone: bool = False

@@ -41,6 +41,9 @@ def decide_pool(
     old = [r for r in live if r.generation != agent.generation]
     wanted = wanted_runners(agent, demand)
     room = wanted + (agent.max_surge if old else 0) - len(live)
+    if silent := sum(r.name in lost for r in runners if not r.draining and not r.gone):
+        # They are replaced, but not again and again: what keeps us from hearing them may hold for the next ones too.
+        room = min(room, 2 * wanted - len(live) - silent)
     start = max(0, min(wanted - len(current), room))
     return PoolDecision(
         wanted, start, (*_replaced(agent, current, old, wanted), *_idle(agent, current, old, wanted, now))

@@ -29,6 +29,8 @@ class Installation:
     token_secret: str
     #: Where author code reaches the API; empty: nowhere.
     api_url: str = ""
+    #: For how long a runner stays on a node that is not ready or not reachable, before Kubernetes deletes it.
+    node_loss_seconds: int = 30
 
 
 def runner_pod(agent: Object, spec: AgentSpec, installation: Installation, ordinal: int) -> Object:
@@ -83,6 +85,31 @@ def runner_service(agent: Object) -> Object:
     }
 
 
+def disruption_budget(agent: Object, min_available: int) -> Object:
+    """What a drain of nodes leaves alive of the Agent's runners.
+
+    Of pods that no built-in controller owns, only a number that stays can be said.
+    """
+    name = agent["metadata"]["name"]
+    labels = {names.AGENT_LABEL: name, names.RUNNER_LABEL: names.RUNNER_COMPONENT}
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": names.service_name(name),
+            "namespace": agent["metadata"]["namespace"],
+            "labels": {"app.kubernetes.io/name": "relayrun", names.MANAGED_LABEL: names.MANAGER, **labels},
+            "ownerReferences": [_controller("Agent", agent)],
+        },
+        "spec": {
+            "minAvailable": min_available,
+            "selector": {"matchLabels": {names.MANAGED_LABEL: names.MANAGER, **labels}},
+            # A runner that does not start is in nobody's way.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def token_secret(name: str, namespace: str, token: str) -> Object:
     """The Secret with the bearer token of this installation's runners."""
     return {
@@ -131,17 +158,31 @@ def _template(agent: str, spec: AgentSpec, installation: Installation, build: st
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+            # Kubernetes' own five minutes would keep the room of a lost node's runners taken for as long.
+            "tolerations": _tolerations(spec, installation),
             # The loss of a node should leave runners to go on with: and no new one should follow it there.
             "topologySpreadConstraints": [_spread(agent)],
             "containers": [_container(agent, spec, installation, build)],
             "volumes": [{"name": "tmp", "emptyDir": {}}],
         },
     }
-    given = {key: spec.pod_template[key] for key in ("metadata", "spec") if key in spec.pod_template}
+    given = {key: dict(spec.pod_template[key]) for key in ("metadata", "spec") if key in spec.pod_template}
+    given.get("spec", {}).pop("tolerations", None)  # they stand beside ours
     merged: Object = merge(base, given)
     for key in set(merged["metadata"]) - {"labels", "annotations"}:
         del merged["metadata"][key]
     return merged
+
+
+def _tolerations(spec: AgentSpec, installation: Installation) -> list[Object]:
+    given = [entry for entry in _given(spec.pod_template, "tolerations") or () if isinstance(entry, dict)]
+    told = {entry.get("key") for entry in given if entry.get("effect") in (None, "NoExecute")}
+    ours = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": installation.node_loss_seconds}
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+        if key not in told
+    ]
+    return [*given, *ours]
 
 
 def _spread(agent: str) -> Object:

@@ -47,6 +47,11 @@ def core_path(namespace: str, kind: str, name: str = "") -> str:
     return _path("/api/v1", namespace, kind, name)
 
 
+def budget_path(namespace: str, name: str = "") -> str:
+    """Where the API server has PodDisruptionBudgets."""
+    return _path("/apis/policy/v1", namespace, "poddisruptionbudgets", name)
+
+
 def lease_path(namespace: str, name: str = "") -> str:
     """Where the API server has Leases."""
     return _path("/apis/coordination.k8s.io/v1", namespace, "leases", name)

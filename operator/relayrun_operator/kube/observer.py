@@ -20,7 +20,7 @@ from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
-from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, key_of, owner_run
+from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, is_serving, key_of, owner_run
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
 
@@ -113,7 +113,8 @@ class Observer:
             if int(agent.resource_version) < int(known.resource_version):
                 return
             agent.refusal, agent.ready = known.refusal, known.ready
-            agent.service_made = known.service_made and known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]
+            if known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]:
+                agent.service_made, agent.min_available = known.service_made, known.min_available
             agent.restarts = known.restarts if known.view == agent.view else known.restarts.renewed()
         self._agents.by_key[agent.key] = agent
         if known is None or known.view != agent.view:
@@ -242,6 +243,10 @@ class Observer:
             runner.client.close()
             runner.client = RunnerClient(ip, names.PORT, self._token)
             self._listen(runner)
+        if is_serving(body) and not runner.serving:
+            runner.serving = True
+            if runner.holder is None:
+                runner.last_heard = time.monotonic()  # before, it could not have been heard
         if body["metadata"].get("deletionTimestamp") and not runner.draining:
             runner.draining = True
         runner.changed(time.monotonic())

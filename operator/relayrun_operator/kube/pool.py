@@ -11,7 +11,7 @@ from relayrun_operator.kube import names
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.lease import Lease
-from relayrun_operator.kube.manifests import Installation, runner_pod, runner_service
+from relayrun_operator.kube.manifests import Installation, disruption_budget, runner_pod, runner_service
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
@@ -61,9 +61,11 @@ class KubePool:
             self._note_ready(agent, runners)
             if agent.key not in self._busy:
                 agent.restarts, count = agent.restarts.grant(decision.start, now)
-                if count or (not agent.service_made and now >= agent.restarts.retry_at):
+                min_available = max(0, decision.wanted - 1)
+                unmade = not agent.service_made or agent.min_available != min_available
+                if count or (unmade and now >= agent.restarts.retry_at):
                     self._busy.add(agent.key)
-                    self._tasks.create_task(self._grow(agent, count), name=f"pods of {agent.key}")
+                    self._tasks.create_task(self._grow(agent, count, min_available), name=f"pods of {agent.key}")
 
     def drain(self, runner: PodRunner) -> None:
         """Delete its pod: SIGTERM drains it, and what it executes goes on elsewhere."""
@@ -89,7 +91,7 @@ class KubePool:
         run = self._cache.runs.get(runner.owner or "")
         return run is None or run.status.finished or (run.runner not in (None, runner.name))
 
-    async def _grow(self, agent: AgentRecord, count: int) -> None:
+    async def _grow(self, agent: AgentRecord, count: int, min_available: int) -> None:
         begun, missing = time.monotonic(), count
         try:
             await self._make_service(agent)
@@ -109,6 +111,7 @@ class KubePool:
                         raise
                 self._on_pod(made)
                 missing -= 1
+            await self._set_budget(agent, min_available)
         except KubeError as error:
             self._refused(agent, error, begun, missing)
         else:
@@ -136,6 +139,23 @@ class KubePool:
             if not error.conflict:
                 raise
         agent.service_made = True
+
+    async def _set_budget(self, agent: AgentRecord, min_available: int) -> None:
+        """A drain of nodes takes one runner at a time."""
+        if agent.min_available == min_available:
+            return
+        budget = disruption_budget(agent.body, min_available)
+        try:
+            await self._client.create(names.budget_path(agent.namespace), budget)
+        except KubeError as error:
+            if error.refused:  # pods are made without it as well
+                logger.warning("no PodDisruptionBudget for agent %s: %s", agent.key, error)
+            elif error.conflict:
+                path = names.budget_path(agent.namespace, budget["metadata"]["name"])
+                await self._client.patch(path, {"spec": {"minAvailable": min_available}})
+            else:
+                raise
+        agent.min_available = min_available
 
     def _free_ordinal(self, agent: AgentRecord) -> int:
         taken = {runner.pod_name for runner in self._cache.runners.values() if runner.agent == agent.key}

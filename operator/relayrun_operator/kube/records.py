@@ -184,6 +184,8 @@ class AgentRecord:
     #: The runners of its generation that were ready when the pool was looked at last.
     ready: frozenset[str] = frozenset()
     service_made: bool = False
+    #: The `minAvailable` that its PodDisruptionBudget was given last.
+    min_available: int | None = None
     graphs: list[str] = field(default_factory=list)
 
     @property

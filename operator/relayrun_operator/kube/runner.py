@@ -56,6 +56,19 @@ def has_ended(pod: Mapping[str, Any]) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def is_serving(pod: Mapping[str, Any]) -> bool:
+    """Whether the kubelet has found the runner ready, and has not found otherwise since.
+
+    The condition `Ready` also becomes false when the node falls silent, which says nothing of the runner.
+    """
+    status = pod.get("status") or {}
+    conditions = status.get("conditions") or ()
+    if any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions):
+        return True
+    containers = status.get("containerStatuses") or ()
+    return any(entry.get("name") == names.CONTAINER and entry.get("ready") for entry in containers)
+
+
 def owner_run(pod: Mapping[str, Any]) -> str | None:
     """The uid of the AgentRun that owns the pod."""
     owners = pod["metadata"].get("ownerReferences") or ()

@@ -90,7 +90,7 @@ async def _listen_until_down(runner: PodRunner, cache: Cache[PodRunner], listene
 
 def lose_process(runner: PodRunner, cache: Cache[PodRunner]) -> None:
     """The runner's process has ended; its pod may start another one, which has none of the runs."""
-    runner.down, runner.gone, runner.ready, runner.holder = True, True, False, None
+    runner.down, runner.gone, runner.ready, runner.serving, runner.holder = True, True, False, False, None
     cache.requeue_runner(runner.name)
     runner.reports.clear()
     runner.accepted_at.clear()

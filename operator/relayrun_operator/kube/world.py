@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import assert_never
 
 from relayrun_core.runner_protocol import AttemptState, RunReport, StopAction
+from relayrun_operator.engine.clock import TICK_SECONDS
 from relayrun_operator.kube.agentruns import AgentRuns
 from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.cleaning import clean_forever
@@ -78,7 +79,7 @@ class KubeWorld:
         self._agentruns = AgentRuns(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
         self._agents = Agents(self._cache, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
         self._deaths = Deaths(events, metrics, self._agents.by_key)
-        installation = Installation(settings.runner_token_secret, settings.api_url)
+        installation = Installation(settings.runner_token_secret, settings.api_url, settings.node_loss_seconds)
         self._observer = observer = Observer(
             self._cache,
             self._agentruns,
@@ -164,11 +165,18 @@ class KubeWorld:
 
     async def _hear_runners(self) -> None:
         """Ask the runners first: what they execute is adopted, and not given out again."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_SECONDS):
-                while any(runner.holder is None and _may_execute(runner) for runner in self._cache.runners.values()):
-                    self._heard.clear()
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while self._unheard() and time.monotonic() < deadline:
+            self._decider.listen()
+            self._heard.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
                     await self._heard.wait()
+
+    def _unheard(self) -> bool:
+        """Whether a runner may execute runs that nobody has told us of."""
+        runners = self._cache.runners.values()
+        return any(r.holder is None and (r.ip if r.draining else r.serving) for r in runners)
 
     def _log_what_there_is(self, seconds: float) -> None:
         unfinished = sum(1 for _ in self._agentruns.unfinished())
@@ -210,10 +218,3 @@ class KubeWorld:
         with suppress(RunnerUnreachable, KubeError):
             self._lease.check()
             await runner.client.stop(run_id, attempt, StopAction.INTERRUPT)
-
-
-def _may_execute(runner: PodRunner) -> bool:
-    if runner.draining:
-        return bool(runner.ip)
-    conditions = (runner.pod.get("status") or {}).get("conditions") or ()
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)

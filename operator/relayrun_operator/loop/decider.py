@@ -69,6 +69,11 @@ class Decider(Generic[R]):
                 self._wake.clear()
                 self.decide()
 
+    def listen(self) -> None:
+        """Note that this process is awake and listens, although it does not decide yet."""
+        now = time.monotonic()
+        self._liveness = replace(self._liveness, now=now, clock=self._liveness.clock.tick(now))
+
     def decide(self) -> None:
         """Decide about what changed since the last time."""
         began = time.perf_counter()

@@ -26,6 +26,8 @@ class Runner:
     owner: str | None = None
     holder: str | None = None
     ready: bool = False
+    #: Somebody else, as the kubelet, says that it serves: from then on it can be heard.
+    serving: bool = False
     draining: bool = False
     #: We told it to stop a run: should a node not do so, it ends itself.
     told_to_stop: bool = False
@@ -55,6 +57,7 @@ class Runner:
                 slots=0 if self.full else self.slots,
                 last_heard=self.last_heard,
                 ready=self.ready,
+                serving=self.serving,
                 draining=self.draining,
                 gone=self.gone,
                 debugged=self.debugged,
