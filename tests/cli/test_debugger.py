@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from relayrun_cli.dev.options import DevOptions
-from relayrun_cli.dev.processes import runner_command
+from relayrun_cli.dev.starting import runner_command
 from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
 from tests.cli.debugger import Debugger, listens
 from tests.cli.dev_process import AGENT, Project, running_dev

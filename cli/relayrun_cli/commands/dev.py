@@ -92,9 +92,9 @@ def dev(
     import asyncio
 
     with quick_imports():
-        from relayrun_cli.dev.session import run_dev
+        from relayrun_cli.dev.starting import start_dev
 
-    asyncio.run(run_dev(options))
+    asyncio.run(start_dev(options))
 
 
 def _auth() -> str | None:

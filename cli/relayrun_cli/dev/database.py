@@ -18,7 +18,6 @@ from relayrun_cli.postgres.lock import FolderLock
 from relayrun_core.errors import SchemaUnknown
 from relayrun_core.migrate import migrate
 
-VARIABLE = "RELAYRUN_DATABASE_URL"
 OLDEST_VERSION = 170000
 
 

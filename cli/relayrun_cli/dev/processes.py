@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from relayrun_cli.dev.options import DevOptions
+from relayrun_cli.dev.starting import runner_command
 from relayrun_core.handover import without_secrets
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_runner.config.model import CorsConfig
@@ -76,12 +76,3 @@ def world_settings(options: DevOptions, folder: Path, token: str, build: str, ap
         },
         working_folder=folder,
     )
-
-
-def runner_command(options: DevOptions) -> tuple[str, ...] | None:
-    """A runner under debugpy, if there is a port for it."""
-    if options.debug_port is None:
-        return None
-    # Without frozen modules a debugger may miss breakpoints, and says so at length.
-    debugger = (sys.executable, "-P", "-Xfrozen_modules=off", "-m", "relayrun_cli.dev.debugging")
-    return (*debugger, str(options.debug_port), *(("--wait-for-client",) if options.wait_for_client else ()))

@@ -1,6 +1,6 @@
 """One session of `relayrun dev`, from the first check to the last process's end.
 
-lock, Postgres ─▶ migrations ─▶ API process │ local world │ reconciler │ reload ─▶ banner … stop, in reverse
+lock, Postgres ─▶ LangGraph's migrations │ API process │ local world │ reconciler │ reload ─▶ banner … stop, in reverse
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any
@@ -19,7 +18,6 @@ from relayrun_cli.dev import processes
 from relayrun_cli.dev.banner import Screen, can_show_browser, open_browser, studio_address
 from relayrun_cli.dev.changes import Sources
 from relayrun_cli.dev.children import Child
-from relayrun_cli.dev.database import VARIABLE as DATABASE
 from relayrun_cli.dev.database import DevDatabase, open_database
 from relayrun_cli.dev.migrations import migrate_langgraph
 from relayrun_cli.dev.options import DEFAULT_PORT, DevOptions
@@ -27,12 +25,12 @@ from relayrun_cli.dev.ports import choose_port, reachable_host
 from relayrun_cli.dev.reconciling import reconcile_forever
 from relayrun_cli.dev.reload import Reloader
 from relayrun_cli.dev.signals import until_signalled
+from relayrun_cli.dev.starting import DATABASE
 from relayrun_cli.errors import CliError
 from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
-from relayrun_core.handover import take_secrets
 from relayrun_core.logs import configure_logging
-from relayrun_operator.local.starter import Starter, make_starters
+from relayrun_operator.local.starter import Starters
 from relayrun_operator.local.world import LocalWorld
 from relayrun_runner.config.environment import import_folders, remarks
 from relayrun_runner.config.load import load_config
@@ -46,16 +44,15 @@ POLL_SECONDS = 0.05
 CRASHED_PORT_SECONDS = 3.0
 
 
-async def run_dev(options: DevOptions) -> None:
-    """Run until a signal. Raises `CliError` for whatever the person can put right."""
+async def run_dev(options: DevOptions, secrets: Mapping[str, str], starters: Starters) -> None:
+    """Run until a signal. Raises `CliError` for whatever the person can put right.
+
+    `secrets` are the environment's, by variable.
+    """
     configure_logging(options.log_level)
     config = _checked_config(options)
     auth = options.auth or ("none" if config.auth is None else "custom")
-    # No process of this user finds in our environment what opens the installation; author code runs as this user.
-    secrets = take_secrets()
-    if not secrets.get(DATABASE):
-        secrets[DATABASE] = take_secrets("DATABASE_URL").get("DATABASE_URL", "")
-    session = Session(replace(options, auth=auth), config, secrets)
+    session = Session(replace(options, auth=auth), config, secrets, starters)
     try:
         await until_signalled(session.run(), session.abandon)
     except BaseExceptionGroup as group:
@@ -69,11 +66,12 @@ async def run_dev(options: DevOptions) -> None:
 class Session:
     """What runs together."""
 
-    def __init__(self, options: DevOptions, config: Config, secrets: Mapping[str, str]) -> None:
+    def __init__(self, options: DevOptions, config: Config, secrets: Mapping[str, str], starters: Starters) -> None:
         """`secrets` are the environment's, by variable."""
         self._options = options
         self._config = config
         self._secrets = secrets
+        self._starters = starters
         self._screen = Screen()
         self._port = 0
         self._database: DevDatabase | None = None
@@ -87,15 +85,9 @@ class Session:
         if options.port is None and self._port != DEFAULT_PORT:
             self._screen.warn(f"Port {DEFAULT_PORT} is taken: the API listens on port {self._port}.")
         self._screen.say(f"Starting Postgres, the API and {options.runners} runners…")
-        starters = make_starters(processes.runner_command(options), options.preload)
-        async with AsyncExitStack() as stack:
-            for starter in starters:
-                stack.push_async_callback(starter.close)
-                starter.open()  # it imports what its processes need while Postgres starts
-            self._database = await stack.enter_async_context(
-                open_database(options.data, self._secrets.get(DATABASE), self._screen.say)
-            )
-            await self._run_parts(self._database, *starters)
+        async with open_database(options.data, self._secrets.get(DATABASE), self._screen.say) as database:
+            self._database = database
+            await self._run_parts(database)
 
     def _choose_port(self) -> int:
         options = self._options
@@ -115,23 +107,24 @@ class Session:
         """Where the API answers."""
         return f"http://{reachable_host(self._options.host)}:{self._port}"
 
-    async def _run_parts(self, database: DevDatabase, starts_api: Starter, starts_runners: Starter) -> None:
+    async def _run_parts(self, database: DevDatabase) -> None:
         options, token = self._options, self._secrets.get("RELAYRUN_RUNNER_TOKEN") or token_urlsafe(32)
         sources = Sources(import_folders(self._config), _single_files(self._config))
         build = await asyncio.to_thread(sources.hash)
         api = Child(
             "API",
-            starts_api,
+            self._starters.api,
             processes.api_environment(options, self._port, self._config.cors),
             secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
         settings = processes.world_settings(options, self._config.folder, token, build, self.url)
-        world = LocalWorld(settings, database.url, starts_runners)
+        world = LocalWorld(settings, database.url, self._starters.runners)
         world.announce()
         parts: list[Coroutine[Any, Any, None]] = [
             database.watch(),
             api.keep_running(),
+            migrate_langgraph(self._starters.further, database.url, str(options.config)),
             reconcile_forever(database.url),
         ]
         if options.reload and options.debug_port is None:
@@ -139,10 +132,8 @@ class Session:
             parts.append(Reloader(options.config, sources, build, world, self._screen, has_auth=has_auth).run())
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(part) for part in parts]
-            working: asyncio.Task[None] | None = None
+            working = group.create_task(world.run())  # its runners wait for the migrations
             try:
-                await migrate_langgraph(database.url, str(options.config))  # while the API loads
-                working = group.create_task(world.run())
                 await self._greet(database, world)
                 await asyncio.Event().wait()
             finally:
@@ -198,10 +189,9 @@ def _access(auth: str | None, config: Config) -> str:
     return f"{auth}, as RELAYRUN_AUTH says"
 
 
-async def _cancelled(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.wait([task])  # its error, if it has one, is the task group's
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])  # its error, if it has one, is the task group's
 
 
 async def _api_answers(url: str) -> None:

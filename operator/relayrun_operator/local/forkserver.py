@@ -155,7 +155,9 @@ class _Server:
 
     async def close(self) -> None:
         """End it. Its children see their lifelines end, and those that do not are killed by it."""
-        if not self._ended.done():
+        if not (self._ended.done() or self._number):
+            self._process.kill()  # it may still import, and has nobody to end
+        elif not self._ended.done():
             self.retire()
             self._control.shutdown(socket.SHUT_WR)
             await asyncio.wait([self._ended], timeout=_END_SECONDS)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from relayrun_operator.local.forkserver import ForkServer
 from relayrun_operator.local.processes import SupervisedProcess
@@ -77,16 +77,25 @@ def make_starter(command: Sequence[str] | None, preload: Sequence[str]) -> Start
     return _forks(_RUNNER, preload) or CommandStarter(_command(_RUNNER))
 
 
-def make_starters(command: Sequence[str] | None, preload: Sequence[str]) -> tuple[Starter, Starter]:
-    """Of the API, and of runners as `make_starter` has it.
+class Starters(NamedTuple):
+    """Of the API, of runners, and of a further package, which shares what runners have imported."""
 
-    One server forks both: nearly all that the API imports a runner imports too. But what the user names is never
+    api: Starter
+    runners: Starter
+    further: Starter
+
+
+def make_starters(command: Sequence[str] | None, preload: Sequence[str], further: str) -> Starters:
+    """Of runners as `make_starter` has it.
+
+    One server forks all: nearly all that the API imports a runner imports too. But what the user names is never
     imported into the API.
     """
     if sys.platform == "linux" and command is None and not preload:
         server = ForkServer([_preloaded(_API), _preloaded(_RUNNER)])
-        return ForkStarter(server, _API), ForkStarter(server, _RUNNER)
-    return _forks(_API) or CommandStarter(_command(_API)), make_starter(command, preload)
+        return Starters(*(ForkStarter(server, package) for package in (_API, _RUNNER, further)))
+    api = _forks(_API) or CommandStarter(_command(_API))
+    return Starters(api, make_starter(command, preload), CommandStarter(_command(further)))
 
 
 def _forks(package: str, preload: Sequence[str] = ()) -> Starter | None:
