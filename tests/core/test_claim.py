@@ -7,6 +7,7 @@ import orjson
 import psycopg
 import pytest
 
+from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database, connection_options
 from relayrun_core.db.claim import BackOff, Claim, Claimed, Finished, NotFound, Stale, ThreadBusy, claim, release
 from relayrun_core.db.fence import is_stale
@@ -19,6 +20,7 @@ from relayrun_core.db.threads import get_thread
 from relayrun_core.errors import RunFinished, StaleAttempt
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason, RunStatus, ThreadStatus
+from tests.support.postgres import migrate_all, scratch_folder
 from tests.support.runs import DONE, FENCE_PROGRESS, accept, claimed, progress, reread
 from tests.support.waiting import until_it_is
 
@@ -228,6 +230,28 @@ async def test_a_run_that_died_in_company_is_a_suspect_and_placed_alone(database
     assert answer == BackOff(0, suspect=True, attempt=2)
     alone = await claimed(database, poison, attempt=3, alone=True)
     assert (alone.suspect, alone.failed_attempts) == (True, 0)
+
+
+async def test_an_attempt_that_was_there_before_the_database_s_restart_is_not_held_against_its_run() -> None:
+    async with scratch_folder("restart") as folder:
+        lost, later = uuid4(), uuid4()
+        async with EmbeddedPostgres(folder / ".relayrun") as server:
+            await migrate_all(server.url)
+            async with Database.open(server.url, role="runner") as database:
+                runs = [await accept(database) for _ in range(3)]
+                for run in runs:
+                    await claimed(database, run, holder=lost)
+        async with (
+            EmbeddedPostgres(folder / ".relayrun") as server,
+            Database.open(server.url, role="runner") as database,
+        ):
+            for run in runs:
+                again = await claimed(database, run, attempt=2, holder=later)
+                assert (again.failed_attempts, again.attempt) == (0, 2)
+            # That was one death. The next one is the runs' own again.
+            answer = await claim(database, Claim(runs[0].run_id, 3, uuid4(), "runner-3"))
+            assert isinstance(answer, BackOff)
+            assert answer.suspect
 
 
 async def test_a_run_whose_company_ended_well_before_died_alone(database: Database) -> None:

@@ -50,7 +50,7 @@ async def session_server(*, langgraph: bool = True) -> AsyncIterator[EmbeddedPos
     """A server with a migrated template database, which has LangGraph's tables too unless told."""
     async with scratch_folder() as folder, EmbeddedPostgres(folder / ".relayrun", settings=FAST) as server:
         await _create(server, TEMPLATE, "template1")
-        await _migrate(server.url_of(TEMPLATE), langgraph=langgraph)
+        await migrate_all(server.url_of(TEMPLATE), langgraph=langgraph)
         yield server
 
 
@@ -83,7 +83,8 @@ async def _administer(server: EmbeddedPostgres, statement: sql.Composed) -> None
         await connection.execute(statement)
 
 
-async def _migrate(url: str, *, langgraph: bool) -> None:
+async def migrate_all(url: str, *, langgraph: bool = True) -> None:
+    """Make our tables, and LangGraph's."""
     # Late: tests without a database need not wait for LangGraph's import.
     from relayrun_core.migrate import migrate
 

@@ -14,9 +14,15 @@ from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY, notify
 from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.runs import Run
 
+# An attempt that was there before the server's start could not write for a while: that it made no progress is not its
+# fault. A run that kills its runners is excused so once for each start of the server.
+_OUTLASTED = """
+EXISTS (SELECT 1 FROM run_attempts
+        WHERE run_id = %(run)s AND ended_at IS NULL AND claimed_at < pg_postmaster_start_time())"""
 _CLAIM = f"""
 SELECT c.answer, c.detail, {RUN_COLUMNS}
-FROM relayrun_claim(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s, %(alone)s, %(announce)s) AS c
+FROM relayrun_claim(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s OR {_OUTLASTED}, %(alone)s,
+                    %(announce)s) AS c
     CROSS JOIN LATERAL (SELECT (c.run).*) AS r"""  # noqa: S608 - our own column names
 _RELEASE = "SELECT relayrun_release(%s, %s) AS released"
 # A runner's SIGTERM may come from the deletion of the run's AgentRun, which only the reconciler can tell from a drain.
