@@ -145,6 +145,38 @@ async def test_a_module_that_starts_a_thread_is_refused_with_the_thread_s_name(
         assert "ticker" in process.last_words
 
 
+async def test_a_module_that_starts_a_native_thread_is_named_in_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with forking(tmp_path, monkeypatch, "native") as forks:
+        # Of this thread `threading` knows nothing, as of those that a library in C starts.
+        (tmp_path / "modules" / "native.py").write_text(
+            "import _thread, time\n_thread.start_new_thread(time.sleep, (60,))\n"
+        )
+        assert await forks.said("import os; print(len(os.listdir('/proc/self/task')))") == "1"
+        warning = "RELAYRUN_PRELOAD: native starts 1 native threads when it is imported"
+        await until(lambda: warning in forks.printed.getvalue())
+
+
+async def test_chance_is_each_child_s_own_also_where_a_preloaded_module_has_set_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    async with forking(tmp_path, monkeypatch, "seeds") as forks:
+        seeds = "import random, numpy.random\nrandom.seed(1)\nnumpy.random.seed(1)\n"
+        (tmp_path / "modules" / "seeds.py").write_text(seeds)
+        code = "import random, numpy.random; print(random.random(), numpy.random.random())"
+        first, second = [(await forks.said(code)).split() for _ in range(2)]
+        assert first[0] != second[0]
+        assert first[1] != second[1]
+
+
+async def test_a_child_lives_in_its_own_environment_s_time_zone(forks: Forks) -> None:
+    code = "import time; print(time.tzname[0], time.localtime(0).tm_hour)"
+    assert await forks.said(code, TZ="XYZ-9") == "XYZ 9"
+    assert await forks.said(code, TZ="UTC0") == "UTC 0"
+
+
 async def test_with_us_the_server_its_children_and_what_they_started_end(tmp_path: Path) -> None:
     # A supervisor of its own, which is killed. Two children: one that ends with its lifeline, and one that is frozen.
     package = tmp_path / "modules" / "forked"
