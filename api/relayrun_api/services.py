@@ -74,15 +74,21 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares) -> AsyncIterator[Services]:
     """Connect to everything; close it at the block's end."""
-    url = settings.database_url.get_secret_value()
+    where, reading = settings.database, max(1, settings.database_connections * 2 // 5)
     async with (
-        Database.open(url, role="api", min_size=2, timeout_seconds=_CONNECTION_WAIT_SECONDS) as database,
+        Database.open(
+            where,
+            role="api",
+            min_size=2,
+            max_size=settings.database_connections - reading,
+            timeout_seconds=_CONNECTION_WAIT_SECONDS,
+        ) as database,
         httpx.AsyncClient(
             transport=RunnerTransport(limits=_RUNNER_CONNECTIONS), timeout=_RUNNER_TIMEOUT, trust_env=False
         ) as client,
         open_transport() as transport,
-        Reads.open(url, settings.search_seconds) as reads,
-        EventHub.open(database) as hub,
+        Reads.open(where, reading, settings.search_seconds) as reads,
+        EventHub.open(database, settings.direct_database) as hub,
         open_world(settings, database) as world,
     ):
         starting = Starting(world.runners.pools)

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 from weakref import WeakSet
@@ -15,6 +16,7 @@ from psycopg.types.json import set_json_dumps
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from relayrun_core import storable
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.pool import Connection, Pool
 
 logger = logging.getLogger("relayrun.database")
@@ -23,7 +25,16 @@ Role = Literal["api", "runner", "world"]
 T = TypeVar("T")
 
 # A runner that is frozen inside a transaction must not hold its locks for long; the claim ends it sooner.
-_TRANSACTION_TIMEOUT = "60s"
+_SESSION = {"transaction_timeout": "60s", "idle_in_transaction_session_timeout": "10s"}
+# Postgres tells a client the number of its backend; a pooler gives its clients numbers of its own.
+_SET_UNLESS_POOLED = """
+SELECT pg_backend_pid() <> %(pid)s AS pooled, CASE WHEN pg_backend_pid() = %(pid)s THEN (
+    SELECT count(set_config(name, value, false))
+    FROM unnest(%(names)s::text[], %(values)s::text[]) AS given (name, value)
+) END"""
+_BACKEND = "SELECT pg_backend_pid() AS pid, pg_postmaster_start_time() AS began"
+_SET_FOR_TRANSACTION = """
+SELECT count(set_config(name, value, true)) FROM unnest(%(names)s::text[], %(values)s::text[]) AS given (name, value)"""
 # Classes of SQLSTATE that say nothing about the statement: connection, resources, operator intervention, limits.
 _TRANSIENT_CLASSES = ("08", "53", "57", "40")
 # A statement that took longer than it may would do so again.
@@ -36,47 +47,61 @@ _ANSWER_SECONDS = 5.0
 
 
 class Database:
-    """A pool of autocommit connections with rows as dicts."""
+    """A pool of autocommit connections with rows as dicts.
 
-    def __init__(self, url: str) -> None:
+    It works through a pooler in transaction mode too (PgBouncer): nothing is left in a session there.
+    """
+
+    def __init__(self, where: str | ConnectionSettings) -> None:
         self.pool: Pool
-        self.url = url
+        self.where = ConnectionSettings.of(where)
         self._dumps: Callable[[Any], bytes] = storable.dumps
+        self._parameters: Mapping[str, str] = {}
         #: Grows with each new connection: that it grew may mean that the server was restarted.
         self.connections_made = 0
         #: Whether the pool has given nobody a connection for long although the database answers: a new process helps.
         self.broken = False
         self._connections: WeakSet[Connection] = WeakSet()
+        self._pooled: WeakSet[Connection] = WeakSet()
+        # Of a share: how many may be taken at once, and the patience with that.
+        self._places: asyncio.Semaphore | None = None
+        self._wait_seconds = 0.0
+        self._backends: set[tuple[int, datetime]] = set()
+
+    @property
+    def url(self) -> str:
+        """The URL as of now. Raises as `ConnectionSettings.current_url`."""
+        return self.where.current_url()
 
     @classmethod
     @asynccontextmanager
     async def open(
         cls,
-        url: str,
+        where: str | ConnectionSettings,
         *,
         role: Role,
         min_size: int = 1,
         max_size: int = 10,
         timeout_seconds: float = 10.0,
-        parameters: str = "",
+        parameters: Mapping[str, str] | None = None,
         when_broken: Callable[[], None] = lambda: None,
         dumps: Callable[[Any], bytes] = storable.dumps,
     ) -> AsyncIterator["Database"]:
         """Open a pool on the running loop; `timeout_seconds` bounds the wait for a free connection.
 
-        `parameters`: more of the server's, for every connection, as `-c name=value`. `when_broken` is called while the
-        pool is of no use although the database answers. `dumps` writes psycopg's `Json`s.
+        `parameters`: more of the server's, which hold for whatever is done with a connection. `when_broken` is called
+        while the pool is of no use although the database answers. `dumps` writes psycopg's `Json`s.
         """
-        database = cls(url)
+        database = cls(where)
         database._dumps = dumps
-        options = connection_options(role)
-        options["options"] += f" {parameters}"
+        database._parameters = parameters or {}
         database.pool = pool = Pool(
-            url,
-            kwargs=options,
+            database.where.current_url,
+            kwargs=connection_options(role),
             min_size=min_size,
             max_size=max_size,
             timeout=timeout_seconds,
+            max_idle=database.where.idle_seconds,
             # After a restart of Postgres every pooled connection is dead at once: keep trying, quickly at first.
             reconnect_timeout=3600,
             configure=database._configure,
@@ -91,6 +116,14 @@ class Database:
             await asyncio.wait((watch,))
             await pool.close(timeout=1)
 
+    def share(self, most: int, *, wait_seconds: float, parameters: Mapping[str, str]) -> "Database":
+        """At most `most` of its connections at once; all that is done with one is a transaction with `parameters`."""
+        share = Database(self.where)
+        share.pool, share._connections, share._pooled = self.pool, self._connections, self._pooled
+        share._parameters = {**self._parameters, **parameters}
+        share._places, share._wait_seconds = asyncio.Semaphore(most), wait_seconds
+        return share
+
     async def is_broken(
         self, after_seconds: float = _BROKEN_AFTER_SECONDS, answer_seconds: float = _ANSWER_SECONDS
     ) -> bool:
@@ -104,7 +137,7 @@ class Database:
             async with self.pool.connection(answer_seconds):
                 return False
         except (psycopg.Error, PoolTimeout):
-            return await _answers(self.url)
+            return await _answers(self.where)
 
     async def _watch(self, when_broken: Callable[[], None]) -> None:
         while True:
@@ -116,6 +149,12 @@ class Database:
 
     async def _configure(self, conn: Connection) -> None:
         set_json_dumps(self._dumps, conn)
+        if await set_up_session(conn, self._parameters):
+            self._pooled.add(conn)
+        if not (
+            self.where.prepared_statements if self.where.prepared_statements is not None else conn not in self._pooled
+        ):
+            conn.prepare_threshold = None
         self.connections_made += 1
         self._connections.add(conn)
 
@@ -125,9 +164,49 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection from the pool, in autocommit."""
-        async with self.pool.connection() as conn:
-            yield conn
+        """A connection from the pool, in autocommit.
+
+        Where it has `parameters` and leads to a pooler, all that is done with it is one transaction.
+        """
+        async with self._place(), self.pool.connection(self._wait_seconds or None) as conn:
+            if not self._parameters or (conn not in self._pooled and self._places is None):
+                yield conn
+                return
+            async with conn.transaction():
+                await conn.execute(_SET_FOR_TRANSACTION.encode(), _named(self._parameters))
+                yield conn
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        if self._places is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout(f"couldn't get a connection after {self._wait_seconds:.2f} sec") from error
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def connection_of_one_backend(self) -> AsyncIterator[Connection]:
+        """A connection that meets one backend of Postgres, which `connections_made` counts where it is a new one.
+
+        A pooler keeps its clients while Postgres restarts: there it is one transaction, which asks whom it has met.
+        """
+        async with self.connection() as conn:
+            if conn not in self._pooled:
+                yield conn
+                return
+            async with conn.transaction():
+                row = await (await conn.execute(_BACKEND)).fetchone()
+                if row is not None and (backend := (row["pid"], row["began"])) not in self._backends:
+                    self._backends.add(backend)
+                    self.connections_made += 1
+                yield conn
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[tuple[Connection, psycopg.AsyncPipeline]]:
@@ -136,7 +215,7 @@ class Database:
         After an error the connection is closed. psycopg counts statements as prepared whose preparation the server
         skipped in the aborted pipeline, and would use them later ("prepared statement does not exist").
         """
-        async with self.pool.connection() as conn:
+        async with self.connection_of_one_backend() as conn:
             try:
                 async with conn.pipeline() as pipeline:
                     yield conn, pipeline
@@ -148,7 +227,7 @@ class Database:
         """All rows of one statement, which must be harmless to repeat."""
 
         async def fetch() -> list[dict[str, Any]]:
-            async with self.pool.connection() as conn:
+            async with self.connection() as conn:
                 return await (await conn.execute(query.encode(), params)).fetchall()
 
         return await self.twice(fetch)
@@ -157,7 +236,7 @@ class Database:
         """The first row of one statement, which must be harmless to repeat, or None."""
 
         async def fetch() -> dict[str, Any] | None:
-            async with self.pool.connection() as conn:
+            async with self.connection() as conn:
                 return await (await conn.execute(query.encode(), params)).fetchone()
 
         return await self.twice(fetch)
@@ -166,7 +245,7 @@ class Database:
         """Run one statement, which must be harmless to repeat; the number of rows it touched is returned."""
 
         async def run() -> int:
-            async with self.pool.connection() as conn:
+            async with self.connection() as conn:
                 return (await conn.execute(query.encode(), params)).rowcount
 
         return await self.twice(run)
@@ -187,11 +266,32 @@ class Database:
             return await call()
 
 
-async def _answers(url: str) -> bool:
+async def set_up_session(conn: Connection, parameters: Mapping[str, str]) -> bool:
+    """Bound a new session's transactions, and set these parameters of the server's. True: a pooler is in between,
+    where sessions are other clients' as well and nothing was set.
+    """
+    params = {"pid": conn.info.backend_pid, **_named({**_SESSION, **parameters})}
+    row = await (await conn.execute(_SET_UNLESS_POOLED.encode(), params, prepare=False)).fetchone()
+    return bool(row and row["pooled"])
+
+
+async def is_pooled(conn: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether a pooler is between this connection and Postgres."""
+    row = await (await conn.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
+    return row is not None and conn.info.backend_pid not in (row.values() if isinstance(row, dict) else row)
+
+
+def _named(parameters: Mapping[str, str]) -> dict[str, list[str]]:
+    return {"names": list(parameters), "values": list(parameters.values())}
+
+
+async def _answers(where: ConnectionSettings) -> bool:
     try:
         async with (
             asyncio.timeout(_ANSWER_SECONDS),
-            await psycopg.AsyncConnection.connect(url, connect_timeout=int(_ANSWER_SECONDS)) as connection,
+            await psycopg.AsyncConnection.connect(
+                where.current_url(), connect_timeout=int(_ANSWER_SECONDS)
+            ) as connection,
         ):
             await connection.execute("SELECT 1")
     except (psycopg.Error, TimeoutError):
@@ -206,7 +306,6 @@ def connection_options(role: Role) -> dict[str, Any]:
         "row_factory": dict_row,
         "prepare_threshold": 1,
         "application_name": f"relayrun-{role}",
-        "options": f"-c transaction_timeout={_TRANSACTION_TIMEOUT} -c idle_in_transaction_session_timeout=10s",
         "keepalives_idle": 5,
         "tcp_user_timeout": 10_000,
         "connect_timeout": 5,

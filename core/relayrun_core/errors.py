@@ -53,5 +53,9 @@ class SchemaUnknown(RelayrunError):
     """The database has migrations that this version does not know."""
 
 
+class NeedsDirectConnection(RelayrunError):
+    """What was asked cannot go through a pooler of connections."""
+
+
 class SchemaTooOld(RelayrunError):
     """The database lacks a migration that this version needs."""

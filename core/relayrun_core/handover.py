@@ -15,7 +15,16 @@ from relayrun_core.startup_memory import hide_values
 VARIABLE = "RELAYRUN_SECRETS_FD"
 #: What may be in it or in the environment, in capitals. RELAYRUN_API_KEY is the command line's own.
 SECRETS = frozenset(
-    f"RELAYRUN_{name}" for name in ("API_KEY", "DATABASE_URL", "JWT_SECRET", "RUNNER_TOKEN", "TOKEN", "WEBHOOK_SECRET")
+    f"RELAYRUN_{name}"
+    for name in (
+        "API_KEY",
+        "DATABASE_DIRECT_URL",
+        "DATABASE_URL",
+        "JWT_SECRET",
+        "RUNNER_TOKEN",
+        "TOKEN",
+        "WEBHOOK_SECRET",
+    )
 )
 
 # A pipe takes so much at once on every system, without anybody who reads.

@@ -9,6 +9,7 @@ place, for a future: what the lock kept apart has no `await` in it, so that on o
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -87,7 +88,7 @@ class _Place:
 class Pool(AsyncConnectionPool[Connection]):
     """A pool for the clients of one loop, who may be cancelled. LangGraph's savers and stores take it as psycopg's."""
 
-    def __init__(self, conninfo: str, **options: Any) -> None:
+    def __init__(self, conninfo: str | Callable[[], str], **options: Any) -> None:
         super().__init__(conninfo, connection_class=psycopg.AsyncConnection[DictRow], open=False, **options)
         self._pool = _Stack()
         self._checking: asyncio.Task[None] | None = None
@@ -123,6 +124,17 @@ class Pool(AsyncConnectionPool[Connection]):
         if isinstance(task, AddConnection):
             delay = _reconnect_wait(delay)
         await super().schedule_task(task, delay)
+
+    async def _shrink_pool(self) -> None:
+        # All that nobody needed since the last time. psycopg closes one of them, and here that would be the warmest.
+        # One is always kept: while a password is being changed there may be no other for a minute.
+        unused, self._nconns_min = self._nconns_min, len(self._pool)
+        most = min(unused, len(self._pool), self._nconns - max(self._min_size, 1))
+        closing = [deque.popleft(self._pool) for _ in range(most)]
+        self._nconns -= len(closing)
+        self._nconns_min -= len(closing)
+        for conn in closing:
+            await self._close_connection(conn)
 
     def _ensure_lock(self) -> None:
         self._lock: Any = nullcontext()

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from relayrun_core.connecting import ConnectionSettings
+
 AuthKind = Literal["none", "jwt", "api-key", "custom"]
 
 #: Providers of language models whose variables are known.
@@ -45,10 +47,39 @@ class CoreSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
     database_url: SecretStr = SecretStr("postgresql:///relayrun")
+    #: A file with the URL, read for each new connection; it wins over `database_url`.
+    database_url_file: Path | None = None
+    #: Postgres itself, for LISTEN and migrations, where `database_url` is a pooler's (PgBouncer in transaction mode).
+    database_direct_url: SecretStr | None = None
+    database_direct_url_file: Path | None = None
+    #: Whether statements are prepared. None said: unless a pooler is in between.
+    database_prepared_statements: bool | None = None
+    #: Connections that were not needed for so long are closed, all but one or two.
+    database_idle_seconds: float = Field(default=60, gt=0, le=86400)
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
     #: The agent a runner belongs to; a name of the installation.
     agent: str = "default"
+
+    @property
+    def database(self) -> ConnectionSettings:
+        """How the database is reached."""
+        return self._connections(self.database_url, self.database_url_file)
+
+    @property
+    def direct_database(self) -> ConnectionSettings:
+        """The same without a pooler in between."""
+        if self.database_direct_url is None and self.database_direct_url_file is None:
+            return self.database
+        return self._connections(self.database_direct_url or SecretStr(""), self.database_direct_url_file)
+
+    def _connections(self, url: SecretStr, url_file: Path | None) -> ConnectionSettings:
+        return ConnectionSettings(
+            url.get_secret_value(),
+            url_file,
+            prepared_statements=self.database_prepared_statements,
+            idle_seconds=self.database_idle_seconds,
+        )
 
 
 class RunnerSettings(CoreSettings):
@@ -65,6 +96,8 @@ class RunnerSettings(CoreSettings):
     api_url: str = ""
     #: How many runs execute at once.
     slots: int = 10
+    #: How many connections to the database it may have. A run needs one only while it reads or writes.
+    database_connections: int = Field(default=8, ge=4, le=1000)
     #: How long a cancelled node may take to stop before its process is ended.
     cancel_grace_seconds: float = 5.0
     #: How long a draining runner waits for its runs' next step.
@@ -298,6 +331,8 @@ class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings
     #: Local mode: where the world lists its runners.
     runners_file: Path | None = None
     runner_token: SecretStr = SecretStr("")
+    #: How many connections to the database it may have, beside one that listens.
+    database_connections: int = Field(default=10, ge=4, le=1000)
     cors_origins: list[str] = ["http://localhost:3000"]
     #: Local mode: any origin on this machine may call.
     cors_allow_localhost: bool = False

@@ -1,7 +1,8 @@
 """`python -m relayrun_runner.migrate`: brings a database to this version's schema, Relayrun's and LangGraph's.
 
 Run once for each new version, by the chart's Job; it waits for a database that is not there yet, and may be run again.
-Settings: RELAYRUN_DATABASE_URL; RELAYRUN_STORE, the `store` of a langgraph.json as JSON, for its vector index.
+Settings: RELAYRUN_DATABASE_URL, or RELAYRUN_DATABASE_DIRECT_URL where that is a pooler's; RELAYRUN_STORE, the `store`
+of a langgraph.json as JSON, for its vector index.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import time
 
 from pydantic import TypeAdapter, ValidationError
 
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import is_transient
-from relayrun_core.errors import SchemaUnknown
+from relayrun_core.errors import NeedsDirectConnection, SchemaUnknown
 from relayrun_core.logs import configure_logging
 from relayrun_core.migrate import migrate
 from relayrun_core.settings import CoreSettings
@@ -37,18 +39,21 @@ def main() -> None:
         print(f"RELAYRUN_STORE: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     try:
-        version = asyncio.run(migrate_all(settings.database_url.get_secret_value(), store))
-    except (SchemaUnknown, StoreUnavailable) as error:
+        version = asyncio.run(migrate_all(settings.direct_database, store))
+    except (NeedsDirectConnection, SchemaUnknown, StoreUnavailable) as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(1)
     log.info("the database has schema %d and LangGraph's tables", version)
 
 
-async def migrate_all(url: str, store: StoreConfig | None, patience_seconds: float = _PATIENCE_SECONDS) -> int:
+async def migrate_all(
+    where: str | ConnectionSettings, store: StoreConfig | None, patience_seconds: float = _PATIENCE_SECONDS
+) -> int:
     """Apply all migrations, waiting for a database that is away; Relayrun's schema version is returned."""
     give_up_at = time.monotonic() + patience_seconds
     while True:
         try:
+            url = ConnectionSettings.of(where).current_url()
             version = await migrate(url)
             await setup(url, store)
         except Exception as error:

@@ -13,12 +13,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from relayrun_api.http.reads import _EACH
 from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, opened
 from tests.api.test_refusals import check_problem
 from tests.support.waiting import eventually, until_it_is
+
+# Of the ten connections of an API four are for searches, and one owner has half of them.
+_EACH = 2
 
 #: Where a filter may be, with the rest of a right body.
 FILTERED: tuple[tuple[str, str], ...] = (

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database, is_transient
+from tests.support.waiting import until
 
 
 async def test_a_statement_that_timed_out_is_not_tried_again(database_url: str) -> None:
-    parameters = "-c statement_timeout=50ms"
+    parameters = {"statement_timeout": "50ms"}
     async with Database.open(database_url, role="api", max_size=1, parameters=parameters) as database:
         calls = 0
 
@@ -55,3 +60,42 @@ async def test_a_connection_that_was_ended_is_tried_again(database_url: str) -> 
 
         await database.twice(ask)
         assert calls == 2
+
+
+async def test_a_file_without_a_url_is_a_database_that_is_away(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "uri"
+    where = ConnectionSettings("postgresql:///wrong", file)
+    async with Database.open(where, role="api", timeout_seconds=60) as database:
+        with pytest.raises(psycopg.OperationalError, match="cannot read the database's URL"):
+            where.current_url()
+        file.write_text("")
+        with pytest.raises(psycopg.OperationalError, match="empty"):
+            where.current_url()
+        asked = asyncio.create_task(database.fetch_one("SELECT 1 AS one"))
+        file.write_text(f"{database_url}\n")
+        assert await asked == {"one": 1}
+
+
+async def test_sessions_are_bounded_and_statements_prepared_without_a_pooler(database_url: str) -> None:
+    shown = "SELECT current_setting('transaction_timeout') AS t, current_setting('statement_timeout') AS s"
+    async with Database.open(database_url, role="api", parameters={"statement_timeout": "7s"}) as database:
+        assert await database.fetch_one(shown) == {"t": "1min", "s": "7s"}
+        async with database.connection() as conn:
+            assert conn.prepare_threshold == 1
+            row = await (await conn.execute("SELECT now() = statement_timestamp() AS alone")).fetchone()
+            assert row == {"alone": True}  # no transaction around it
+    never = ConnectionSettings(database_url, prepared_statements=False)
+    async with Database.open(never, role="api") as database, database.connection() as conn:
+        assert conn.prepare_threshold is None
+
+
+async def test_all_that_nobody_needs_is_closed(database_url: str) -> None:
+    where = ConnectionSettings(database_url, idle_seconds=0.2)
+    async with Database.open(where, role="api", max_size=6) as database:
+        await asyncio.gather(*(database.fetch_one("SELECT pg_sleep(0.2)") for _ in range(6)))
+        assert database.pool.get_stats()["pool_size"] == 6
+        assert database.pool.get_stats()["pool_min"] == 1
+
+        await until(lambda: database.pool.get_stats()["pool_size"] == 1)
+        assert len(database.descriptors()) == 1
+        assert await database.fetch_one("SELECT 1 AS one") == {"one": 1}

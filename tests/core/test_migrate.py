@@ -29,9 +29,9 @@ async def test_a_migration_whose_number_lies_below_the_newest_is_applied_too(
     both = [(newest + 3, "CREATE TABLE filling ()"), (newest + 5, "CREATE TABLE later ()")]
     monkeypatch.setattr(migrate_module, "migrations", lambda: both)
     with pytest.raises(SchemaTooOld):
-        await require_schema(database.url)
+        await require_schema(database)
     assert await migrate(database.url) == newest + 5
-    await require_schema(database.url)
+    await require_schema(database)
     assert await database.fetch_one("SELECT 1 FROM filling") is None
 
 
@@ -45,10 +45,10 @@ async def test_several_that_migrate_at_once_apply_each_migration_once(database: 
 
 
 async def test_an_old_database_is_refused_with_a_sentence(database: Database) -> None:
-    await require_schema(database.url)
+    await require_schema(database)
     await database.execute("DELETE FROM relayrun_schema_migrations WHERE version = %s", (migrations()[-1][0],))
     with pytest.raises(SchemaTooOld, match="run the migrations first"):
-        await require_schema(database.url)
+        await require_schema(database)
 
 
 BEFORE_THE_SQUASH = [*range(1, 15), 21, 23, 26, 28, *range(30, 34)]
@@ -72,10 +72,10 @@ async def test_a_database_from_before_the_squash_is_taken_over(database: Databas
     expected = await catalog_of(database.url)
     await make_older(database, BEFORE_THE_SQUASH)
     with pytest.raises(SchemaTooOld, match="run the migrations first"):
-        await require_schema(database.url)
+        await require_schema(database)
     versions = await asyncio.gather(*(migrate(database.url) for _ in range(3)))
     assert set(versions) == {migrations()[-1][0]}
-    await require_schema(database.url)
+    await require_schema(database)
     assert await catalog_of(database.url) == expected
     await finish(database, run.run_id, run.attempt, DONE)
     assert (await reread(database, run.run_id)).status is RunStatus.SUCCESS
@@ -86,4 +86,4 @@ async def test_a_database_of_an_even_older_checkout_is_refused_with_a_sentence(d
     with pytest.raises(SchemaUnknown, match=r"migration 31 of 33.*use an empty database.*\.relayrun"):
         await migrate(database.url)
     with pytest.raises(SchemaTooOld):
-        await require_schema(database.url)
+        await require_schema(database)

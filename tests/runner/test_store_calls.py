@@ -23,7 +23,7 @@ from relayrun_runner.errors import DatabaseAway, InvalidStoreCall, StoreCallFail
 from relayrun_runner.http.responses import EXCEPTION_HANDLERS
 from relayrun_runner.langgraph_tables import setup
 from relayrun_runner.store import clients
-from relayrun_runner.store.calls import StoreCalls, open_store_calls, parse_call
+from relayrun_runner.store.calls import StoreCalls, parse_call, store_calls
 from relayrun_runner.store.vectors import PatientStore, open_store
 from tests.runner.processes import RunnerProcess, write_agent
 from tests.support.waiting import until_it_is
@@ -63,8 +63,8 @@ async def memory(folder: Path, url: str, **store: Any) -> AsyncIterator[Memory]:
     (folder / "embed.py").write_text(EMBED)
     loaded = load_config(config)
     await setup(url, loaded.store)
-    async with open_store(url, loaded) as graphs, open_store_calls(url, graphs) as calls:
-        yield Memory(graphs, calls)
+    async with open_store(url, loaded) as graphs:
+        yield Memory(graphs, store_calls(graphs))
 
 
 @pytest.fixture
@@ -387,7 +387,7 @@ async def test_calls_do_not_wait_long_for_connections(
     monkeypatch.setattr("relayrun_runner.store.clients._PATIENCE_SECONDS", 0.2)
     async with memory(tmp_path / "busy", database_url) as store:
         pool = store.calls._store.conn
-        taken = [await pool.getconn() for _ in range(3)]
+        taken = [await pool.getconn() for _ in range(2)]
         try:
             with pytest.raises(DatabaseAway):
                 await store.ask("get", namespace=["a"], key="k")
@@ -444,7 +444,7 @@ async def test_items_that_are_too_large_together_are_refused_and_fewer_are_not(p
 async def test_a_call_that_takes_too_long_is_ended_and_not_tried_again(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, name: str, query: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(clients, "_LIMITS", "-c statement_timeout=200ms")
+    monkeypatch.setattr(clients, "_LIMITS", {"statement_timeout": "200ms"})
     async with memory(tmp_path / "slow", database_url) as slow, slow.graphs.conn.connection() as conn:  # type: ignore[union-attr]
         async with conn.transaction():
             await conn.execute("LOCK TABLE store IN ACCESS EXCLUSIVE MODE")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import langgraph_dev
-from tests.support import browser, npm, prometheus
+from tests.support import browser, npm, pgbouncer, prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("examples/web", "tests/agent_chat_ui", "tests/javascript")
@@ -23,6 +23,7 @@ def main() -> None:
     wanted: dict[str, Callable[[], object]] = {
         "langgraph dev": langgraph_dev.installed,
         "Chromium": browser.install,
+        "PgBouncer": pgbouncer.install,
         "Prometheus": prometheus.install,
     }
     if (path := shutil.which("npm")) is not None:

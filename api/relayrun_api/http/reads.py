@@ -8,32 +8,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from relayrun_api.http.shares import OwnerShares
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database
-
-_CONNECTIONS = 4
-_EACH = _CONNECTIONS // 2
 
 
 class Reads:
     """Lends the connections, in shares by owner."""
 
-    def __init__(self, database: Database, seconds: float) -> None:
+    def __init__(self, database: Database, connections: int, seconds: float) -> None:
         self._database = database
         # Until those that came before were cut off, and some more.
-        self._shares = OwnerShares("searches", each=_EACH, wait_seconds=3 * seconds)
+        self._shares = OwnerShares("searches", each=max(1, connections // 2), wait_seconds=3 * seconds)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, seconds: float) -> AsyncIterator["Reads"]:
-        """Connections whose statements may take so many seconds each."""
+    async def open(cls, where: str | ConnectionSettings, connections: int, seconds: float) -> AsyncIterator["Reads"]:
+        """Connections, so many at most, whose statements may take so many seconds each."""
         async with Database.open(
-            url,
+            where,
             role="api",
-            max_size=_CONNECTIONS,
+            max_size=connections,
             timeout_seconds=3 * seconds,
-            parameters=f"-c statement_timeout={round(seconds * 1000)}",
+            parameters={"statement_timeout": f"{round(seconds * 1000)}ms"},
         ) as database:
-            yield cls(database, seconds)
+            yield cls(database, connections, seconds)
 
     @property
     def broken(self) -> bool:

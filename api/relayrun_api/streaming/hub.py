@@ -14,6 +14,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from relayrun_api.tasks import cancelled
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database
 from relayrun_core.db.journal import newest_events
 from relayrun_core.db.notify import EVENTS_CHANNEL, Listener
@@ -70,10 +71,10 @@ class EventHub:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, database: Database) -> AsyncIterator["EventHub"]:
-        """A hub that listens until the block ends."""
+    async def open(cls, database: Database, direct: ConnectionSettings) -> AsyncIterator["EventHub"]:
+        """A hub that listens until the block ends, at `direct`: not through a pooler."""
         hub = cls(database)
-        listening = Listener.open(database.url, EVENTS_CHANNEL, at_once=True)
+        listening = Listener.open(direct, EVENTS_CHANNEL, at_once=True)
         async with listening as listener, asyncio.TaskGroup() as group:
             with listener.subscribe_all(hub.wake):
                 poll = group.create_task(hub._poll(), name="poll journals")

@@ -130,7 +130,7 @@ class StatusService:
         if not self._schema_seen:
             try:
                 async with asyncio.timeout(_LIMIT_SECONDS):
-                    await require_schema(self._database.url)
+                    await require_schema(self._database)
             except SchemaTooOld as error:
                 return f"{error}."
             except (psycopg.OperationalError, TimeoutError):

@@ -111,8 +111,10 @@ def _in_database(url: str, ask: Callable[[Database], Awaitable[T]]) -> T:
         raise UsageError("Which database? Name it with --database-url or RELAYRUN_DATABASE_URL.")
 
     async def connected() -> T:
-        await require_schema(url)
+        # Its error says what is wrong; a pool would only say that it has waited.
+        await (await psycopg.AsyncConnection.connect(url, connect_timeout=10)).close()
         async with Database.open(url, role="api", timeout_seconds=10) as database:
+            await require_schema(database)
             return await ask(database)
 
     try:

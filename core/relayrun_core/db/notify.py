@@ -16,7 +16,8 @@ from psycopg import sql
 from psycopg_pool import PoolTimeout
 
 from relayrun_core.arrays import TEXT
-from relayrun_core.database import Database, connection_options
+from relayrun_core.connecting import ConnectionSettings
+from relayrun_core.database import Database, connection_options, set_up_session
 
 logger = logging.getLogger("relayrun.notify")
 
@@ -100,6 +101,10 @@ class Hints:
             await asyncio.sleep(_GATHER_SECONDS)
 
 
+_POOLED = (
+    "LISTEN reaches no client through a pooler, so news comes once a second only: set RELAYRUN_DATABASE_DIRECT_URL to a"
+    " URL of Postgres itself"
+)
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 0.5
 
@@ -115,14 +120,18 @@ class Listener:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, channel: str, *, at_once: bool = False) -> AsyncIterator["Listener"]:
-        """Listen on one channel of the database at `url` until the block ends.
+    async def open(
+        cls, where: str | ConnectionSettings, channel: str, *, at_once: bool = False
+    ) -> AsyncIterator["Listener"]:
+        """Listen on one channel of the database until the block ends; not through a pooler.
 
         `at_once`: the block begins before the database answers. Subscribers are woken when it does.
         """
         listener = cls()
         listening = asyncio.Event()
-        task = asyncio.create_task(listener._listen(url, channel, listening), name=f"listen {channel}")
+        task = asyncio.create_task(
+            listener._listen(ConnectionSettings.of(where), channel, listening), name=f"listen {channel}"
+        )
         try:
             if not at_once:
                 await listening.wait()
@@ -151,12 +160,14 @@ class Listener:
         finally:
             self._for_all.discard(wake)
 
-    async def _listen(self, url: str, channel: str, listening: asyncio.Event) -> None:
+    async def _listen(self, where: ConnectionSettings, channel: str, listening: asyncio.Event) -> None:
         delay = _FIRST_RETRY_SECONDS
         while True:
             try:
                 options = connection_options("api") | {"application_name": f"relayrun-listen-{channel}"}
-                async with await psycopg.AsyncConnection.connect(url, **options) as conn:
+                async with await psycopg.AsyncConnection.connect(where.current_url(), **options) as conn:
+                    if await set_up_session(conn, {}):
+                        logger.warning(_POOLED)
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                     delay = _FIRST_RETRY_SECONDS
                     self._wake_everyone()

@@ -59,7 +59,7 @@ class RowWatch:
         await self._read(known.difference(str(head.run_id) for head in heads))
 
     async def _listener(self, stack: AsyncExitStack) -> Listener:
-        return await stack.enter_async_context(Listener.open(self._database.url, RUNS_CHANNEL))
+        return await stack.enter_async_context(Listener.open(self._database.where, RUNS_CHANNEL))
 
     def _on_note(self, run_id: str) -> None:
         if not run_id:

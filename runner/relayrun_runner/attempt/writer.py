@@ -205,7 +205,7 @@ class RunWriter:
             if batches:
                 await self._commit_fenced([s for batch in batches for s in batch.statements], events)
             elif events:
-                async with self._database.connection() as conn:
+                async with self._database.connection_of_one_backend() as conn:
                     await append(conn, self._run.run_id, self._run.attempt, [*self._recent.to_tell_again(), *events])
         except Exception as error:
             if is_stale(error):
@@ -215,7 +215,7 @@ class RunWriter:
 
     async def _commit_fenced(self, statements: list[Statement], events: list[Event]) -> None:
         if are_known(statements):
-            async with self._database.connection() as conn:
+            async with self._database.connection_of_one_backend() as conn:
                 told = [*self._recent.to_tell_again(), *events]
                 await conn.execute(WRITE.encode(), columns(self._run, statements, told))
         else:

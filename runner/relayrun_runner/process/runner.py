@@ -42,12 +42,13 @@ from relayrun_runner.process.gate import Gate
 from relayrun_runner.process.health import Readiness, Vitals, Watchdog
 from relayrun_runner.process.loops import run_to_end
 from relayrun_runner.process.metrics import RunnerMetrics
+from relayrun_runner.process.shares import ConnectionShares
 from relayrun_runner.process.shutdown import Signals, drain
 from relayrun_runner.process.startup import flush_tracers, wait_for_schema, when_database_answers
 from relayrun_runner.runs.assign import Assigner, Identity
 from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.watching import Face, Watching
-from relayrun_runner.store.calls import open_store_calls
+from relayrun_runner.store.calls import store_calls
 from relayrun_runner.store.vectors import open_store
 from relayrun_runner.threads.reading import Pace, ReadingThread
 from relayrun_runner.threads.reads import ThreadReads
@@ -55,14 +56,10 @@ from relayrun_runner.threads.state import ThreadStates
 
 log = logging.getLogger("relayrun.runner")
 
-# Claims are short: a few at a time keep up with hundreds of runs a second.
-_CLAIM_CONNECTIONS = 4
 # Who is told DatabaseAway asks again.
 _CLAIM_PATIENCE_SECONDS = 2.0
 # What a runner that goes has reported should go with it; else it is forgotten a little later.
 _TAKE_BACK_SECONDS = 2.0
-# Beside one connection a run: state questions, and the next run's first step.
-_MORE_CONNECTIONS = 4
 
 
 class RunnerProcess:
@@ -72,7 +69,8 @@ class RunnerProcess:
         """`tell_ready` is called once, when it takes runs."""
         self._settings = settings
         self._tell_ready = tell_ready
-        self._url = settings.database_url.get_secret_value()
+        self._where = settings.database
+        self._shares = ConnectionShares.of(settings.database_connections)
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._loop = self._runner.get_loop()
         self._metrics = RunnerMetrics(settings.agent)
@@ -161,19 +159,18 @@ class RunnerProcess:
     async def _prepare(self, stack: AsyncExitStack, registry: GraphRegistry) -> None:
         """Everything between the import of the graphs and the first run."""
         settings = self._settings
-        size = settings.slots + _MORE_CONNECTIONS
         database = await stack.enter_async_context(
-            Database.open(self._url, role="runner", max_size=size, when_broken=end_broken)
+            Database.open(self._where, role="runner", max_size=self._shares.graphs, when_broken=end_broken)
         )
         self._vitals.add("the pool of connections", lambda: database.pool.closed)
         self._forks.add(database)
         try:
-            store = await stack.enter_async_context(open_store(self._url, registry.config))
+            store = await stack.enter_async_context(open_store(self._where, registry.config, self._shares.store))
         except (ConfigError, StoreUnavailable) as error:
             self._stay_unready("store", error)
             return
         registry.store, registry.agent, registry.build = store, settings.agent, settings.build
-        self._vitals.add("the store's pool of connections", lambda: store.pool.closed)
+        self._vitals.add("the store's pool of connections", lambda: store.database.pool.closed)
         await stack.enter_async_context(registry.running())
         if self._tell_failures(registry):
             return
@@ -191,11 +188,11 @@ class RunnerProcess:
             if self._tell_failures(registry):
                 return
         executor = Executor(registry, database, store, settings, self._board, self._vitals)
-        self._protocol.states = ThreadStates(registry, database, store)
-        reading = stack.enter_context(ReadingThread.serving(self._url))
+        self._protocol.states = ThreadStates(registry, database, store, most=self._shares.edits)
+        reading = stack.enter_context(ReadingThread.serving(self._where))
         self._protocol.reads = ThreadReads(registry, store, self._gate, reading, Pace(lambda: self._board.active > 0))
         self._protocol.describer = GraphDescriber(registry)
-        self._protocol.store = await stack.enter_async_context(open_store_calls(self._url, store))
+        self._protocol.store = store_calls(store)
         self._protocol.custom_app = self._custom_app
         self._gate.open(self._loop, executor)
         self._thread.loop.call_soon_threadsafe(self._ready.set)
@@ -228,9 +225,9 @@ class RunnerProcess:
         settings, board, gate = self._settings, self._board, self._gate
         async with (
             Database.open(
-                self._url,
+                self._where,
                 role="runner",
-                max_size=_CLAIM_CONNECTIONS,
+                max_size=self._shares.claims,
                 timeout_seconds=_CLAIM_PATIENCE_SECONDS,
                 when_broken=end_broken,
             ) as database,

@@ -63,7 +63,7 @@ async def wait_for_schema(database: Database, config: Config, readiness: Readine
 
 async def _lacking(database: Database, config: Config) -> str | None:
     try:
-        await require_schema(database.url)
+        await require_schema(database)
     except SchemaTooOld as error:
         return str(error)
     async with database.connection() as conn:

@@ -1,4 +1,4 @@
-"""What clients ask of the store: the very store of the graphs, on their loop, by connections of its own.
+"""What clients ask of the store: the very store of the graphs, on their loop, by a share of its connections.
 
 The API checks who may and what is bounded; `label`, where it is set, is one that every namespace in the answer has in
 an owner's place.
@@ -7,8 +7,7 @@ an owner's place.
 import logging
 import math
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import psycopg
@@ -16,12 +15,11 @@ from langgraph.store.base import NOT_PROVIDED, BaseStore, InvalidNamespaceError,
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.exceptions import HTTPException
 
-from relayrun_core.database import Database
 from relayrun_core.errors import RelayrunError
 from relayrun_runner.author_errors import class_of, is_cancelled
 from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.graphs.serialize import dumps
-from relayrun_runner.store.clients import open_client_store
+from relayrun_runner.store.clients import ClientStore, client_store
 from relayrun_runner.store.filters import LABEL, condition_of
 from relayrun_runner.store.vectors import PatientStore
 
@@ -113,19 +111,17 @@ def parse_call(name: str, body: bytes) -> AnyCall:
     return _CALLS[name].validate_json(body)
 
 
-@asynccontextmanager
-async def open_store_calls(url: str, store: PatientStore) -> AsyncIterator["StoreCalls"]:
-    """Calls to the store of the graphs; their connections open with first use."""
-    async with open_client_store(url, store) as (for_clients, database):
-        yield StoreCalls(for_clients, database)
+def store_calls(store: PatientStore) -> "StoreCalls":
+    """Calls to the store of the graphs, by a share of its connections."""
+    return StoreCalls(client_store(store))
 
 
 class StoreCalls:
     """Answers calls, as JSON."""
 
-    def __init__(self, store: PatientStore, database: Database) -> None:
+    def __init__(self, store: ClientStore) -> None:
         self._store = store
-        self._database = database
+        self._database = store.database
 
     async def answer(self, call: AnyCall) -> bytes:
         """The answer in the Agent Server's form. Raises InvalidStoreCall, StoreCallFailed, what the database raises."""

@@ -1,31 +1,28 @@
-"""The store of the graphs for those who ask from outside: by connections of its own, and for a bounded answer."""
+"""The store of the graphs for those who ask from outside: by a share of its connections, and for a bounded answer."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import psycopg
 from langgraph.store.base import Result, SearchOp
+from psycopg.rows import dict_row
 
 from relayrun_core.database import Database
 from relayrun_core.db.listing import row_stream
 from relayrun_runner.errors import InvalidStoreCall
-from relayrun_runner.store.vectors import PatientStore, open_connections
+from relayrun_runner.store.vectors import PatientStore
 
 # Clients must not take the connections that nodes need, nor wait as long as nodes may.
-_CONNECTIONS = 3
+_AT_ONCE = 1
 _PATIENCE_SECONDS = 2.0
-_LIMITS = "-c statement_timeout=5s"
+_LIMITS = {"statement_timeout": "5s"}
 # As Postgres sends it; what is made of it takes several times as much of the memory that runs need.
 _MOST_BYTES = 16_000_000
 
 
-@asynccontextmanager
-async def open_client_store(url: str, store: PatientStore) -> AsyncIterator[tuple["ClientStore", Database]]:
-    """The same store for clients, and its connections, which open with first use."""
-    async with open_connections(url, _CONNECTIONS, _PATIENCE_SECONDS, _LIMITS) as database:
-        index, ttl = store.index_config, store.ttl_config
-        yield ClientStore(database.pool, index=index, ttl=ttl, patience_seconds=_PATIENCE_SECONDS), database
+def client_store(store: PatientStore) -> "ClientStore":
+    """The same store for clients, on a share of its connections."""
+    share = store.database.share(_AT_ONCE, wait_seconds=_PATIENCE_SECONDS, parameters=_LIMITS)
+    return ClientStore(share, index=store.index_config, ttl=store.ttl_config, patience_seconds=_PATIENCE_SECONDS)
 
 
 class ClientStore(PatientStore):
@@ -36,16 +33,15 @@ class ClientStore(PatientStore):
         if searches is None:
             await super()._execute_batch(grouped_ops, results, conn)
             return
-        # Of a client's call it is the one operation. Rows come one by one outside of a pipeline only.
-        async with self._cursor() as cursor:
-            await self._batch_search_ops(searches, results, cast("Any", _Bounded(cursor)))
+        # Of a client's call it is the one operation.
+        await self._batch_search_ops(searches, results, cast("Any", _Bounded(self.database)))
 
 
 class _Bounded:
     """As much of a cursor as a search uses; it stops at the bound in place of taking all that comes."""
 
-    def __init__(self, cursor: psycopg.AsyncCursor[Any]) -> None:
-        self._cursor = cursor
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._asked: tuple[Any, Any] = ("", None)
 
     async def execute(self, query: Any, params: Any) -> None:
@@ -54,10 +50,15 @@ class _Bounded:
     async def fetchall(self) -> list[Any]:
         rows: list[Any] = []
         left = _MOST_BYTES
-        async with row_stream(self._cursor, *self._asked) as found:
+        # Rows come one by one outside of a pipeline only.
+        async with (
+            self._database.connection() as conn,
+            conn.cursor(binary=True, row_factory=dict_row) as cursor,
+            row_stream(cursor, *self._asked) as found,
+        ):
             async for row in found:
                 rows.append(row)
-                left -= _length(self._cursor.pgresult)
+                left -= _length(cursor.pgresult)
                 if left < 0:
                     raise InvalidStoreCall(
                         f"The items are larger than {_MOST_BYTES} bytes together: send a smaller `limit`."

@@ -3,17 +3,19 @@
 import asyncio
 import importlib.util
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp, TTLConfig
 from langgraph.store.postgres.aio import AsyncPostgresStore
 from langgraph.store.postgres.base import PostgresIndexConfig
+from psycopg import AsyncCursor
+from psycopg.rows import DictRow, dict_row
 
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database
-from relayrun_core.pool import Pool
 from relayrun_core.storable import storable_text
 from relayrun_runner.author_errors import text_of, told
 from relayrun_runner.config.model import Config, StoreTtl
@@ -27,12 +29,10 @@ from relayrun_runner.store.filters import condition_of
 
 log = logging.getLogger("relayrun.runner")
 
-# Store calls of nodes have connections of their own: a node that hammers the store must not starve checkpoints.
-_CONNECTIONS = 5
 _LONGEST_WAIT_SECONDS = 3600.0
 # Without these pgvector's indexes look at 40 vectors (or one list) and no more: a search for 100 finds 40, and one with
 # a filter perhaps none.
-_VECTOR_PARAMETERS = "-c hnsw.iterative_scan=strict_order -c ivfflat.iterative_scan=relaxed_order"
+_VECTOR_PARAMETERS = {"hnsw.iterative_scan": "strict_order", "ivfflat.iterative_scan": "relaxed_order"}
 
 # LangGraph hands each operator of a filter to `_get_filter_condition`: with this one the whole of an entry.
 _MATCHES = "$matches"
@@ -53,15 +53,15 @@ class PatientStore(AsyncPostgresStore):
 
     def __init__(
         self,
-        pool: Pool,
+        database: Database,
         *,
         index: PostgresIndexConfig | None = None,
         ttl: TTLConfig | None = None,
         patience_seconds: float = _LONGEST_WAIT_SECONDS,
     ) -> None:
-        super().__init__(pool, index=index, ttl=ttl)
+        super().__init__(database.pool, index=index, ttl=ttl)
         #: Its connections.
-        self.pool = pool
+        self.database = database
         self._patience_seconds = patience_seconds
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -73,15 +73,50 @@ class PatientStore(AsyncPostgresStore):
         results: list[Result] = await until_deadline(lambda: run(batch), deadline, "using the store")
         return [_page(op, result) for op, result in zip(asked, results, strict=True)]
 
+    @asynccontextmanager
+    async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
+        """The store's only way to its connections."""
+        async with AsyncExitStack() as stack:
+
+            async def begin() -> AsyncCursor[DictRow]:
+                if pipeline:
+                    conn, _ = await stack.enter_async_context(self.database.pipeline())
+                else:
+                    conn = await stack.enter_async_context(self.database.connection())
+                return await stack.enter_async_context(conn.cursor(binary=True, row_factory=dict_row))
+
+            yield cast("AsyncCursor[DictRow]", _LateCursor(begin)) if pipeline else await begin()
+
     def _get_filter_condition(self, key: str, op: str, value: Any) -> tuple[str, list[Any]]:
         if op != _MATCHES:
             raise ValueError(f"Unsupported operator: {op}")
         return condition_of(key, value)
 
 
+class _LateCursor:
+    """A cursor that takes its connection for its first statement: the embedding before it may take seconds."""
+
+    def __init__(self, begin: Callable[[], Awaitable[AsyncCursor[DictRow]]]) -> None:
+        self._begin = begin
+        self._cursor: AsyncCursor[DictRow] | None = None
+
+    async def execute(self, query: Any, params: Any = None) -> Any:
+        if self._cursor is None:
+            self._cursor = await self._begin()
+        return await self._cursor.execute(query, params)
+
+    async def fetchall(self) -> list[DictRow]:
+        assert self._cursor is not None
+        return await self._cursor.fetchall()
+
+
 @asynccontextmanager
-async def open_store(url: str, config: Config) -> AsyncIterator[PatientStore]:
+async def open_store(
+    where: str | ConnectionSettings, config: Config, connections: int = 2
+) -> AsyncIterator[PatientStore]:
     """The store, on the running loop; its connections open with first use. Writes are not fenced: at least once.
+
+    They are its own: a node that hammers the store must not starve checkpoints.
 
     Raises ConfigError or StoreUnavailable when the embedding that `store.index.embed` names can not be loaded.
     """
@@ -89,8 +124,8 @@ async def open_store(url: str, config: Config) -> AsyncIterator[PatientStore]:
     options = None if index is None else index_options(index, load_embedding(config, index.embed))
     # Also without `store.ttl`: what an item's own time to live ends has to be deleted by somebody.
     ttl = _ttl((config.store and config.store.ttl) or StoreTtl())
-    async with open_connections(url, _CONNECTIONS) as database:
-        store = PatientStore(database.pool, index=options, ttl=ttl)
+    async with open_connections(where, connections, parameters=vector_parameters(options)) as database:
+        store = PatientStore(database, index=options, ttl=ttl)
         async with store:
             await store.start_ttl_sweeper()
             yield store
@@ -98,20 +133,28 @@ async def open_store(url: str, config: Config) -> AsyncIterator[PatientStore]:
 
 @asynccontextmanager
 async def open_connections(
-    url: str, most: int, timeout_seconds: float = 10.0, parameters: str = ""
+    where: str | ConnectionSettings,
+    most: int,
+    timeout_seconds: float = 10.0,
+    parameters: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Database]:
     """Connections for a store, made with first use; as `Database.open` has it."""
     async with Database.open(
-        url,
+        where,
         role="runner",
         min_size=0,
         max_size=most,
         timeout_seconds=timeout_seconds,
-        parameters=f"{_VECTOR_PARAMETERS} {parameters}",
+        parameters=parameters,
         when_broken=end_broken,
         dumps=dumps,
     ) as database:
         yield database
+
+
+def vector_parameters(index: PostgresIndexConfig | None) -> Mapping[str, str]:
+    """What the server is told for searches by meaning; nothing where there are none."""
+    return {} if index is None else _VECTOR_PARAMETERS
 
 
 def load_embedding(config: Config, name: str) -> Any:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import uvloop
 
+from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database
 from relayrun_runner.author_errors import is_cancelled
 from relayrun_runner.errors import NotReady, QuestionFailed, ReadingSlow
@@ -26,16 +27,16 @@ log = logging.getLogger("relayrun.runner")
 T = TypeVar("T")
 Pages = AsyncGenerator[bytes]
 
-# Two readers of the database and one decoder are all that one interpreter can use.
-_CONNECTIONS = 2
+# One reader at a time: most of the work is decoding, and one interpreter does one thing at a time.
+_CONNECTIONS = 1
 _STOP_SECONDS = 2.0
 
 
 class ReadingThread:
     """Runs in a daemon thread until the block of `serving` ends; its methods are for other threads' loops."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, where: str | ConnectionSettings) -> None:
+        self._where = where
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reading", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -45,9 +46,9 @@ class ReadingThread:
 
     @classmethod
     @contextmanager
-    def serving(cls, url: str) -> Iterator["ReadingThread"]:
-        """Start it, and stop it at the end. Connections open with first use."""
-        reading = cls(url)
+    def serving(cls, where: str | ConnectionSettings) -> Iterator["ReadingThread"]:
+        """Start it, and stop it at the end."""
+        reading = cls(where)
         reading._thread.start()
         reading._started.wait()
         try:
@@ -117,7 +118,7 @@ class ReadingThread:
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
-        async with Database.open(self._url, role="runner", min_size=0, max_size=_CONNECTIONS) as self.database:
+        async with Database.open(self._where, role="runner", min_size=0, max_size=_CONNECTIONS) as self.database:
             self._loop = asyncio.get_running_loop()
             self._started.set()
             await self._stop.wait()

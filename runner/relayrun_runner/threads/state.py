@@ -4,6 +4,7 @@ An edit locks the thread's row, proves that no run of it is pending or running, 
 so is a new thread together with the state that it begins with.
 """
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, cast
 from uuid import UUID
@@ -48,10 +49,13 @@ SELECT checkpoint_ns, checkpoint_id FROM (
 class ThreadStates:
     """Edits threads' states; answers are JSON. Raises ThreadNotFound, UnknownGraph, InvalidState, ThreadBusyError."""
 
-    def __init__(self, registry: GraphRegistry, database: Database, store: BaseStore | None) -> None:
+    def __init__(self, registry: GraphRegistry, database: Database, store: BaseStore | None, *, most: int = 1) -> None:
+        """`most`: how many edits may be made at once."""
         self._registry = registry
         self._database = database
         self._store = store
+        # An edit holds a connection while its graph's code runs: runs must have others to write with.
+        self._places = asyncio.Semaphore(most)
 
     async def update(self, thread_id: UUID, edit: StateEdit) -> bytes:
         """Edit the state; the answer names the new checkpoint."""
@@ -60,6 +64,7 @@ class ThreadStates:
         config: RunnableConfig = {"configurable": {**asked["configurable"], "graph_id": name}}
         async with (
             self._registry.open(name, asked, access="threads.update") as loaded,
+            self._places,
             idle_thread(self._database, thread_id) as (conn, _),
         ):
             graph, saver = await self._editable(loaded, conn, thread_id, edit.edit_id)
@@ -83,7 +88,7 @@ class ThreadStates:
         supersteps = [[_state_update(update) for update in step.updates] for step in body.supersteps]
         async with self._registry.open(body.graph, config, access="threads.update") as loaded:
             try:
-                async with thread_in_making(self._database, new) as conn:
+                async with self._places, thread_in_making(self._database, new) as conn:
                     graph, saver = await self._editable(loaded, conn, thread_id)
                     await _written(graph.abulk_update_state(config, supersteps))
                     await _note_state(graph, saver, conn, thread_id, self._registry.maker_of(body.graph))
