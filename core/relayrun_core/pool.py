@@ -127,9 +127,10 @@ class Pool(AsyncConnectionPool[Connection]):
 
     async def _shrink_pool(self) -> None:
         # All that nobody needed since the last time. psycopg closes one of them, and here that would be the warmest.
-        # One is always kept: while a password is being changed there may be no other for a minute.
+        # One is always kept: while a password is being changed there may be no other for a minute, and those that
+        # psycopg tries to make meanwhile are counted already.
         unused, self._nconns_min = self._nconns_min, len(self._pool)
-        most = min(unused, len(self._pool), self._nconns - max(self._min_size, 1))
+        most = min(unused, len(self._pool) - 1, self._nconns - self._min_size)
         closing = [deque.popleft(self._pool) for _ in range(most)]
         self._nconns -= len(closing)
         self._nconns_min -= len(closing)

@@ -43,7 +43,7 @@ async def test_an_api_under_load_has_at_most_ten_connections_and_one_that_listen
         assert listening.most == 1
 
         async def rests() -> bool:
-            return await counted.now() <= 2
+            return await counted.now() <= 3
 
         await until_it_is(rests)
 
