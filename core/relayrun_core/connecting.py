@@ -21,16 +21,10 @@ class ConnectionSettings:
         """The same, where only a URL is given."""
         return cls(where) if isinstance(where, str) else where
 
-    def current_url(self) -> str:
-        """The URL as of now. Raises psycopg.OperationalError, as when the database is away, while there is none."""
+    def read_url(self) -> str:
+        """The URL as of now. Raises OSError and ValueError where there is none in the file."""
         if self.url_file is None:
             return self.url
-        import psycopg  # here: the operator reads settings too, and has no database
-
-        try:
-            url = self.url_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise psycopg.OperationalError(f"cannot read the database's URL from {self.url_file}: {error}") from error
-        if not url:
-            raise psycopg.OperationalError(f"cannot read the database's URL from {self.url_file}: it is empty")
-        return url
+        if url := self.url_file.read_text().strip():
+            return url
+        raise ValueError(f"{self.url_file} is empty")

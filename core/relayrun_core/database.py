@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 from weakref import WeakSet
@@ -70,8 +71,8 @@ class Database:
 
     @property
     def url(self) -> str:
-        """The URL as of now. Raises as `ConnectionSettings.current_url`."""
-        return self.where.current_url()
+        """The URL as of now. Raises as `current_url`."""
+        return current_url(self.where)
 
     @classmethod
     @asynccontextmanager
@@ -96,7 +97,7 @@ class Database:
         database._dumps = dumps
         database._parameters = parameters or {}
         database.pool = pool = Pool(
-            database.where.current_url,
+            partial(current_url, database.where),
             kwargs=connection_options(role),
             min_size=min_size,
             max_size=max_size,
@@ -266,6 +267,14 @@ class Database:
             return await call()
 
 
+def current_url(where: ConnectionSettings) -> str:
+    """The URL as of now. Raises psycopg.OperationalError, as when the database is away, where there is none."""
+    try:
+        return where.read_url()
+    except (OSError, ValueError) as error:
+        raise psycopg.OperationalError(f"cannot read the database's URL: {error}") from error
+
+
 async def set_up_session(conn: Connection, parameters: Mapping[str, str]) -> bool:
     """Bound a new session's transactions, and set these parameters of the server's. True: a pooler is in between,
     where sessions are other clients' as well and nothing was set.
@@ -290,7 +299,7 @@ async def _answers(where: ConnectionSettings) -> bool:
         async with (
             asyncio.timeout(_ANSWER_SECONDS),
             await psycopg.AsyncConnection.connect(
-                where.current_url(), connect_timeout=int(_ANSWER_SECONDS)
+                current_url(where), connect_timeout=int(_ANSWER_SECONDS)
             ) as connection,
         ):
             await connection.execute("SELECT 1")

@@ -14,7 +14,7 @@ import time
 from pydantic import TypeAdapter, ValidationError
 
 from relayrun_core.connecting import ConnectionSettings
-from relayrun_core.database import is_transient
+from relayrun_core.database import current_url, is_transient
 from relayrun_core.errors import NeedsDirectConnection, SchemaUnknown
 from relayrun_core.logs import configure_logging
 from relayrun_core.migrate import migrate
@@ -53,7 +53,7 @@ async def migrate_all(
     give_up_at = time.monotonic() + patience_seconds
     while True:
         try:
-            url = ConnectionSettings.of(where).current_url()
+            url = current_url(ConnectionSettings.of(where))
             version = await migrate(url)
             await setup(url, store)
         except Exception as error:

@@ -10,7 +10,7 @@ import pytest
 from psycopg_pool import PoolTimeout
 
 from relayrun_core.connecting import ConnectionSettings
-from relayrun_core.database import Database, is_transient
+from relayrun_core.database import Database, current_url, is_transient
 from tests.support.waiting import until
 
 
@@ -67,10 +67,10 @@ async def test_a_file_without_a_url_is_a_database_that_is_away(database_url: str
     where = ConnectionSettings("postgresql:///wrong", file)
     async with Database.open(where, role="api", timeout_seconds=60) as database:
         with pytest.raises(psycopg.OperationalError, match="cannot read the database's URL"):
-            where.current_url()
+            current_url(where)
         file.write_text("")
         with pytest.raises(psycopg.OperationalError, match="empty"):
-            where.current_url()
+            current_url(where)
         asked = asyncio.create_task(database.fetch_one("SELECT 1 AS one"))
         file.write_text(f"{database_url}\n")
         assert await asked == {"one": 1}

@@ -17,7 +17,7 @@ from psycopg_pool import PoolTimeout
 
 from relayrun_core.arrays import TEXT
 from relayrun_core.connecting import ConnectionSettings
-from relayrun_core.database import Database, connection_options, set_up_session
+from relayrun_core.database import Database, connection_options, current_url, set_up_session
 
 logger = logging.getLogger("relayrun.notify")
 
@@ -165,7 +165,7 @@ class Listener:
         while True:
             try:
                 options = connection_options("api") | {"application_name": f"relayrun-listen-{channel}"}
-                async with await psycopg.AsyncConnection.connect(where.current_url(), **options) as conn:
+                async with await psycopg.AsyncConnection.connect(current_url(where), **options) as conn:
                     if await set_up_session(conn, {}):
                         logger.warning(_POOLED)
                     await conn.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
