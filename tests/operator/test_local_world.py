@@ -10,8 +10,7 @@ from uuid import uuid4
 import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.db.runs import request_cancel
-from relayrun_core.states import CancelAction, Reason, RunStatus
+from relayrun_core.states import Reason, RunStatus
 from tests.operator.worlds import Play, local_world
 from tests.support.postgres import fresh_database
 from tests.support.waiting import until
@@ -33,39 +32,6 @@ def mark() -> str:
     return uuid4().hex[:8]
 
 
-async def test_runs_of_a_thread_go_one_after_the_other_in_their_order(play: Play, mark: str):
-    thread = uuid4()
-    names = [f"{mark}{n}" for n in range(5)]
-    runs = [await play.start_run(thread=thread, name=name) for name in names]
-    done = [await play.until_finished(run_id) for run_id in runs]
-    assert {run.status for run in done} == {RunStatus.SUCCESS}
-    ends = [run.finished_at for run in done]
-    assert ends == sorted(ends)
-    starts = [run.started_at for run in done]
-    assert all(start >= end for start, end in zip(starts[1:], ends[:-1], strict=True))
-
-
-async def test_more_runs_than_slots_wait_and_all_finish(play: Play, mark: str):
-    runs = [await play.start_run(name=f"{mark}{n}", gate=mark) for n in range(10)]
-    await until(lambda: play.world.snapshot()["runs"]["waiting_for_a_slot"] == 6)
-    assert sum(runner["load"] for runner in play.runners) == 4
-    play.open_gate(mark)
-    done = [await play.until_finished(run_id) for run_id in runs]
-    assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
-    await until(lambda: play.world.snapshot()["runs"]["unfinished"] == 0)  # the world hears of the last a moment later
-
-
-async def test_a_running_run_is_cancelled_by_its_runner_and_a_queued_one_at_once(play: Play, mark: str):
-    thread = uuid4()
-    running = await play.start_run(thread=thread, name=mark, gate=mark)
-    queued = await play.start_run(thread=thread)
-    await play.until_traced(mark, "second")
-    await request_cancel(play.database, queued, CancelAction.INTERRUPT)
-    assert (await play.run(queued)).status is RunStatus.CANCELLED
-    await request_cancel(play.database, running, CancelAction.INTERRUPT)
-    assert (await play.until_finished(running)).reason is Reason.CANCELLED
-
-
 async def test_an_interrupting_run_cancels_the_one_before_it(play: Play, mark: str):
     thread = uuid4()
     running = await play.start_run(thread=thread, name=mark, gate=mark)
@@ -75,21 +41,6 @@ async def test_an_interrupting_run_cancels_the_one_before_it(play: Play, mark: s
     assert (await play.until_finished(newest)).status is RunStatus.SUCCESS
     assert (await play.run(running)).status is RunStatus.CANCELLED
     assert (await play.run(waiting)).status is RunStatus.CANCELLED
-
-
-async def test_a_run_past_its_deadline_is_ended_from_outside_and_its_runner_stops_it(play: Play, mark: str):
-    abandoned = play.world.snapshot()["decisions"].get("abandon", 0)
-    run_id = await play.start_run(name=mark, gate=mark, spec={"active_deadline_seconds": 1})
-    run = await play.until_finished(run_id)
-    assert (run.status, run.reason) == (RunStatus.TIMEOUT, Reason.DEADLINE_EXCEEDED)
-    await until(lambda: sum(runner["load"] for runner in play.runners) == 0)
-    assert play.world.snapshot()["decisions"]["abandon"] == abandoned + 1
-
-
-async def test_a_run_of_a_graph_that_nobody_has_is_invalid(play: Play):
-    run = await play.until_finished(await play.start_run(graph="refund"))
-    assert (run.status, run.reason) == (RunStatus.ERROR, Reason.INVALID_RUN)
-    assert run.message == "agent default offers no graph refund; it offers: steps"
 
 
 async def test_runs_are_executed_and_the_api_is_told_where_the_runners_are(tmp_path: Path, database_url: str):
@@ -103,21 +54,6 @@ async def test_runs_are_executed_and_the_api_is_told_where_the_runners_are(tmp_p
         assert {tuple(entry["graphs"]) for entry in listed["runners"]} == {("steps",)}
         assert listed["problems"] == []
     assert not (tmp_path / "runners.json").exists()
-
-
-async def test_a_killed_runner_s_run_goes_on_at_once_on_the_other_one(play: Play, mark: str):
-    run_id = await play.start_run(name=mark, gate=mark)
-    await play.until_traced(mark, "second")
-    before = await play.run(run_id)
-    play.signal(before.runner, signal.SIGKILL)
-    await play.until_traced(mark, "second", times=2)
-    after = await play.run(run_id)
-    assert (after.attempt, after.failed_attempts) == (2, 0)
-    assert after.runner != before.runner
-    play.open_gate(mark)
-    assert (await play.until_finished(run_id)).status is RunStatus.SUCCESS
-    assert len(play.traces(mark, "first")) == 1
-    await play.until_ready(2)
 
 
 async def test_after_a_restart_of_everything_the_runs_go_on_and_no_attempt_is_held_against_them(
@@ -223,18 +159,6 @@ async def test_a_world_that_was_paused_gives_up_nobody(play: Play, mark: str):
     assert (await play.until_finished(run_id)).attempt == 1
 
 
-async def test_losing_every_connection_to_the_database_loses_no_run(play: Play, mark: str):
-    runs = [await play.start_run(name=f"{mark}{n}", gate=mark) for n in range(6)]
-    await play.until_traced(f"{mark}0", "second")
-    await play.database.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    play.open_gate(mark)
-    done = [await play.until_finished(run_id) for run_id in runs]
-    assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
-
-
 @pytest.mark.timeout(300)  # five starts of a runner, one after the other, on a busy machine
 async def test_a_run_that_kills_its_process_fails_alone(tmp_path: Path, database_url: str):
     async with local_world(tmp_path, database_url, runners=2, slots=10) as play:
@@ -279,3 +203,11 @@ async def test_code_that_ends_its_process_is_tried_again_until_it_does_not(tmp_p
         (play.folder / "mended").touch()
         await until(lambda: [runner["generation"] for runner in play.ready_runners] == [1], seconds=90)
         assert play.world.problems == ()
+
+
+async def test_the_runner_of_a_run_past_its_deadline_is_told_once_to_stop(play: Play, mark: str):
+    abandoned = play.world.snapshot()["decisions"].get("abandon", 0)
+    run_id = await play.start_run(name=mark, gate=mark, spec={"active_deadline_seconds": 1})
+    assert (await play.until_finished(run_id)).status is RunStatus.TIMEOUT
+    await until(lambda: play.load == 0)
+    assert play.world.snapshot()["decisions"]["abandon"] == abandoned + 1

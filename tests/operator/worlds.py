@@ -1,4 +1,4 @@
-"""A local world for tests: real Postgres, real runner processes, a small agent that leaves traces in a folder."""
+"""Worlds for tests: real Postgres, real runner processes, a small agent that leaves traces in a folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from relayrun_core.database import Database
-from relayrun_core.db.runs import create_run, get_run
+from relayrun_core.db.runs import create_run, get_run, request_cancel
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec
-from relayrun_core.states import RunStatus
+from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_operator.local.world import LocalWorld
 from tests.support.waiting import until
@@ -70,21 +70,27 @@ steps.add_edge(START, "first").add_edge("first", "second")
 
 
 @dataclass
-class Play:
-    """A running world with its agent's folder, and what tests do to both."""
+class AnyPlay:
+    """A running world, of either kind, with its agent's folder, and what tests do to both."""
 
     folder: Path
     database: Database
-    settings: LocalWorldSettings
-    world: LocalWorld
     task: asyncio.Task[None]
 
     async def start_run(self, *, thread: UUID | None = None, graph: str = "steps", **state: Any) -> UUID:
         spec_fields = state.pop("spec", {})
         spec = RunSpec(input=state or {"did": []}, **spec_fields)
         new = NewRun(new_run_id(), thread or uuid4(), "default", graph, spec)
-        await create_run(self.database, new)
+        await self.accept(new)
         return new.run_id
+
+    async def accept(self, new: NewRun) -> None:
+        """As the API does."""
+        await create_run(self.database, new)
+
+    async def cancel(self, run_id: UUID) -> None:
+        """As the API does."""
+        await request_cancel(self.database, run_id, CancelAction.INTERRUPT)
 
     async def run(self, run_id: UUID) -> Run:
         found = await get_run(self.database, run_id)
@@ -126,16 +132,30 @@ class Play:
 
     @property
     def runners(self) -> list[dict[str, Any]]:
-        return list(self.world.snapshot().get("runners", ()))
+        """Each with its name, pid, load, and whether it is ready and drains."""
+        raise NotImplementedError
+
+    #: What messages call the agent.
+    agent: ClassVar[str]
+
+    @property
+    def load(self) -> int:
+        """How many slots are taken."""
+        raise NotImplementedError
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for a slot."""
+        raise NotImplementedError
+
+    @property
+    def unfinished(self) -> int:
+        """How many runs the world takes for unfinished."""
+        raise NotImplementedError
 
     @property
     def ready_runners(self) -> list[dict[str, Any]]:
         return [runner for runner in self.runners if runner["ready"] and not runner["draining"]]
-
-    def listed(self) -> dict[str, Any]:
-        """What the API is told of the runners."""
-        path = self.settings.runners_file
-        return dict(json.loads(path.read_text())) if path.exists() else {"runners": [], "problems": []}
 
     async def until_ready(self, count: int) -> None:
         await until(lambda: len(self.ready_runners) >= count or self.task.done(), seconds=90)
@@ -150,6 +170,36 @@ class Play:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
+
+
+@dataclass
+class Play(AnyPlay):
+    """A local world."""
+
+    settings: LocalWorldSettings
+    world: LocalWorld
+    agent = "default"
+
+    @property
+    def runners(self) -> list[dict[str, Any]]:
+        return list(self.world.snapshot().get("runners", ()))
+
+    @property
+    def load(self) -> int:
+        return sum(runner["load"] for runner in self.runners)
+
+    @property
+    def waiting(self) -> int:
+        return int(self.world.snapshot()["runs"]["waiting_for_a_slot"])
+
+    @property
+    def unfinished(self) -> int:
+        return int(self.world.snapshot()["runs"]["unfinished"])
+
+    def listed(self) -> dict[str, Any]:
+        """What the API is told of the runners."""
+        path = self.settings.runners_file
+        return dict(json.loads(path.read_text())) if path.exists() else {"runners": [], "problems": []}
 
     async def restart(self) -> None:
         """Another world on the same database, as after a start of `relayrun dev`."""
@@ -177,7 +227,7 @@ async def local_world(folder: Path, database_url: str, **settings: Any) -> Async
     )
     async with Database.open(database_url, role="world", max_size=4) as database:
         world = LocalWorld(chosen, database_url)
-        play = Play(config.parent, database, chosen, world, asyncio.create_task(world.run()))
+        play = Play(config.parent, database, asyncio.create_task(world.run()), chosen, world)
         try:
             await play.until_ready(1 if chosen.debugging else chosen.runners)
             yield play

@@ -1,0 +1,81 @@
+"""The operator on an API server: leaders that die, and runners that are lost with them."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from relayrun_core.states import RunStatus
+from tests.operator.kubeworld import KubePlay, kube_world, leader_of
+from tests.support.kubernetes import Refused
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.crash
+
+
+@pytest.fixture
+async def play(tmp_path: Path, database_url: str) -> AsyncIterator[KubePlay]:
+    async with kube_world(tmp_path, database_url) as play:
+        yield play
+
+
+async def succeed(play: KubePlay) -> None:
+    """The leader is killed; its successor leads once the Lease has not moved for long enough."""
+    await play.operators.kill("first")
+    play.task = await play.operators.start("second")
+    await until(lambda: leader_of(play.server).startswith("second"))
+
+
+async def test_a_new_leader_adopts_what_runs_and_gives_out_what_waits(play: KubePlay):
+    runs = [await play.start_run(name=f"n{n}", gate="gate") for n in range(10)]
+    await until(lambda: play.waiting == 2)
+    await play.until_traced("n0", "second")
+    await succeed(play)
+    newest = await play.start_run(name="new")
+    play.open_gate()
+    done = [await play.until_finished(run_id) for run_id in [*runs, newest]]
+    assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
+    assert all(len(play.traces(f"n{n}", "second")) == 1 for n in range(10))
+    await until(lambda: play.unfinished == 0)
+
+
+async def test_runners_lost_with_the_leader_are_replaced_although_nobody_ever_heard_them(play: KubePlay):
+    run_id = await play.start_run(name="x", gate="gate")
+    await play.until_traced("x", "second")
+    lost = {runner["name"] for runner in play.runners}
+    play.kubelet.lose_all()
+    await succeed(play)
+    await play.until_traced("x", "second", times=2)  # on a runner that was not there before
+    run = await play.run(run_id)
+    assert (run.attempt, run.runner not in lost) == (2, True)
+    assert lost <= {runner["name"] for runner in play.runners}, "Kubernetes has not noticed yet"
+    for name in lost:
+        play.signal(name, signal.SIGCONT)
+    play.open_gate()
+    assert (await play.until_finished(run_id)).status is RunStatus.SUCCESS
+    assert len(play.traces("x", "first")) == 1
+
+
+async def test_a_leader_that_cannot_renew_its_lease_ends_and_its_standby_goes_on(play: KubePlay):
+    run_id = await play.start_run(name="x", gate="gate")
+    await play.until_traced("x", "second")
+    standby = await play.operators.start("second")
+    play.server.cut_off.add("first")
+    assert await play.operators.processes["first"].wait() == 1
+    play.task = standby
+    await until(lambda: leader_of(play.server).startswith("second"))
+    assert (await play.until_finished(await play.start_run(name="new"))).attempt == 1
+    play.open_gate()
+    assert (await play.until_finished(run_id)).attempt == 1
+
+
+async def test_a_refused_pod_shows_on_its_agent_and_is_made_once_it_is_allowed(play: KubePlay):
+    quota = Refused(403, "Forbidden", "exceeded quota: pods")
+    play.server.refusals["POST", "/api/v1/namespaces/team/pods"] = quota
+    [first, _] = play.runners
+    play.server.delete(f"/api/v1/namespaces/team/pods/{first['name']}")
+    await until(lambda: "exceeded quota: pods" in play.status["conditions"][0]["message"])
+    play.server.refusals.clear()
+    await until(lambda: len(play.ready_runners) == 2)
+    await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
