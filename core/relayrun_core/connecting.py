@@ -9,7 +9,8 @@ class ConnectionSettings:
     """Where the database is, and how connections to it are kept."""
 
     url: str = ""
-    #: A file with the URL, read for each new connection, so that a password may change there. It wins over `url`.
+    #: A file with the URL, read for each new connection, so that a password may change there. Where it exists it wins
+    #: over `url`.
     url_file: Path | None = None
     #: Whether statements are prepared; None: unless a pooler is between us and Postgres.
     prepared_statements: bool | None = None
@@ -23,7 +24,7 @@ class ConnectionSettings:
 
     def read_url(self) -> str:
         """The URL as of now. Raises OSError and ValueError where there is none in the file."""
-        if self.url_file is None:
+        if self.url_file is None or (self.url and not self.url_file.exists()):
             return self.url
         if url := self.url_file.read_text().strip():
             return url

@@ -47,7 +47,7 @@ class CoreSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
     database_url: SecretStr = SecretStr("postgresql:///relayrun")
-    #: A file with the URL, read for each new connection; it wins over `database_url`.
+    #: A file with the URL, read for each new connection; where it exists it wins over `database_url`.
     database_url_file: Path | None = None
     #: Postgres itself, for LISTEN and migrations, where `database_url` is a pooler's (PgBouncer in transaction mode).
     database_direct_url: SecretStr | None = None

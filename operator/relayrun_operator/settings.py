@@ -23,5 +23,18 @@ class OperatorSettings(ClusterSettings):
     port: int = 8080
     #: A runner that says nothing for so long is lost; it says something every 2 s at least.
     lost_after_seconds: float = Field(default=LOST_AFTER_SECONDS, ge=5, le=600)
+    #: How many connections to the database each runner may have, and whether it prepares statements; None: as runners
+    #: do by themselves. An Agent's own `env` goes before.
+    runner_database_connections: int | None = Field(default=None, ge=4, le=1000)
+    runner_database_prepared_statements: bool | None = None
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
+
+    @property
+    def runner_defaults(self) -> tuple[tuple[str, str], ...]:
+        """Variables of runners that do not say otherwise."""
+        said = {
+            "RELAYRUN_DATABASE_CONNECTIONS": self.runner_database_connections,
+            "RELAYRUN_DATABASE_PREPARED_STATEMENTS": self.runner_database_prepared_statements,
+        }
+        return tuple((name, str(value).lower()) for name, value in said.items() if value is not None)

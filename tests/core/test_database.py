@@ -64,7 +64,8 @@ async def test_a_connection_that_was_ended_is_tried_again(database_url: str) -> 
 
 async def test_a_file_without_a_url_is_a_database_that_is_away(database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "uri"
-    where = ConnectionSettings("postgresql:///wrong", file)
+    assert current_url(ConnectionSettings(database_url, file)) == database_url
+    where = ConnectionSettings("", file)
     async with Database.open(where, role="api", timeout_seconds=60) as database:
         with pytest.raises(psycopg.OperationalError, match="cannot read the database's URL"):
             current_url(where)

@@ -201,7 +201,44 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{- /* Of an API: from files, so that a password may change; the variables are what it starts with. */}}
 {{- define "relayrun.databaseEnvironment" -}}
 - name: RELAYRUN_DATABASE_URL
-  valueFrom: {secretKeyRef: {name: {{ .secretName | default .root.Values.database.secretName }}, key: {{ .root.Values.database.secretKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ .Values.database.secretName }}, key: {{ .Values.database.secretKey }}}}
+- {name: RELAYRUN_DATABASE_URL_FILE, value: /run/relayrun/database/url}
+{{- if .Values.database.directSecretKey }}
+- name: RELAYRUN_DATABASE_DIRECT_URL
+  valueFrom: {secretKeyRef: {name: {{ .Values.database.directSecretName | default .Values.database.secretName }}, key: {{ .Values.database.directSecretKey }}}}
+- {name: RELAYRUN_DATABASE_DIRECT_URL_FILE, value: /run/relayrun/direct-database/url}
+{{- end }}
+{{- if kindIs "bool" .Values.database.preparedStatements }}
+- {name: RELAYRUN_DATABASE_PREPARED_STATEMENTS, value: {{ .Values.database.preparedStatements | quote }}}
+{{- end }}
+- {name: RELAYRUN_DATABASE_CONNECTIONS, value: {{ .Values.database.connections.api | quote }}}
+{{- end -}}
+
+{{- define "relayrun.databaseMounts" -}}
+- {name: database, mountPath: /run/relayrun/database, readOnly: true}
+{{- if .Values.database.directSecretKey }}
+- {name: direct-database, mountPath: /run/relayrun/direct-database, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.databaseVolumes" -}}
+{{- with .Values.database }}
+- name: database
+  secret: {secretName: {{ .secretName }}, items: [{key: {{ .secretKey }}, path: url}], optional: true}
+{{- if .directSecretKey }}
+- name: direct-database
+  secret: {secretName: {{ .directSecretName | default .secretName }}, items: [{key: {{ .directSecretKey }}, path: url}], optional: true}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Of the migrations: Postgres itself, as a role that may change the schema. */}}
+{{- define "relayrun.migrationsEnvironment" -}}
+{{- $database := .Values.database }}
+{{- $direct := $database.directSecretKey | empty | not | ternary ($database.directSecretName | default $database.secretName) $database.secretName }}
+- name: RELAYRUN_DATABASE_URL
+  valueFrom: {secretKeyRef: {name: {{ .Values.migrations.databaseSecretName | default $direct }}, key: {{ $database.directSecretKey | default $database.secretKey }}}}
 {{- end -}}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -24,6 +27,7 @@ _LONGEST_OWNER = 256
 _LONGEST_DAYS = 36_500
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
+_URL_FILE = "RELAYRUN_DATABASE_URL_FILE"
 DatabaseUrl = Annotated[
     str,
     typer.Option(
@@ -107,6 +111,10 @@ def _in_database(url: str, ask: Callable[[Database], Awaitable[T]]) -> T:
     from relayrun_core.errors import SchemaTooOld
     from relayrun_core.migrate import require_schema
 
+    if url == os.environ.get("RELAYRUN_DATABASE_URL", "") and (file := os.environ.get(_URL_FILE)):
+        # In an API's pod, whose variable may be older than the database's password.
+        with suppress(FileNotFoundError):
+            url = Path(file).read_text().strip()
     if not url:
         raise UsageError("Which database? Name it with --database-url or RELAYRUN_DATABASE_URL.")
 

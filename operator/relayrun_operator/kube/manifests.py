@@ -19,6 +19,8 @@ _GRACE_SECONDS = 60
 _REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 
 _HASH_LENGTH = 8
+#: Where the database's Secret is mounted. What the kubelet writes anew there is used by the next connection.
+_DATABASE_FOLDER = "/run/relayrun/database"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Installation:
     api_url: str = ""
     #: For how long a runner stays on a node that is not ready or not reachable, before Kubernetes deletes it.
     node_loss_seconds: int = 30
+    #: More of the runners' variables, which an Agent's own `env` goes before.
+    defaults: tuple[tuple[str, str], ...] = ()
 
 
 def runner_pod(agent: Object, spec: AgentSpec, installation: Installation, ordinal: int) -> Object:
@@ -163,7 +167,10 @@ def _template(agent: str, spec: AgentSpec, installation: Installation, build: st
             # The loss of a node should leave runners to go on with: and no new one should follow it there.
             "topologySpreadConstraints": [_spread(agent)],
             "containers": [_container(agent, spec, installation, build)],
-            "volumes": [{"name": "tmp", "emptyDir": {}}],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "database", "secret": _url_file(spec)},
+            ],
         },
     }
     given = {key: dict(spec.pod_template[key]) for key in ("metadata", "spec") if key in spec.pod_template}
@@ -198,6 +205,12 @@ def _given(template: Object, key: str) -> Any:
     return (template.get("spec") or {}).get(key)
 
 
+def _url_file(spec: AgentSpec) -> Object:
+    # Optional: what waits for a Secret that comes later is the container, which is looked after more often.
+    secret = spec.database_secret_ref
+    return {"secretName": secret.name, "items": [{"key": secret.key, "path": "url"}], "optional": True}
+
+
 def _container(agent: str, spec: AgentSpec, installation: Installation, build: str) -> Object:
     drain_seconds = int(_given(spec.pod_template, "terminationGracePeriodSeconds") or _GRACE_SECONDS) - 5
     database = spec.database_secret_ref
@@ -206,7 +219,9 @@ def _container(agent: str, spec: AgentSpec, installation: Installation, build: s
         {"name": "RELAYRUN_AGENT", "value": agent},
         {"name": "RELAYRUN_BUILD", "value": build},
         {"name": "RELAYRUN_CONFIG_PATH", "value": spec.config_path},
+        # Until the file is there, and for images of versions that know none.
         _from_secret("RELAYRUN_DATABASE_URL", database.name, database.key),
+        {"name": "RELAYRUN_DATABASE_URL_FILE", "value": f"{_DATABASE_FOLDER}/url"},
         {"name": "RELAYRUN_DRAIN_GRACE_SECONDS", "value": str(max(1, drain_seconds))},
         {"name": "RELAYRUN_HOST", "value": "0.0.0.0"},
         {"name": "RELAYRUN_LOG_FORMAT", "value": "json"},
@@ -219,6 +234,8 @@ def _container(agent: str, spec: AgentSpec, installation: Installation, build: s
         ours.append({"name": "RELAYRUN_API_URL", "value": installation.api_url})
     taken = {variable["name"] for variable in ours}
     given = [variable.model_dump() for variable in spec.env if variable.name not in taken]
+    said = {variable["name"] for variable in given}
+    ours += [{"name": name, "value": value} for name, value in installation.defaults if name not in said]
     return {
         "name": names.CONTAINER,
         "image": spec.image,
@@ -240,7 +257,10 @@ def _container(agent: str, spec: AgentSpec, installation: Installation, build: s
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "database", "mountPath": _DATABASE_FOLDER, "readOnly": True},
+        ],
     }
 
 

@@ -79,7 +79,9 @@ class KubeWorld:
         self._agentruns = AgentRuns(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
         self._agents = Agents(self._cache, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
         self._deaths = Deaths(events, metrics, self._agents.by_key)
-        installation = Installation(settings.runner_token_secret, settings.api_url, settings.node_loss_seconds)
+        installation = Installation(
+            settings.runner_token_secret, settings.api_url, settings.node_loss_seconds, settings.runner_defaults
+        )
         self._observer = observer = Observer(
             self._cache,
             self._agentruns,
