@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,15 @@ async def test_what_cannot_be_done_is_one_sentence(run: Run, arguments: list[str
 
 async def test_without_keys_the_list_says_so(run: Run) -> None:
     assert await in_thread(run)("list") == (0, "", "No keys.\n")
+
+
+async def test_in_an_apis_pod_the_database_is_the_one_in_the_file(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "url"
+    monkeypatch.setenv("RELAYRUN_DATABASE_URL_FILE", str(file))
+    keys = in_thread(run)
+    assert (await keys("list"))[0] == 0  # the file is not there yet
+    file.write_text(f"{database_url}\n")
+    monkeypatch.setenv("RELAYRUN_DATABASE_URL", "postgresql://older@127.0.0.1:1/than-the-file")
+    assert (await keys("list"))[0] == 0
