@@ -28,6 +28,7 @@ from relayrun_api.openapi import DocumentedApi
 from relayrun_api.runs import routes as runs
 from relayrun_api.runs import stateless_routes as stateless
 from relayrun_api.runs.delayed import starting_later
+from relayrun_api.runs.webhook import webhook_body
 from relayrun_api.services import open_services
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system
@@ -52,9 +53,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
             open_services(settings, metrics, shares) as services,
             open_authenticator(settings, services.database, services.handlers) as authenticator,
             tidying(services.database, settings, metrics),
-            firing(CronTimer(services)),
+            firing(CronTimer(services.database, services.crons, services.runs, metrics)),
             starting_later(services.database, services.dispatcher),
-            delivering(services.database, settings, metrics),
+            delivering(services.database, settings, metrics, webhook_body),
         ):
             app.state.services = services
             app.state.shares = shares

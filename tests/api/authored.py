@@ -11,6 +11,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import orjson
 
+from relayrun_api.crons.firing import CronTimer
 from relayrun_core.settings import ApiSettings
 from tests.api.access import bearer
 from tests.api.conftest import Api, opened
@@ -84,3 +85,9 @@ async def authored(
 async def named(owner: str, names: Sequence[str]) -> Sequence[UUID]:
     """Which threads a user's names mean, without a database."""
     return [uuid5(NAMESPACE_DNS, f"{owner} {name}") for name in names]
+
+
+def timer_of(api: Api) -> CronTimer:
+    """What fires crons, to be asked for it at once."""
+    services = api.app.state.services
+    return CronTimer(services.database, services.crons, services.runs, services.metrics)

@@ -8,9 +8,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from relayrun_api.crons.firing import CronTimer
 from relayrun_cli.postgres import EmbeddedPostgres
-from tests.api.authored import Authored, as_name, authored
+from tests.api.authored import Authored, as_name, authored, timer_of
 from tests.api.conftest import serving
 from tests.api.play import STEPS, register
 from tests.api.test_custom_auth import RUN
@@ -104,10 +103,10 @@ async def test_a_cron_waits_for_a_runner_that_can_be_asked(place: Authored) -> N
     await place.api.database.execute(due, (UUID(cron["cron_id"]),))
     place.list()
     try:
-        assert await CronTimer(place.api.app.state.services).once() == 0
+        assert await timer_of(place.api).once() == 0
     finally:
         place.list(place.runner)
-    assert await CronTimer(place.api.app.state.services).once() == 1
+    assert await timer_of(place.api).once() == 1
     fired = await place.ask("GET", f"/runs/crons/{cron['cron_id']}", "anna")
     await place.executed(fired["last_run_id"])
     [thread] = [one for one in await place.ask("POST", "/threads/search", "anna", {}) if one["metadata"].get("cron_id")]

@@ -29,6 +29,7 @@ from starlette.types import Receive, Scope, Send
 
 from relayrun_api.http.errors import Invalid
 from relayrun_api.metrics import Metrics
+from relayrun_api.runs.webhook import webhook_body
 from relayrun_api.webhooks import post as webhook_post
 from relayrun_api.webhooks.courier import Courier, wait_seconds
 from relayrun_api.webhooks.post import NotTaken, Poster
@@ -251,7 +252,7 @@ async def couriers(
     database: Database, rules: WebhookRules = PRIVATE, secret: str | None = None, metrics: Metrics | None = None
 ) -> AsyncIterator[Courier]:
     async with Poster.open(rules, secret) as poster:
-        yield Courier(database, poster, metrics or Metrics())
+        yield Courier(database, poster, metrics or Metrics(), webhook_body)
 
 
 async def ended(database: Database, url: str, owner: str | None = None) -> Run:

@@ -5,9 +5,9 @@ from typing import Any
 import orjson
 
 from relayrun_api.assistants.lookup import Assistant
+from relayrun_api.assistants.models import GraphSchemas, SubgraphSchemas
 from relayrun_api.http.errors import NotFound, RunnersAway
 from relayrun_api.runners.client import Runners
-from relayrun_api.runs.views import schemas_view, subgraph_schemas_view
 
 
 class DrawingService:
@@ -25,22 +25,24 @@ class DrawingService:
                 raise
             return _registered(assistant, "xray" if xray else "graph") or {"nodes": [], "edges": []}
 
-    async def schemas(self, assistant: Assistant) -> dict[str, Any]:
+    async def schemas(self, assistant: Assistant) -> GraphSchemas:
         """The graph's schemas."""
         try:
             schemas = await self._ask(assistant, what="schemas")
         except (RunnersAway, NotFound):
             schemas = assistant.graph.schemas if assistant.graph else {}
-        return schemas_view(assistant.graph_id, schemas)
+        return GraphSchemas.of(schemas, graph_id=assistant.graph_id)
 
-    async def subgraphs(self, assistant: Assistant, namespace: str | None, *, recurse: bool) -> dict[str, Any]:
+    async def subgraphs(
+        self, assistant: Assistant, namespace: str | None, *, recurse: bool
+    ) -> dict[str, SubgraphSchemas]:
         """The schemas of the graph's subgraphs by namespace, of one of them where `namespace` names it."""
         try:
             found = await self._ask(assistant, what="subgraphs", namespace=namespace, recurse=recurse)
         except (RunnersAway, NotFound):
             registered = _registered(assistant, "subgraphs")
             found = {name: registered[name] for name in registered if _meant(name, namespace, recurse)}
-        return {name: subgraph_schemas_view(schemas) for name, schemas in found.items()}
+        return {name: SubgraphSchemas.of(schemas) for name, schemas in found.items()}
 
     async def _ask(self, assistant: Assistant, **question: Any) -> Any:
         row = assistant.row

@@ -1,13 +1,18 @@
 """Bodies about assistants, as the LangGraph SDKs send them."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from relayrun_api.http.bounds import Contained, Object
+from relayrun_api.assistants import lookup
+from relayrun_api.http import examples as things
 from relayrun_api.http.errors import BadRequest
-from relayrun_api.runs.models import Config, LangGraphBody, Name
+from relayrun_api.http.models import Config, Contained, LangGraphBody, Name, Object
+from relayrun_core.db import assistants as rows
 from relayrun_core.db.assistant_search import SortBy, SortOrder
 from relayrun_core.runs import without_claims
 
@@ -110,3 +115,165 @@ class AssistantSearch(AssistantCount):
     sort_by: SortBy | None = None
     sort_order: SortOrder = "desc"
     select: Annotated[list[AssistantField], Field(max_length=100)] | None = None
+
+
+@dataclass
+class Assistant:
+    """A graph with configuration."""
+
+    __pydantic_config__ = things.example(
+        assistant_id=things.ASSISTANT,
+        graph_id="agent",
+        config={},
+        context={"language": "de"},
+        metadata=things.METADATA,
+        name="Refunds",
+        created_at=things.BEGAN,
+        updated_at=things.ENDED,
+        version=1,
+        description="Answers in German.",
+    )
+
+    assistant_id: UUID
+    graph_id: str
+    config: dict[str, Any]
+    context: dict[str, Any] | None
+    metadata: dict[str, Any]
+    name: str | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    description: str | None
+
+    @classmethod
+    def of(cls, assistant: lookup.Assistant) -> Self:
+        """What is told of an assistant at its current version."""
+        row = assistant.row
+        return cls(
+            assistant_id=row.assistant_id,
+            graph_id=assistant.graph_id,
+            config=row.config,
+            context=row.context,
+            metadata=row.metadata,
+            name=row.name,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            version=row.version,
+            description=row.description,
+        )
+
+
+@dataclass
+class AssistantVersion:
+    """An assistant as it was at one of its versions."""
+
+    __pydantic_config__ = things.example(
+        assistant_id=things.ASSISTANT,
+        version=1,
+        graph_id="agent",
+        config={},
+        context={"language": "de"},
+        metadata=things.METADATA,
+        created_at=things.BEGAN,
+        name="Refunds",
+        description="Answers in German.",
+    )
+
+    assistant_id: UUID
+    version: int
+    graph_id: str
+    config: dict[str, Any]
+    context: dict[str, Any] | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    name: str | None
+    description: str | None
+
+    @classmethod
+    def of(cls, version: rows.AssistantVersion, graph_id: str) -> Self:
+        """What is told of a row."""
+        return cls(
+            assistant_id=version.assistant_id,
+            version=version.version,
+            graph_id=graph_id,
+            config=version.config,
+            context=version.context,
+            metadata=version.metadata,
+            created_at=version.created_at,
+            name=version.name,
+            description=version.description,
+        )
+
+
+class Node(BaseModel):
+    """A node of a drawing. A subgraph's nodes have its name before theirs: `lookup:find`."""
+
+    id: str
+    type: str | None = None
+    data: Any = None
+
+
+class Edge(BaseModel):
+    """An edge of a drawing; `conditional`: it is taken or not."""
+
+    source: str
+    target: str
+    conditional: bool | None = None
+
+
+class Drawing(BaseModel):
+    """A graph's nodes and edges."""
+
+    model_config = things.example(
+        nodes=[
+            {"id": "__start__", "type": "runnable", "data": {"name": "__start__"}},
+            {"id": "answer", "type": "runnable", "data": {"name": "answer"}},
+            {"id": "__end__"},
+        ],
+        edges=[{"source": "__start__", "target": "answer"}, {"source": "answer", "target": "__end__"}],
+    )
+
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+_MESSAGES = {"type": "object", "properties": {"messages": {"type": "array"}}, "required": ["messages"]}
+
+
+_SCHEMAS = {
+    "input_schema": _MESSAGES,
+    "output_schema": _MESSAGES,
+    "state_schema": _MESSAGES,
+    "config_schema": None,
+    "context_schema": {"type": "object", "properties": {"language": {"type": "string"}}},
+}
+
+
+@dataclass
+class SubgraphSchemas:
+    """The JSON schemas of a subgraph; null where LangGraph cannot make one."""
+
+    input_schema: dict[str, Any] | None
+    output_schema: dict[str, Any] | None
+    state_schema: dict[str, Any] | None
+    config_schema: dict[str, Any] | None
+    context_schema: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, schemas: Mapping[str, Any], **more: Any) -> Self:
+        """Of what a runner calls input, output, state, config and context."""
+        kinds = ("input", "output", "state", "config", "context")
+        return cls(**{f"{kind}_schema": schemas.get(kind) for kind in kinds}, **more)
+
+
+@dataclass
+class GraphSchemas(SubgraphSchemas):
+    """The JSON schemas of a graph; null where LangGraph cannot make one."""
+
+    __pydantic_config__ = things.example(graph_id="agent", **_SCHEMAS)
+
+    graph_id: str
+
+
+#: By the subgraph's namespace.
+SUBGRAPHS_EXAMPLE = {"lookup": _SCHEMAS}

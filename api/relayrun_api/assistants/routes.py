@@ -5,35 +5,43 @@ from typing import Annotated, Any
 from fastapi import Depends, Query
 from starlette.responses import Response
 
-from relayrun_api.assistants.lookup import Assistant
+from relayrun_api.assistants import lookup, permissions
 from relayrun_api.assistants.models import (
+    SUBGRAPHS_EXAMPLE,
+    Assistant,
     AssistantCount,
     AssistantCreate,
     AssistantPatch,
     AssistantSearch,
+    AssistantVersion,
+    Drawing,
+    GraphSchemas,
     LatestVersion,
+    SubgraphSchemas,
     VersionSearch,
 )
 from relayrun_api.auth import Caller
+from relayrun_api.auth.routing import Router
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import Invalid
 from relayrun_api.http.listing import Reader, listed
-from relayrun_api.runs.streams import new_router
-from relayrun_api.runs.views import assistant_view
 from relayrun_api.services import Given
 from relayrun_api.threads.deletion import forget_threads
 from relayrun_core.db.assistants import AssistantRow
 
-router = new_router("assistants")
+router = Router("assistants")
+
+_BUILT_IN = "A graph's own assistant, which has the graph's name, is changed by admins alone"
 
 _DEEPEST_XRAY = 1000
 
 
-async def _assistant(assistant_id: str, services: Given, caller: Caller) -> Assistant:
+async def _assistant(assistant_id: str, services: Given, caller: Caller) -> lookup.Assistant:
     return await services.assistant_lookup.get(caller, assistant_id)
 
 
-AssistantAt = Annotated[Assistant, Depends(_assistant)]
+AssistantAt = Annotated[lookup.Assistant, Depends(_assistant)]
 
 
 async def _xray(xray: Annotated[str, Query(max_length=8, description="true, or how deep")] = "false") -> bool | int:
@@ -44,13 +52,40 @@ async def _xray(xray: Annotated[str, Query(max_length=8, description="true, or h
     raise Invalid(f"`xray` must be true, false or a number from 1 to {_DEEPEST_XRAY}: send one of these.")
 
 
-@router.post("/assistants")
+@router.post(
+    "/assistants",
+    operation_id="create_assistant",
+    description="A graph with configuration of yours. Send `context`, or `config.configurable`, which say the same.",
+    permission=permissions.new_assistant,
+    answer=Assistant,
+    refusals=(404, 409),
+    examples={
+        "in German": {
+            "graph_id": "agent",
+            "name": "Refunds",
+            "description": "Answers in German.",
+            "context": {"language": "de"},
+            "metadata": things.METADATA,
+        }
+    },
+)
 async def create(body: AssistantCreate, services: Given, caller: Caller) -> Response:
     """Create an assistant."""
-    return Json(assistant_view(await services.assistants.create(caller, body)))
+    return Json(Assistant.of(await services.assistants.create(caller, body)))
 
 
-@router.post("/assistants/search")
+@router.post(
+    "/assistants/search",
+    operation_id="search_assistants",
+    description=(
+        "Yours, and the graphs' own. `X-Pagination-Total` is how many there are. With `select` an assistant has these "
+        "members alone."
+    ),
+    permission=permissions.search_assistants,
+    answer=list[Assistant],
+    refusals=(404,),
+    examples={"of a graph": {"graph_id": "agent", "limit": 20, "sort_by": "name", "sort_order": "asc"}},
+)
 async def search(body: AssistantSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List assistants."""
     async with services.reads.by(reader) as database:
@@ -59,32 +94,62 @@ async def search(body: AssistantSearch, services: Given, caller: Caller, reader:
     if body.offset + body.limit < total:
         headers["X-Pagination-Next"] = str(body.offset + body.limit)
 
-    async def view(row: AssistantRow) -> dict[str, Any]:
+    async def view(row: AssistantRow) -> Assistant | dict[str, Any]:
         return _selected(await services.assistants.view(row), body.select)
 
     return await listed(services.reads, reader, found, view, headers=headers)
 
 
-@router.post("/assistants/count")
+@router.post(
+    "/assistants/count",
+    operation_id="count_assistants",
+    description="As many as a search would find.",
+    permission=permissions.search_assistants,
+    answer=int,
+    example=3,
+    refusals=(404,),
+    examples={"of a graph": {"graph_id": "agent"}},
+)
 async def count(body: AssistantCount, services: Given, caller: Caller, reader: Reader) -> Response:
     """Count assistants."""
     async with services.reads.by(reader) as database:
         return Json(await services.assistants.count(database, caller, body))
 
 
-@router.get("/assistants/{assistant_id}")
+@router.get(
+    "/assistants/{assistant_id}",
+    operation_id="get_assistant",
+    description="As its version in use has it.",
+    permission=permissions.assistant("read"),
+    answer=Assistant,
+)
 async def get(assistant: AssistantAt) -> Response:
     """Get an assistant."""
-    return Json(assistant_view(assistant))
+    return Json(Assistant.of(assistant))
 
 
-@router.patch("/assistants/{assistant_id}")
+@router.patch(
+    "/assistants/{assistant_id}",
+    operation_id="update_assistant",
+    description=f"`metadata` is merged, all else replaces what was; runs from now on use the new version. {_BUILT_IN}.",
+    permission=permissions.assistant("update", "graph_id", "config", "context", "metadata", "name"),
+    answer=Assistant,
+    refusals=(403,),
+    examples={"another language": {"context": {"language": "en"}}},
+)
 async def patch(assistant_id: str, body: AssistantPatch, services: Given, caller: Caller) -> Response:
     """Change an assistant: make its next version."""
-    return Json(assistant_view(await services.assistants.update(caller, assistant_id, body)))
+    return Json(Assistant.of(await services.assistants.update(caller, assistant_id, body)))
 
 
-@router.delete("/assistants/{assistant_id}", status_code=204)
+@router.delete(
+    "/assistants/{assistant_id}",
+    operation_id="delete_assistant",
+    description=f"Runs that have begun go on. {_BUILT_IN}, and deleted by nobody.",
+    permission=permissions.delete_assistant,
+    status_code=204,
+    refusals=(403, 409),
+)
 async def delete(assistant_id: str, services: Given, caller: Caller, delete_threads: bool = False) -> Response:
     """Forget an assistant, and the threads that it was used on if that is asked for."""
     assistant = await services.assistants.to_delete(caller, assistant_id)
@@ -94,7 +159,14 @@ async def delete(assistant_id: str, services: Given, caller: Caller, delete_thre
     return Response(status_code=204)
 
 
-@router.post("/assistants/{assistant_id}/versions")
+@router.post(
+    "/assistants/{assistant_id}/versions",
+    operation_id="list_assistant_versions",
+    description="Versions are counted from 1 and never change.",
+    permission=permissions.assistant("read"),
+    answer=list[AssistantVersion],
+    examples={"the newest": {"limit": 5}},
+)
 async def versions(assistant_id: str, body: VersionSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List an assistant's versions, newest first."""
     found = await services.assistants.versions(
@@ -103,35 +175,69 @@ async def versions(assistant_id: str, body: VersionSearch, services: Given, call
     return await listed(services.reads, reader, found, services.assistants.view_of_version, headers={})
 
 
-@router.post("/assistants/{assistant_id}/latest")
+@router.post(
+    "/assistants/{assistant_id}/latest",
+    operation_id="use_assistant_version",
+    description=f"Runs from now on use it. {_BUILT_IN}.",
+    permission=permissions.assistant("update", "version"),
+    answer=Assistant,
+    refusals=(403,),
+    examples={"the first": {"version": 1}},
+)
 async def set_latest(assistant_id: str, body: LatestVersion, services: Given, caller: Caller) -> Response:
     """Use another version of an assistant."""
-    return Json(assistant_view(await services.assistants.use_version(caller, assistant_id, body.version)))
+    return Json(Assistant.of(await services.assistants.use_version(caller, assistant_id, body.version)))
 
 
-@router.get("/assistants/{assistant_id}/graph")
+@router.get(
+    "/assistants/{assistant_id}/graph",
+    operation_id="get_assistant_graph",
+    description="For a drawing; `xray` opens its subgraphs.",
+    permission=permissions.assistant("read"),
+    answer=Drawing,
+)
 async def graph(assistant: AssistantAt, services: Given, xray: Annotated[bool | int, Depends(_xray)]) -> Response:
     """Get an assistant's graph: its nodes and edges."""
     return Json(await services.drawings.drawing(assistant, xray))
 
 
-@router.get("/assistants/{assistant_id}/schemas")
+@router.get(
+    "/assistants/{assistant_id}/schemas",
+    operation_id="get_assistant_schemas",
+    description="Of its input, output, state, configuration and context.",
+    permission=permissions.assistant("read"),
+    answer=GraphSchemas,
+)
 async def schemas(assistant: AssistantAt, services: Given) -> Response:
     """Get the JSON schemas of an assistant's graph."""
     return Json(await services.drawings.schemas(assistant))
 
 
-@router.get("/assistants/{assistant_id}/subgraphs")
+@router.get(
+    "/assistants/{assistant_id}/subgraphs",
+    operation_id="list_assistant_subgraphs",
+    description="By their namespaces; `recurse` lists those inside of subgraphs too.",
+    permission=permissions.assistant("read"),
+    answer=dict[str, SubgraphSchemas],
+    example=SUBGRAPHS_EXAMPLE,
+)
 async def subgraphs(assistant: AssistantAt, services: Given, recurse: bool = False) -> Response:
     """Get the JSON schemas of an assistant's subgraphs."""
     return Json(await services.drawings.subgraphs(assistant, None, recurse=recurse))
 
 
-@router.get("/assistants/{assistant_id}/subgraphs/{namespace}")
+@router.get(
+    "/assistants/{assistant_id}/subgraphs/{namespace}",
+    operation_id="get_assistant_subgraph",
+    description="Labels of a namespace inside of subgraphs have `|` between them.",
+    permission=permissions.assistant("read"),
+    answer=dict[str, SubgraphSchemas],
+    example=SUBGRAPHS_EXAMPLE,
+)
 async def subgraph(assistant: AssistantAt, namespace: str, services: Given, recurse: bool = False) -> Response:
     """Get the JSON schemas of one subgraph."""
     return Json(await services.drawings.subgraphs(assistant, namespace, recurse=recurse))
 
 
-def _selected(view: dict[str, Any], fields: list[Any] | None) -> dict[str, Any]:
-    return view if not fields else {name: value for name, value in view.items() if name in fields}
+def _selected(whole: Assistant, fields: list[Any] | None) -> Assistant | dict[str, Any]:
+    return whole if not fields else {name: value for name, value in vars(whole).items() if name in fields}

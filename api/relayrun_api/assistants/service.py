@@ -4,12 +4,12 @@ from dataclasses import asdict, fields
 from typing import Any
 from uuid import uuid4
 
+from relayrun_api.assistants import models
 from relayrun_api.assistants.lookup import Assistant, AssistantLookup, unchanged
 from relayrun_api.assistants.models import AssistantCount, AssistantCreate, AssistantPatch, AssistantSearch
 from relayrun_api.auth import Principal
 from relayrun_api.http.errors import AssistantExists, AssistantNotFound, Conflict, Forbidden, NotFound
 from relayrun_api.runners.graphs import GraphCatalog
-from relayrun_api.runs.views import assistant_view, version_view
 from relayrun_core.database import Database
 from relayrun_core.db.assistant_search import AssistantFilter, assistants_found, count_assistants
 from relayrun_core.db.assistants import (
@@ -103,13 +103,13 @@ class AssistantService:
         otherwise = [AssistantVersion(**_common(row, AssistantVersion))] if never_changed else []
         return versions_found(row.assistant_id, metadata=metadata, limit=limit, offset=offset, otherwise=otherwise)
 
-    async def view(self, row: AssistantRow) -> dict[str, Any]:
+    async def view(self, row: AssistantRow) -> models.Assistant:
         """An assistant that was found."""
-        return assistant_view(await self._lookup.of(row))
+        return models.Assistant.of(await self._lookup.of(row))
 
-    async def view_of_version(self, version: AssistantVersion) -> dict[str, Any]:
+    async def view_of_version(self, version: AssistantVersion) -> models.AssistantVersion:
         """A version that was found."""
-        return version_view(version, await self._catalog.name_of(version.agent, version.graph))
+        return models.AssistantVersion.of(version, await self._catalog.name_of(version.agent, version.graph))
 
     async def search(
         self, database: Database, principal: Principal, query: AssistantSearch

@@ -10,12 +10,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive
 
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.auth.permissions import Sent
+from relayrun_api.auth.permissions import Rule, Sent
 from relayrun_api.auth.principal import Authenticator, Principal
-from relayrun_api.auth.rules import RULES
 from relayrun_api.http.bodies import JsonRequest, parse_json
-from relayrun_api.http.errors import Forbidden
-from relayrun_api.runs.permissions import command
 from relayrun_core.database import Database
 from relayrun_core.db.runs import get_run
 
@@ -23,11 +20,10 @@ from relayrun_core.db.runs import get_run
 _READ_BEFORE_BYTES = 64 * 1024
 
 
-async def admitted(custom: CustomAuth, request: Request, route: APIRoute) -> tuple[Principal, Request]:
-    """The caller, and the request as its handlers want it. Raises what `CustomAuth.admit` does, and Forbidden."""
-    rule = RULES.get((request.method, route.path_format))
-    if rule is None:
-        raise Forbidden("No handler of the agent's authorization can be asked about this path: use another.")
+async def admitted(
+    custom: CustomAuth, request: Request, route: APIRoute, permission: Rule
+) -> tuple[Principal, Request]:
+    """The caller, and the request as its handlers want it. Raises what `CustomAuth.admit` does."""
     sent = Sent(dict(request.path_params), request.query_params)
     known = None
     if route.body_field is not None:
@@ -36,23 +32,17 @@ async def admitted(custom: CustomAuth, request: Request, route: APIRoute) -> tup
         sent.body = await _checked_body(request, route)
     elif "run_id" in sent.path and "thread_id" not in sent.path:
         await _find_thread(request, sent)
-    caller = await custom.admit(request, rule(sent), known)
+    caller = await custom.admit(request, permission(sent), known)
     return caller, _rewritten(request, sent, route)
 
 
-async def admitted_command(
-    authenticator: Authenticator, connection: HTTPConnection, params: dict[str, Any], method: str
+async def admitted_on(
+    authenticator: Authenticator, connection: HTTPConnection, permission: Rule, body: Any = None
 ) -> Principal | None:
-    """The caller of a WebSocket, for one command, whose `params` may be changed."""
+    """The caller of a connection, for what it asks now; `body` may be changed. Raises as `admitted`."""
     if not isinstance(authenticator, CustomAuth):
         return await authenticator.authenticate(connection)
-    sent = Sent(dict(connection.path_params), body={"method": method, "params": params})
-    return await authenticator.admit(connection, command(sent))
-
-
-async def admitted_reader(authenticator: Authenticator, connection: HTTPConnection) -> Principal | None:
-    """The caller of a connection, to read the thread that its path names."""
-    return await admitted_command(authenticator, connection, {}, "subscription.subscribe")
+    return await authenticator.admit(connection, permission(Sent(dict(connection.path_params), body=body)))
 
 
 async def _checked_body(request: Request, route: APIRoute) -> Any:

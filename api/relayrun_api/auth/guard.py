@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from relayrun_api.auth.admission import admitted
 from relayrun_api.auth.custom import CustomAuth
+from relayrun_api.auth.permissions import Rule
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.errors import ApiError, Unauthenticated
@@ -24,7 +25,8 @@ class GuardedRoute(JsonRoute):
     This is what routes are made of, so that none is open by oversight.
     """
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+    def __init__(self, path: str, endpoint: Callable[..., Any], permission: Rule, **options: Any) -> None:
+        self.permission = permission
         super().__init__(path, endpoint, **options)
         self.app = held(self.app)
 
@@ -36,7 +38,7 @@ class GuardedRoute(JsonRoute):
             authenticator: Authenticator = request.app.state.authenticator
             principal: Principal | None
             if isinstance(authenticator, CustomAuth):
-                principal, request = await admitted(authenticator, request, self)
+                principal, request = await admitted(authenticator, request, self, self.permission)
             else:
                 principal = await authenticator.authenticate(request)
             if principal is None:

@@ -15,7 +15,8 @@ from fastapi import Depends
 from psycopg_pool import PoolTimeout
 from starlette.requests import HTTPConnection, Request
 
-from relayrun_api.auth.admission import admitted_reader
+from relayrun_api.auth.admission import admitted_on
+from relayrun_api.auth.permissions import Ask, Sent
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.errors import ApiError, ThreadNotFound, Unauthenticated
 from relayrun_api.http.streamed import Truncated
@@ -59,7 +60,7 @@ class StillAccepted:
 
     async def _require(self, see: See) -> None:
         try:
-            caller = await admitted_reader(self._authenticator, self._connection)
+            caller = await admitted_on(self._authenticator, self._connection, _reading)
             if caller is None:
                 raise NoLongerAccepted(Unauthenticated.status)
             await see(caller)
@@ -69,6 +70,10 @@ class StillAccepted:
             return  # who would know is away, and was not at the beginning
         except (psycopg.Error, PoolTimeout):
             return  # as above
+
+
+def _reading(sent: Sent) -> list[Ask]:
+    return [Ask("threads", "read", {"thread_id": sent.path["thread_id"]})]
 
 
 async def _of_request(request: Request) -> StillAccepted:

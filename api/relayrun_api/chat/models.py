@@ -1,11 +1,15 @@
 """Bodies of the simple endpoints. They are ours, so a member we do not know is an error."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from relayrun_api.threads.models import MAX_NAME
+from relayrun_api.http import examples as things
+from relayrun_api.streaming.messages import Message
+from relayrun_api.threads.models import MAX_NAME, Interrupt
 
 MAX_MESSAGE = 10_000
 MAX_USER_CONTEXT_BYTES = 16 * 1024
@@ -39,3 +43,58 @@ class ChatBody(BaseModel):
         if self.message is None and self.resume is None:
             raise ValueError("`resume` must not be null: LangGraph takes that as no answer")
         return self
+
+
+@dataclass
+class Conversation:
+    """A page of a conversation, oldest first; `next`: what to send as `before` for the page in front of it."""
+
+    __pydantic_config__ = things.example(
+        thread_id=things.NAME,
+        messages=[
+            {"id": "m1", "role": "user", "content": "Where is my order?", "tool_calls": [], "tool_call_id": None},
+            {"id": "m2", "role": "assistant", "content": things.TOLD, "tool_calls": [], "tool_call_id": None},
+        ],
+        next=None,
+    )
+
+    thread_id: str
+    messages: list[Message]
+    next: str | None
+
+
+Ended = Literal["success", "interrupted", "error", "timeout", "cancelled"]
+
+
+@dataclass
+class Invoked:
+    """How a run ended: the assistant's last message, the questions that it asks, the graph's whole state."""
+
+    __pydantic_config__ = things.example(
+        run_id=things.RUN,
+        thread_id=things.NAME,
+        status="success",
+        message={"id": "m2", "role": "assistant", "content": things.TOLD, "tool_calls": []},
+        interrupts=[],
+        values=things.ANSWERED,
+        error=None,
+    )
+
+    run_id: UUID
+    thread_id: str
+    status: Ended
+    message: Message | None
+    interrupts: list[Interrupt]
+    values: Any
+    error: dict[str, Any] | None
+
+
+@dataclass
+class Accepted:
+    """A run that was accepted: it will be finished, whatever crashes."""
+
+    __pydantic_config__ = things.example(status="accepted", thread_id=things.NAME, run_id=things.RUN)
+
+    status: Literal["accepted"]
+    thread_id: str
+    run_id: UUID

@@ -8,20 +8,27 @@ from fastapi import Query
 from starlette.responses import Response
 
 from relayrun_api.auth import Caller, Principal
+from relayrun_api.auth.routing import Router
+from relayrun_api.chat import permissions
 from relayrun_api.chat.conversation import invoke_answer, page_of_messages
 from relayrun_api.chat.frames import CHAT_HEARTBEAT, PREFACE, ChatFrames
-from relayrun_api.chat.models import ChatBody
+from relayrun_api.chat.models import Accepted, ChatBody, Conversation, Invoked
 from relayrun_api.chat.translator import CHAT_MODES, ChatTranslator
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json, run_headers
 from relayrun_api.http.errors import Invalid, ThreadInterrupted
+from relayrun_api.http.operation import Stream
 from relayrun_api.http.streamed import Streamed
+from relayrun_api.runs import permissions as run_permissions
+from relayrun_api.runs.models import Cancelling
 from relayrun_api.runs.service import StartedRun, StartRun
 from relayrun_api.runs.specs import spec_as_handlers_have_it, spec_of_chat
-from relayrun_api.runs.streams import LastEventId, ThreadAt, new_router, run_ending, since_of
+from relayrun_api.runs.streams import LastEventId, ThreadAt, run_ending, since_of
 from relayrun_api.runs.terms import StartTerms
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.follow import follow
 from relayrun_api.streaming.sse import HEADERS, MEDIA_TYPE, START, Position, position_after
+from relayrun_api.threads import permissions as thread_permissions
 from relayrun_api.threads.service import find_thread, refer, visible_thread
 from relayrun_core import errors as core
 from relayrun_core.db.journal import read_page
@@ -29,16 +36,61 @@ from relayrun_core.db.starting import Terms
 from relayrun_core.db.threads import get_thread
 from relayrun_core.states import CancelAction
 
-router = new_router("chat")
+router = Router("chat")
+
+_STREAM = Stream(f"""\
+event: start
+id: 1-4294967297
+data: {{"type":"start","run_id":"{things.RUN}","thread_id":"{things.NAME}","attempt":1}}
+
+event: token
+id: 1-4294967298
+data: {{"type":"token","message_id":"m2","node":"answer","text":"It is "}}
+
+event: message
+id: 1-4294967301
+data: {{"type":"message","message":{{"id":"m2","role":"assistant","content":"{things.TOLD}","tool_calls":[]}}}}
+
+event: end
+id: 1-4294967302
+data: {{"type":"end","run_id":"{things.RUN}","thread_id":"{things.NAME}","status":"success"}}
+
+""")
+
+_CHAT_BODY_EXAMPLES = {
+    "a message": {"message": "Where is my order?", "thread_id": "order-1"},
+    "an answer": {"resume": "approved", "thread_id": things.NAME},
+}
 
 
-@router.post("/chat")
+@router.post(
+    "/chat",
+    operation_id="chat",
+    description=(
+        "Events are `start`, `token`, `message`, `tool_call`, `tool_result`, `update`, `custom`, `attempt` (after a "
+        "crash: which half-sent messages to forget), `interrupt`, `error` and, always last, `end`. A lost connection "
+        "cancels nothing: go on at the answer's `Location`. A thread that waits at a question takes `resume` only."
+    ),
+    permission=permissions.new_answer,
+    answer=_STREAM,
+    examples=_CHAT_BODY_EXAMPLES,
+)
 async def chat(body: ChatBody, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Send a message and stream the answer."""
     return _chat_stream(services, await _start(services, caller, body, CHAT_MODES, terms), body.thread_id)
 
 
-@router.get("/chat/{run_id}")
+@router.get(
+    "/chat/{run_id}",
+    operation_id="follow_chat",
+    description=(
+        "Tells the same events again, from the start or after the one that you had last, and then those to come. "
+        "When all has been delivered it answers 204, which stops an EventSource."
+    ),
+    permission=thread_permissions.READ,
+    answer=_STREAM,
+    also={204: "All has been delivered."},
+)
 async def replay(
     run_id: UUID,
     services: Given,
@@ -60,30 +112,51 @@ async def replay(
     return _chat_stream(services, services.runs.join(run), called, after)
 
 
-@router.post("/invoke")
+@router.post(
+    "/invoke",
+    operation_id="invoke",
+    description="Answers when the run has ended or asks something; until then it sends a newline every 5 seconds.",
+    permission=permissions.new_answer,
+    answer=Invoked,
+    examples=_CHAT_BODY_EXAMPLES,
+)
 async def invoke(body: ChatBody, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Send a message and wait for the answer."""
     started = await _start(services, caller, body, ("values",), terms)
-    run_id = str(started.run_id)
     return run_ending(
         services,
         started,
         follow_at=None,
-        render=lambda ending: invoke_answer(ending, run_id, body.thread_id),
+        render=lambda ending: invoke_answer(ending, started.run_id, body.thread_id),
     )
 
 
-@router.post("/run-task", status_code=202)
+@router.post(
+    "/run-task",
+    operation_id="run_task",
+    description="Answers at once: the run is accepted and will be finished. Follow it at the answer's `Location`.",
+    permission=permissions.new_answer,
+    status_code=202,
+    answer=Accepted,
+    examples=_CHAT_BODY_EXAMPLES,
+)
 async def run_task(body: ChatBody, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Send a message and do not wait."""
     started = await _start(services, caller, body, CHAT_MODES, terms)
     started.subscription.close()
-    answer = {"status": "accepted", "thread_id": body.thread_id, "run_id": started.run_id}
+    answer = Accepted("accepted", body.thread_id, started.run_id)
     headers = {**run_headers(started.thread_id, started.run_id), "Location": f"/chat/{started.run_id}"}
     return Json(answer, 202, {**headers, **started.headers})
 
 
-@router.get("/history/{thread_id}")
+@router.get(
+    "/history/{thread_id}",
+    operation_id="get_conversation",
+    description="The newest messages in plain form, oldest first. A name that was never used is an empty conversation.",
+    permission=thread_permissions.READ,
+    answer=Conversation,
+    refusals=(502,),
+)
 async def history(
     thread: ThreadAt,
     services: Given,
@@ -96,17 +169,27 @@ async def history(
     find = visible_thread if thread.name is None else find_thread
     found = await find(services.database, caller, thread)
     values = await services.states.output(found) if found else None
-    return Json({"thread_id": thread.sent, **page_of_messages(values, limit, before)})
+    return Json(page_of_messages(thread.sent, values, limit, before))
 
 
-@router.delete("/runs/{run_id}", status_code=202)
+@router.delete(
+    "/runs/{run_id}",
+    operation_id="cancel_chat",
+    description=(
+        "The run stops at once and keeps its finished steps, or is undone with `rollback`. It stays to be read."
+    ),
+    permission=run_permissions.cancel_run,
+    status_code=202,
+    answer=Cancelling,
+    refusals=(409,),
+)
 async def cancel(
     run_id: UUID, services: Given, caller: Caller, action: CancelAction = CancelAction.INTERRUPT
 ) -> Response:
     """Cancel a run."""
     run = await services.runs.visible(caller, run_id)
     await services.cancels.cancel(run, action)
-    answer = {"run_id": run.run_id, "thread_id": run.thread_id}
+    answer = Cancelling(run_id=run.run_id, thread_id=str(run.thread_id))
     return Json(answer, 202, run_headers(run.thread_id, run.run_id))
 
 

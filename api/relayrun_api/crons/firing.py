@@ -17,9 +17,12 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from relayrun_api.crons.schedules import next_fire
+from relayrun_api.crons.service import CronService
 from relayrun_api.http.errors import ApiError, RunnersAway
-from relayrun_api.services import Services
+from relayrun_api.metrics import Metrics
+from relayrun_api.runs.service import RunService
 from relayrun_api.tasks import cancelled
+from relayrun_core.database import Database
 from relayrun_core.db.cron_firing import Fired, due_crons, fire_cron, seconds_until_due, skip_cron
 from relayrun_core.db.crons import Cron
 
@@ -38,11 +41,11 @@ _AT_ONCE = 4
 class CronTimer:
     """Fires what is due."""
 
-    def __init__(self, services: Services) -> None:
-        self._database = services.database
-        self._crons = services.crons
-        self._runs = services.runs
-        self._fires = services.metrics.cron_fires
+    def __init__(self, database: Database, crons: CronService, runs: RunService, metrics: Metrics) -> None:
+        self._database = database
+        self._crons = crons
+        self._runs = runs
+        self._fires = metrics.cron_fires
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:

@@ -1,13 +1,17 @@
 """Bodies about crons, as the LangGraph SDKs send them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool
 
 from relayrun_api.crons.schedules import LONGEST_SCHEDULE, LONGEST_ZONE, check_schedule, check_zone
-from relayrun_api.http.bounds import Contained
-from relayrun_api.runs.models import LangGraphBody, Name, OnDisconnect, RunCreate
+from relayrun_api.http import examples as things
+from relayrun_api.http.models import Contained, LangGraphBody, Name
+from relayrun_api.runs.models import OnDisconnect, RunCreate
+from relayrun_core.db import crons as db
 from relayrun_core.db.crons import SortBy
 
 #: Of a cron's run: it is stored anew each time that it fires.
@@ -119,3 +123,69 @@ class CronSearch(CronCount):
     sort_by: SortBy | None = None
     sort_order: Literal["asc", "desc"] = "desc"
     select: list[CronField] | None = Field(default=None, max_length=100)
+
+
+@dataclass
+class Cron:
+    """A run that starts by the clock. `refusal`: why it did not start when it last should have."""
+
+    __pydantic_config__ = things.example(
+        cron_id=things.CRON,
+        assistant_id=things.ASSISTANT,
+        thread_id=None,
+        user_id="ann",
+        end_time=None,
+        schedule="0 9 * * 1-5",
+        timezone="Europe/Berlin",
+        payload={"assistant_id": "agent", "input": things.ASKED},
+        next_run_date="2026-11-24T08:00:00+00:00",
+        metadata=things.METADATA,
+        on_run_completed="delete",
+        enabled=True,
+        created_at=things.BEGAN,
+        updated_at=things.BEGAN,
+        last_run_date=None,
+        last_run_id=None,
+        refusal=None,
+    )
+
+    cron_id: UUID
+    assistant_id: UUID | None
+    thread_id: UUID | None
+    user_id: str | None
+    end_time: datetime | None
+    schedule: str
+    timezone: str | None
+    payload: dict[str, Any]
+    next_run_date: datetime | None
+    metadata: dict[str, Any]
+    on_run_completed: Literal["delete", "keep"] | None
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+    last_run_date: datetime | None
+    last_run_id: UUID | None
+    refusal: str | None
+
+    @classmethod
+    def of(cls, cron: db.Cron) -> Self:
+        """What is told of a row; what the Agent Server does not know stands behind what it does."""
+        return cls(
+            cron_id=cron.cron_id,
+            assistant_id=cron.assistant_id,
+            thread_id=cron.thread_id,
+            user_id=cron.owner,
+            end_time=cron.end_time,
+            schedule=cron.schedule,
+            timezone=cron.timezone,
+            payload=cron.payload,
+            next_run_date=cron.next_run_at,
+            metadata=cron.metadata,
+            on_run_completed=cron.on_run_completed,
+            enabled=cron.enabled,
+            created_at=cron.created_at,
+            updated_at=cron.updated_at,
+            last_run_date=cron.last_run_at,
+            last_run_id=cron.last_run_id,
+            refusal=cron.refusal,
+        )

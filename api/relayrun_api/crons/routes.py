@@ -7,88 +7,128 @@ from fastapi import Path
 from starlette.responses import Response
 
 from relayrun_api.auth import Caller
-from relayrun_api.crons.models import CronCount, CronCreate, CronPatch, CronSearch
+from relayrun_api.auth.routing import Router
+from relayrun_api.crons import permissions
+from relayrun_api.crons.models import Cron, CronCount, CronCreate, CronPatch, CronSearch
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json
 from relayrun_api.http.listing import Reader, listed
-from relayrun_api.runs.streams import ThreadAt, new_router
+from relayrun_api.runs.streams import ThreadAt
 from relayrun_api.services import Given
-from relayrun_core.db.crons import Cron
+from relayrun_core.db import crons as db
 
-router = new_router("crons")
+router = Router("crons")
+
+_CRON_CREATE_EXAMPLES = {
+    "workdays at nine": {**things.RUN_BODY, "schedule": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
+}
 
 CronAt = Annotated[UUID, Path(description="A cron's id")]
 
 
-@router.post("/threads/{thread_id}/runs/crons")
+@router.post(
+    "/threads/{thread_id}/runs/crons",
+    operation_id="create_thread_cron",
+    description=(
+        "`schedule` is a cron expression of five fields, in the time zone `timezone` (UTC without). The thread has to "
+        "exist; where it is busy, `multitask_strategy` decides."
+    ),
+    permission=permissions.new_cron,
+    answer=Cron,
+    refusals=(409,),
+    examples=_CRON_CREATE_EXAMPLES,
+)
 async def create_for_thread(thread: ThreadAt, body: CronCreate, services: Given, caller: Caller) -> Response:
     """Start runs on a thread by the clock."""
-    return Json(cron_view(await services.crons.create(caller, body, thread)))
+    return Json(Cron.of(await services.crons.create(caller, body, thread)))
 
 
-@router.post("/runs/crons")
+@router.post(
+    "/runs/crons",
+    operation_id="create_cron",
+    description=(
+        "`schedule` is a cron expression of five fields, in the time zone `timezone` (UTC without). The threads are "
+        "deleted after their runs unless `on_run_completed` is `keep`."
+    ),
+    permission=permissions.new_cron,
+    answer=Cron,
+    refusals=(404, 409),
+    examples=_CRON_CREATE_EXAMPLES,
+)
 async def create(body: CronCreate, services: Given, caller: Caller) -> Response:
     """Start runs by the clock, each on a new thread."""
-    return Json(cron_view(await services.crons.create(caller, body, None)))
+    return Json(Cron.of(await services.crons.create(caller, body, None)))
 
 
-@router.post("/runs/crons/search")
+@router.post(
+    "/runs/crons/search",
+    operation_id="search_crons",
+    description="Yours only. `X-Pagination-Next` is the offset to go on at.",
+    permission=permissions.search_crons,
+    answer=list[Cron],
+    examples={"those that fire": {"enabled": True, "sort_by": "next_run_date", "sort_order": "asc"}},
+)
 async def search(body: CronSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List crons."""
     crons = await services.crons.search(caller, body)
     if crons is None:
         return Json([], headers={"X-Pagination-Total": str(body.offset)})
 
-    async def view(cron: Cron) -> dict[str, Any]:
-        whole = cron_view(cron)
-        return {name: whole[name] for name in body.select} if body.select else whole
+    async def view(cron: db.Cron) -> Cron | dict[str, Any]:
+        whole = Cron.of(cron)
+        return {name: getattr(whole, name) for name in body.select} if body.select else whole
 
     return await listed(services.reads, reader, crons, view)
 
 
-@router.post("/runs/crons/count")
+@router.post(
+    "/runs/crons/count",
+    operation_id="count_crons",
+    description="As many as a search would find.",
+    permission=permissions.search_crons,
+    answer=int,
+    example=2,
+    examples={"of an assistant": {"assistant_id": "agent"}},
+)
 async def count(body: CronCount, services: Given, caller: Caller, reader: Reader) -> Response:
     """Count crons."""
     async with services.reads.by(reader) as database:
         return Json(await services.crons.count(database, caller, body))
 
 
-@router.get("/runs/crons/{cron_id}")
+@router.get(
+    "/runs/crons/{cron_id}",
+    operation_id="get_cron",
+    description="When it fires next, when it fired last, and why it did not when it should have.",
+    permission=permissions.cron("read"),
+    answer=Cron,
+)
 async def get(cron_id: CronAt, services: Given, caller: Caller) -> Response:
     """Get a cron."""
-    return Json(cron_view(await services.crons.visible(caller, cron_id)))
+    return Json(Cron.of(await services.crons.visible(caller, cron_id)))
 
 
-@router.patch("/runs/crons/{cron_id}")
+@router.patch(
+    "/runs/crons/{cron_id}",
+    operation_id="update_cron",
+    description="What is not sent stays; null takes `end_time`, `timezone` and the run's members away.",
+    permission=permissions.change_cron,
+    answer=Cron,
+    examples={"a rest": {"enabled": False}, "another time": {"schedule": "30 8 * * *"}},
+)
 async def patch(cron_id: CronAt, body: CronPatch, services: Given, caller: Caller) -> Response:
     """Change a cron."""
-    return Json(cron_view(await services.crons.update(caller, cron_id, body)))
+    return Json(Cron.of(await services.crons.update(caller, cron_id, body)))
 
 
-@router.delete("/runs/crons/{cron_id}", status_code=204)
+@router.delete(
+    "/runs/crons/{cron_id}",
+    operation_id="delete_cron",
+    description="Runs that it has started go on.",
+    permission=permissions.cron("delete"),
+    status_code=204,
+)
 async def delete(cron_id: CronAt, services: Given, caller: Caller) -> Response:
     """Forget a cron; its runs stay."""
     await services.crons.delete(caller, cron_id)
     return Response(status_code=204)
-
-
-def cron_view(cron: Cron) -> dict[str, Any]:
-    """A cron; what the Agent Server does not know stands behind what it does."""
-    return {
-        "cron_id": cron.cron_id,
-        "assistant_id": cron.assistant_id,
-        "thread_id": cron.thread_id,
-        "user_id": cron.owner,
-        "end_time": cron.end_time,
-        "schedule": cron.schedule,
-        "timezone": cron.timezone,
-        "payload": cron.payload,
-        "next_run_date": cron.next_run_at,
-        "metadata": cron.metadata,
-        "on_run_completed": cron.on_run_completed,
-        "enabled": cron.enabled,
-        "created_at": cron.created_at,
-        "updated_at": cron.updated_at,
-        "last_run_date": cron.last_run_at,
-        "last_run_id": cron.last_run_id,
-        "refusal": cron.refusal,
-    }

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from relayrun_api.event_protocol.models import CommandAnswer
+
 Params = TypeVar("Params", bound=BaseModel)
 Code = Literal[
     "invalid_argument",
@@ -38,15 +40,17 @@ class Done:
     through: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, command_id: int) -> dict[str, Any]:
+    def answer(self, command_id: int) -> CommandAnswer:
         """The command's answer."""
-        meta = {} if self.through is None else {"meta": {"applied_through_seq": self.through}}
-        return {"type": "success", "id": command_id, "result": self.result, **meta}
+        answer = CommandAnswer(type="success", id=command_id, result=self.result)
+        if self.through is not None:
+            answer["meta"] = {"applied_through_seq": self.through}
+        return answer
 
 
-def refused(command_id: int | None, code: Code, message: str) -> dict[str, Any]:
+def refused(command_id: int | None, code: Code, message: str) -> CommandAnswer:
     """The answer to a command that is refused, or to what is none."""
-    return {"type": "error", "id": command_id, "error": code, "message": message}
+    return CommandAnswer(type="error", id=command_id, error=code, message=message)
 
 
 def checked(model: type[Params], params: dict[str, Any]) -> Params:

@@ -24,7 +24,8 @@ from relayrun_api.event_protocol.seq import before_run
 from relayrun_api.event_protocol.tree import tree_of
 from relayrun_api.http.answers import loads, run_headers
 from relayrun_api.http.errors import AssistantNotFound, IdempotencyKeyReused, Invalid
-from relayrun_api.runs.models import RunConfig, RunCreate
+from relayrun_api.http.models import RunConfig
+from relayrun_api.runs.models import RunCreate
 from relayrun_api.runs.service import StartedRun, StartRun, sees_run
 from relayrun_api.runs.specs import spec_of_run
 from relayrun_api.services import Services

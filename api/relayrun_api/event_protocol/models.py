@@ -1,13 +1,14 @@
 """Bodies and commands of the event protocol (the package `langchain-protocol` has their types)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator, with_config
+from typing_extensions import TypedDict
 
 from relayrun_api.event_protocol.seq import LARGEST_SEQ
 from relayrun_api.event_protocol.told import CHANNELS, NAMED_CUSTOM, Subscribed, Wanted
-from relayrun_api.http.bounds import Object
-from relayrun_api.runs.models import Config, LangGraphBody, Name
+from relayrun_api.http import examples as things
+from relayrun_api.http.models import Config, LangGraphBody, Name, Object
 from relayrun_core.runs import Durability, MultitaskStrategy
 
 Segment = Annotated[str, Field(max_length=512)]
@@ -126,3 +127,17 @@ class UnsubscribeParams(LangGraphBody):
     """`subscription.unsubscribe`, on a WebSocket."""
 
     subscription_id: Name
+
+
+@with_config(
+    things.example(type="success", id=1, result={"run_id": things.RUN}, meta={"applied_through_seq": 4294967296})
+)
+class CommandAnswer(TypedDict):
+    """How a command went: its `result`, or `error` and `message`."""
+
+    type: Literal["success", "error"]
+    id: int | None
+    result: NotRequired[dict[str, Any] | None]
+    error: NotRequired[str | None]
+    message: NotRequired[str | None]
+    meta: NotRequired[dict[str, Any] | None]

@@ -10,26 +10,69 @@ from starlette.responses import Response
 
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.auth.lasting import StillAccepted, WhileAccepted
+from relayrun_api.auth.routing import Router
+from relayrun_api.event_protocol import permissions
 from relayrun_api.event_protocol.answers import Refusal, checked, refused
 from relayrun_api.event_protocol.commands import Commands
 from relayrun_api.event_protocol.feed import ProtocolFeed, Sent
-from relayrun_api.event_protocol.models import EventStreamRequest, ThreadCommand
+from relayrun_api.event_protocol.models import CommandAnswer, EventStreamRequest, ThreadCommand
 from relayrun_api.event_protocol.seq import LARGEST_SEQ
 from relayrun_api.event_protocol.told import Subscribed
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import Invalid, ThreadNotFound
+from relayrun_api.http.operation import Stream
 from relayrun_api.http.streamed import Streamed
-from relayrun_api.runs.streams import LastEventId, ThreadAt, new_router
+from relayrun_api.runs.streams import LastEventId, ThreadAt
 from relayrun_api.runs.terms import StartTerms
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, frame
+from relayrun_api.threads import permissions as thread_permissions
 from relayrun_api.threads.service import ThreadRef, sees_thread
 from relayrun_core.db.threads import get_thread
 
-router = new_router("event protocol")
+router = Router("event protocol")
+
+_STREAM = Stream("""\
+event: lifecycle
+id: 4294967297
+data: {"type":"event","seq":4294967297,"method":"lifecycle","params":{"namespace":[],"data":{"event":"running"}}}
+
+event: values
+id: 4294967298
+data: {"type":"event","seq":4294967298,"method":"values","params":{"namespace":[],"data":{"messages":[]}}}
+
+""")
+_ENDLESS = "Does not end by itself; come back with `since`, the `seq` of the last event that you had."
 
 
-@router.post("/threads/{thread_id}/commands")
+@router.post(
+    "/threads/{thread_id}/commands",
+    operation_id="send_command",
+    description=(
+        "`run.start`, `input.respond`, `agent.getTree`, `state.get`, `state.listCheckpoints` or `state.fork`. What is "
+        "wrong with a command is said in the answer, whose status is 200."
+    ),
+    permission=permissions.command,
+    answer=CommandAnswer,
+    refusals=(502,),
+    examples={
+        "run.start": {
+            "id": 1,
+            "method": "run.start",
+            "params": {"assistant_id": "agent", "input": things.ASKED},
+        },
+        "agent.getTree": {"id": 2, "method": "agent.getTree", "params": {}},
+        "state.get": {"id": 3, "method": "state.get", "params": {"keys": ["messages"]}},
+        "state.listCheckpoints": {"id": 4, "method": "state.listCheckpoints", "params": {"limit": 10}},
+        "state.fork": {"id": 5, "method": "state.fork", "params": {"checkpoint_id": things.CHECKPOINT}},
+        "input.respond": {
+            "id": 6,
+            "method": "input.respond",
+            "params": {"interrupt_id": things.QUESTION, "response": "approved"},
+        },
+    },
+)
 async def command(
     thread: ThreadAt, body: ThreadCommand, services: Given, caller: Caller, terms: StartTerms
 ) -> Response:
@@ -42,7 +85,14 @@ async def command(
     return Json(done.answer(body.id), headers=done.headers)
 
 
-@router.post("/threads/{thread_id}/stream/events")
+@router.post(
+    "/threads/{thread_id}/stream/events",
+    operation_id="stream_events",
+    description=f"Of the channels and namespaces in the body. {_ENDLESS}",
+    permission=thread_permissions.READ,
+    answer=_STREAM,
+    examples={"all of a chat": {"channels": ["values", "messages", "lifecycle"]}},
+)
 async def stream(
     thread: ThreadAt,
     body: EventStreamRequest,
@@ -55,7 +105,16 @@ async def stream(
     return await _streamed(services, caller, accepted, thread, _after(body.subscribed, last_event_id))
 
 
-@router.get("/threads/{thread_id}/stream/events")
+@router.get(
+    "/threads/{thread_id}/stream/events",
+    operation_id="get_event_stream",
+    description=(
+        f"{_ENDLESS} A WebSocket at the same path takes commands and subscriptions, and sends their answers and "
+        "events; browsers send a token as its protocols `relayrun` and `relayrun.bearer.<token>`."
+    ),
+    permission=thread_permissions.READ,
+    answer=_STREAM,
+)
 async def get_stream(
     thread: ThreadAt,
     services: Given,

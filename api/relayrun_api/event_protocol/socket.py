@@ -16,16 +16,18 @@ from functools import partial
 from uuid import uuid4
 
 import psycopg
+from fastapi import APIRouter
 from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from relayrun_api.auth import Principal
-from relayrun_api.auth.admission import admitted_command
+from relayrun_api.auth.admission import admitted_on
 from relayrun_api.auth.lasting import NoLongerAccepted, StillAccepted
+from relayrun_api.event_protocol import permissions
 from relayrun_api.event_protocol.answers import Code, Refusal, checked, refused
 from relayrun_api.event_protocol.commands import Commands
 from relayrun_api.event_protocol.feed import ProtocolFeed
-from relayrun_api.event_protocol.models import EventStreamRequest, ThreadCommand, UnsubscribeParams
+from relayrun_api.event_protocol.models import CommandAnswer, EventStreamRequest, ThreadCommand, UnsubscribeParams
 from relayrun_api.event_protocol.order import SeqOrder
 from relayrun_api.event_protocol.routes import require_visible
 from relayrun_api.event_protocol.told import Subscribed
@@ -36,7 +38,6 @@ from relayrun_api.http.problems import Problem, problem_of
 from relayrun_api.http.sharing import ASKING_USER
 from relayrun_api.http.streamed import Truncated
 from relayrun_api.http.websockets import BEARER, SUBPROTOCOL, check_origin, offered, refuse, with_token
-from relayrun_api.runs.streams import new_router
 from relayrun_api.runs.terms import limit_of
 from relayrun_api.services import Services
 from relayrun_api.tasks import cancelled
@@ -46,7 +47,7 @@ from relayrun_core.errors import RelayrunError
 
 logger = logging.getLogger("relayrun.api.protocol")
 
-router = new_router("event protocol")
+router = APIRouter()
 
 _MOST_SUBSCRIPTIONS = 64
 #: What a client does that connects.
@@ -132,7 +133,7 @@ class _Conversation:
             answer = refused(command_id, _code_of(problem), problem.detail)
         await self._send(dumps(answer))
 
-    async def _carried_out(self, command: ThreadCommand, caller: Principal) -> dict[str, object]:
+    async def _carried_out(self, command: ThreadCommand, caller: Principal) -> CommandAnswer:
         match command.method:
             case "subscription.subscribe":
                 result = await self._subscribe(checked(EventStreamRequest, command.params).subscribed)
@@ -144,7 +145,7 @@ class _Conversation:
             case _:
                 commands = Commands(self._services, caller, self._thread, self._terms)
                 return (await commands.carry_out(command)).answer(command.id)
-        return {"type": "success", "id": command.id, "result": result}
+        return CommandAnswer(type="success", id=command.id, result=result)
 
     async def _subscribe(self, subscribed: Subscribed) -> dict[str, object]:
         if len(self._subscriptions) >= _MOST_SUBSCRIPTIONS:
@@ -211,7 +212,8 @@ class _Conversation:
 async def _caller(websocket: WebSocket, command: ThreadCommand) -> Principal:
     """Who calls, and may give this command, whose members an author's handlers may change."""
     connection = with_token(websocket)
-    caller = await admitted_command(websocket.app.state.authenticator, connection, command.params, command.method)
+    asked = {"method": command.method, "params": command.params}
+    caller = await admitted_on(websocket.app.state.authenticator, connection, permissions.command, asked)
     if caller is None:
         raise Unauthenticated(
             "Say who you are: send `Authorization: Bearer` with your token, or your key; from a browser, the protocols "

@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from relayrun_api.http.errors import BodyTooLarge, Invalid, UnsupportedMediaType
+from relayrun_api.http.operation import Operation
 
 MAX_BODY_BYTES = 10_000_000
 # LangGraph's checkpoints (msgpack) and Postgres's jsonb take more; nobody's payload has more than a few dozen.
@@ -64,9 +65,10 @@ class JsonRoute(APIRoute):
     summary in the OpenAPI document.
     """
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+    def __init__(self, path: str, endpoint: Callable[..., Any], operation: Operation, **options: Any) -> None:
+        self.operation = operation
         summary = (endpoint.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-        super().__init__(path, endpoint, **(options | {"summary": summary, "description": ""}))
+        super().__init__(path, endpoint, summary=summary, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, given our request."""

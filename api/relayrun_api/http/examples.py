@@ -15,6 +15,8 @@ TASK = "7e2b5a9e-96a5-c813-8eb7-7b986792ea5a"
 BEGAN, ENDED = "2026-11-23T14:30:00.580106+00:00", "2026-11-23T14:30:01.702460+00:00"
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Where is my order?"}]}
+#: What starts a run.
+RUN_BODY: dict[str, Any] = {"assistant_id": "agent", "input": ASKED}
 TOLD = "It is on its way."
 ANSWERED: dict[str, Any] = {
     "messages": [

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from relayrun_api.auth import GuardedRoute
 from relayrun_api.http.answers import Json
+from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.openapi.page import page_routes
 from relayrun_core.settings import AccessSettings
 
@@ -49,9 +49,8 @@ class DocumentedApi(FastAPI):
                 # Late: who does not read the document pays nothing for it.
                 from relayrun_api.openapi.document import completed
 
-                routes = (route for route in self.routes if isinstance(route, GuardedRoute))
-                guarded = {(method, route.path) for route in routes for method in route.methods or ()}
-                self.openapi_schema = completed(super().openapi(), guarded, self._schemes, forbids=self._forbids)
+                routes = [route for route in self.routes if isinstance(route, JsonRoute)]
+                self.openapi_schema = completed(super().openapi(), routes, self._schemes, forbids=self._forbids)
             return self.openapi_schema
 
     async def _document(self, _: Request) -> Response:

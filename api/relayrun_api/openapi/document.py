@@ -1,21 +1,19 @@
-"""The OpenAPI document: what FastAPI makes of the routes, with the words, examples and answers that stand beside this.
-
-Whatever has no words here stays as FastAPI made it; tests/api/test_openapi.py fails for it.
+"""The OpenAPI document: what FastAPI makes of the routes, with what each says of itself (`Operation`) and with what all
+have in common: words for parameters and members, headers, refusals.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from relayrun_api.auth import GuardedRoute
+from relayrun_api.http.bodies import JsonRoute
+from relayrun_api.http.operation import Operation, Stream, Text
 from relayrun_api.openapi import refusals
-from relayrun_api.openapi.examples import BODIES
-from relayrun_api.openapi.operation import Operation, Stream, Text
-from relayrun_api.openapi.operations import OPERATIONS
-from relayrun_api.openapi.shapes.chat import Cancelling
-from relayrun_api.openapi.shapes.runs import Values
 from relayrun_api.openapi.words import ABOUT, MEMBERS, MEMBERS_OF, PARAMETER_EXAMPLES, PARAMETERS, TAGS
+from relayrun_api.runs.models import Cancelling, Values
 
 Route = tuple[str, str]
 Json = dict[str, Any]
@@ -38,10 +36,11 @@ _OF_STARTS = (*_OF_RUNS, "Idempotency-Replayed", "RateLimit", "RateLimit-Policy"
 _OF_PAGES = ("X-Pagination-Total", "X-Pagination-Next")
 
 
-def completed(document: Json, guarded: Collection[Route], schemes: Json, *, forbids: bool = False) -> Json:
-    """`document` with everything. `guarded`: the routes that need one of the security `schemes`; `forbids`: somebody
-    who is known may be refused on each of them.
+def completed(document: Json, routes: Iterable[JsonRoute], schemes: Json, *, forbids: bool = False) -> Json:
+    """`document` with everything. Guarded routes need one of the security `schemes`; `forbids`: somebody who is known
+    may be refused on each of them.
     """
+    declared = {(method, route.path): route for route in routes for method in route.methods or ()}
     document["info"] |= {"description": ABOUT, "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"}}
     document |= {"servers": [{"url": "/"}], "tags": [{"name": tag, "description": TAGS[tag]} for tag in TAGS]}
     components = document.setdefault("components", {})
@@ -49,19 +48,16 @@ def completed(document: Json, guarded: Collection[Route], schemes: Json, *, forb
     for name in _UNUSED:
         schemas.pop(name, None)
     _describe(schemas)
-    answers, shapes = _answers()
+    answers, shapes = _answers(declared)
     schemas |= {**shapes, "Problem": refusals.SCHEMA}
     components |= {"responses": refusals.responses(), "headers": dict(_headers())}
     if schemes:
         components["securitySchemes"] = schemes
     needs: list[Json] = [{name: []} for name in schemes]
     for route, found in _operations(document):
-        if route not in OPERATIONS:
-            continue
-        said = OPERATIONS[route]
-        found |= {"operationId": said.name, "description": said.about}
+        said = declared[route].operation
         refused = _refusals(route, found, said)
-        if needs and route in guarded:
+        if needs and isinstance(declared[route], GuardedRoute):
             found["security"] = needs
             refused |= {401, 403} if forbids else {401}
         elif needs and said.asks_who:
@@ -91,12 +87,12 @@ def _headers() -> Iterator[tuple[str, Json]]:
         yield name, {"description": words, "schema": {"type": "string"}}
 
 
-def _answers() -> tuple[dict[Route, Json], Json]:
+def _answers(declared: Mapping[Route, JsonRoute]) -> tuple[dict[Route, Json], Json]:
     """The schema of each JSON answer, and the components that they refer to."""
     kinds: list[tuple[Route, Literal["serialization"], TypeAdapter[Any]]] = [
-        (route, "serialization", TypeAdapter(said.answer))
-        for route, said in OPERATIONS.items()
-        if said.answer is not None and not isinstance(said.answer, Stream | Text)
+        (key, "serialization", TypeAdapter(route.operation.answer))
+        for key, route in declared.items()
+        if route.operation.answer is not None and not isinstance(route.operation.answer, Stream | Text)
     ]
     found, shared = TypeAdapter.json_schemas(kinds, ref_template=_REF)
     return {route: schema for (route, _), schema in found.items()}, shared.get("$defs", {})
@@ -125,13 +121,7 @@ def _complete_body(found: Json, said: Operation) -> None:
     if "requestBody" not in found:
         return
     media = found["requestBody"]["content"]["application/json"]
-    bodies = said.bodies or BODIES.get(_model_of(media["schema"]), {})
-    media["examples"] = {shows: {"value": body} for shows, body in bodies.items()}
-
-
-def _model_of(schema: Json) -> str:
-    reference: str = schema.get("$ref") or schema.get("items", {}).get("$ref", "")
-    return reference.rpartition("/")[2]
+    media["examples"] = {shows: {"value": body} for shows, body in said.examples.items()}
 
 
 def _complete_answers(route: Route, found: Json, said: Operation, schema: Json | None, refused: set[int]) -> None:

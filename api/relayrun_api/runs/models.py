@@ -1,24 +1,37 @@
 """Bodies that start or cancel runs, as the LangGraph SDKs send them."""
 
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired, Self, get_args
 from uuid import UUID
 
-import httpx
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+    with_config,
+)
+from typing_extensions import TypedDict
 
-from relayrun_api.http.bounds import Object, bounded
+from relayrun_api.http import examples as things
+from relayrun_api.http.models import Config, LangGraphBody, Name, Object
+from relayrun_api.threads.models import RunCommand
+from relayrun_api.webhooks.rules import webhook_url
+from relayrun_core import runs
 from relayrun_core.ids import uuid_of
-from relayrun_core.runs import Durability, MultitaskStrategy, StreamMode
+from relayrun_core.runs import Durability, MultitaskStrategy, RunSpec, StreamMode
+from relayrun_core.states import RunStatus
 
-_LONGEST_NAME = 256
 #: A hundred years.
 LONGEST_DELAY_SECONDS = 100 * 365 * 86400
 LARGEST_BATCH = 100
-_LONGEST_URL = 2048
 _MOST_RUN_IDS = 1000
-_MOST_TAGS = 1000
 _DEEPEST = 100
-Name = Annotated[str, Field(max_length=_LONGEST_NAME)]
 #: What is neither means what it means not to say it.
 OnDisconnect = Annotated[
     Literal["cancel", "continue"], BeforeValidator(lambda value: value if value == "cancel" else "continue")
@@ -27,46 +40,6 @@ OnCompletion = Annotated[
     Literal["delete", "keep"] | None, BeforeValidator(lambda value: value if value in ("delete", "keep") else None)
 ]
 Nodes = Annotated[list[Name], Field(max_length=1000)] | Literal["*"]
-
-
-class LangGraphBody(BaseModel):
-    """A body of the Agent Server's API. Unknown members are ignored: clients are older and newer than we are."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class RunCommand(LangGraphBody):
-    """What to do beside running on: answer an interrupt, change the state, go to a node."""
-
-    resume: Any = None
-    update: Any = None
-    goto: Any = None
-
-
-class RunConfig(LangGraphBody):
-    """LangGraph's configuration of a run, as far as a wrong one would only fail in a runner; the rest is passed on."""
-
-    model_config = ConfigDict(extra="allow")
-
-    tags: list[Name] | None = Field(default=None, max_length=_MOST_TAGS)
-    metadata: dict[str, Any] | None = None
-    configurable: dict[str, Any] | None = None
-    recursion_limit: int | None = Field(default=None, ge=1, le=1_000_000)
-    max_concurrency: int | None = Field(default=None, ge=1, le=1_000_000)
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """What was given, as a plain dictionary."""
-        return {name: value for name, value in self if value is not None}
-
-
-def _bounded(config: RunConfig) -> RunConfig:
-    bounded(config.given)
-    return config
-
-
-#: A configuration that may be kept with a thing.
-Config = Annotated[RunConfig, AfterValidator(_bounded)]
 
 
 class RunCreate(LangGraphBody):
@@ -204,24 +177,180 @@ class CancelMany(LangGraphBody):
         raise ValueError("send either `status`, or `thread_id` and `run_ids`")
 
 
-def webhook_url(text: str) -> httpx.URL:
-    """The URL of a receiver. Raises ValueError for what cannot be one, wherever it leads."""
-    if len(text) > _LONGEST_URL:
-        raise ValueError(f"it is longer than {_LONGEST_URL} characters")
-    if any(character.isspace() for character in text):
-        raise ValueError("it must not have spaces")
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise ValueError("it is not a URL") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("it must be a whole URL: https://host/path")
-    if url.port is not None and not 0 < url.port < 65536:
-        raise ValueError("its port must be between 1 and 65535")
-    if url.userinfo:
-        raise ValueError("it must not have a user or password: put a token into its path or query")
-    try:
-        url.raw_host.decode().encode("idna")  # as it is looked up
-    except UnicodeError as error:
-        raise ValueError("its host is no name that can be looked up") from error
-    return url
+AgentServerStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
+
+
+@dataclass
+class RunKwargs:
+    """What a run was started with."""
+
+    input: Any
+    command: dict[str, Any] | None
+    config: dict[str, Any]
+    context: dict[str, Any]
+    stream_mode: list[str]
+    interrupt_before: list[str] | Literal["*"] | None
+    interrupt_after: list[str] | Literal["*"] | None
+    webhook: str | None
+    feedback_keys: None
+    temporary: bool
+    subgraphs: bool
+    resumable: bool
+    checkpoint_during: bool
+    durability: Durability | None
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Self:
+        """The same in the words of the Agent Server."""
+        return cls(
+            input=spec.input,
+            command=spec.command,
+            config=spec.config,
+            context=spec.context or {},
+            stream_mode=spec.stream_modes,
+            interrupt_before=spec.interrupt_before,
+            interrupt_after=spec.interrupt_after,
+            webhook=spec.webhook,
+            feedback_keys=None,
+            temporary=spec.on_completion == "delete",
+            subgraphs=spec.stream_subgraphs,
+            resumable=True,
+            checkpoint_during=spec.durability != "exit",
+            durability=spec.durability,
+        )
+
+
+@dataclass
+class Run:
+    """One execution of a graph on a thread. `attempt`: which try of it is under way; `number`: of the thread's runs."""
+
+    __pydantic_config__ = things.example(
+        run_id=things.RUN,
+        thread_id=things.THREAD,
+        assistant_id=things.ASSISTANT,
+        created_at=things.BEGAN,
+        updated_at=things.ENDED,
+        status="success",
+        metadata={"graph_id": "agent", "assistant_id": things.ASSISTANT},
+        kwargs={
+            "input": things.ASKED,
+            "command": None,
+            "config": {},
+            "context": {},
+            "stream_mode": ["values"],
+            "interrupt_before": None,
+            "interrupt_after": None,
+            "webhook": None,
+            "feedback_keys": None,
+            "temporary": False,
+            "subgraphs": False,
+            "resumable": True,
+            "checkpoint_during": True,
+            "durability": "sync",
+        },
+        multitask_strategy="enqueue",
+        cancel_reason=None,
+        agent="default",
+        graph="agent",
+        number=2,
+        attempt=1,
+        runner="default-6f9c-0",
+        reason=None,
+        message=None,
+        error=None,
+        checkpoint_id=things.CHECKPOINT,
+        started_at=things.BEGAN,
+        finished_at=things.ENDED,
+    )
+
+    run_id: UUID
+    thread_id: UUID
+    # The API starts no run without one.
+    assistant_id: Annotated[UUID | None, WithJsonSchema({"type": "string", "format": "uuid"})]
+    created_at: datetime
+    updated_at: datetime
+    status: AgentServerStatus
+    metadata: dict[str, Any]
+    kwargs: RunKwargs
+    multitask_strategy: MultitaskStrategy
+    cancel_reason: str | None
+    agent: str
+    graph: str
+    number: int
+    attempt: int
+    runner: str | None
+    reason: str | None
+    message: str | None
+    error: dict[str, Any] | None
+    checkpoint_id: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, run: runs.Run, *, tracebacks: bool) -> Self:
+        """What is told of a row; what the Agent Server does not know stands behind what it does.
+
+        `tracebacks`: whether whoever asks may see the author's code and paths: an admin.
+        """
+        return cls(
+            run_id=run.run_id,
+            thread_id=run.thread_id,
+            assistant_id=run.assistant_id,
+            created_at=run.created_at,
+            updated_at=run.updated_at,
+            status=_STATUSES[run.status],
+            metadata=run.spec.metadata,
+            kwargs=RunKwargs.of(run.spec),
+            multitask_strategy=run.spec.multitask_strategy,
+            cancel_reason=run.message if run.status is RunStatus.CANCELLED else None,
+            agent=run.agent,
+            graph=run.graph,
+            number=run.number,
+            attempt=run.attempt,
+            runner=run.runner,
+            reason=run.reason,
+            message=run.message,
+            error=run.error if tracebacks else _without_traceback(run.error),
+            checkpoint_id=run.checkpoint_id,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+        )
+
+
+class Values(BaseModel):
+    """A run's final values: whatever the graph's state holds. `__interrupt__`: its questions, where it asks some;
+    `__error__` alone: what went wrong.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [things.ANSWERED]})
+
+
+@with_config(things.example(run_id=things.RUN, thread_id=things.NAME))
+class Cancelling(TypedDict):
+    """The run that is being cancelled; an empty object where its end was waited for."""
+
+    run_id: NotRequired[UUID | None]
+    thread_id: NotRequired[str | None]
+
+
+#: Our run states in the Agent Server's words, which has none for cancelled and delayed. A run that waits for an answer
+#: has succeeded in asking.
+_STATUSES: Mapping[RunStatus, AgentServerStatus] = {
+    RunStatus.DELAYED: "pending",
+    RunStatus.PENDING: "pending",
+    RunStatus.RUNNING: "running",
+    RunStatus.SUCCESS: "success",
+    RunStatus.INTERRUPTED: "success",
+    RunStatus.ERROR: "error",
+    RunStatus.TIMEOUT: "timeout",
+    RunStatus.CANCELLED: "interrupted",
+}
+
+
+def our_statuses(status: str) -> list[RunStatus]:
+    """The run states that the Agent Server calls `status`."""
+    return [ours for ours, theirs in _STATUSES.items() if theirs == status]
+
+
+def _without_traceback(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    return error and {name: value for name, value in error.items() if name != "traceback"}

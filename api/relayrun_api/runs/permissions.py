@@ -10,7 +10,6 @@ from relayrun_api.threads.permissions import thread
 
 _OF_RUNS = ("input", "command", "config", "context", "webhook", "interrupt_before", "interrupt_after", "checkpoint_id")
 _OF_STARTS = ("multitask_strategy", "if_not_exists", "after_seconds")
-_STARTING = ("run.start", "input.respond", "state.fork")
 
 
 def runs_of_thread(sent: Sent) -> list[Ask]:
@@ -45,35 +44,16 @@ def cancel_runs(sent: Sent) -> list[Ask]:
 
 def new_run(sent: Sent) -> list[Ask]:
     """A run that a LangGraph client asks for."""
-    return _run(sent.body, sent.path.get("thread_id"))
+    return asked_of_run(sent.body, sent.path.get("thread_id"))
 
 
 def new_runs(sent: Sent) -> list[Ask]:
     """POST /runs/batch."""
-    return [ask for body in sent.body for ask in _run(body, None)]
+    return [ask for body in sent.body for ask in asked_of_run(body, None)]
 
 
-def new_answer(sent: Sent) -> list[Ask]:
-    """A run by one of the simple endpoints."""
-    body = sent.body
-    message = {"messages": [{"role": "user", "content": body["message"]}]} if body.get("message") else None
-    kwargs = {"input": message, "command": {"resume": body["resume"]} if "resume" in body else None}
-    return _run(
-        {"assistant_id": body.get("assistant_id"), "if_not_exists": "create", **kwargs},
-        body.get("thread_id") or "default_user",
-    )
-
-
-def command(sent: Sent) -> list[Ask]:
-    """A command of the event protocol: one that starts a run, or one that reads."""
-    body, thread_id = sent.body, sent.path["thread_id"]
-    if body.get("method") not in _STARTING:
-        return [Ask("threads", "read", {"thread_id": thread_id})]
-    params = body.setdefault("params", {})
-    return _run(params, thread_id, if_not_exists="create")
-
-
-def _run(body: dict[str, Any], thread_id: str | None, *, if_not_exists: str = "reject") -> list[Ask]:
+def asked_of_run(body: dict[str, Any], thread_id: str | None, *, if_not_exists: str = "reject") -> list[Ask]:
+    """What the start of a run on a thread asks, whichever route its body came by."""
     kwargs = {name: body.get(name) for name in _OF_RUNS}
     config = as_object(kwargs["config"])
     kwargs["config"] = {**config, "configurable": as_object(config.get("configurable"))}

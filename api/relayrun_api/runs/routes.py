@@ -7,10 +7,14 @@ from fastapi import Query
 from starlette.responses import Response
 
 from relayrun_api.auth import Caller, Principal
+from relayrun_api.auth.routing import Router
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json, run_headers
 from relayrun_api.http.errors import BadRequest, NoThreadId, RunNotFound
 from relayrun_api.http.listing import Reader, listed
-from relayrun_api.runs.models import BackgroundRun, RunCreate
+from relayrun_api.http.operation import Stream
+from relayrun_api.runs import permissions
+from relayrun_api.runs.models import BackgroundRun, Cancelling, Run, RunCreate, Values, our_statuses
 from relayrun_api.runs.service import StartedRun, StartRun
 from relayrun_api.runs.specs import spec_of_run
 from relayrun_api.runs.streams import (
@@ -18,24 +22,55 @@ from relayrun_api.runs.streams import (
     LastEventId,
     ThreadAt,
     missing_run_stream,
-    new_router,
     position_now,
     run_ending,
     run_stream,
 )
 from relayrun_api.runs.terms import StartTerms
-from relayrun_api.runs.views import our_statuses, run_view
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.follow import NO_RUN
 from relayrun_api.streaming.sse import position_after
+from relayrun_api.threads import permissions as thread_permissions
 from relayrun_api.threads.service import ThreadRef, visible_thread
+from relayrun_core import runs as rows
 from relayrun_core.db.runs import get_run, runs_found
 from relayrun_core.db.starting import Terms
 from relayrun_core.errors import RunFinished, ThreadNotFound
-from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
 
-router = new_router("runs")
+router = Router("runs")
+
+STREAM_EXAMPLE = Stream(f"""\
+event: metadata
+id: 2-4294967297
+data: {{"run_id":"{things.RUN}","attempt":1}}
+
+event: updates
+id: 2-4294967298
+data: {{"answer":{{"messages":[{{"type":"ai","id":"m2","content":"{things.TOLD}","tool_calls":[]}}]}}}}
+
+""")
+EVENTS = (
+    "The first event is `metadata`; behind it are those of the modes in `stream_mode`, and `error`. The answer ends "
+    "with the run; one that was cut off goes on at its `Location`, with `Last-Event-ID`."
+)
+JOINED = (
+    "Without `Last-Event-ID` it tells what comes from now on: nothing of a run that has ended. With it, or with `-`, "
+    "it tells all that is behind that event. Of some modes it tells their events and `error`."
+)
+WAITS = "Answers when the run has ended or asks something; until then it sends a newline every 5 seconds."
+
+
+_RUN_CREATE_EXAMPLES = {
+    "input": {
+        **things.RUN_BODY,
+        "if_not_exists": "create",
+        "stream_mode": ["updates", "messages-tuple"],
+        "metadata": things.METADATA,
+    },
+    "an answer": {"assistant_id": "agent", "command": {"resume": "approved"}},
+    "a pause before a node": {**things.RUN_BODY, "if_not_exists": "create", "interrupt_before": ["answer"]},
+}
 
 _STATUSES = "pending, running, error, success, timeout or interrupted; of any other there is none"
 RunField = Literal[
@@ -94,31 +129,61 @@ async def answer_created(services: Services, caller: Principal, started: Started
     # A runner may have it by now. The answer does not depend on who was quicker; a replay tells how it is now.
     run = run if started.run else run.as_accepted()
     return Json(
-        run_view(run, tracebacks=caller.admin), headers={**run_headers(run.thread_id, run.run_id), **started.headers}
+        Run.of(run, tracebacks=caller.admin), headers={**run_headers(run.thread_id, run.run_id), **started.headers}
     )
 
 
-@router.post("/threads/{thread_id}/runs")
+@router.post(
+    "/threads/{thread_id}/runs",
+    operation_id="create_run",
+    description=(
+        "Answers at once: the run is accepted and will be finished. On a busy thread `multitask_strategy` decides; "
+        "with `if_not_exists: create` the thread is made."
+    ),
+    permission=permissions.new_run,
+    answer=Run,
+    examples=_RUN_CREATE_EXAMPLES,
+)
 async def create(thread: ThreadAt, body: BackgroundRun, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run in the background."""
     return await answer_created(services, caller, await start_run(services, caller, body, thread, terms, no_id=422))
 
 
-@router.post("/threads/{thread_id}/runs/stream")
+@router.post(
+    "/threads/{thread_id}/runs/stream",
+    operation_id="stream_run",
+    description=EVENTS,
+    permission=permissions.new_run,
+    answer=STREAM_EXAMPLE,
+    examples=_RUN_CREATE_EXAMPLES,
+)
 async def stream(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and stream its events."""
     started = await start_run(services, caller, body, thread, terms)
     return run_stream(services, started, on_disconnect=body.on_disconnect)
 
 
-@router.post("/threads/{thread_id}/runs/wait")
+@router.post(
+    "/threads/{thread_id}/runs/wait",
+    operation_id="wait_for_run",
+    description=WAITS,
+    permission=permissions.new_run,
+    answer=Values,
+    examples=_RUN_CREATE_EXAMPLES,
+)
 async def wait(thread: ThreadAt, body: RunCreate, services: Given, caller: Caller, terms: StartTerms) -> Response:
     """Start a run and wait for its final values."""
     started = await start_run(services, caller, body, thread, terms)
     return run_ending(services, started, on_disconnect=body.on_disconnect)
 
 
-@router.get("/threads/{thread_id}/runs")
+@router.get(
+    "/threads/{thread_id}/runs",
+    operation_id="list_runs",
+    description="With `select` a run has these members alone.",
+    permission=permissions.runs_of_thread,
+    answer=list[Run],
+)
 async def listing(
     thread: ThreadAt,
     services: Given,
@@ -136,20 +201,32 @@ async def listing(
         return Json([])
     runs = runs_found(thread.thread_id, status=wanted, limit=limit, offset=offset)
 
-    async def view(run: Run) -> dict[str, Any]:
-        whole = run_view(run, tracebacks=caller.admin)
-        return {name: whole[name] for name in select} if select else whole
+    async def view(run: rows.Run) -> Run | dict[str, Any]:
+        whole = Run.of(run, tracebacks=caller.admin)
+        return {name: getattr(whole, name) for name in select} if select else whole
 
     return await listed(services.reads, reader, runs, view, headers={})
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}")
+@router.get(
+    "/threads/{thread_id}/runs/{run_id}",
+    operation_id="get_run",
+    description="How far it is, and how it ended; an error with its message and node.",
+    permission=thread_permissions.READ,
+    answer=Run,
+)
 async def get(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
     """Get a run."""
-    return Json(run_view(await services.runs.visible(caller, run_id, thread), tracebacks=caller.admin))
+    return Json(Run.of(await services.runs.visible(caller, run_id, thread), tracebacks=caller.admin))
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/join")
+@router.get(
+    "/threads/{thread_id}/runs/{run_id}/join",
+    operation_id="join_run",
+    description=WAITS,
+    permission=permissions.join_run,
+    answer=Values,
+)
 async def join(
     thread: ThreadAt, run_id: UUID, services: Given, caller: Caller, cancel_on_disconnect: bool = False
 ) -> Response:
@@ -161,7 +238,13 @@ async def join(
     return run_ending(services, services.runs.join(run), on_disconnect="cancel" if cancel_on_disconnect else "continue")
 
 
-@router.get("/threads/{thread_id}/runs/{run_id}/stream")
+@router.get(
+    "/threads/{thread_id}/runs/{run_id}/stream",
+    operation_id="join_run_stream",
+    description=JOINED,
+    permission=permissions.join_run,
+    answer=STREAM_EXAMPLE,
+)
 async def join_stream(
     thread: ThreadAt,
     run_id: UUID,
@@ -187,7 +270,16 @@ async def join_stream(
     )
 
 
-@router.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=202)
+@router.post(
+    "/threads/{thread_id}/runs/{run_id}/cancel",
+    operation_id="cancel_run",
+    description="The run stops and keeps its finished steps, or with `rollback` is undone and gone. 404: it has ended.",
+    permission=permissions.cancel_run,
+    status_code=202,
+    answer=Cancelling,
+    refusals=(404,),
+    also={200: "It has ended; asked for with `wait`."},
+)
 async def cancel(
     thread: ThreadAt,
     run_id: UUID,
@@ -207,10 +299,16 @@ async def cancel(
         raise RunNotFound(f"No runs found to cancel: run {run_id} has ended already.") from error
     if wait:
         return run_ending(services, services.runs.join(run), render=lambda _: b"{}")
-    return Json({"run_id": run.run_id, "thread_id": thread.sent}, 202, run_headers(run.thread_id, run.run_id))
+    return Json(Cancelling(run_id=run.run_id, thread_id=thread.sent), 202, run_headers(run.thread_id, run.run_id))
 
 
-@router.delete("/threads/{thread_id}/runs/{run_id}", status_code=204)
+@router.delete(
+    "/threads/{thread_id}/runs/{run_id}",
+    operation_id="delete_run",
+    description="A run that has not ended is undone first, as `rollback` does; of one that has, the state stays.",
+    permission=thread_permissions.thread("delete"),
+    status_code=204,
+)
 async def delete(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
     """Forget a run; one that has not ended is undone first."""
     run = await services.runs.visible(caller, run_id, thread)

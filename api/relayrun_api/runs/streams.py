@@ -5,13 +5,12 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import Depends, Header, Path
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller, GuardedRoute
-from relayrun_api.http.answers import Json, dumps, run_headers
-from relayrun_api.http.bodies import JsonRoute
+from relayrun_api.auth import Caller
+from relayrun_api.http.answers import dumps, run_headers
 from relayrun_api.http.streamed import OnDisconnect, Streamed
 from relayrun_api.runs.ending import KEEPALIVE, Ending, ending_chunks
 from relayrun_api.runs.frames import RunFrames
@@ -34,12 +33,6 @@ Action = Annotated[
     CancelAction, BeforeValidator(lambda value: value if value == CancelAction.ROLLBACK else CancelAction.INTERRUPT)
 ]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
-
-
-def new_router(tag: str, *, open_to_all: bool = False) -> APIRouter:
-    """A router whose routes read bodies our way, for callers who say who they are unless it is open to all."""
-    route_class = JsonRoute if open_to_all else GuardedRoute
-    return APIRouter(tags=[tag], route_class=route_class, default_response_class=Json)
 
 
 async def _thread_ref(

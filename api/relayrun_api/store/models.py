@@ -1,12 +1,14 @@
 """Bodies about the store's items, as the LangGraph SDKs send them."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from relayrun_api.runs.models import LangGraphBody, Name
+from relayrun_api.http import examples as things
+from relayrun_api.http.models import LangGraphBody, Name
 from relayrun_core.metadata_filter import check_contained
 
 _MOST_LABELS = 20
@@ -156,3 +158,54 @@ class NamespaceSearch(LangGraphBody):
     max_depth: int | None = Field(default=None, ge=1, le=1000)
     limit: Limit = 100
     offset: Offset = 0
+
+
+class Item(BaseModel):
+    """What is kept under a key of a namespace."""
+
+    model_config = things.example(
+        namespace=["users", "ann"],
+        key="address",
+        value={"city": "Bremen"},
+        created_at=things.BEGAN,
+        updated_at=things.ENDED,
+    )
+
+    namespace: list[str]
+    key: str
+    value: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class FoundItem(Item):
+    """An item that was found. `score`: how near it is to what was asked for, where that was said in words."""
+
+    score: float | None
+
+
+class FoundItems(BaseModel):
+    """Items, the nearest or the newest first."""
+
+    model_config = things.example(
+        items=[
+            {
+                "namespace": ["users", "ann"],
+                "key": "address",
+                "value": {"city": "Bremen"},
+                "created_at": things.BEGAN,
+                "updated_at": things.ENDED,
+                "score": None,
+            }
+        ]
+    )
+
+    items: list[FoundItem]
+
+
+class Namespaces(BaseModel):
+    """Namespaces, each as its labels."""
+
+    model_config = things.example(namespaces=[["users", "ann"]])
+
+    namespaces: list[list[str]]

@@ -6,12 +6,26 @@ from fastapi import Query
 from starlette.responses import Response
 
 from relayrun_api.auth import Caller
+from relayrun_api.auth.routing import Router
 from relayrun_api.http.answers import Json
-from relayrun_api.runs.streams import new_router
 from relayrun_api.services import Given
-from relayrun_api.store.models import ItemAt, ItemPut, ItemQuery, ItemSearch, NamespaceSearch
+from relayrun_api.store import permissions
+from relayrun_api.store.models import (
+    FoundItems,
+    Item,
+    ItemAt,
+    ItemPut,
+    ItemQuery,
+    ItemSearch,
+    Namespaces,
+    NamespaceSearch,
+)
 
-router = new_router("store")
+router = Router("store")
+
+_ITEM = {"namespace": ["users", "ann"], "key": "address"}
+
+_YOURS = "Your id has to be the namespace's first or second label."
 
 Agent = Annotated[
     str | None,
@@ -21,33 +35,75 @@ Agent = Annotated[
 ]
 
 
-@router.put("/store/items", status_code=204)
+@router.put(
+    "/store/items",
+    operation_id="put_item",
+    description=f"Replaces what was under the key. {_YOURS}",
+    permission=permissions.item("put", "namespace", "key", "value", "index", "ttl"),
+    status_code=204,
+    refusals=(403, 404, 502),
+    examples={"an address": {**_ITEM, "value": {"city": "Bremen"}}},
+)
 async def put(body: ItemPut, services: Given, caller: Caller, agent: Agent = None) -> Response:
     """Keep an item."""
     await services.store.put(caller, body, agent)
     return Response(status_code=204)
 
 
-@router.get("/store/items")
+@router.get(
+    "/store/items",
+    operation_id="get_item",
+    description=f"The labels of `namespace` have dots between them. {_YOURS}",
+    permission=permissions.get_item,
+    answer=Item | None,
+    refusals=(404, 502),
+)
 async def get(item: Annotated[ItemQuery, Query()], services: Given, caller: Caller) -> Response:
     """Get an item, or null."""
     return Json(await services.store.get(caller, item))
 
 
-@router.delete("/store/items", status_code=204)
+@router.delete(
+    "/store/items",
+    operation_id="delete_item",
+    description=f"One that is not there is forgotten already. {_YOURS}",
+    permission=permissions.item("delete", "namespace", "key"),
+    status_code=204,
+    refusals=(403, 404, 502),
+    examples={"an address": _ITEM},
+)
 async def delete(body: ItemAt, services: Given, caller: Caller, agent: Agent = None) -> Response:
     """Forget an item."""
     await services.store.delete(caller, body, agent)
     return Response(status_code=204)
 
 
-@router.post("/store/items/search")
+@router.post(
+    "/store/items/search",
+    operation_id="search_items",
+    description=(
+        "By what the values hold, and by meaning with `query` where the agent has a vector index. Others' items are "
+        "left out."
+    ),
+    permission=permissions.search_items,
+    answer=FoundItems,
+    refusals=(404, 502),
+    examples={"of a city": {"namespace_prefix": ["users"], "filter": {"city": "Bremen"}}},
+)
 async def search(body: ItemSearch, services: Given, caller: Caller, agent: Agent = None) -> Response:
     """List items below a namespace."""
     return Json(await services.store.search(caller, body, agent))
 
 
-@router.post("/store/namespaces")
+@router.post(
+    "/store/namespaces",
+    operation_id="list_namespaces",
+    description="By their first and last labels, down to a depth.",
+    permission=permissions.search_namespaces,
+    answer=Namespaces,
+    refusals=(404, 502),
+    examples={"of users": {"prefix": ["users"], "max_depth": 2}},
+)
 async def namespaces(body: NamespaceSearch, services: Given, caller: Caller, agent: Agent = None) -> Response:
     """List namespaces."""
     return Json(await services.store.namespaces(caller, body, agent))

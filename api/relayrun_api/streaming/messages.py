@@ -1,9 +1,24 @@
 """LangChain messages as they appear in JSON, seen with the eyes of a chat: roles, plain text, tool calls. Pure."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, NotRequired, cast
+
+from typing_extensions import TypedDict
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "system": "system", "tool": "tool"}
+
+
+Role = Literal["user", "assistant", "tool", "system"]
+
+
+class Message(TypedDict):
+    """One message of a conversation."""
+
+    id: str | None
+    role: Role
+    content: Any
+    tool_calls: list[dict[str, Any]]
+    tool_call_id: NotRequired[str | None]
 
 
 def is_message(value: Any) -> bool:
@@ -51,17 +66,17 @@ def tool_calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def spoken_message(message: dict[str, Any]) -> dict[str, Any]:
+def spoken_message(message: dict[str, Any]) -> Message:
     """A message of the assistant as `/chat` and `/invoke` give it."""
     return {
         "id": message.get("id"),
-        "role": role_of(message),
+        "role": cast("Role", role_of(message)),
         "content": text_of(message.get("content")),
         "tool_calls": tool_calls_of(message),
     }
 
 
-def plain_message(message: dict[str, Any]) -> dict[str, Any]:
+def plain_message(message: dict[str, Any]) -> Message:
     """A message as `/history` lists it."""
     return {**spoken_message(message), "tool_call_id": message.get("tool_call_id")}
 

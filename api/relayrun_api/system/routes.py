@@ -8,18 +8,29 @@ from starlette.responses import Response
 
 from relayrun_api import __version__
 from relayrun_api.auth import MaybeCaller
+from relayrun_api.auth.routing import Router
 from relayrun_api.http.answers import Json, problem_response
 from relayrun_api.http.errors import RunnersAway
+from relayrun_api.http.operation import Text
 from relayrun_api.http.problems import Problem
-from relayrun_api.runs.streams import new_router
 from relayrun_api.services import Given
+from relayrun_api.system.models import Alive, Answering, Info, Status
 from relayrun_api.system.status import Health, utc_now
 from relayrun_core.db.queue import load_by_agent
 
-router = new_router("system", open_to_all=True)
+router = Router("system", open_to_all=True)
 
 
-@router.get("/ok")
+@router.get(
+    "/ok",
+    operation_id="get_ok",
+    description=(
+        "In local mode 503 until the first runner has registered its graphs, with what stands in the way. In a cluster "
+        "it looks at no runner; for probes use `/healthz` and `/readyz`."
+    ),
+    answer=Answering,
+    refusals=(503,),
+)
 async def ok(
     services: Given, check_db: Annotated[bool, Query(description="Whether to ask the database too")] = False
 ) -> Response:
@@ -28,43 +39,77 @@ async def ok(
         return _unwell(Problem(503, RunnersAway.code, why, extra={"ok": False}))
     if check_db and (why := await services.status.why_unready()) is not None:
         return _unwell(Problem(503, "database_away", why, extra={"ok": False}))
-    return Json({"ok": True, "services": {}})
+    return Json(Answering(ok=True, services={}))
 
 
-@router.get("/info")
+@router.get(
+    "/info",
+    operation_id="get_info",
+    description="Clients read here what they may ask for.",
+    answer=Info,
+)
 async def info() -> Response:
     """What the server is and can, as the Agent Server says it."""
     flags = {"assistants": True, "crons": True, "langsmith": False}
     host = {"kind": "self-hosted", "project_id": None, "host_revision_id": None, "revision_id": None, "tenant_id": None}
-    return Json({"version": __version__, "server": "relayrun", "flags": flags, "host": host})
+    return Json(Info(__version__, "relayrun", flags, host))
 
 
-@router.get("/status")
+@router.get(
+    "/status",
+    operation_id="get_status",
+    description="Not for probes. Without a token only `status` is told; admins are told hosts and messages too.",
+    answer=Status,
+    also={503: "The database is down."},
+    asks_who=True,
+)
 async def status(services: Given, caller: MaybeCaller) -> Response:
     """How each part is; not a probe."""
     found = await services.status.status()
     body = found.body(utc_now(), in_detail=caller is not None and caller.admin)
-    shown = {"status": body["status"]} if caller is None else body
+    shown = Status(status=body["status"]) if caller is None else body
     return Json(shown, 503 if found.overall is Health.DOWN else 200)
 
 
-@router.get("/healthz")
+@router.get(
+    "/healthz",
+    operation_id="get_liveness",
+    description=(
+        "For a liveness probe: it asks nobody. 503: this process has lost its connections to a database that answers."
+    ),
+    answer=Alive,
+    refusals=(503,),
+)
 async def healthz(services: Given) -> Response:
     """Whether the process lives, and a new one would be no better."""
     if not (services.database.broken or services.reads.broken):
-        return Json({"status": "ok"})
+        return Json(Alive("ok"))
     return _unwell(Problem(503, "pool_broken", "This process reaches the database no more, which answers: restart it."))
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz",
+    operation_id="get_readiness",
+    description="For a readiness probe: the database answers, and has the schema that is needed.",
+    answer=Alive,
+    refusals=(503,),
+)
 async def readyz(services: Given) -> Response:
     """Whether requests can be served."""
     if (why := await services.status.why_unready()) is None:
-        return Json({"status": "ok"})
+        return Json(Alive("ok"))
     return _unwell(Problem(503, "database_away", why))
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    description="Counters, gauges and histograms, all with the prefix `relayrun_`.",
+    answer=Text(
+        "text/plain", "# HELP relayrun_active_threads Threads with a running run\nrelayrun_active_threads 7.0\n"
+    ),
+    refusals=(503,),
+)
 async def metrics(services: Given) -> Response:
     """Metrics for Prometheus."""
     body = services.metrics.render(await load_by_agent(services.database))

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 
 from relayrun_api.runners.client import Runners
+from relayrun_api.system import models
 from relayrun_core.database import Database
 from relayrun_core.db.agents import LlmReport, llm_reports
 from relayrun_core.db.queue import AgentLoad, load_by_agent, vector_version
@@ -48,7 +49,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Status:
+class Findings:
     """The whole. Only a database that is down makes it down."""
 
     checks: dict[str, Check]
@@ -65,24 +66,25 @@ class Status:
         worst = {check.status for check in self.checks.values()} & {Health.DEGRADED, Health.DOWN}
         return Health.DEGRADED if worst else Health.OK
 
-    def body(self, now: datetime, *, in_detail: bool) -> dict[str, Any]:
+    def body(self, now: datetime, *, in_detail: bool) -> models.Status:
         """The answer of `/status`, to admins in detail."""
         ages = [entry.oldest_queued_seconds for entry in self.load if entry.oldest_queued_seconds is not None]
         active = {entry.agent: entry.running for entry in self.load if entry.running}
         queued = sum(entry.queued for entry in self.load)
-        return {
-            "status": self.overall.value,
-            "version": self.version,
-            "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "checks": {name: check.body(in_detail=in_detail) for name, check in self.checks.items()},
-            "active_threads": sum(active.values()),
-            "active_threads_by_agent": active,
-            "queue": {
-                "length": queued,
-                "oldest_seconds": round(max(ages), 1) if ages else None,
-                "blocked": self._blocked(queued) if in_detail else None,
-            },
-        }
+        queue = models.Queue(
+            length=queued,
+            oldest_seconds=round(max(ages), 1) if ages else None,
+            blocked=self._blocked(queued) if in_detail else None,
+        )
+        return models.Status(
+            status=cast("models.Overall", self.overall.value),
+            version=self.version,
+            time=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            checks={name: check.body(in_detail=in_detail) for name, check in self.checks.items()},
+            active_threads=sum(active.values()),
+            active_threads_by_agent=active,
+            queue=queue,
+        )
 
     def _blocked(self, queued: int) -> str | None:
         """Why the queue does not move, if that is plain."""
@@ -109,7 +111,7 @@ class StatusService:
         self._cluster = cluster
         self._schema_seen = False
 
-    async def status(self) -> Status:
+    async def status(self) -> Findings:
         """Every part's state, in at most a few seconds."""
         (database, vectors, llm, load, refusal), cluster = await asyncio.gather(
             self._database_checks(), self._cluster()
@@ -121,7 +123,7 @@ class StatusService:
             **cluster,
             "runners": self._runners_check(),
         }
-        return Status(checks, load, self._version, refusal)
+        return Findings(checks, load, self._version, refusal)
 
     async def why_unready(self) -> str | None:
         """Why requests cannot be served, as a sentence; None when they can."""

@@ -1,13 +1,18 @@
 """Bodies about threads, as the LangGraph SDKs send them."""
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, NotRequired, Self
+from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator, with_config
+from typing_extensions import TypedDict
 
-from relayrun_api.http.bounds import Contained, Object
-from relayrun_api.runs.models import LangGraphBody, Name, RunCommand
+from relayrun_api.http import examples as things
+from relayrun_api.http.models import Contained, LangGraphBody, Name, Object
 from relayrun_api.threads.extract import MAX_PATHS, Extract
-from relayrun_core.db.rows import Ttl, TtlStrategy
+from relayrun_core.db import rows
+from relayrun_core.db.rows import TtlStrategy
 from relayrun_core.db.thread_search import SortBy, SortOrder
 from relayrun_core.settings import LONGEST_TTL_MINUTES
 from relayrun_core.states import ThreadStatus
@@ -41,9 +46,17 @@ class ThreadTtl(LangGraphBody):
     strategy: TtlStrategy = "delete"
 
     @property
-    def given(self) -> Ttl:
+    def given(self) -> rows.Ttl:
         """The same for the database."""
-        return Ttl(self.ttl, self.strategy)
+        return rows.Ttl(self.ttl, self.strategy)
+
+
+class RunCommand(LangGraphBody):
+    """What to do beside running on: answer an interrupt, change the state, go to a node."""
+
+    resume: Any = None
+    update: Any = None
+    goto: Any = None
 
 
 class SuperstepUpdate(LangGraphBody):
@@ -148,3 +161,169 @@ class HistoryQuery(LangGraphBody):
     metadata: Contained | None = None
     checkpoint: dict[str, Any] | None = None
     select: StateFields | None = None
+
+
+@dataclass
+class Interrupt:
+    """A question that a graph asks; `id` names it in an answer."""
+
+    __pydantic_config__ = things.example(id=things.QUESTION, value={"question": "Refund 40 EUR?"})
+
+    id: str
+    value: Any
+
+
+@dataclass
+class Failure:
+    """What went wrong in a graph: the exception's type, and its message."""
+
+    error: str | None
+    message: str | None
+
+    @classmethod
+    def of(cls, error: dict[str, Any] | None) -> Self | None:
+        """What everybody may know of an error who may know of its run."""
+        return None if error is None else cls(error.get("error"), error.get("message"))
+
+
+@dataclass
+class Ttl:
+    """How long a thread is kept."""
+
+    strategy: Literal["delete", "keep_latest"]
+    ttl_minutes: float
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, thread: rows.Thread, default: timedelta | None) -> Self | None:
+        """None: the thread is kept for ever. `default`: how long those are that say nothing."""
+        ttl = thread.ttl or (rows.Ttl(default / timedelta(minutes=1)) if default else None)
+        if ttl is None:
+            return None
+        return cls(ttl.strategy, ttl.minutes, thread.updated_at + timedelta(minutes=ttl.minutes))
+
+
+@with_config(
+    things.example(
+        thread_id=things.THREAD,
+        name=things.NAME,
+        created_at=things.BEGAN,
+        updated_at=things.ENDED,
+        state_updated_at=things.ENDED,
+        metadata={**things.METADATA, "graph_id": "agent"},
+        status="interrupted",
+        config={},
+        values=things.ANSWERED,
+        interrupts={things.TASK: [{"id": things.QUESTION, "value": {"question": "Refund 40 EUR?"}}]},
+        error=None,
+    )
+)
+class Thread(TypedDict):
+    """A conversation: its values are those of its last finished run. `interrupts`: its questions, by task."""
+
+    thread_id: UUID
+    name: str | None
+    created_at: datetime
+    updated_at: datetime
+    state_updated_at: datetime
+    metadata: dict[str, Any]
+    status: ThreadStatus
+    config: dict[str, Any]
+    values: Any
+    interrupts: dict[str, list[Interrupt]]
+    error: Failure | None
+    ttl: NotRequired[Ttl | None]
+
+
+def thread_answer(thread: rows.Thread) -> Thread:
+    """What is told of a row."""
+    interrupts: dict[str, list[Interrupt]] = {}
+    for entry in thread.interrupts:
+        interrupts.setdefault(entry.task_id, []).append(Interrupt(entry.id, entry.value))
+    return Thread(
+        thread_id=thread.thread_id,
+        name=thread.name,
+        created_at=thread.created_at,
+        updated_at=thread.updated_at,
+        state_updated_at=thread.state_updated_at,
+        metadata=thread.metadata,
+        status=thread.status,
+        config=thread.config,
+        values=thread.values,
+        interrupts=interrupts,
+        error=Failure.of(thread.error),
+    )
+
+
+@dataclass
+class Pruned:
+    """How many threads were pruned."""
+
+    __pydantic_config__ = things.example(pruned_count=1)
+
+    pruned_count: int
+
+
+class Checkpoint(BaseModel):
+    """Where a state is kept."""
+
+    model_config = things.example(thread_id=things.THREAD, checkpoint_ns="", checkpoint_id=things.CHECKPOINT)
+
+    thread_id: UUID
+    checkpoint_ns: str
+    checkpoint_id: str
+
+
+class Task(BaseModel):
+    """A node that runs next, or that asks something."""
+
+    id: str
+    name: str | None
+    error: str | None
+    interrupts: list[Interrupt]
+    checkpoint: dict[str, Any] | None
+    state: dict[str, Any] | None
+    result: Any
+    path: list[Any] | None = None
+
+
+class ThreadState(BaseModel):
+    """A thread's state at a checkpoint: its values, and what comes next."""
+
+    model_config = things.example(
+        values=things.ANSWERED,
+        next=[],
+        tasks=[],
+        metadata={"source": "loop", "step": 6, "run_id": things.RUN},
+        created_at=things.ENDED,
+        checkpoint={"thread_id": things.THREAD, "checkpoint_ns": "", "checkpoint_id": things.CHECKPOINT},
+        parent_checkpoint=None,
+        interrupts=[],
+        checkpoint_id=things.CHECKPOINT,
+        parent_checkpoint_id=None,
+    )
+
+    values: Any
+    next: list[str]
+    tasks: list[Task]
+    metadata: dict[str, Any] | None
+    created_at: datetime | None
+    checkpoint: dict[str, Any] | None
+    parent_checkpoint: dict[str, Any] | None
+    interrupts: list[Interrupt]
+    checkpoint_id: str | None = None
+    parent_checkpoint_id: str | None = None
+
+
+class StateEdited(BaseModel):
+    """The checkpoint that an edit made; `configurable` says the same in older clients' words."""
+
+    model_config = things.example(
+        checkpoint={"thread_id": things.THREAD, "checkpoint_ns": "", "checkpoint_id": things.CHECKPOINT},
+        configurable={"thread_id": things.THREAD, "checkpoint_ns": "", "checkpoint_id": things.CHECKPOINT},
+        checkpoint_id=things.CHECKPOINT,
+    )
+
+    checkpoint: Checkpoint
+    configurable: Checkpoint
+    checkpoint_id: str

@@ -18,6 +18,10 @@ def thread(action: str, *members: str) -> Rule:
     return rule
 
 
+#: Most routes about one thread.
+READ = thread("read")
+
+
 def new_thread(sent: Sent) -> list[Ask]:
     """POST /threads: one without an id is given one, which handlers may note."""
     body = sent.body
@@ -46,4 +50,4 @@ def prune_threads(sent: Sent) -> list[Ask]:
 def copy_thread(sent: Sent) -> list[Ask]:
     """To read one, and to make one."""
     made = {"thread_id": str(uuid4()), "metadata": {}, "if_exists": "raise"}
-    return [*thread("read")(sent), Ask("threads", "create", made)]
+    return [*READ(sent), Ask("threads", "create", made)]

@@ -1,6 +1,6 @@
 """Threads, as the LangGraph Agent Server has them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Annotated, Any, get_args
@@ -12,31 +12,70 @@ from starlette.responses import Response
 
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.auth.lasting import WhileAccepted
+from relayrun_api.auth.routing import Router
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import Invalid, NoThreadId
 from relayrun_api.http.listing import Reader, listed
+from relayrun_api.http.operation import Stream
 from relayrun_api.http.streamed import Streamed
-from relayrun_api.runs.streams import LastEventId, ThreadAt, new_router
-from relayrun_api.runs.views import thread_view, ttl_view
+from relayrun_api.runs.streams import LastEventId, ThreadAt
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE
+from relayrun_api.threads import permissions
 from relayrun_api.threads.deletion import forget_thread
 from relayrun_api.threads.extract import Extract
-from relayrun_api.threads.models import ThreadCount, ThreadCreate, ThreadPatch, ThreadPrune, ThreadSearch
+from relayrun_api.threads.models import (
+    Pruned,
+    Thread,
+    ThreadCount,
+    ThreadCreate,
+    ThreadPatch,
+    ThreadPrune,
+    ThreadSearch,
+    Ttl,
+    thread_answer,
+)
 from relayrun_api.threads.service import find_thread, make_thread, refer, sees_thread, thread_ids, visible_thread
 from relayrun_api.threads.stream import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
+from relayrun_core.db import rows
 from relayrun_core.db.retention import prune_threads
-from relayrun_core.db.rows import Thread
 from relayrun_core.db.thread_copy import copy_thread
 from relayrun_core.db.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
 from relayrun_core.db.threads import NewThread, get_thread, patch_thread
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import event_id
 
-router = new_router("threads")
+router = Router("threads")
+
+_STREAM = Stream(f"""\
+event: metadata
+id: 2-4294967297
+data: {{"run_id":"{things.RUN}","attempt":1}}
+
+event: updates
+id: 2-4294967298
+data: {{"answer":{{"messages":[{{"type":"ai","id":"m2","content":"{things.TOLD}"}}]}}}}
+
+""")
 
 
-@router.post("/threads")
+@router.post(
+    "/threads",
+    operation_id="create_thread",
+    description="A thread's id may be a UUID or a name of your own. `supersteps` make the state that it begins with.",
+    permission=permissions.new_thread,
+    answer=Thread,
+    refusals=(409, 502),
+    examples={
+        "a thread": {"thread_id": things.NAME, "metadata": things.METADATA, "if_exists": "do_nothing"},
+        "with a state": {
+            "graph_id": "agent",
+            "supersteps": [{"updates": [{"as_node": "__input__", "values": things.ASKED}]}],
+            "ttl": {"ttl": 43200, "strategy": "delete"},
+        },
+    },
+)
 async def create(body: ThreadCreate, services: Given, caller: Caller) -> Response:
     """Create a thread."""
     ref = await refer(services.database, caller, body.thread_id or str(uuid4()))
@@ -48,45 +87,79 @@ async def create(body: ThreadCreate, services: Given, caller: Caller) -> Respons
         if await services.states.create(new, [step.model_dump(exclude_unset=True) for step in body.supersteps]):
             if_exists = "do_nothing"
     made = await make_thread(services.database, caller, ref, metadata=metadata, if_exists=if_exists, ttl=ttl)
-    return Json(thread_view(made))
+    return Json(thread_answer(made))
 
 
-@router.post("/threads/search")
+@router.post(
+    "/threads/search",
+    operation_id="search_threads",
+    description=(
+        "Yours only, by status, metadata and values (what they contain). `X-Pagination-Next` is the offset to go on "
+        "at. With `select` a thread has these members alone."
+    ),
+    permission=permissions.search_threads,
+    answer=list[Thread],
+    examples={
+        "that wait for an answer": {"status": "interrupted", "limit": 20},
+        "of a customer": {"metadata": things.METADATA, "sort_by": "created_at", "select": ["thread_id", "values"]},
+    },
+)
 async def search(body: ThreadSearch, services: Given, caller: Caller, reader: Reader) -> Response:
     """List threads, last used first."""
     page = ThreadPage(body.limit, body.offset, body.sort_by or "updated_at", body.sort_order or "desc")
     ids = None if body.ids is None else await thread_ids(services.database, caller, body.ids)
     extract = Extract(body.extract) if body.extract else None
 
-    async def view(thread: Thread) -> dict[str, Any]:
-        return _selected(thread_view(thread), body.select, extract)
+    async def view(thread: rows.Thread) -> Mapping[str, Any]:
+        return _selected(thread_answer(thread), body.select, extract)
 
     values: Values = "read" if extract else "none" if body.select and "values" not in body.select else "json"
     threads = threads_found(_query(caller, body, ids), page, values)
     return await listed(services.reads, reader, threads, view)
 
 
-@router.post("/threads/count")
+@router.post(
+    "/threads/count",
+    operation_id="count_threads",
+    description="As many as a search would find.",
+    permission=permissions.search_threads,
+    answer=int,
+    example=7,
+    examples={"busy ones": {"status": "busy"}},
+)
 async def count(body: ThreadCount, services: Given, caller: Caller, reader: Reader) -> Response:
     """Count threads."""
     async with services.reads.by(reader) as database:
         return Json(await count_threads(database, _query(caller, body)))
 
 
-@router.post("/threads/prune")
+@router.post(
+    "/threads/prune",
+    operation_id="prune_threads",
+    description="Threads with an unfinished run, and those of others, are passed over.",
+    permission=permissions.prune_threads,
+    answer=Pruned,
+    examples={"down to the newest checkpoint": {"thread_ids": [things.NAME], "strategy": "keep_latest"}},
+)
 async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
     """Forget threads as their deletion does, or all of their checkpoints but the newest where nothing runs."""
     ids = await thread_ids(services.database, caller, body.thread_ids)
     if body.strategy == "delete":
-        return Json({"pruned_count": sum([await _forgotten(services, caller, thread_id) for thread_id in ids])})
+        return Json(Pruned(sum([await _forgotten(services, caller, thread_id) for thread_id in ids])))
     scope = caller.scope("threads")
     pruned = await prune_threads(
         services.database, ids, body.strategy, owner=scope.owner, any_owner=scope.any_owner, visible=scope.visible
     )
-    return Json({"pruned_count": pruned})
+    return Json(Pruned(pruned))
 
 
-@router.get("/threads/{thread_id}")
+@router.get(
+    "/threads/{thread_id}",
+    operation_id="get_thread",
+    description="With its values and questions as of its last finished run.",
+    permission=permissions.READ,
+    answer=Thread,
+)
 async def get(
     thread: ThreadAt,
     services: Given,
@@ -95,13 +168,21 @@ async def get(
 ) -> Response:
     """Get a thread."""
     found = await visible_thread(services.database, caller, thread)
-    view = thread_view(found)
+    view = thread_answer(found)
     if "ttl" in (part.strip() for part in include.split(",")):
-        view["ttl"] = ttl_view(found, services.settings.thread_ttl)
+        view["ttl"] = Ttl.of(found, services.settings.thread_ttl)
     return Json(view)
 
 
-@router.patch("/threads/{thread_id}")
+@router.patch(
+    "/threads/{thread_id}",
+    operation_id="update_thread",
+    description="Keys that are not sent stay as they are.",
+    permission=permissions.thread("update", "metadata", "ttl"),
+    answer=Thread,
+    also={204: "It is done; asked for with `Prefer: return=minimal`."},
+    examples={"a key": {"metadata": {"priority": "high"}}, "thirty days": {"ttl": {"ttl": 43200}}},
+)
 async def patch(
     thread: ThreadAt,
     body: ThreadPatch,
@@ -115,10 +196,17 @@ async def patch(
     patched = await patch_thread(services.database, thread.thread_id, body.metadata, ttl)
     if prefer == "return=minimal":
         return Response(status_code=204)
-    return Json(thread_view(patched))
+    return Json(thread_answer(patched))
 
 
-@router.delete("/threads/{thread_id}", status_code=204)
+@router.delete(
+    "/threads/{thread_id}",
+    operation_id="delete_thread",
+    description="With its runs and checkpoints; what has not ended is cancelled.",
+    permission=permissions.thread("delete"),
+    status_code=204,
+    refusals=(409,),
+)
 async def delete(thread: ThreadAt, services: Given, caller: Caller) -> Response:
     """Forget a thread, its runs and its checkpoints; what still runs is cancelled."""
     await visible_thread(services.database, caller, thread)
@@ -126,16 +214,31 @@ async def delete(thread: ThreadAt, services: Given, caller: Caller) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/threads/{thread_id}/copy")
+@router.post(
+    "/threads/{thread_id}/copy",
+    operation_id="copy_thread",
+    description="The copy has an id of its own and the same owner.",
+    permission=permissions.copy_thread,
+    answer=Thread,
+)
 async def copy(thread: ThreadAt, services: Given, caller: Caller) -> Response:
     """Copy a thread with all of its states, without its runs."""
     if thread.name is not None and await find_thread(services.database, caller, thread) is None:
         raise NoThreadId(thread.sent, 400)
     await visible_thread(services.database, caller, thread)
-    return Json(thread_view(await copy_thread(services.database, thread.thread_id, uuid4())))
+    return Json(thread_answer(await copy_thread(services.database, thread.thread_id, uuid4())))
 
 
-@router.get("/threads/{thread_id}/stream")
+@router.get(
+    "/threads/{thread_id}/stream",
+    operation_id="stream_thread",
+    description=(
+        "Does not end by itself. `run_modes` tells what the runs stream and, as `metadata`, when one is done; "
+        "`lifecycle` their starts and ends alone, `state_update` edits of the state. Come back with `Last-Event-ID`."
+    ),
+    permission=permissions.READ,
+    answer=_STREAM,
+)
 async def join_stream(
     thread: ThreadAt,
     services: Given,
@@ -198,6 +301,6 @@ def _query(caller: Principal, body: ThreadCount, ids: list[UUID] | None = None) 
     )
 
 
-def _selected(view: dict[str, Any], fields: list[Any] | None, extract: Extract | None) -> dict[str, Any]:
-    chosen = view if not fields else {name: view.get(name) for name in fields}
+def _selected(view: Thread, fields: list[Any] | None, extract: Extract | None) -> Mapping[str, Any]:
+    chosen: Mapping[str, Any] = view if not fields else {name: view.get(name) for name in fields}
     return chosen if extract is None else {**chosen, "extracted": extract.of(view)}

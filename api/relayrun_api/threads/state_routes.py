@@ -6,23 +6,38 @@ from fastapi import Query
 from starlette.responses import Response
 
 from relayrun_api.auth import Caller
+from relayrun_api.auth.routing import Router
+from relayrun_api.http import examples as things
 from relayrun_api.http.answers import Json
+from relayrun_api.http.models import Name
 from relayrun_api.http.streamed import Streamed
 from relayrun_api.runners.body import RunnerReading
-from relayrun_api.runs.models import Name
-from relayrun_api.runs.streams import ThreadAt, new_router
+from relayrun_api.runs.streams import ThreadAt
 from relayrun_api.services import Given
-from relayrun_api.threads.models import HistoryQuery, StateAt, StateUpdate
+from relayrun_api.threads import permissions
+from relayrun_api.threads.models import HistoryQuery, StateAt, StateEdited, StateUpdate, ThreadState
 from relayrun_api.threads.service import visible_thread
 from relayrun_api.threads.states import selected
 
 Select = Annotated[
     list[Name] | None, Query(description="The parts to answer with; `values.<key>`: one of its values", max_length=100)
 ]
-router = new_router("thread state")
+router = Router("thread state")
+
+_WITHOUT_RUNNER = (
+    "While a run is under way and no runner is up it is the state of the last finish, marked "
+    "`metadata.source: last_finish`."
+)
 
 
-@router.get("/threads/{thread_id}/state")
+@router.get(
+    "/threads/{thread_id}/state",
+    operation_id="get_thread_state",
+    description=f"Its values, what runs next, and the questions that it asks. {_WITHOUT_RUNNER}",
+    permission=permissions.READ,
+    answer=ThreadState,
+    refusals=(502,),
+)
 async def state(
     thread: ThreadAt, services: Given, caller: Caller, subgraphs: bool = False, select: Select = None
 ) -> Response:
@@ -31,7 +46,14 @@ async def state(
     return Json(selected(await services.states.state(found, checkpoint={}, subgraphs=subgraphs), select))
 
 
-@router.get("/threads/{thread_id}/state/{checkpoint_id}")
+@router.get(
+    "/threads/{thread_id}/state/{checkpoint_id}",
+    operation_id="get_thread_state_at",
+    description="A checkpoint's id stands in the thread's history.",
+    permission=permissions.READ,
+    answer=ThreadState,
+    refusals=(502,),
+)
 async def state_at(
     thread: ThreadAt,
     checkpoint_id: str,
@@ -46,7 +68,15 @@ async def state_at(
     return Json(selected(await services.states.state(found, checkpoint=checkpoint, subgraphs=subgraphs), select))
 
 
-@router.post("/threads/{thread_id}/state/checkpoint")
+@router.post(
+    "/threads/{thread_id}/state/checkpoint",
+    operation_id="get_thread_state_at_checkpoint",
+    description="The whole checkpoint in the body: with `checkpoint_ns` the state is a subgraph's.",
+    permission=permissions.READ,
+    answer=ThreadState,
+    refusals=(502,),
+    examples={"a checkpoint": {"checkpoint": {"checkpoint_ns": "", "checkpoint_id": things.CHECKPOINT}}},
+)
 async def state_at_checkpoint(thread: ThreadAt, body: StateAt, services: Given, caller: Caller) -> Response:
     """Get a thread's state at a checkpoint."""
     found = await visible_thread(services.database, caller, thread)
@@ -54,14 +84,37 @@ async def state_at_checkpoint(thread: ThreadAt, body: StateAt, services: Given, 
     return Json(selected(found_state, body.select))
 
 
-@router.post("/threads/{thread_id}/state")
+@router.post(
+    "/threads/{thread_id}/state",
+    operation_id="update_thread_state",
+    description=(
+        "Written as if the node `as_node` had returned `values`: the graph goes on behind it. 409 while a run of the "
+        "thread is unfinished."
+    ),
+    permission=permissions.thread("update"),
+    answer=StateEdited,
+    refusals=(409, 502),
+    examples={
+        "a message": {
+            "values": {"messages": [{"role": "user", "content": "It is order 4711."}]},
+            "as_node": "answer",
+        }
+    },
+)
 async def update_state(thread: ThreadAt, body: StateUpdate, services: Given, caller: Caller) -> Response:
     """Edit a thread's state."""
     found = await visible_thread(services.database, caller, thread)
     return Json(await services.states.update(found, body.model_dump(exclude_unset=True)))
 
 
-@router.get("/threads/{thread_id}/history")
+@router.get(
+    "/threads/{thread_id}/history",
+    operation_id="get_thread_history",
+    description="Each step of the thread's runs; `before` is the id of the checkpoint to go on behind.",
+    permission=permissions.READ,
+    answer=list[ThreadState],
+    refusals=(502,),
+)
 async def history(
     thread: ThreadAt,
     services: Given,
@@ -77,7 +130,15 @@ async def history(
     return _told(await services.states.history(found, query))
 
 
-@router.post("/threads/{thread_id}/history")
+@router.post(
+    "/threads/{thread_id}/history",
+    operation_id="search_thread_history",
+    description="As the GET, and by what the checkpoints' metadata contain.",
+    permission=permissions.READ,
+    answer=list[ThreadState],
+    refusals=(502,),
+    examples={"the newest": {"limit": 3}, "of a run": {"metadata": {"run_id": things.RUN}}},
+)
 async def search_history(thread: ThreadAt, body: HistoryQuery, services: Given, caller: Caller) -> Response:
     """List a thread's states, newest first."""
     found = await visible_thread(services.database, caller, thread)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,16 +19,13 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from relayrun_api.http.answers import dumps
 from relayrun_api.metrics import Metrics
-from relayrun_api.runs.views import public_error, run_view
 from relayrun_api.tasks import cancelled
 from relayrun_api.webhooks.post import NotTaken, Poster
 from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.outbox import Busy, Delivery, delivered, forget_failed, put_off, take_deliveries
 from relayrun_core.settings import ApiSettings
-from relayrun_core.states import RunStatus
 
 logger = logging.getLogger("relayrun.api.webhooks")
 
@@ -48,13 +45,18 @@ _FAILED_KEPT = timedelta(days=7)
 _FORGET_SECONDS = 600.0
 
 
+#: What a receiver is told of a run's end, at this time: the body.
+Render = Callable[[Delivery, datetime], bytes]
+
+
 class Courier:
     """Delivers what is due."""
 
-    def __init__(self, database: Database, poster: Poster, metrics: Metrics) -> None:
+    def __init__(self, database: Database, poster: Poster, metrics: Metrics, render: Render) -> None:
         self._database = database
         self._poster = poster
         self._metrics = metrics
+        self._render = render
         self._under_way: Counter[tuple[str, str]] = Counter()  # by owner and host
         self._ended = asyncio.Event()
         self._forget_at = 0.0
@@ -120,7 +122,7 @@ class Courier:
         """One try, and the note of what became of it."""
         now = datetime.now(UTC)
         try:
-            body = dumps(webhook_view(delivery, now))
+            body = self._render(delivery, now)
             await self._poster.post(delivery.url, str(delivery.run_id), body, int(now.timestamp()))
         except NotTaken as problem:
             await self._not_taken(delivery, problem)
@@ -150,11 +152,13 @@ class Courier:
 
 
 @asynccontextmanager
-async def delivering(database: Database, settings: ApiSettings, metrics: Metrics) -> AsyncIterator[None]:
+async def delivering(
+    database: Database, settings: ApiSettings, metrics: Metrics, render: Render
+) -> AsyncIterator[None]:
     """Deliver webhooks until the block's end."""
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
     async with Poster.open(WebhookRules.of(settings), secret) as poster:
-        task = asyncio.create_task(Courier(database, poster, metrics).run(), name="deliver webhooks")
+        task = asyncio.create_task(Courier(database, poster, metrics, render).run(), name="deliver webhooks")
         try:
             yield
         finally:
@@ -165,21 +169,6 @@ def wait_seconds(tries: int) -> float:
     """How long to wait after so many tries, not the same for all that failed together."""
     wait = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(tries - 1, 16))
     return wait * random.uniform(0.8, 1.2)
-
-
-def webhook_view(delivery: Delivery, now: datetime) -> dict[str, Any]:
-    """What a receiver is told: the run as its owner sees it, and the thread's values as it left them."""
-    run = delivery.run()
-    asked = delivery.interrupts() if run.status is RunStatus.INTERRUPTED else []
-    return {
-        **{name: value for name, value in run_view(run, tracebacks=False).items() if name != "runner"},
-        "error": None if run.error is None else public_error(run.error),
-        "run_started_at": run.started_at,
-        "run_ended_at": run.finished_at,
-        "webhook_sent_at": now,
-        "values": delivery.values,
-        "interrupts": [{"id": entry.id, "value": entry.value} for entry in asked],
-    }
 
 
 def _of(delivery: Delivery) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from socket import inet_aton
 import httpx
 
 from relayrun_api.http.errors import Invalid
-from relayrun_api.runs.models import webhook_url
 from relayrun_core.settings import WebhookSettings
 
+_LONGEST_URL = 2048
 Address = IPv4Address | IPv6Address
 
 
@@ -137,3 +137,26 @@ def _literal(host: str) -> Address | None:
         return IPv4Address(inet_aton(host))  # 127.1 and 2130706433 are such too
     except (OSError, UnicodeError):
         return None
+
+
+def webhook_url(text: str) -> httpx.URL:
+    """The URL of a receiver. Raises ValueError for what cannot be one, wherever it leads."""
+    if len(text) > _LONGEST_URL:
+        raise ValueError(f"it is longer than {_LONGEST_URL} characters")
+    if any(character.isspace() for character in text):
+        raise ValueError("it must not have spaces")
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ValueError("it is not a URL") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("it must be a whole URL: https://host/path")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise ValueError("its port must be between 1 and 65535")
+    if url.userinfo:
+        raise ValueError("it must not have a user or password: put a token into its path or query")
+    try:
+        url.raw_host.decode().encode("idna")  # as it is looked up
+    except UnicodeError as error:
+        raise ValueError("its host is no name that can be looked up") from error
+    return url
