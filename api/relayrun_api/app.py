@@ -18,11 +18,11 @@ from relayrun_api.crons.firing import CronTimer, firing
 from relayrun_api.custom_routes.routes import CustomFallback
 from relayrun_api.event_protocol import routes as protocol
 from relayrun_api.event_protocol import socket as protocol_socket
-from relayrun_api.http.answers import Json, on_error
 from relayrun_api.http.cors import Cors
 from relayrun_api.http.errors import ApiError
 from relayrun_api.http.middleware import LastNet, RequestId
-from relayrun_api.http.sharing import Shares
+from relayrun_api.http.responses import Json, on_error
+from relayrun_api.http.shares import Shares
 from relayrun_api.metrics import Metrics
 from relayrun_api.openapi import DocumentedApi
 from relayrun_api.runs import routes as runs
@@ -36,7 +36,7 @@ from relayrun_api.system.cleanup import tidying
 from relayrun_api.system.unready import OnceReady
 from relayrun_api.threads import routes as threads
 from relayrun_api.threads import state_routes as thread_states
-from relayrun_api.webhooks.courier import delivering
+from relayrun_api.webhooks.delivery import delivering
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 

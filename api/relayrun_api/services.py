@@ -17,22 +17,22 @@ from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.crons.service import CronService
 from relayrun_api.custom_routes.service import CustomRoutes, open_transport
 from relayrun_api.http.reads import Reads
-from relayrun_api.http.sharing import Shares
+from relayrun_api.http.shares import Shares
 from relayrun_api.metrics import Metrics
 from relayrun_api.runners.author_handlers import AuthorHandlers
-from relayrun_api.runners.client import Runners
-from relayrun_api.runners.dispatch import Dispatcher
-from relayrun_api.runners.graphs import GraphCatalog
+from relayrun_api.runners.client import Runners, RunnersFile
+from relayrun_api.runners.dispatch import Dispatcher, LocalDispatcher
+from relayrun_api.runners.graphs import GraphCatalog, all_of_them
 from relayrun_api.runners.starting import Starting
 from relayrun_api.runners.transport import RunnerTransport
-from relayrun_api.runners.world import open_world
 from relayrun_api.runs.cancellation import CancelService
 from relayrun_api.runs.service import RunService
 from relayrun_api.store.service import StoreService
 from relayrun_api.streaming.hub import EventHub
-from relayrun_api.system.status import StatusService
+from relayrun_api.system.status import StatusService, no_cluster
 from relayrun_api.threads.states import StateService
 from relayrun_api.webhooks.rules import WebhookRules
+from relayrun_api.world import World
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
 
@@ -89,7 +89,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
         open_transport() as transport,
         Reads.open(where, reading, settings.search_seconds) as reads,
         EventHub.open(database, settings.direct_database) as hub,
-        open_world(settings, database) as world,
+        _open_world(settings, database) as world,
     ):
         starting = Starting(world.runners.pools)
         catalog = GraphCatalog(database, starting, world.existing)
@@ -121,6 +121,19 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
             metrics=metrics,
             shares=shares,
         )
+
+
+@asynccontextmanager
+async def _open_world(settings: ApiSettings, database: Database) -> AsyncIterator[World]:
+    """The world that the settings name."""
+    if settings.world == "local":
+        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster, all_of_them)
+        return
+    # Only there is the Kubernetes client installed.
+    from relayrun_api.kube.world import open_cluster
+
+    async with open_cluster(settings, database) as world:
+        yield world
 
 
 async def _services(request: Request) -> Services:

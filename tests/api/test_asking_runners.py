@@ -16,7 +16,7 @@ from httpcore._backends.auto import AutoBackend
 from pydantic import SecretStr
 
 from relayrun_api.http.errors import RunnersAway
-from relayrun_api.http.sharing import Shares
+from relayrun_api.http.shares import Shares
 from relayrun_api.runners.client import Pools, RunnerEntry, Runners
 from relayrun_api.runners.transport import RunnerTransport
 from relayrun_core.settings import ApiSettings

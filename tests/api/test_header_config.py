@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relayrun_api.runs.header_config import with_headers
+from relayrun_api.runs.specs import with_headers
 from relayrun_core.custom_routes import CustomHttp
 from relayrun_core.runs import RunSpec
 

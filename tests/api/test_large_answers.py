@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from relayrun_api.http import listing
-from relayrun_api.http.answers import dumps
+from relayrun_api.http.responses import dumps
 from relayrun_api.services import Services
 from relayrun_core.db.rows import MAX_OBJECT_BYTES
 from tests.api.conftest import Api

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from relayrun_api.event_protocol.events import EVERYTHING, ChannelFilter, Part, ProtocolEvent
 from relayrun_api.event_protocol.run import ProtocolRun
 from relayrun_api.event_protocol.seq import LARGEST_SEQ, Places, before_run, run_of
-from relayrun_api.event_protocol.told import EVERYTHING, Part, Told, Wanted
 from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_core.db.journal import Event, first_seq
 from tests.api.play import ai, human, tool
@@ -24,7 +24,7 @@ OK, FAILED, PAUSED, CANCELLED = (
 )
 
 
-def translated(*journal: Journal, wanted: Wanted = EVERYTHING, **run: Any) -> list[Told]:
+def translated(*journal: Journal, wanted: ChannelFilter = EVERYTHING, **run: Any) -> list[ProtocolEvent]:
     translator = ProtocolTranslator(ProtocolRun("r", 1, "graph", **run), wanted)
     return [
         told
@@ -35,7 +35,7 @@ def translated(*journal: Journal, wanted: Wanted = EVERYTHING, **run: Any) -> li
 
 def told(*journal: Journal, channels: str = "", **run: Any) -> list[tuple[str, At, Any]]:
     """What becomes of a journal: (method, namespace, data)."""
-    wanted = Wanted(frozenset(channels.split())) if channels else EVERYTHING
+    wanted = ChannelFilter(frozenset(channels.split())) if channels else EVERYTHING
     return [(one.method, one.namespace, orjson.loads(one.data)) for one in translated(*journal, wanted=wanted, **run)]
 
 
@@ -143,7 +143,7 @@ def test_a_streamed_message_is_begun_grown_and_finished() -> None:
             "metadata": {"model_name": "m-1", "model_provider": "p", "finish_reason": "stop"},
         },
     ]
-    first, second, *_ = translated(*journal, wanted=Wanted(frozenset(("messages",))))
+    first, second, *_ = translated(*journal, wanted=ChannelFilter(frozenset(("messages",))))
     assert first.node == "model"
     assert orjson.loads(first.data)["id"] == orjson.loads(second.data)["message_id"] == "m1"
 
@@ -432,7 +432,7 @@ def test_cached_updates_are_told_by_a_later_attempt_alone() -> None:
     ],
 )
 def test_who_wants_what(channels: str, namespaces: tuple[At, ...], depth: int | None, expected: list[str]) -> None:
-    wanted = Wanted(frozenset((channels,)), namespaces, depth)
+    wanted = ChannelFilter(frozenset((channels,)), namespaces, depth)
     journal = [(f"values{at}", {}) for at in ("", "|a:1", "|a:1|b:2", "|c:3")]
     found = translated(*journal, wanted=wanted, modes=("values", "tasks"))
     assert ["|".join(one.namespace) for one in found] == expected
@@ -451,7 +451,7 @@ def test_custom_events_have_a_channel_by_name(channel: str, expected: list[Any])
     assert [data for _, _, data in told(*journal, channels=channel)] == expected
 
 
-def numbered(*journal: tuple[int, str, Any], run: int = 1, wanted: Wanted = EVERYTHING) -> list[int]:
+def numbered(*journal: tuple[int, str, Any], run: int = 1, wanted: ChannelFilter = EVERYTHING) -> list[int]:
     places, translator = Places(run), ProtocolTranslator(ProtocolRun("r", run, "graph"), wanted)
     numbers = []
     for seq, name, data in journal:
@@ -470,7 +470,7 @@ def test_numbers_grow_and_do_not_depend_on_who_reads() -> None:
     everything = numbered(*journal)
     assert everything == sorted(set(everything))
     for channel in ("lifecycle", "messages", "tasks"):
-        some = numbered(*journal, wanted=Wanted(frozenset((channel,))))
+        some = numbered(*journal, wanted=ChannelFilter(frozenset((channel,))))
         assert set(some) < set(everything)
     later = numbered(*journal, run=2)
     assert before_run(1) < everything[0]
@@ -501,7 +501,7 @@ def test_the_parts_of_one_event_have_numbers_of_their_own() -> None:
 
 
 def test_an_event_is_written_on_one_line() -> None:
-    event = Told("messages", ("a:1",), b'{"x":"\\n"}', "messages", node="m")
+    event = ProtocolEvent("messages", ("a:1",), b'{"x":"\\n"}', "messages", node="m")
     assert orjson.loads(event.written('id"', 7, 5)) == {
         "type": "event",
         "event_id": 'id"',

@@ -12,8 +12,10 @@ from langgraph_sdk._async.runs import RunsClient as AsyncRunsClient
 from langgraph_sdk._sync.runs import SyncRunsClient
 from langgraph_sdk.errors import NotFoundError
 
+from relayrun_api.http.responses import dumps, loads
 from relayrun_api.runs.frames import RunFrames
 from relayrun_api.runs.models import RunCreate
+from relayrun_api.threads.models import Failure, Interrupt
 from relayrun_core.db.journal import Event, Page
 from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt
@@ -257,3 +259,11 @@ async def test_a_thousand_runs_are_cancelled_page_by_page(api: Api) -> None:
 )
 async def test_what_names_no_runs_is_refused(shared: Api, body: Any) -> None:
     check_problem(await shared.http.post("/runs/cancel", json=body), 422, "invalid_request")
+
+
+def test_an_answer_beyond_orjson_is_an_object_all_the_same() -> None:
+    told = dumps({"error": Failure("ValueError", "half \ud800"), "interrupts": [Interrupt("q", {"whole": 2**70})]})
+    assert loads(told) == {
+        "error": {"error": "ValueError", "message": "half \N{REPLACEMENT CHARACTER}"},
+        "interrupts": [{"id": "q", "value": {"whole": pytest.approx(2**70)}}],
+    }

@@ -30,10 +30,10 @@ from starlette.types import Receive, Scope, Send
 from relayrun_api.http.errors import Invalid
 from relayrun_api.metrics import Metrics
 from relayrun_api.runs.webhook import webhook_body
-from relayrun_api.webhooks import post as webhook_post
-from relayrun_api.webhooks.courier import Courier, wait_seconds
-from relayrun_api.webhooks.post import NotTaken, Poster
+from relayrun_api.webhooks import sender as webhook_sender
+from relayrun_api.webhooks.delivery import WebhookDelivery, wait_seconds
 from relayrun_api.webhooks.rules import Reach, WebhookRules, reach_of
+from relayrun_api.webhooks.sender import NotTaken, WebhookSender
 from relayrun_core.database import Database
 from relayrun_core.db.claim import Claim, claim
 from relayrun_core.db.finish import finish_from_outside
@@ -250,9 +250,9 @@ async def test_what_is_told_stays_when_run_and_thread_are_forgotten(database: Da
 @asynccontextmanager
 async def couriers(
     database: Database, rules: WebhookRules = PRIVATE, secret: str | None = None, metrics: Metrics | None = None
-) -> AsyncIterator[Courier]:
-    async with Poster.open(rules, secret) as poster:
-        yield Courier(database, poster, metrics or Metrics(), webhook_body)
+) -> AsyncIterator[WebhookDelivery]:
+    async with WebhookSender.open(rules, secret) as poster:
+        yield WebhookDelivery(database, poster, metrics or Metrics(), webhook_body)
 
 
 async def ended(database: Database, url: str, owner: str | None = None) -> Run:
@@ -261,7 +261,7 @@ async def ended(database: Database, url: str, owner: str | None = None) -> Run:
     return run
 
 
-async def deliver_due(database: Database, courier: Courier) -> None:
+async def deliver_due(database: Database, courier: WebhookDelivery) -> None:
     await database.execute(NOW_DUE)
     for delivery in await take_deliveries(database, 1):
         await courier.deliver(delivery)
@@ -373,7 +373,7 @@ async def test_a_slow_receiver_delays_no_other(database: Database, receiver: Rec
 async def test_whoever_has_many_slow_receivers_delays_nobody_else(
     database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, flooding: int
 ) -> None:
-    monkeypatch.setattr(webhook_post, "LIMIT_SECONDS", 120.0)
+    monkeypatch.setattr(webhook_sender, "LIMIT_SECONDS", 120.0)
     async with AsyncExitStack() as stack:
         slow = [await stack.enter_async_context(receiving()) for _ in range(6)]
         for silent in slow:
@@ -411,7 +411,7 @@ async def test_the_first_of_each_owner_comes_before_the_second_of_any(database: 
 async def test_no_receiver_is_waited_for_for_long(
     database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_post, "LIMIT_SECONDS", 0.1)
+    monkeypatch.setattr(webhook_sender, "LIMIT_SECONDS", 0.1)
     receiver.hold = asyncio.Event()
     await ended(database, receiver.url)
     async with couriers(database) as courier:
@@ -622,7 +622,7 @@ async def test_a_name_that_leads_inside_is_not_called(
     database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(["127.0.0.1", "10.0.0.1", "169.254.169.254"])
-    monkeypatch.setattr(webhook_post, "_look_up", names)
+    monkeypatch.setattr(webhook_sender, "_look_up", names)
     await ended(database, f"https://rebound.example:{receiver.port}/")
     async with couriers(database, WebhookRules()) as courier:
         await deliver_due(database, courier)
@@ -664,8 +664,8 @@ async def test_the_address_that_was_looked_at_is_called_under_the_receivers_own_
 ) -> None:
     """Looked up once a try, so that nothing can be rebound between; the certificate must be the name's."""
     names = Names(["127.0.0.1"], ["127.0.0.1"])
-    monkeypatch.setattr(webhook_post, "_look_up", names)
-    async with receiving(**tls) as receiver, Poster.open(PRIVATE, None) as poster:
+    monkeypatch.setattr(webhook_sender, "_look_up", names)
+    async with receiving(**tls) as receiver, WebhookSender.open(PRIVATE, None) as poster:
         await poster.post(f"https://hooks.example:{receiver.port}/a", "id", b"{}", 0)
         assert receiver.requests[0][0]["host"] == f"hooks.example:{receiver.port}"
         assert names.asked == ["hooks.example"]
@@ -677,8 +677,8 @@ async def test_the_address_that_was_looked_at_is_called_under_the_receivers_own_
 async def test_the_next_of_its_addresses_is_called_where_one_is_not_reached(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_post, "_look_up", Names(["::1", "127.0.0.1"], ["::1"]))
-    async with Poster.open(PRIVATE, None) as poster:
+    monkeypatch.setattr(webhook_sender, "_look_up", Names(["::1", "127.0.0.1"], ["::1"]))
+    async with WebhookSender.open(PRIVATE, None) as poster:
         await poster.post(f"http://two.example:{receiver.port}/", "id", b"{}", 0)
         assert len(receiver.requests) == 1
         with pytest.raises(NotTaken, match="Connect"):
@@ -691,7 +691,7 @@ async def test_a_name_that_does_not_exist_is_asked_for_again_later(
     def look_up(_: httpx.URL) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(webhook_post, "_look_up", look_up)
+    monkeypatch.setattr(webhook_sender, "_look_up", look_up)
     await ended(database, "http://nowhere.invalid/")
     async with couriers(database) as courier:
         await deliver_due(database, courier)

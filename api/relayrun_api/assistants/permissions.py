@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from relayrun_api.auth.bodies import PAGE, into, members_of, says_yes
-from relayrun_api.auth.permissions import Ask, Rule, Sent
+from relayrun_api.auth.permissions import PAGE, Ask, Rule, Sent, into, members_of, says_yes
 from relayrun_core.ids import default_assistant_id
 
 _DEFAULT_ID_VERSION = 5  # of a UUID that is made of a graph's name

@@ -20,12 +20,12 @@ from relayrun_api.assistants.models import (
     SubgraphSchemas,
     VersionSearch,
 )
-from relayrun_api.auth import Caller
+from relayrun_api.auth import Caller, Reader
 from relayrun_api.auth.routing import Router
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import Invalid
-from relayrun_api.http.listing import Reader, listed
+from relayrun_api.http.listing import listed
+from relayrun_api.http.responses import Json
 from relayrun_api.services import Given
 from relayrun_api.threads.deletion import forget_threads
 from relayrun_core.db.assistants import AssistantRow
@@ -154,7 +154,7 @@ async def delete(assistant_id: str, services: Given, caller: Caller, delete_thre
     """Forget an assistant, and the threads that it was used on if that is asked for."""
     assistant = await services.assistants.to_delete(caller, assistant_id)
     if delete_threads:
-        await forget_threads(services.database, services.dispatcher, assistant, caller.scope("threads"))
+        await forget_threads(services.database, services.dispatcher, assistant.row, caller.scope("threads"))
     await services.assistants.delete(assistant)
     return Response(status_code=204)
 

@@ -4,7 +4,16 @@ Routes get a `Principal`; what it may see is decided by owners, unless an author
 """
 
 from relayrun_api.auth.authenticator import open_authenticator
-from relayrun_api.auth.guard import Caller, GuardedRoute, MaybeCaller
+from relayrun_api.auth.guard import Caller, GuardedRoute, MaybeCaller, Reader
 from relayrun_api.auth.principal import Authenticator, Principal, Scope
 
-__all__ = ["Authenticator", "Caller", "GuardedRoute", "MaybeCaller", "Principal", "Scope", "open_authenticator"]
+__all__ = [
+    "Authenticator",
+    "Caller",
+    "GuardedRoute",
+    "MaybeCaller",
+    "Principal",
+    "Reader",
+    "Scope",
+    "open_authenticator",
+]

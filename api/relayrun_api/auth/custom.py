@@ -130,7 +130,7 @@ class CustomAuth:
         if self._policy is None:
             return None
         query = [(name.lower(), value) for name, value in connection.query_params.multi_items()]
-        # Told apart: what a trusted proxy writes into a header, anybody may write into a query.
+        # ProtocolEvent apart: what a trusted proxy writes into a header, anybody may write into a query.
         found = [
             [connection.headers.getlist(name), [value for given, value in query if given == name]]
             for name in self._policy.keys

@@ -16,7 +16,8 @@ from relayrun_api.auth.permissions import Rule
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.errors import ApiError, Unauthenticated
-from relayrun_api.http.sharing import ASKING_USER, Shares, held
+from relayrun_api.http.limits import subject_of
+from relayrun_api.http.shares import ASKING_USER, Shares, held
 
 
 class GuardedRoute(JsonRoute):
@@ -72,3 +73,11 @@ async def _caller(request: Request) -> Principal:
 Caller = Annotated[Principal, Depends(_caller)]
 #: Who calls a route that is open to all; None: it does not say.
 MaybeCaller = Annotated[Principal | None, Depends(_anybody)]
+
+
+async def _reader(request: Request, caller: Caller) -> str:
+    return subject_of(caller.owner, request.client.host if request.client else None)
+
+
+#: Whose share a search is counted in.
+Reader = Annotated[str, Depends(_reader)]

@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 
 from relayrun_api.auth.principal import Principal
 from relayrun_api.http.errors import Unauthenticated
-from relayrun_api.http.sharing import CALLED_BY_AGENT
+from relayrun_api.http.shares import CALLED_BY_AGENT
 from relayrun_core.database import Database
 from relayrun_core.db.runs import get_run
 from relayrun_core.loopback import HEADER, Caller, InvalidCredential, Signer

@@ -1,4 +1,4 @@
-"""What a request wants to do: what the author's handlers are asked, and what takes their answer. Pure."""
+"""What a request wants to do: what the author's handlers are asked, and how their answer comes back into it. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -37,3 +37,38 @@ class Ask:
 
 
 Rule = Callable[[Sent], list[Ask]]
+
+
+#: Where a search begins and ends, unless it says so.
+PAGE = {"limit": 10, "offset": 0}
+
+
+def says_yes(sent: Sent, name: str) -> bool:
+    """Whether the query says so, or what may be taken for it."""
+    return sent.query.get(name, "false").lower() not in ("false", "0", "no", "off", "f", "n")
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """A copy of an object; an empty one for anything else."""
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def members_of(body: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """What the body has of these, and metadata always: handlers write into it."""
+    found = given(body, names)
+    return {**found, "metadata": as_object(found.get("metadata"))} if "metadata" in names else found
+
+
+def given(body: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """What the body has of these."""
+    return {name: body[name] for name in names if name in body} if isinstance(body, dict) else {}
+
+
+def into(body: Any, names: tuple[str, ...]) -> Write:
+    """Writes these back into the body."""
+
+    def write(value: Mapping[str, Any]) -> None:
+        if isinstance(body, dict):
+            body.update({name: value[name] for name in names if name in value})
+
+    return write

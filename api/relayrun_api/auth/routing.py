@@ -7,9 +7,9 @@ from starlette.routing import BaseRoute
 
 from relayrun_api.auth.guard import GuardedRoute
 from relayrun_api.auth.permissions import Rule
-from relayrun_api.http.answers import Json
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.operation import Operation
+from relayrun_api.http.responses import Json
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from relayrun_api.chat.models import Conversation, Ended, Invoked
 from relayrun_api.chat.translator import run_problem
-from relayrun_api.http.answers import dumps, loads
+from relayrun_api.http.responses import dumps, loads
 from relayrun_api.runs.ending import Ending
 from relayrun_api.streaming.messages import Message, is_message, plain_message, role_of, spoken_message
 from relayrun_api.threads.models import Interrupt

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from relayrun_api.chat.translator import ChatTranslator
-from relayrun_api.http.answers import dumps
+from relayrun_api.http.responses import dumps
 from relayrun_api.streaming.sse import START, Position, frame, part_id
 from relayrun_core.db.journal import Event, Page
 

@@ -13,22 +13,24 @@ from relayrun_api.chat import permissions
 from relayrun_api.chat.conversation import invoke_answer, page_of_messages
 from relayrun_api.chat.frames import CHAT_HEARTBEAT, PREFACE, ChatFrames
 from relayrun_api.chat.models import Accepted, ChatBody, Conversation, Invoked
+from relayrun_api.chat.specs import spec_of_chat
 from relayrun_api.chat.translator import CHAT_MODES, ChatTranslator
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json, run_headers
 from relayrun_api.http.errors import Invalid, ThreadInterrupted
 from relayrun_api.http.operation import Stream
+from relayrun_api.http.responses import Json, run_headers
 from relayrun_api.http.streamed import Streamed
 from relayrun_api.runs import permissions as run_permissions
 from relayrun_api.runs.models import Cancelling
 from relayrun_api.runs.service import StartedRun, StartRun
-from relayrun_api.runs.specs import spec_as_handlers_have_it, spec_of_chat
-from relayrun_api.runs.streams import LastEventId, ThreadAt, run_ending, since_of
+from relayrun_api.runs.specs import spec_as_handlers_have_it
+from relayrun_api.runs.streams import run_ending, since_of
 from relayrun_api.runs.terms import StartTerms
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.follow import follow
-from relayrun_api.streaming.sse import HEADERS, MEDIA_TYPE, START, Position, position_after
+from relayrun_api.streaming.sse import HEADERS, MEDIA_TYPE, START, LastEventId, Position, position_after
 from relayrun_api.threads import permissions as thread_permissions
+from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.service import find_thread, refer, visible_thread
 from relayrun_core import errors as core
 from relayrun_core.db.journal import read_page

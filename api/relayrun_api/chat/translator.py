@@ -7,8 +7,8 @@ start and leaving out what it has.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from relayrun_api.http.answers import loads
 from relayrun_api.http.problems import Problem
+from relayrun_api.http.responses import loads
 from relayrun_api.streaming.messages import messages_in, role_of, spoken_message, text_of, tool_calls_of
 
 #: The stream modes that a chat is made of.

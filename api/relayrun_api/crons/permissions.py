@@ -1,8 +1,7 @@
 """What is asked about crons."""
 
 from relayrun_api.assistants.permissions import assistant_of
-from relayrun_api.auth.bodies import PAGE, given, into, members_of
-from relayrun_api.auth.permissions import Ask, Rule, Sent
+from relayrun_api.auth.permissions import PAGE, Ask, Rule, Sent, given, into, members_of
 
 
 def new_cron(sent: Sent) -> list[Ask]:

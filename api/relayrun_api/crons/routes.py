@@ -6,15 +6,15 @@ from uuid import UUID
 from fastapi import Path
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller
+from relayrun_api.auth import Caller, Reader
 from relayrun_api.auth.routing import Router
 from relayrun_api.crons import permissions
 from relayrun_api.crons.models import Cron, CronCount, CronCreate, CronPatch, CronSearch
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json
-from relayrun_api.http.listing import Reader, listed
-from relayrun_api.runs.streams import ThreadAt
+from relayrun_api.http.listing import listed
+from relayrun_api.http.responses import Json
 from relayrun_api.services import Given
+from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_core.db import crons as db
 
 router = Router("crons")

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from relayrun_api.auth import Principal
 from relayrun_api.custom_routes.service import CustomApp
 from relayrun_api.http.errors import Unauthenticated
-from relayrun_api.http.sharing import Shares
+from relayrun_api.http.shares import Shares
 
 
 async def user_for(app: CustomApp, connection: HTTPConnection, held: AsyncExitStack) -> dict[str, Any] | None:

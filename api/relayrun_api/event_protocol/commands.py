@@ -9,22 +9,24 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_api.auth import Principal
-from relayrun_api.event_protocol.answers import Done, Refusal, checked
 from relayrun_api.event_protocol.models import (
     CheckpointsParams,
+    Done,
     ForkParams,
+    Refusal,
     RespondParams,
     StartParams,
     StateParams,
     ThreadCommand,
     TreeParams,
+    checked,
 )
 from relayrun_api.event_protocol.run import PROTOCOL_MODES
 from relayrun_api.event_protocol.seq import before_run
 from relayrun_api.event_protocol.tree import tree_of
-from relayrun_api.http.answers import loads, run_headers
 from relayrun_api.http.errors import AssistantNotFound, IdempotencyKeyReused, Invalid
 from relayrun_api.http.models import RunConfig
+from relayrun_api.http.responses import loads, run_headers
 from relayrun_api.runs.models import RunCreate
 from relayrun_api.runs.service import StartedRun, StartRun, sees_run
 from relayrun_api.runs.specs import spec_of_run

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from relayrun_api.auth import Principal
+from relayrun_api.event_protocol.events import ChannelFilter, ProtocolEvent, Subscribed
 from relayrun_api.event_protocol.run import ProtocolRun
 from relayrun_api.event_protocol.seq import Places, before_run, run_of
-from relayrun_api.event_protocol.told import Subscribed, Told, Wanted
 from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_api.http.streamed import HEARTBEAT_SECONDS, Truncated
 from relayrun_api.runs.service import sees_run
@@ -135,7 +135,7 @@ class ProtocolFeed:
 class _Translation:
     """One run's journal as what is sent."""
 
-    def __init__(self, run: Run, wanted: Wanted, since: int) -> None:
+    def __init__(self, run: Run, wanted: ChannelFilter, since: int) -> None:
         self._translator = ProtocolTranslator(ProtocolRun.of(run), wanted)
         self._number = run.number
         self._places = Places(run.number)
@@ -160,6 +160,6 @@ class _Translation:
             if seq > self._since
         ]
 
-    def _identity(self, told: Told, event: Event) -> str:
+    def _identity(self, told: ProtocolEvent, event: Event) -> str:
         nth = f".{told.nth}" if told.nth else ""
         return told.identity or f"{event_id(self._number, event.seq)}.{told.part.value}{nth}"

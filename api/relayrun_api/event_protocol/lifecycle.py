@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from relayrun_api.event_protocol.told import Namespace
+from relayrun_api.event_protocol.events import Namespace
 
 
 @dataclass(frozen=True, slots=True)

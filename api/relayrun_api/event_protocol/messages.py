@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relayrun_api.event_protocol.blocks import Block, begun, delta_of, finished, merged, slices
-from relayrun_api.event_protocol.told import Namespace
+from relayrun_api.event_protocol.events import Namespace
 from relayrun_api.streaming.messages import role_of
 
 _ROLES = {"user": "human", "assistant": "ai", "system": "system"}

@@ -6,8 +6,8 @@ They are told in the run's end, when they can be answered: other steps may go on
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from relayrun_api.event_protocol.events import Namespace, Part, ProtocolEvent, event_of
 from relayrun_api.event_protocol.run import ProtocolRun
-from relayrun_api.event_protocol.told import Namespace, Part, Told, told_of
 
 
 class Questions:
@@ -15,12 +15,12 @@ class Questions:
 
     def __init__(self, run: ProtocolRun) -> None:
         self._run = run
-        self._asked: dict[str, Told] = {}
+        self._asked: dict[str, ProtocolEvent] = {}
 
-    def answered(self) -> Iterator[Told]:
+    def answered(self) -> Iterator[ProtocolEvent]:
         """That the run answers some."""
         if self._run.answered:
-            yield told_of("input.answered", (), {"interrupt_ids": self._run.answered}, Part.INPUT, channel="input")
+            yield event_of("input.answered", (), {"interrupt_ids": self._run.answered}, Part.INPUT, channel="input")
 
     def ask(self, namespace: Namespace, interrupts: Any) -> None:
         """Remember questions: of the innermost graph that asks, which is the first to tell it."""
@@ -31,7 +31,7 @@ class Questions:
             value, schema = interrupt.get("value"), interrupt.get("response_schema")
             # Python's client reads `value`.
             data = {"interrupt_id": identity, "payload": value, "value": value}
-            self._asked[identity] = told_of(
+            self._asked[identity] = event_of(
                 "input.requested",
                 namespace,
                 data if schema is None else {**data, "response_schema": schema},
@@ -41,6 +41,6 @@ class Questions:
                 identity=f"synth:{self._run.run_id}:input|{'/'.join(namespace)}|{identity}",
             )
 
-    def all(self) -> Iterable[Told]:
+    def all(self) -> Iterable[ProtocolEvent]:
         """What was asked, in order."""
         return self._asked.values()

@@ -12,22 +12,28 @@ from relayrun_api.auth import Caller, Principal
 from relayrun_api.auth.lasting import StillAccepted, WhileAccepted
 from relayrun_api.auth.routing import Router
 from relayrun_api.event_protocol import permissions
-from relayrun_api.event_protocol.answers import Refusal, checked, refused
 from relayrun_api.event_protocol.commands import Commands
+from relayrun_api.event_protocol.events import Subscribed
 from relayrun_api.event_protocol.feed import ProtocolFeed, Sent
-from relayrun_api.event_protocol.models import CommandAnswer, EventStreamRequest, ThreadCommand
+from relayrun_api.event_protocol.models import (
+    CommandAnswer,
+    EventStreamRequest,
+    Refusal,
+    ThreadCommand,
+    checked,
+    refused,
+)
 from relayrun_api.event_protocol.seq import LARGEST_SEQ
-from relayrun_api.event_protocol.told import Subscribed
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import Invalid, ThreadNotFound
 from relayrun_api.http.operation import Stream
+from relayrun_api.http.responses import Json
 from relayrun_api.http.streamed import Streamed
-from relayrun_api.runs.streams import LastEventId, ThreadAt
 from relayrun_api.runs.terms import StartTerms
 from relayrun_api.services import Given, Services
-from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, frame
+from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, LastEventId, frame
 from relayrun_api.threads import permissions as thread_permissions
+from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.service import ThreadRef, sees_thread
 from relayrun_core.db.threads import get_thread
 

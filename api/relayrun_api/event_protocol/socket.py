@@ -24,18 +24,26 @@ from relayrun_api.auth import Principal
 from relayrun_api.auth.admission import admitted_on
 from relayrun_api.auth.lasting import NoLongerAccepted, StillAccepted
 from relayrun_api.event_protocol import permissions
-from relayrun_api.event_protocol.answers import Code, Refusal, checked, refused
 from relayrun_api.event_protocol.commands import Commands
+from relayrun_api.event_protocol.events import Subscribed
 from relayrun_api.event_protocol.feed import ProtocolFeed
-from relayrun_api.event_protocol.models import CommandAnswer, EventStreamRequest, ThreadCommand, UnsubscribeParams
+from relayrun_api.event_protocol.models import (
+    Code,
+    CommandAnswer,
+    EventStreamRequest,
+    Refusal,
+    ThreadCommand,
+    UnsubscribeParams,
+    checked,
+    refused,
+)
 from relayrun_api.event_protocol.order import SeqOrder
 from relayrun_api.event_protocol.routes import require_visible
-from relayrun_api.event_protocol.told import Subscribed
-from relayrun_api.http.answers import dumps
 from relayrun_api.http.bodies import parse_json
 from relayrun_api.http.errors import ApiError, Invalid, Unauthenticated
 from relayrun_api.http.problems import Problem, problem_of
-from relayrun_api.http.sharing import ASKING_USER
+from relayrun_api.http.responses import dumps
+from relayrun_api.http.shares import ASKING_USER
 from relayrun_api.http.streamed import Truncated
 from relayrun_api.http.websockets import BEARER, SUBPROTOCOL, check_origin, offered, refuse, with_token
 from relayrun_api.runs.terms import limit_of

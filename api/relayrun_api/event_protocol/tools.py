@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from relayrun_api.event_protocol.told import Namespace, Part, Told, told_of
-from relayrun_api.http.answers import loads
+from relayrun_api.event_protocol.events import Namespace, Part, ProtocolEvent, event_of
+from relayrun_api.http.responses import loads
 
 _ENDS = frozenset(("tool-finished", "tool-error"))
 
@@ -14,7 +14,7 @@ class Tools:
     def __init__(self) -> None:
         self._open: dict[tuple[Namespace, str], None] = {}  # a set that keeps its order
 
-    def heard(self, namespace: Namespace, data: bytes) -> Told:
+    def heard(self, namespace: Namespace, data: bytes) -> ProtocolEvent:
         """What the journal has of a call."""
         told = loads(data)
         call = (namespace, str(told.get("tool_call_id")))
@@ -22,11 +22,11 @@ class Tools:
             self._open[call] = None
         elif told.get("event") in _ENDS:
             self._open.pop(call, None)
-        return Told("tools", namespace, data, "tools", Part.TOOLS)
+        return ProtocolEvent("tools", namespace, data, "tools", Part.TOOLS)
 
-    def all_failed(self, message: str, code: str) -> Iterator[Told]:
+    def all_failed(self, message: str, code: str) -> Iterator[ProtocolEvent]:
         """Those that are open end with an error."""
         for nth, (namespace, call_id) in enumerate(self._open):
             data = {"event": "tool-error", "tool_call_id": call_id, "message": message, "code": code}
-            yield told_of("tools", namespace, data, Part.TOOLS, nth)
+            yield event_of("tools", namespace, data, Part.TOOLS, nth)
         self._open.clear()

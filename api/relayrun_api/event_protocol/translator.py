@@ -19,13 +19,21 @@ replica, is served by translating its run from the start and leaving out what it
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from relayrun_api.event_protocol.events import (
+    EVERYTHING,
+    ChannelFilter,
+    Namespace,
+    Part,
+    ProtocolEvent,
+    custom_channel,
+    event_of,
+)
 from relayrun_api.event_protocol.lifecycle import LifecycleEvent, Subgraphs, error_of
 from relayrun_api.event_protocol.messages import MessageEvent, Messages
 from relayrun_api.event_protocol.questions import Questions
 from relayrun_api.event_protocol.run import ProtocolRun
-from relayrun_api.event_protocol.told import EVERYTHING, Namespace, Part, Told, Wanted, custom_channel, told_of
 from relayrun_api.event_protocol.tools import Tools
-from relayrun_api.http.answers import dumps, loads
+from relayrun_api.http.responses import dumps, loads
 from relayrun_core.db.journal import Event
 from relayrun_core.states import RunStatus
 
@@ -42,7 +50,7 @@ _ENDINGS = {
 class ProtocolTranslator:
     """Translates the journal of one run, event by event, in order. What nobody `wanted` is left out."""
 
-    def __init__(self, run: ProtocolRun, wanted: Wanted = EVERYTHING) -> None:
+    def __init__(self, run: ProtocolRun, wanted: ChannelFilter = EVERYTHING) -> None:
         self._run = run
         self._wanted = wanted
         self._tells_tasks = "tasks" in run.modes
@@ -55,7 +63,7 @@ class ProtocolTranslator:
         self._checkpoints: dict[Namespace, str] = {}
         self._attempt = 0
         self._error: str | None = None
-        self._handlers: dict[str, Callable[[Namespace, bytes], Iterable[Told]]] = {
+        self._handlers: dict[str, Callable[[Namespace, bytes], Iterable[ProtocolEvent]]] = {
             "metadata": self._metadata,
             "values": self._new_values,
             "updates": self._updates,
@@ -68,7 +76,7 @@ class ProtocolTranslator:
             "end": self._end,
         }
 
-    def translate(self, event: Event) -> list[Told]:
+    def translate(self, event: Event) -> list[ProtocolEvent]:
         """The wanted protocol events of one journal event, in order."""
         name, _, path = event.event.partition("|")
         handler = self._handlers.get(name)
@@ -80,7 +88,7 @@ class ProtocolTranslator:
             told += _lifecycle(self._subgraphs.met(namespace))
         return sorted(filter(self._wanted, told), key=lambda one: (one.part, one.nth))
 
-    def _metadata(self, _namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _metadata(self, _namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         self._attempt = int(loads(data).get("attempt", 1))
         # Of a step whose checkpoint nobody has told: this attempt begins with the state that there is.
         self._values.clear()
@@ -91,34 +99,34 @@ class ProtocolTranslator:
         # Once an attempt: it has clients forget what was half told.
         yield self._root("running", again=f":{self._attempt}" if self._attempt > 1 else "")
 
-    def _new_values(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _new_values(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         if b'"__interrupt__"' in data and isinstance(values := loads(data), dict):
             self._questions.ask(namespace, values.pop("__interrupt__", None))
             data = dumps(values)
         if self._pairs_values:
             self._values[namespace] = data
         else:
-            yield Told("values", namespace, data, "values")
+            yield ProtocolEvent("values", namespace, data, "values")
 
-    def _overtaken(self, name: str, namespace: Namespace) -> Iterator[Told]:
+    def _overtaken(self, name: str, namespace: Namespace) -> Iterator[ProtocolEvent]:
         """Values whose graph tells something else than their checkpoint."""
         if not self._values or name in ("checkpoints", "metadata"):
             return
         ready = list(self._values) if name == "end" else [namespace]
         for nth, at in enumerate(at for at in ready if at in self._values):
-            yield Told("values", at, self._values.pop(at), "values", Part.OVERTAKEN, nth)
+            yield ProtocolEvent("values", at, self._values.pop(at), "values", Part.OVERTAKEN, nth)
 
-    def _checkpoint(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _checkpoint(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         envelope = _envelope(loads(data))
         values = self._values.pop(namespace, None)
         if self._checkpoints.get(namespace) == envelope.get("id"):
             return  # where a later attempt begins
         self._checkpoints[namespace] = envelope["id"]
-        yield told_of("checkpoints", namespace, envelope, Part.CHECKPOINT)
+        yield event_of("checkpoints", namespace, envelope, Part.CHECKPOINT)
         if values is not None:
-            yield Told("values", namespace, values, "values")
+            yield ProtocolEvent("values", namespace, values, "values")
 
-    def _updates(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _updates(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         if not any(map(self._wanted.any_of, ("updates", "input", "messages"))):
             return
         updates = loads(data)
@@ -127,27 +135,27 @@ class ProtocolTranslator:
             return  # a step of the run before, which told it; a later attempt's may be its only telling
         nodes = {node: values for node, values in updates.items() if node not in ("__interrupt__", "__metadata__")}
         if nodes:
-            yield told_of("updates", namespace, nodes)
+            yield event_of("updates", namespace, nodes)
         if not self._tells_tasks:
             ended = (event for node in nodes for event in self._messages.node_ended(namespace, node))
             yield from _messages(ended)
 
-    def _message(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _message(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         if self._wanted.any_of("messages"):
             message, metadata = loads(data)
             yield from _messages(self._messages.heard(namespace, message, metadata))
 
-    def _tool(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _tool(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         if self._wanted.any_of("tools"):
             yield self._tools.heard(namespace, data)
 
-    def _custom(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _custom(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         if self._wanted.any_of("custom"):
             named = data.startswith(b"{") and b'"name"' in data
-            yield Told("custom", namespace, data, custom_channel(loads(data)) if named else "custom")
+            yield ProtocolEvent("custom", namespace, data, custom_channel(loads(data)) if named else "custom")
 
-    def _task(self, namespace: Namespace, data: bytes) -> Iterator[Told]:
-        yield Told("tasks", namespace, data, "tasks")
+    def _task(self, namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
+        yield ProtocolEvent("tasks", namespace, data, "tasks")
         if not any(map(self._wanted.any_of, ("lifecycle", "messages"))):
             return
         task = loads(data)
@@ -157,12 +165,12 @@ class ProtocolTranslator:
         yield from _messages(self._messages.task_ended(str(task.get("id")), error_of(task)))
         yield from _lifecycle(self._subgraphs.task_ended(namespace, task))
 
-    def _failure(self, _namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _failure(self, _namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         error = loads(data)
         self._error = str(error.get("message") or error.get("error") or "no reason given")
         return iter(())
 
-    def _end(self, _namespace: Namespace, data: bytes) -> Iterator[Told]:
+    def _end(self, _namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         status = RunStatus(loads(data)["status"])
         event = _ENDINGS.get(status, "failed")
         error = (self._error or f"The run ended as {status.value}.") if event == "failed" else None
@@ -180,10 +188,12 @@ class ProtocolTranslator:
         yield from _lifecycle(self._subgraphs.all_ended(event, error), nth)
         yield self._root(event, error, Part.TERMINAL)
 
-    def _root(self, event: str, error: str | None = None, part: Part = Part.LIFECYCLE, *, again: str = "") -> Told:
+    def _root(
+        self, event: str, error: str | None = None, part: Part = Part.LIFECYCLE, *, again: str = ""
+    ) -> ProtocolEvent:
         data = {"event": event, "graph_name": self._run.graph} | ({} if error is None else {"error": error})
         # JavaScript's client reads in the id which run this is of.
-        return told_of("lifecycle", (), data, part, identity=f"synth:{self._run.run_id}:lc||{event}{again}")
+        return event_of("lifecycle", (), data, part, identity=f"synth:{self._run.run_id}:lc||{event}{again}")
 
 
 def _envelope(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -201,11 +211,11 @@ def _checkpoint_id(config: dict[str, Any] | None) -> str | None:
     return ((config or {}).get("configurable") or {}).get("checkpoint_id")
 
 
-def _messages(events: Iterable[MessageEvent]) -> Iterator[Told]:
+def _messages(events: Iterable[MessageEvent]) -> Iterator[ProtocolEvent]:
     for nth, event in enumerate(events):
-        yield Told("messages", event.namespace, dumps(event.data), "messages", Part.MESSAGES, nth, event.node)
+        yield ProtocolEvent("messages", event.namespace, dumps(event.data), "messages", Part.MESSAGES, nth, event.node)
 
 
-def _lifecycle(events: Iterable[LifecycleEvent], first: int = 0) -> Iterator[Told]:
+def _lifecycle(events: Iterable[LifecycleEvent], first: int = 0) -> Iterator[ProtocolEvent]:
     for nth, event in enumerate(events, first):
-        yield told_of("lifecycle", event.namespace, event.data, Part.LIFECYCLE, nth)
+        yield event_of("lifecycle", event.namespace, event.data, Part.LIFECYCLE, nth)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from relayrun_api.event_protocol.events import ChannelFilter, Namespace
 from relayrun_api.event_protocol.run import ProtocolRun
-from relayrun_api.event_protocol.told import Namespace, Wanted
 from relayrun_api.event_protocol.translator import ProtocolTranslator
-from relayrun_api.http.answers import loads
+from relayrun_api.http.responses import loads
 from relayrun_core.database import Database
 from relayrun_core.db.journal import read_page
 from relayrun_core.runs import Run
@@ -14,7 +14,7 @@ from relayrun_core.runs import Run
 async def tree_of(database: Database, run: Run) -> dict[str, Any]:
     """The run and its subgraphs as they are now, as its lifecycle events tell it."""
     known = ProtocolRun.of(run)
-    translator = ProtocolTranslator(known, Wanted(frozenset(("lifecycle",))))
+    translator = ProtocolTranslator(known, ChannelFilter(frozenset(("lifecycle",))))
     nodes: dict[Namespace, dict[str, Any]] = {(): {"namespace": [], "status": "started", "graph_name": known.graph}}
     after = -1
     while page := await read_page(database, run.run_id, after):

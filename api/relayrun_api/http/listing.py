@@ -2,19 +2,15 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
-from fastapi import Depends
 from psycopg_pool import PoolTimeout
-from starlette.requests import Request
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller
-from relayrun_api.http.answers import Json, dumps
 from relayrun_api.http.errors import TooManyAtOnce
-from relayrun_api.http.limits import subject_of
 from relayrun_api.http.reads import Reads
+from relayrun_api.http.responses import Json, dumps
 from relayrun_api.http.streamed import Streamed, Truncated
 from relayrun_core.db.listing import Listing, keys_of, read_part
 
@@ -24,14 +20,6 @@ T = TypeVar("T")
 PART_BYTES = 2_000_000
 # Whoever has begun to answer waits for longer than one who could still be refused.
 _PATIENCE_SECONDS = 60.0
-
-
-async def _reader(request: Request, caller: Caller) -> str:
-    return subject_of(caller.owner, request.client.host if request.client else None)
-
-
-#: Whose share a search is counted in.
-Reader = Annotated[str, Depends(_reader)]
 
 
 async def listed(

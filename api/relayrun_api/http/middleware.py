@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relayrun_api.http.answers import problem_response
 from relayrun_api.http.problems import problem_of
+from relayrun_api.http.responses import problem_response
 from relayrun_api.metrics import Metrics
 
 logger = logging.getLogger("relayrun.api")

@@ -9,8 +9,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from relayrun_api.http.answers import dumps
 from relayrun_api.http.problems import Problem
+from relayrun_api.http.responses import dumps
 from relayrun_api.http.streamed import CUT
 from relayrun_core.patience import Awaited, PatientHttp, PatientSocket
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
 
-from relayrun_api.http.answers import problem_response
 from relayrun_api.http.cors import cors_options
 from relayrun_api.http.errors import Forbidden
 from relayrun_api.http.problems import Problem
+from relayrun_api.http.responses import problem_response
 from relayrun_core.settings import ApiSettings
 
 logger = logging.getLogger("relayrun.api")

@@ -10,7 +10,7 @@ from relayrun_api.kube.client import Kube
 from relayrun_api.kube.dispatch import KubeDispatcher
 from relayrun_api.kube.reconciler import Reconciler
 from relayrun_api.kube.runners import ServiceRunners
-from relayrun_api.runners.world import World
+from relayrun_api.world import World
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
 

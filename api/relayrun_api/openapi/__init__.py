@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from relayrun_api.http.answers import Json
 from relayrun_api.http.bodies import JsonRoute
+from relayrun_api.http.responses import Json
 from relayrun_api.openapi.page import page_routes
 from relayrun_core.settings import AccessSettings
 

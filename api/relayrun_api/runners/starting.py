@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from relayrun_api.http.errors import RunnersAway
-from relayrun_api.http.sharing import CALLED_BY_AGENT
+from relayrun_api.http.shares import CALLED_BY_AGENT
 from relayrun_api.runners.client import Pools
 
 WAIT_SECONDS = 30.0

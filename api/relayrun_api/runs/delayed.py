@@ -25,7 +25,7 @@ _PERIOD_SECONDS = 1.0
 _PAGE = 100
 
 
-class LateStarter:
+class DelayedRuns:
     """Lines up delayed runs."""
 
     def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
@@ -78,7 +78,7 @@ class LateStarter:
 @asynccontextmanager
 async def starting_later(database: Database, dispatcher: Dispatcher) -> AsyncIterator[None]:
     """Start delayed runs until the block's end."""
-    task = asyncio.create_task(LateStarter(database, dispatcher).run(), name="start delayed runs")
+    task = asyncio.create_task(DelayedRuns(database, dispatcher).run(), name="start delayed runs")
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from relayrun_api.http.answers import dumps, loads
+from relayrun_api.http.responses import dumps, loads
 from relayrun_api.streaming.follow import NO_RUN, Since, follow
 from relayrun_api.streaming.hub import Subscription
 from relayrun_core.database import Database

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from relayrun_api.http.answers import dumps, loads
+from relayrun_api.http.responses import dumps, loads
 from relayrun_api.streaming.sse import frame
 from relayrun_core.db.journal import END, Event, Page
 from relayrun_core.ids import event_id

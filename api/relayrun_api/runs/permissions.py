@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relayrun_api.assistants.permissions import assistant_id_of, assistant_of
-from relayrun_api.auth.bodies import as_object, says_yes
-from relayrun_api.auth.permissions import Ask, Sent
+from relayrun_api.auth.permissions import Ask, Sent, as_object, says_yes
 from relayrun_api.threads.permissions import thread
 
 _OF_RUNS = ("input", "command", "config", "context", "webhook", "interrupt_before", "interrupt_after", "checkpoint_id")

@@ -6,31 +6,24 @@ from uuid import UUID
 from fastapi import Query
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller, Principal
+from relayrun_api.auth import Caller, Principal, Reader
 from relayrun_api.auth.routing import Router
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json, run_headers
 from relayrun_api.http.errors import BadRequest, NoThreadId, RunNotFound
-from relayrun_api.http.listing import Reader, listed
+from relayrun_api.http.listing import listed
 from relayrun_api.http.operation import Stream
+from relayrun_api.http.responses import Json, run_headers
 from relayrun_api.runs import permissions
 from relayrun_api.runs.models import BackgroundRun, Cancelling, Run, RunCreate, Values, our_statuses
 from relayrun_api.runs.service import StartedRun, StartRun
 from relayrun_api.runs.specs import spec_of_run
-from relayrun_api.runs.streams import (
-    Action,
-    LastEventId,
-    ThreadAt,
-    missing_run_stream,
-    position_now,
-    run_ending,
-    run_stream,
-)
+from relayrun_api.runs.streams import Action, missing_run_stream, position_now, run_ending, run_stream
 from relayrun_api.runs.terms import StartTerms
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.follow import NO_RUN
-from relayrun_api.streaming.sse import position_after
+from relayrun_api.streaming.sse import LastEventId, position_after
 from relayrun_api.threads import permissions as thread_permissions
+from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.service import ThreadRef, visible_thread
 from relayrun_core import runs as rows
 from relayrun_core.db.runs import get_run, runs_found

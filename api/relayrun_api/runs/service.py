@@ -10,7 +10,7 @@ from relayrun_api.auth import Principal
 from relayrun_api.http.errors import ApiError, IdempotencyKeyReused, Invalid, RunNotFound
 from relayrun_api.http.limits import limit_headers, rate_limited
 from relayrun_api.runners.dispatch import Dispatcher
-from relayrun_api.runs.header_config import Headers, with_headers
+from relayrun_api.runs.specs import ABOUT_ASSISTANTS, Headers, assistant_metadata, with_headers
 from relayrun_api.streaming.hub import EventHub, Subscription
 from relayrun_api.threads.service import ThreadRef, visible_thread
 from relayrun_api.webhooks.rules import WebhookRules
@@ -26,8 +26,6 @@ from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, Run, RunSpec, without_claims
 
 NO_TERMS = Terms()
-#: The metadata that says who made a thread, a run or a checkpoint.
-ABOUT_ASSISTANTS = ("graph_id", "assistant_id")
 
 
 @dataclass(frozen=True)
@@ -196,12 +194,6 @@ async def sees_run(database: Database, principal: Principal, run: Run) -> bool:
         return scope.covers(run.owner, {})
     thread = await get_thread(database, run.thread_id)
     return thread is not None and scope.covers(thread.owner, thread.metadata)
-
-
-def assistant_metadata(assistant: Assistant) -> dict[str, str]:
-    """What threads, runs and checkpoints say about who made them; clients search by it."""
-    values = (assistant.graph_id, str(assistant.assistant_id))
-    return dict(zip(ABOUT_ASSISTANTS, values, strict=True))
 
 
 def _without_claims(spec: RunSpec) -> RunSpec:

@@ -1,14 +1,50 @@
 """What a run shall do (`RunSpec`), from the bodies that ask for it and the assistant's settings. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from relayrun_api.assistants.lookup import Assistant
-from relayrun_api.chat.models import ChatBody
-from relayrun_api.http.errors import Invalid
 from relayrun_api.runs.models import RunCreate
-from relayrun_api.runs.service import assistant_metadata
+from relayrun_core.custom_routes import CustomHttp
+from relayrun_core.loopback import HEADER as LOOPBACK
 from relayrun_core.runs import RunSpec
+
+Headers = Sequence[tuple[str, str]]
+#: What threads, runs and checkpoints say about the assistant that made them.
+ABOUT_ASSISTANTS = ("graph_id", "assistant_id")
+
+# What proves who calls is never told, whatever the pattern: a run's config is kept and shown.
+_NEVER = frozenset(
+    {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-service-key", "x-tenant-id", LOOPBACK}
+)
+# A pattern's stars try a name's characters again and again.
+_LONGEST_NAME = 256
+
+
+def with_headers(spec: RunSpec, http: CustomHttp, headers: Headers) -> RunSpec:
+    """The spec with these headers in its config, where they win over what the body says, as in the Agent Server."""
+    if not http.header_includes:
+        return spec
+    told = {name: value for name, value in headers if _is_wanted(name, http)}
+    if not told:
+        return spec
+    configurable = {**(spec.config.get("configurable") or {}), **told}
+    return spec.model_copy(update={"config": {**spec.config, "configurable": configurable}})
+
+
+def _is_wanted(name: str, http: CustomHttp) -> bool:
+    if name in _NEVER or len(name) > _LONGEST_NAME:
+        return False
+    return bool(_pattern(http.header_includes).fullmatch(name) and not _pattern(http.header_excludes).fullmatch(name))
+
+
+@lru_cache(maxsize=64)
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the names, in which `*` stands for any text; none of none."""
+    forms = [".*".join(re.escape(part) for part in re.split(r"\*+", name.lower())) for name in names]
+    return re.compile("|".join(forms) if forms else r"(?!)")
 
 
 def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[str]) -> RunSpec:
@@ -22,9 +58,9 @@ def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[st
         **durability,
         input=body.input,
         command=(body.command.model_dump(exclude_unset=True) or None) if body.command else None,
-        config=_config(assistant, {**config, "configurable": configurable}),
+        config=config_of(assistant, {**config, "configurable": configurable}),
         assistant_configurable=assistant.row.config.get("configurable") or {},
-        context=_context(assistant, context),
+        context=context_of(assistant, context),
         metadata={**assistant.row.metadata, **metadata, **assistant_metadata(assistant)},
         stream_modes=list(dict.fromkeys(stream_modes)),
         stream_subgraphs=body.stream_subgraphs,
@@ -37,22 +73,6 @@ def spec_of_run(body: RunCreate, assistant: Assistant, stream_modes: Sequence[st
     )
 
 
-def spec_of_chat(body: ChatBody, assistant: Assistant, stream_modes: Sequence[str]) -> RunSpec:
-    """The spec of a run that a simple endpoint asks for. Raises Invalid for a graph that takes no messages."""
-    context = body.user_context if assistant.context_schema else {}
-    configurable = {"user_context": body.user_context} if body.user_context and not context else None
-    return RunSpec(
-        input=None if body.message is None else _input(body.message, assistant),
-        command=None if body.message is not None else {"resume": body.resume},
-        config=_config(assistant, {"configurable": configurable}),
-        assistant_configurable=assistant.row.config.get("configurable") or {},
-        context=_context(assistant, context),
-        metadata={**assistant.row.metadata, **assistant_metadata(assistant)},
-        stream_modes=list(stream_modes),
-        stream_subgraphs=True,
-    )
-
-
 def spec_as_handlers_have_it(spec: RunSpec, kwargs: Mapping[str, Any]) -> RunSpec:
     """With what an author's handlers changed of the run."""
     update = {name: kwargs[name] for name in ("input", "context", "webhook") if name in kwargs}
@@ -62,16 +82,7 @@ def spec_as_handlers_have_it(spec: RunSpec, kwargs: Mapping[str, Any]) -> RunSpe
     return spec.model_copy(update=update) if update else spec
 
 
-def _input(message: str, assistant: Assistant) -> dict[str, Any]:
-    if not assistant.takes_messages:
-        raise Invalid(
-            f"Graph {assistant.graph_id!r} takes no `messages`: start it with POST /threads/{{id}}/runs/stream and its "
-            "own input."
-        )
-    return {"messages": [{"role": "user", "content": message}]}
-
-
-def _config(assistant: Assistant, given: dict[str, Any]) -> dict[str, Any]:
+def config_of(assistant: Assistant, given: dict[str, Any]) -> dict[str, Any]:
     """The assistant's config with the run's over it; `configurable` is merged, all else replaced."""
     own = assistant.row.config
     configurable = {**(own.get("configurable") or {}), **(given.get("configurable") or {})}
@@ -79,7 +90,7 @@ def _config(assistant: Assistant, given: dict[str, Any]) -> dict[str, Any]:
     return {**config, "configurable": configurable} if configurable else config
 
 
-def _context(assistant: Assistant, given: dict[str, Any] | None) -> dict[str, Any] | None:
+def context_of(assistant: Assistant, given: dict[str, Any] | None) -> dict[str, Any] | None:
     """The assistant's context with the run's over it, as far as the graph declares it."""
     context, schema = {**assistant.row.context, **(given or {})}, assistant.context_schema
     if not schema:
@@ -88,3 +99,9 @@ def _context(assistant: Assistant, given: dict[str, Any] | None) -> dict[str, An
         context = {name: value for name, value in context.items() if name in schema["properties"]}
     # Of nothing LangGraph makes the schema's own defaults, if it has one for everything.
     return None if not context and schema.get("required") else context
+
+
+def assistant_metadata(assistant: Assistant) -> dict[str, str]:
+    """What threads, runs and checkpoints say about who made them; clients search by it."""
+    values = (assistant.graph_id, str(assistant.assistant_id))
+    return dict(zip(ABOUT_ASSISTANTS, values, strict=True))

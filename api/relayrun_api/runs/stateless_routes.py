@@ -7,8 +7,8 @@ from starlette.responses import Response
 from relayrun_api.auth import Caller
 from relayrun_api.auth.routing import Router
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import RunNotFound
+from relayrun_api.http.responses import Json
 from relayrun_api.runs import permissions
 from relayrun_api.runs.models import Batch, CancelMany, Run, StatelessBackgroundRun, StatelessRun, Values
 from relayrun_api.runs.routes import EVENTS, STREAM_EXAMPLE, WAITS, answer_created, requested, start_run

@@ -1,24 +1,21 @@
-"""What several routes share: the router class, path parameters, and streams as answers."""
+"""Runs as answers: the stream of a run's events, and the end of a run for those who wait for it."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Depends, Header, Path
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller
-from relayrun_api.http.answers import dumps, run_headers
+from relayrun_api.http.responses import dumps, run_headers
 from relayrun_api.http.streamed import OnDisconnect, Streamed
 from relayrun_api.runs.ending import KEEPALIVE, Ending, ending_chunks
 from relayrun_api.runs.frames import RunFrames
 from relayrun_api.runs.service import StartedRun
-from relayrun_api.services import Given, Services
+from relayrun_api.services import Services
 from relayrun_api.streaming.follow import NO_RUN, Since, follow
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, START, Position, frame
-from relayrun_api.threads.service import ThreadRef, refer
 from relayrun_core.database import Database
 from relayrun_core.db.journal import END, read_newest
 from relayrun_core.db.runs import get_run
@@ -32,18 +29,6 @@ Whether = Literal["cancel", "continue"]
 Action = Annotated[
     CancelAction, BeforeValidator(lambda value: value if value == CancelAction.ROLLBACK else CancelAction.INTERRUPT)
 ]
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
-
-
-async def _thread_ref(
-    services: Given,
-    caller: Caller,
-    thread_id: Annotated[str, Path(description="A thread's UUID, or your own name for it")],
-) -> ThreadRef:
-    return await refer(services.database, caller, thread_id)
-
-
-ThreadAt = Annotated[ThreadRef, Depends(_thread_ref)]
 
 
 def run_stream(

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from relayrun_api.http.answers import dumps
+from relayrun_api.http.responses import dumps
 from relayrun_api.runs.models import Run
 from relayrun_api.threads.models import Failure, Interrupt
 from relayrun_core.db.outbox import Delivery

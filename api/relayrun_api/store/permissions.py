@@ -5,8 +5,7 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from relayrun_api.auth.bodies import into, members_of
-from relayrun_api.auth.permissions import Ask, Rule, Sent
+from relayrun_api.auth.permissions import Ask, Rule, Sent, into, members_of
 from relayrun_api.http.errors import Invalid
 
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from relayrun_api.auth import Caller
 from relayrun_api.auth.routing import Router
-from relayrun_api.http.answers import Json
+from relayrun_api.http.responses import Json
 from relayrun_api.services import Given
 from relayrun_api.store import permissions
 from relayrun_api.store.models import (

@@ -1,6 +1,8 @@
 """Server-sent events as bytes, and the ids by which a reader comes back. Pure."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from fastapi import Header
 
 from relayrun_core.ids import event_id, parse_event_id
 
@@ -8,6 +10,10 @@ MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 #: A comment, which tells proxies and clients that the stream lives.
 HEARTBEAT = b": heartbeat\r\n\r\n"
+
+
+#: With which a client comes back that lost its connection: the `id` of the last event that it had.
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=128)]
 
 
 class Position(NamedTuple):

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from relayrun_api import __version__
 from relayrun_api.auth import MaybeCaller
 from relayrun_api.auth.routing import Router
-from relayrun_api.http.answers import Json, problem_response
 from relayrun_api.http.errors import RunnersAway
 from relayrun_api.http.operation import Text
 from relayrun_api.http.problems import Problem
+from relayrun_api.http.responses import Json, problem_response
 from relayrun_api.services import Given
 from relayrun_api.system.models import Alive, Answering, Info, Status
 from relayrun_api.system.status import Health, utc_now

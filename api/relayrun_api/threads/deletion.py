@@ -3,11 +3,11 @@
 from contextlib import suppress
 from uuid import UUID
 
-from relayrun_api.assistants.lookup import Assistant
 from relayrun_api.auth import Scope
 from relayrun_api.runners.dispatch import Dispatcher
 from relayrun_core.database import Database
 from relayrun_core.db.assistant_search import threads_of_assistant
+from relayrun_core.db.assistants import AssistantRow
 from relayrun_core.db.threads import delete_thread
 from relayrun_core.errors import ThreadNotFound
 
@@ -18,12 +18,12 @@ async def forget_thread(database: Database, dispatcher: Dispatcher, thread_id: U
         await dispatcher.deleted(run)
 
 
-async def forget_threads(database: Database, dispatcher: Dispatcher, assistant: Assistant, scope: Scope) -> None:
+async def forget_threads(database: Database, dispatcher: Dispatcher, assistant: AssistantRow, scope: Scope) -> None:
     """Forget the threads of the assistant's owner that it was last used on, as far as the caller sees them.
 
     Whoever is cut short asks again. Raises ThreadBusyError as `forget_thread`.
     """
-    owner = assistant.row.owner
+    owner = assistant.owner
     if not (scope.any_owner or scope.owner == owner):
         return
     while threads := await threads_of_assistant(database, assistant.assistant_id, owner=owner, visible=scope.visible):

@@ -240,19 +240,19 @@ def thread_answer(thread: rows.Thread) -> Thread:
     interrupts: dict[str, list[Interrupt]] = {}
     for entry in thread.interrupts:
         interrupts.setdefault(entry.task_id, []).append(Interrupt(entry.id, entry.value))
-    return Thread(
-        thread_id=thread.thread_id,
-        name=thread.name,
-        created_at=thread.created_at,
-        updated_at=thread.updated_at,
-        state_updated_at=thread.state_updated_at,
-        metadata=thread.metadata,
-        status=thread.status,
-        config=thread.config,
-        values=thread.values,
-        interrupts=interrupts,
-        error=Failure.of(thread.error),
-    )
+    return {
+        "thread_id": thread.thread_id,
+        "name": thread.name,
+        "created_at": thread.created_at,
+        "updated_at": thread.updated_at,
+        "state_updated_at": thread.state_updated_at,
+        "metadata": thread.metadata,
+        "status": thread.status,
+        "config": thread.config,
+        "values": thread.values,
+        "interrupts": interrupts,
+        "error": Failure.of(thread.error),
+    }
 
 
 @dataclass

@@ -3,8 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from relayrun_api.auth.bodies import PAGE, into, members_of
-from relayrun_api.auth.permissions import Ask, Rule, Sent
+from relayrun_api.auth.permissions import PAGE, Ask, Rule, Sent, into, members_of
 
 
 def thread(action: str, *members: str) -> Rule:

@@ -10,20 +10,20 @@ from uuid import UUID, uuid4
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller, Principal
+from relayrun_api.auth import Caller, Principal, Reader
 from relayrun_api.auth.lasting import WhileAccepted
 from relayrun_api.auth.routing import Router
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json
 from relayrun_api.http.errors import Invalid, NoThreadId
-from relayrun_api.http.listing import Reader, listed
+from relayrun_api.http.listing import listed
 from relayrun_api.http.operation import Stream
+from relayrun_api.http.responses import Json
 from relayrun_api.http.streamed import Streamed
-from relayrun_api.runs.streams import LastEventId, ThreadAt
 from relayrun_api.services import Given, Services
-from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE
+from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, LastEventId
 from relayrun_api.threads import permissions
 from relayrun_api.threads.deletion import forget_thread
+from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.extract import Extract
 from relayrun_api.threads.models import (
     Pruned,

@@ -8,13 +8,13 @@ from starlette.responses import Response
 from relayrun_api.auth import Caller
 from relayrun_api.auth.routing import Router
 from relayrun_api.http import examples as things
-from relayrun_api.http.answers import Json
 from relayrun_api.http.models import Name
+from relayrun_api.http.responses import Json
 from relayrun_api.http.streamed import Streamed
-from relayrun_api.runners.body import RunnerReading
-from relayrun_api.runs.streams import ThreadAt
+from relayrun_api.runners.transport import RunnerReading
 from relayrun_api.services import Given
 from relayrun_api.threads import permissions
+from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.models import HistoryQuery, StateAt, StateEdited, StateUpdate, ThreadState
 from relayrun_api.threads.service import visible_thread
 from relayrun_api.threads.states import selected

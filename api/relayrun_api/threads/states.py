@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import orjson
 
-from relayrun_api.http.answers import dumps, loads
 from relayrun_api.http.errors import BadRequest, Invalid, RunnersAway
-from relayrun_api.runners.body import RunnerReading
+from relayrun_api.http.responses import dumps, loads
 from relayrun_api.runners.client import Runners
 from relayrun_api.runners.graphs import GraphCatalog
+from relayrun_api.runners.transport import RunnerReading
 from relayrun_core.database import Database
 from relayrun_core.db.heads import NewestState, is_blank, made_by, newest_state
 from relayrun_core.db.rows import Thread

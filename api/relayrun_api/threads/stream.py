@@ -14,8 +14,8 @@ from contextlib import aclosing, closing
 from typing import Literal
 from uuid import UUID
 
-from relayrun_api.http.answers import dumps
 from relayrun_api.http.errors import Invalid
+from relayrun_api.http.responses import dumps
 from relayrun_api.http.streamed import HEARTBEAT_SECONDS, Truncated
 from relayrun_api.streaming.follow import Since, follow
 from relayrun_api.streaming.hub import EventHub

@@ -21,8 +21,8 @@ from psycopg_pool import PoolTimeout
 
 from relayrun_api.metrics import Metrics
 from relayrun_api.tasks import cancelled
-from relayrun_api.webhooks.post import NotTaken, Poster
 from relayrun_api.webhooks.rules import WebhookRules
+from relayrun_api.webhooks.sender import NotTaken, WebhookSender
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.outbox import Busy, Delivery, delivered, forget_failed, put_off, take_deliveries
 from relayrun_core.settings import ApiSettings
@@ -49,10 +49,10 @@ _FORGET_SECONDS = 600.0
 Render = Callable[[Delivery, datetime], bytes]
 
 
-class Courier:
+class WebhookDelivery:
     """Delivers what is due."""
 
-    def __init__(self, database: Database, poster: Poster, metrics: Metrics, render: Render) -> None:
+    def __init__(self, database: Database, poster: WebhookSender, metrics: Metrics, render: Render) -> None:
         self._database = database
         self._poster = poster
         self._metrics = metrics
@@ -157,8 +157,8 @@ async def delivering(
 ) -> AsyncIterator[None]:
     """Deliver webhooks until the block's end."""
     secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    async with Poster.open(WebhookRules.of(settings), secret) as poster:
-        task = asyncio.create_task(Courier(database, poster, metrics, render).run(), name="deliver webhooks")
+    async with WebhookSender.open(WebhookRules.of(settings), secret) as poster:
+        task = asyncio.create_task(WebhookDelivery(database, poster, metrics, render).run(), name="deliver webhooks")
         try:
             yield
         finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from relayrun_api.http.answers import dumps
+from relayrun_api.http.responses import dumps
 
 Namespace = tuple[str, ...]
 
@@ -40,7 +40,7 @@ _LAST = {part: following - 1 for part, following in zip(Part, [*list(Part)[1:], 
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProtocolEvent:
     """One event, the `nth` of its part of a journal's event. `data` is JSON; `identity` is its `event_id` where clients
     expect one of a certain form.
     """
@@ -62,7 +62,7 @@ class Told:
         return b'%b"params":{"namespace":%b,"timestamp":%d,%b"data":%b}}' % (head, namespace, at, node, self.data)
 
 
-def told_of(
+def event_of(
     method: str,
     namespace: Namespace,
     data: Any,
@@ -71,13 +71,13 @@ def told_of(
     *,
     channel: str | None = None,
     identity: str | None = None,
-) -> Told:
+) -> ProtocolEvent:
     """An event whose data is not JSON yet."""
-    return Told(method, namespace, dumps(data), channel or method, part, nth, identity=identity)
+    return ProtocolEvent(method, namespace, dumps(data), channel or method, part, nth, identity=identity)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ChannelFilter:
     """What one subscription is for. Namespaces are prefixes, of which one has to match; none: all do. `depth` is how
     far below a prefix an event may be.
     """
@@ -92,7 +92,7 @@ class Wanted:
             channel == "custom" and any(name.startswith(NAMED_CUSTOM) for name in self.channels)
         )
 
-    def __call__(self, told: Told) -> bool:
+    def __call__(self, told: ProtocolEvent) -> bool:
         """Whether an event is wanted."""
         by_channel = told.channel in self.channels or (
             told.channel.startswith(NAMED_CUSTOM) and "custom" in self.channels
@@ -106,14 +106,14 @@ class Wanted:
         )
 
 
-EVERYTHING = Wanted(frozenset(CHANNELS))
+EVERYTHING = ChannelFilter(frozenset(CHANNELS))
 
 
 @dataclass(frozen=True)
 class Subscribed:
     """What a subscription is for: the events it wants, and the seq up to which its reader has them."""
 
-    wanted: Wanted
+    wanted: ChannelFilter
     since: int | None = None
 
 

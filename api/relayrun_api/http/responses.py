@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,12 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 def dumps(content: Any) -> bytes:
     """JSON of `content`; datetimes as ISO 8601 with an offset, UUIDs as text."""
-    return storable.dumps(content, str, _OPTIONS)
+    return storable.dumps(content, _in_words, _OPTIONS)
+
+
+def _in_words(value: Any) -> Any:
+    # An answer comes here when orjson cannot write all of it, for a number beyond 64 bits for example.
+    return vars(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def loads(text: bytes) -> Any:

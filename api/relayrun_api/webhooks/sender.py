@@ -36,7 +36,7 @@ class NotTaken(Exception):
         self.final = final
 
 
-class Poster:
+class WebhookSender:
     """Calls receivers."""
 
     def __init__(self, rules: WebhookRules, secret: str | None, client: httpx.AsyncClient) -> None:
@@ -48,7 +48,7 @@ class Poster:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, rules: WebhookRules, secret: str | None) -> AsyncIterator["Poster"]:
+    async def open(cls, rules: WebhookRules, secret: str | None) -> AsyncIterator["WebhookSender"]:
         """A poster without proxies, cookies or redirects, and with a connection of its own for each call."""
         async with httpx.AsyncClient(
             # Made here, because without the environment httpx would not look for a bundle of certificates there.

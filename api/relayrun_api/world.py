@@ -1,0 +1,19 @@
+"""The world an API process is in: how its runs reach a runner, and what can be seen of that."""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+from relayrun_api.runners.client import RunnerSource
+from relayrun_api.runners.dispatch import Dispatcher
+from relayrun_api.system.status import ClusterChecks
+
+
+@dataclass(frozen=True)
+class World:
+    """What differs between a cluster and a laptop."""
+
+    dispatcher: Dispatcher
+    runners: RunnerSource
+    checks: ClusterChecks
+    existing: Callable[[Collection[str]], Awaitable[Collection[str]]]
+    """Those of the agents of these names that there are, as far as known."""
