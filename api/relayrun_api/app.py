@@ -28,7 +28,7 @@ from relayrun_api.openapi import DocumentedApi
 from relayrun_api.runs import routes as runs
 from relayrun_api.runs import stateless_routes as stateless
 from relayrun_api.runs.delayed import starting_later
-from relayrun_api.runs.webhook import webhook_body
+from relayrun_api.runs.ending import webhook_body
 from relayrun_api.services import open_services
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system

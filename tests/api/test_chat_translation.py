@@ -7,8 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from relayrun_api.chat.frames import ChatFrames
-from relayrun_api.chat.translator import ChatTranslator
+from relayrun_api.chat.translator import ChatFrames, ChatTranslator
 from relayrun_api.streaming.sse import START, Position, frame, position_after
 from relayrun_core.db.journal import Event, Page
 from tests.api.play import ai, human, tool

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from relayrun_api.chat.frames import CHAT_HEARTBEAT
+from relayrun_api.chat.translator import CHAT_HEARTBEAT
 from relayrun_api.http.streamed import HEARTBEAT_SECONDS
 from relayrun_api.streaming.sse import HEARTBEAT
 from relayrun_cli.postgres import EmbeddedPostgres

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from relayrun_api.event_protocol import feed as protocol_feed
-from relayrun_api.event_protocol.run import PROTOCOL_MODES
+from relayrun_api.event_protocol.run_state import PROTOCOL_MODES
 from relayrun_api.event_protocol.seq import LARGEST_SEQ, before_run
 from relayrun_api.streaming import follow as following
 from relayrun_cli.postgres import EmbeddedPostgres

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from relayrun_api.event_protocol.events import EVERYTHING, ChannelFilter, Part, ProtocolEvent
-from relayrun_api.event_protocol.run import ProtocolRun
+from relayrun_api.event_protocol.run_state import ProtocolRun
 from relayrun_api.event_protocol.seq import LARGEST_SEQ, Places, before_run, run_of
 from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_core.db.journal import Event, first_seq

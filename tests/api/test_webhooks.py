@@ -29,7 +29,7 @@ from starlette.types import Receive, Scope, Send
 
 from relayrun_api.http.errors import Invalid
 from relayrun_api.metrics import Metrics
-from relayrun_api.runs.webhook import webhook_body
+from relayrun_api.runs.ending import webhook_body
 from relayrun_api.webhooks import sender as webhook_sender
 from relayrun_api.webhooks.delivery import WebhookDelivery, wait_seconds
 from relayrun_api.webhooks.rules import Reach, WebhookRules, reach_of

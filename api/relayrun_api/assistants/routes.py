@@ -27,7 +27,7 @@ from relayrun_api.http.errors import Invalid
 from relayrun_api.http.listing import listed
 from relayrun_api.http.responses import Json
 from relayrun_api.services import Given
-from relayrun_api.threads.deletion import forget_threads
+from relayrun_api.threads.service import forget_threads
 from relayrun_core.db.assistants import AssistantRow
 
 router = Router("assistants")

@@ -15,8 +15,7 @@ from starlette.requests import HTTPConnection
 from relayrun_api.auth.keys import KeyRing, sent_key
 from relayrun_api.auth.loopback import OwnCalls
 from relayrun_api.auth.permissions import Ask
-from relayrun_api.auth.principal import Principal, Resource, Scope
-from relayrun_api.auth.remembered import Remembered
+from relayrun_api.auth.principal import Principal, Remembered, Resource, Scope
 from relayrun_api.http.errors import AuthFailed, RefusedByAuthor, RunnersAway
 from relayrun_core.metadata_filter import InvalidFilter, parse_filter
 

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from starlette.requests import HTTPConnection
 
-from relayrun_api.auth.principal import Principal
-from relayrun_api.auth.remembered import Remembered
+from relayrun_api.auth.principal import Principal, Remembered
 from relayrun_api.http.errors import Unauthenticated
 from relayrun_core.database import Database
 from relayrun_core.db.keys import ApiKey, find_key, looks_like_key

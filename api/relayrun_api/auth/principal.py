@@ -1,8 +1,10 @@
 """A caller, what it may see, and what finds out who it is."""
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from starlette.requests import HTTPConnection
 
@@ -55,3 +57,34 @@ class Authenticator(Protocol):
     async def authenticate(self, connection: HTTPConnection) -> Principal | None:
         """The caller; None when it does not say who it is. Raises Unauthenticated for a token that is not valid."""
         ...
+
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """Answers by the hash of a secret text, each until a time of its own; the oldest go first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._answers: OrderedDict[bytes, tuple[T, float]] = OrderedDict()
+
+    def get(self, text: str, now: float) -> T | None:
+        """The answer for `text`, if there is one that still holds."""
+        answer, until = self._answers.get(_hash(text), (None, 0.0))
+        return answer if now < until else None
+
+    def put(self, text: str, answer: T, until: float) -> None:
+        """Remember the answer."""
+        self._answers[_hash(text)] = (answer, until)
+        if len(self._answers) > self._most:
+            self._answers.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._answers.clear()
+
+
+def _hash(text: str) -> bytes:
+    # Not the text: a dump of the process should not hold everybody's tokens.
+    return hashlib.sha256(text.encode()).digest()

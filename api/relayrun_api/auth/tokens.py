@@ -9,8 +9,7 @@ import jwt
 from pydantic import SecretStr
 
 from relayrun_api.auth.jwks import Jwks, VerifyingKey
-from relayrun_api.auth.principal import Principal
-from relayrun_api.auth.remembered import Remembered
+from relayrun_api.auth.principal import Principal, Remembered
 from relayrun_api.http.errors import Unauthenticated
 from relayrun_core.settings import AccessSettings
 

@@ -10,11 +10,9 @@ from starlette.responses import Response
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.auth.routing import Router
 from relayrun_api.chat import permissions
-from relayrun_api.chat.conversation import invoke_answer, page_of_messages
-from relayrun_api.chat.frames import CHAT_HEARTBEAT, PREFACE, ChatFrames
 from relayrun_api.chat.models import Accepted, ChatBody, Conversation, Invoked
-from relayrun_api.chat.specs import spec_of_chat
-from relayrun_api.chat.translator import CHAT_MODES, ChatTranslator
+from relayrun_api.chat.service import invoke_answer, page_of_messages, spec_of_chat
+from relayrun_api.chat.translator import CHAT_HEARTBEAT, CHAT_MODES, PREFACE, ChatFrames, ChatTranslator
 from relayrun_api.http import examples as things
 from relayrun_api.http.errors import Invalid, ThreadInterrupted
 from relayrun_api.http.operation import Stream

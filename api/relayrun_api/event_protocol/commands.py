@@ -21,7 +21,7 @@ from relayrun_api.event_protocol.models import (
     TreeParams,
     checked,
 )
-from relayrun_api.event_protocol.run import PROTOCOL_MODES
+from relayrun_api.event_protocol.run_state import PROTOCOL_MODES
 from relayrun_api.event_protocol.seq import before_run
 from relayrun_api.event_protocol.tree import tree_of
 from relayrun_api.http.errors import AssistantNotFound, IdempotencyKeyReused, Invalid

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from relayrun_api.auth import Principal
 from relayrun_api.event_protocol.events import ChannelFilter, ProtocolEvent, Subscribed
-from relayrun_api.event_protocol.run import ProtocolRun
+from relayrun_api.event_protocol.run_state import ProtocolRun
 from relayrun_api.event_protocol.seq import Places, before_run, run_of
 from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_api.http.streamed import HEARTBEAT_SECONDS, Truncated

@@ -8,6 +8,8 @@ It is made of where the journal has an event, so that whoever sends it back as `
 JavaScript counts no further than 53 bits.
 """
 
+import asyncio
+
 LARGEST_SEQ = (1 << 53) - 1
 
 _PART_BITS = 8
@@ -55,3 +57,46 @@ class Places:
     def seq(self, part: int) -> int:
         """The seq of one of the parts of what that event became; beyond 255 they share the last one's."""
         return self._run | (self._place << _PART_BITS) | min(part, _LARGEST_PART)
+
+
+# A client that comes back asks for its subscriptions one right behind the other: nothing is told between them.
+_SETTLING_SECONDS = 0.01
+
+
+class SeqOrder:
+    """The order in which the subscriptions of one connection tell: whichever is ahead of another waits for it.
+
+    Events do not say which subscription they are for, and clients give each to all of their readers that want it. A
+    run's end that one tells before another has told the rest would be the end of both (LangGraph's JavaScript SDK:
+    tried).
+    """
+
+    def __init__(self) -> None:
+        self._through: dict[str, int] = {}
+        self._moved = asyncio.Event()
+        self._settled_at = 0.0
+
+    def join(self, subscription: str) -> None:
+        """It has told nothing yet."""
+        self._through[subscription] = -1
+        self._settled_at = asyncio.get_running_loop().time() + _SETTLING_SECONDS
+
+    def leave(self, subscription: str) -> None:
+        """Nobody waits for it any more; harmless when told twice."""
+        self._through.pop(subscription, None)
+        self._moved.set()
+
+    def passed(self, subscription: str, seq: int) -> None:
+        """It tells nothing up to `seq` any more."""
+        if seq > self._through.get(subscription, seq):
+            self._through[subscription] = seq
+            self._moved.set()
+
+    async def turn(self, subscription: str, seq: int) -> None:
+        """Return when the subscription may tell its event of this `seq`: all others are as far."""
+        self.passed(subscription, seq - 1)
+        if (left := self._settled_at - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left)
+        while any(through < seq - 1 for other, through in self._through.items() if other != subscription):
+            self._moved.clear()
+            await self._moved.wait()

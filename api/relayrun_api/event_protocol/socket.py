@@ -37,8 +37,8 @@ from relayrun_api.event_protocol.models import (
     checked,
     refused,
 )
-from relayrun_api.event_protocol.order import SeqOrder
 from relayrun_api.event_protocol.routes import require_visible
+from relayrun_api.event_protocol.seq import SeqOrder
 from relayrun_api.http.bodies import parse_json
 from relayrun_api.http.errors import ApiError, Invalid, Unauthenticated
 from relayrun_api.http.problems import Problem, problem_of

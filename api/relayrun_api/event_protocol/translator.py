@@ -28,11 +28,8 @@ from relayrun_api.event_protocol.events import (
     custom_channel,
     event_of,
 )
-from relayrun_api.event_protocol.lifecycle import LifecycleEvent, Subgraphs, error_of
 from relayrun_api.event_protocol.messages import MessageEvent, Messages
-from relayrun_api.event_protocol.questions import Questions
-from relayrun_api.event_protocol.run import ProtocolRun
-from relayrun_api.event_protocol.tools import Tools
+from relayrun_api.event_protocol.run_state import LifecycleEvent, ProtocolRun, Questions, Subgraphs, Tools, error_of
 from relayrun_api.http.responses import dumps, loads
 from relayrun_core.db.journal import Event
 from relayrun_core.states import RunStatus

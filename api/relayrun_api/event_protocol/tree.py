@@ -3,7 +3,7 @@
 from typing import Any
 
 from relayrun_api.event_protocol.events import ChannelFilter, Namespace
-from relayrun_api.event_protocol.run import ProtocolRun
+from relayrun_api.event_protocol.run_state import ProtocolRun
 from relayrun_api.event_protocol.translator import ProtocolTranslator
 from relayrun_api.http.responses import loads
 from relayrun_core.database import Database

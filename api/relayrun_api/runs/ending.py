@@ -1,16 +1,20 @@
-"""How a run ended, for those who wait for it and not for its events."""
+"""How a run ended: for those who wait for it and not for its events, and for the receiver of its webhook."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from relayrun_api.http.responses import dumps, loads
+from relayrun_api.runs.models import Run
 from relayrun_api.streaming.follow import NO_RUN, Since, follow
 from relayrun_api.streaming.hub import Subscription
+from relayrun_api.threads.models import Failure, Interrupt
 from relayrun_core.database import Database
 from relayrun_core.db.finish import RunOutcome, read_outcome
 from relayrun_core.db.journal import END, Page, read_newest
+from relayrun_core.db.outbox import Delivery
 from relayrun_core.states import RunStatus
 
 _QUESTIONS = "__interrupt__"
@@ -69,3 +73,19 @@ def _error_of(outcome: RunOutcome) -> dict[str, Any] | None:
         return None
     error = outcome.error or {}
     return {"error": error.get("error", outcome.reason), "message": error.get("message", outcome.message)}
+
+
+def webhook_body(delivery: Delivery, now: datetime) -> bytes:
+    """The run as its owner sees it, and the thread's values as it left them, as JSON."""
+    run = delivery.run()
+    asked = delivery.interrupts() if run.status is RunStatus.INTERRUPTED else []
+    told = {
+        **{name: value for name, value in vars(Run.of(run, tracebacks=False)).items() if name != "runner"},
+        "error": Failure.of(run.error),
+        "run_started_at": run.started_at,
+        "run_ended_at": run.finished_at,
+        "webhook_sent_at": now,
+        "values": delivery.values,
+        "interrupts": [Interrupt(entry.id, entry.value) for entry in asked],
+    }
+    return dumps(told)

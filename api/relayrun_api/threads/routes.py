@@ -22,7 +22,6 @@ from relayrun_api.http.streamed import Streamed
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, LastEventId
 from relayrun_api.threads import permissions
-from relayrun_api.threads.deletion import forget_thread
 from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.extract import Extract
 from relayrun_api.threads.models import (
@@ -36,7 +35,15 @@ from relayrun_api.threads.models import (
     Ttl,
     thread_answer,
 )
-from relayrun_api.threads.service import find_thread, make_thread, refer, sees_thread, thread_ids, visible_thread
+from relayrun_api.threads.service import (
+    find_thread,
+    forget_thread,
+    make_thread,
+    refer,
+    sees_thread,
+    thread_ids,
+    visible_thread,
+)
 from relayrun_api.threads.stream import ThreadFilter, ThreadFollower, ThreadStreamMode, place_after
 from relayrun_core.db import rows
 from relayrun_core.db.retention import prune_threads

@@ -1,17 +1,21 @@
 """Threads as a caller sees them: by UUID or by the caller's own name, and only those that exist for it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from relayrun_api.auth import Principal
+from relayrun_api.auth import Principal, Scope
 from relayrun_api.http.errors import Invalid, NoThreadId, ThreadNotFound
+from relayrun_api.runners.dispatch import Dispatcher
 from relayrun_api.threads.models import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
+from relayrun_core.db.assistant_search import threads_of_assistant
+from relayrun_core.db.assistants import AssistantRow
 from relayrun_core.db.rows import Thread, Ttl
-from relayrun_core.db.threads import create_thread, get_thread, is_storable, thread_id_of, thread_ids_of
+from relayrun_core.db.threads import create_thread, delete_thread, get_thread, is_storable, thread_id_of, thread_ids_of
 from relayrun_core.ids import uuid_of
 
 
@@ -81,3 +85,23 @@ async def find_thread(database: Database, principal: Principal, ref: ThreadRef) 
 def sees_thread(principal: Principal, thread: Thread) -> bool:
     """Whether the thread exists for this caller."""
     return principal.scope("threads").covers(thread.owner, thread.metadata)
+
+
+async def forget_thread(database: Database, dispatcher: Dispatcher, thread_id: UUID) -> None:
+    """Forget the thread, its checkpoints and runs, unfinished ones too. Raises as core's `delete_thread`."""
+    for run in await delete_thread(database, thread_id):
+        await dispatcher.deleted(run)
+
+
+async def forget_threads(database: Database, dispatcher: Dispatcher, assistant: AssistantRow, scope: Scope) -> None:
+    """Forget the threads of the assistant's owner that it was last used on, as far as the caller sees them.
+
+    Whoever is cut short asks again. Raises ThreadBusyError as `forget_thread`.
+    """
+    owner = assistant.owner
+    if not (scope.any_owner or scope.owner == owner):
+        return
+    while threads := await threads_of_assistant(database, assistant.assistant_id, owner=owner, visible=scope.visible):
+        for thread_id in threads:
+            with suppress(core.ThreadNotFound):
+                await forget_thread(database, dispatcher, thread_id)

@@ -15,8 +15,8 @@ from relayrun_api.runners.transport import RunnerReading
 from relayrun_api.services import Given
 from relayrun_api.threads import permissions
 from relayrun_api.threads.dependencies import ThreadAt
-from relayrun_api.threads.models import HistoryQuery, StateAt, StateEdited, StateUpdate, ThreadState
 from relayrun_api.threads.service import visible_thread
+from relayrun_api.threads.state_models import HistoryQuery, StateAt, StateEdited, StateUpdate, ThreadState
 from relayrun_api.threads.states import selected
 
 Select = Annotated[
