@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from relayrun_api.http.limits import subject_of
+from relayrun_api.http.rate_limit import subject_of
 from relayrun_api.system import cleanup as tidying
 from relayrun_core.database import Database
 from relayrun_core.db.starting import Answer, Limit, Start, Terms, forget_old_starts, start_run

@@ -16,7 +16,7 @@ from relayrun_api.auth.permissions import Rule
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.errors import ApiError, Unauthenticated
-from relayrun_api.http.limits import subject_of
+from relayrun_api.http.rate_limit import subject_of
 from relayrun_api.http.shares import ASKING_USER, Shares, held
 
 

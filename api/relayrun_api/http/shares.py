@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relayrun_api.http.errors import TooManyAtOnce
-from relayrun_api.http.limits import subject_of
+from relayrun_api.http.rate_limit import subject_of
 from relayrun_core.settings import AccessSettings
 
 #: Whoever is told to come back is told so for this many seconds.

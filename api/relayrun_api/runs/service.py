@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from relayrun_api.assistants.lookup import Assistant
 from relayrun_api.auth import Principal
 from relayrun_api.http.errors import ApiError, IdempotencyKeyReused, Invalid, RunNotFound
-from relayrun_api.http.limits import limit_headers, rate_limited
+from relayrun_api.http.rate_limit import limit_headers, rate_limited
 from relayrun_api.runners.dispatch import Dispatcher
 from relayrun_api.runs.specs import ABOUT_ASSISTANTS, Headers, assistant_metadata, with_headers
 from relayrun_api.streaming.hub import EventHub, Subscription

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from relayrun_api.auth import Caller, Principal
 from relayrun_api.http.errors import Invalid
-from relayrun_api.http.limits import subject_of
+from relayrun_api.http.rate_limit import subject_of
 from relayrun_api.services import Given
 from relayrun_core.db.starting import Limit, OnceKey, Terms
 from relayrun_core.settings import AccessSettings

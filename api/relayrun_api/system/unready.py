@@ -5,8 +5,8 @@ import asyncio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from relayrun_api.http.answers import problem_response
 from relayrun_api.http.problems import Problem
+from relayrun_api.http.responses import problem_response
 from relayrun_api.http.websockets import SUBPROTOCOL, offered, refuse
 from relayrun_api.services import Services
 from relayrun_api.system.status import StatusService
