@@ -11,13 +11,13 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from langgraph.checkpoint.postgres.base import BasePostgresSaver
 
 from relayrun_core.arrays import BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
 from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
 from relayrun_core.db.journal import Event, event_columns
 from relayrun_core.runs import Run
+from relayrun_runner.langgraph_internals import BLOBS, CHECKPOINT, WRITES, WRITES_AGAIN
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,11 @@ class RecentEvents:
 #: Its parameters come from `columns`.
 WRITE = f"SELECT relayrun_write({', '.join(['%s'] * 25)})"
 
-_BLOBS = BasePostgresSaver.UPSERT_CHECKPOINT_BLOBS_SQL
-_CHECKPOINT = BasePostgresSaver.UPSERT_CHECKPOINTS_SQL
-_WRITES = BasePostgresSaver.INSERT_CHECKPOINT_WRITES_SQL
-_WRITES_ANEW = BasePostgresSaver.UPSERT_CHECKPOINT_WRITES_SQL
 # The texts and columns that `relayrun_write` was written for. Another version of the saver's package may differ.
 _BLOB_TYPES = (TEXT, TEXT, TEXT, TEXT, BYTEA)
 _CHECKPOINT_TYPES = (TEXT, TEXT, TEXT, JSONB, JSONB)
 _WRITE_TYPES = (TEXT, TEXT, TEXT, TEXT, INTEGER, TEXT, TEXT, BYTEA, BOOLEAN)
-_WIDTHS = {_BLOBS: 6, _CHECKPOINT: 6, _WRITES: 9, _WRITES_ANEW: 9}
+_WIDTHS = {BLOBS: 6, CHECKPOINT: 6, WRITES: 9, WRITES_AGAIN: 9}
 
 Row = Sequence[Any]
 
@@ -144,13 +140,13 @@ def columns(run: Run, statements: Iterable[Statement], events: Sequence[Event]) 
     for statement in statements:
         for row in _rows(statement):
             match statement.query:
-                case query if query == _BLOBS:
+                case query if query == BLOBS:
                     blobs[tuple(row[1:4])] = row[1:]
-                case query if query == _CHECKPOINT:
+                case query if query == CHECKPOINT:
                     checkpoints[tuple(row[1:3])] = row[1:]
                 case query:
                     # Within one statement a row can be replaced only once: of several, the last one counts.
-                    replaces = query == _WRITES_ANEW
+                    replaces = query == WRITES_AGAIN
                     key = (*row[1:4], row[5], replaces)
                     if replaces or key not in writes:
                         writes[key] = (*row[1:], replaces)

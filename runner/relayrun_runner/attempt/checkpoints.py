@@ -23,7 +23,6 @@ from psycopg.rows import DictRow, dict_row
 
 from relayrun_core.database import Database
 from relayrun_core.runs import Run
-from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.batches import StatementRecorder
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.config import described, without_user
@@ -32,6 +31,7 @@ from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.author_errors import is_a
 from relayrun_runner.errors import ForeignThread
 from relayrun_runner.graphs.serde import with_values_apart
+from relayrun_runner.langgraph_internals import recorded_answers
 from relayrun_runner.retry import until_deadline
 
 T = TypeVar("T")

@@ -6,18 +6,15 @@ Why it is done in this way: docs/decisions/0006-clocks.md.
 import logging
 from uuid import UUID
 
-from langgraph.checkpoint.base import id as ids
-
 from relayrun_core.clock import unix_nanoseconds
 from relayrun_runner.errors import CheckpointOrder
+from relayrun_runner.langgraph_internals import ID_STATE, LAST_ID
 
 logger = logging.getLogger("relayrun.runner")
 
 #: Parameter: the thread's id. Every namespace: a rollback, too, tells old from new by their ids.
 NEWEST_ID = "SELECT max(checkpoint_id) AS newest FROM checkpoints WHERE thread_id = %s"
 
-# LangGraph makes no id that is not later than the one here, its last.
-_STATE, _LAST = vars(ids), "_last_v6_timestamp"
 # UUIDs count ticks of 100 ns from 1582 on; what lies between that and Unix's 1970 (RFC 9562).
 _UNIX_EPOCH_TICKS = 0x01B21DD213814000
 _TICKS_A_SECOND = 10_000_000
@@ -39,9 +36,9 @@ def make_ids_after(newest: str | None) -> float:
         head = 0
     # No call may come between this look and the assignment: other threads make ids as well, and the interpreter
     # changes threads at calls.
-    last = _STATE[_LAST] or 0 if _LAST in _STATE else 0
+    last = ID_STATE[LAST_ID] or 0 if LAST_ID in ID_STATE else 0
     if last < head:
-        _STATE[_LAST] = head
+        ID_STATE[LAST_ID] = head
     _warn(head - max(now, last))
     return float(max(0, max(head, last) - now) / _TICKS_A_SECOND)
 

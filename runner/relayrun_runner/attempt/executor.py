@@ -19,9 +19,9 @@ from relayrun_core.db.notify import Hints
 from relayrun_core.runs import Run
 from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
-from relayrun_runner.attempt.callbacks import keep_values_out
 from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.graphs.loading import GraphRegistry
+from relayrun_runner.langgraph_internals import keep_values_out_of_reprs
 from relayrun_runner.process.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.process.health import Vitals
 from relayrun_runner.process.loops import WorkerThreads
@@ -42,7 +42,7 @@ class Executor:
         board: RunBoard,
         vitals: Vitals,
     ) -> None:
-        keep_values_out()
+        keep_values_out_of_reprs()
         self._workers = WorkerThreads(settings.slots)
         vitals.add("the pool of the nodes' threads", lambda: self._workers.closed)
         asyncio.get_running_loop().set_default_executor(self._workers)

@@ -30,6 +30,7 @@ from relayrun_runner.author_errors import class_of, is_cancelled, told
 from relayrun_runner.config.model import AuthConfig, Config
 from relayrun_runner.errors import AuthFailed, AuthLoadError, DatabaseAway
 from relayrun_runner.graphs.imports import ObjectNotFound, load_object
+from relayrun_runner.langgraph_internals import authenticate_handler, handlers_of
 from relayrun_runner.loopback import CALLER
 from relayrun_runner.process.loops import run_for_ever
 
@@ -53,7 +54,7 @@ class AuthorAuth:
     """An author's `Auth`, ready to be asked from any loop."""
 
     def __init__(self, auth: Auth, config: AuthConfig) -> None:
-        handler = auth._authenticate_handler
+        handler = authenticate_handler(auth)
         assert handler is not None
         self._auth = auth
         self._authenticate: Callable[..., Any] = handler
@@ -77,7 +78,7 @@ class AuthorAuth:
             raise AuthLoadError(f"auth: {path} did not load: {told(error)}") from error
         if not isinstance(auth, Auth):
             raise AuthLoadError(f"auth: {path} is a {type(auth).__name__}, and not an Auth of langgraph_sdk")
-        if auth._authenticate_handler is None:
+        if authenticate_handler(auth) is None:
             raise AuthLoadError(f"auth: {path} has no handler: write one below @{path.rpartition(':')[2]}.authenticate")
         return cls(auth, config.auth)
 
@@ -123,7 +124,7 @@ class AuthorAuth:
             return AuthAnswer(refused=_refusal(error, "Authentication"))
         answer = AuthAnswer(
             user=user.dict(),
-            handlers=sorted(f"{resource}.{action}" for resource, action in self._handlers()),
+            handlers=sorted(f"{resource}.{action}" for resource, action in handlers_of(self._auth)),
             cache=_policy(self._config),
         )
         for ask in question.asks:
@@ -174,16 +175,13 @@ class AuthorAuth:
         found = dict(result) if isinstance(result, Mapping) else None
         return Decision(matched=True, filter=None if found is None else orjson.loads(_dumps(found)), value=changed)
 
-    def _handlers(self) -> list[tuple[str, str]]:
-        return [*self._auth._handlers, *([("*", "*")] if self._auth._global_handlers else [])]
-
     def _handler(self, resource: str, action: str) -> Callable[..., Any] | None:
         """The most specific one, in the SDK's order."""
+        handlers = handlers_of(self._auth)
         for key in ((resource, action), (resource, "*"), ("*", action), ("*", "*")):
-            if found := self._auth._handlers.get(key):
+            if found := handlers.get(key):
                 return found[-1]
-        handlers = self._auth._global_handlers
-        return handlers[-1] if handlers else None
+        return None
 
 
 def _wanted(handler: Callable[..., Any]) -> frozenset[str]:

@@ -17,6 +17,8 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
+from relayrun_runner.langgraph_internals import execution_runtime, read_runtime
+
 Access = Literal["threads.create_run", "threads.update", "threads.read", "assistants.read"]
 
 
@@ -116,15 +118,12 @@ def _kind(name: str, annotation: Any) -> Literal["config", "runtime"] | None:
 
 
 def _server_runtime(call: Call, context_type: Any) -> Any:
-    # Private names of a beta interface: the SDK offers no constructor, but servers are meant to make these.
-    from langgraph_sdk.runtime import _ExecutionRuntime, _ReadRuntime
-
     user = (call.config.get("configurable") or {}).get("langgraph_auth_user")
     store: Any = call.store
     if call.access == "threads.create_run":
         context = _typed_context(context_type, call.context)
-        return _ExecutionRuntime(access_context=call.access, user=user, store=store, context=context)
-    return _ReadRuntime(access_context=call.access, user=user, store=store)
+        return execution_runtime(access_context=call.access, user=user, store=store, context=context)
+    return read_runtime(access_context=call.access, user=user, store=store)
 
 
 def _typed_context(context_type: Any, context: Any) -> Any:

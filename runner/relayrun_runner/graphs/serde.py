@@ -9,21 +9,22 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from types import FunctionType
 from typing import Any, Literal, cast
 
 import ormsgpack
 from langgraph.checkpoint.base import Checkpoint
-from langgraph.checkpoint.serde import jsonplus
-from langgraph.checkpoint.serde._msgpack import STRICT_MSGPACK_ENABLED
 from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_POS_ARGS, EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
 
 from relayrun_core import storable
 from relayrun_core.errors import NotStorable
 from relayrun_runner.config.model import SerdeConfig
+from relayrun_runner.langgraph_internals import (
+    MSGPACK_OPTIONS,
+    STRICT_MSGPACK_ENABLED,
+    default_encoder,
+    do_not_warn_of,
+)
 
-# LangGraph writes `?` for a lone surrogate, and refuses one in a key. Refused in any place, it comes to `_prepared`.
-_OPTIONS = jsonplus._option & ~ormsgpack.OPT_REPLACE_SURROGATES
 # Of a float that `jsonb` gives back as a float.
 _PLAIN_NUMBER = re.compile(r"-?\d*[1-9]\d*\.\d+|-?0\.\d*[1-9]\d*|0\.0")
 _INTEGERS = range(-(1 << 63), 1 << 64)
@@ -35,8 +36,7 @@ _CALLED = (
     ("fractions", "Fraction"),
     *(("numpy", name) for name in _NUMPY),
 )
-# LangGraph tells authors to list what they use of these.
-jsonplus._warned_unregistered_types.update(_CALLED)
+do_not_warn_of(_CALLED)
 
 Encode = Callable[[Any], bytes]
 
@@ -125,7 +125,7 @@ def _reason(error: BaseException) -> str:
 
 def _encoder(prepare: Callable[[Any], Any]) -> Encode:
     def encode(value: Any) -> bytes:
-        return ormsgpack.packb(prepare(value), default=default, option=_OPTIONS)
+        return ormsgpack.packb(prepare(value), default=default, option=MSGPACK_OPTIONS)
 
     def default(value: Any) -> Any:
         call = _call(value)
@@ -135,7 +135,7 @@ def _encoder(prepare: Callable[[Any], Any]) -> Encode:
         return prepare(told) if isinstance(told, str) else told  # what an exception says of itself
 
     # LangGraph's own, which encodes what is inside of a model or a dataclass as we do.
-    langgraphs = FunctionType(jsonplus._msgpack_default.__code__, {**vars(jsonplus), "_msgpack_enc": encode})
+    langgraphs = default_encoder(encode)
     return encode
 
 

@@ -1,6 +1,6 @@
 """The store of the graphs for those who ask from outside: by a share of its connections, and for a bounded answer."""
 
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from langgraph.store.base import Result, SearchOp
@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from relayrun_core.database import Database
 from relayrun_core.db.listing import row_stream
 from relayrun_runner.errors import InvalidStoreCall
+from relayrun_runner.langgraph_internals import search_with
 from relayrun_runner.store.vectors import PatientStore
 
 # Clients must not take the connections that nodes need, nor wait as long as nodes may.
@@ -34,7 +35,7 @@ class ClientStore(PatientStore):
             await super()._execute_batch(grouped_ops, results, conn)
             return
         # Of a client's call it is the one operation.
-        await self._batch_search_ops(searches, results, cast("Any", _Bounded(self.database)))
+        await search_with(self, searches, results, _Bounded(self.database))
 
 
 class _Bounded:

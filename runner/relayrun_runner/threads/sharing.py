@@ -26,6 +26,7 @@ from relayrun_core.storable import MAX_BYTES
 from relayrun_runner.attempt.checkpoints import NULL_TASK_ID
 from relayrun_runner.graphs.loading import Graph
 from relayrun_runner.graphs.serialize import KEPT_OPTIONS, dumps_kept
+from relayrun_runner.langgraph_internals import decoder_of
 
 # Of encoded values; decoded and as JSON they are some ten times of it.
 _MOST_BYTES = 16_000_000
@@ -76,12 +77,11 @@ class SharedValues:
         """As the serializer decodes it; what stands in a msgpack as an extension is shared."""
         if kind != "msgpack":
             return serializer.loads_typed((kind, blob))
-        allowed = serializer._allowed_msgpack_modules
-        rules = frozenset(allowed) if isinstance(allowed, set) else allowed
+        rules, unpack = decoder_of(serializer)
 
         def shared(code: int, packed: bytes) -> Any:
             found = self._by_key.get((rules, code, packed))
-            return self._keep((rules, code, packed), serializer._unpack_ext_hook) if found is None else found.value
+            return self._keep((rules, code, packed), unpack) if found is None else found.value
 
         return ormsgpack.unpackb(blob, ext_hook=shared, option=ormsgpack.OPT_NON_STR_KEYS)
 

@@ -24,7 +24,6 @@ from relayrun_core.db.thread_stream import note_edit
 from relayrun_core.db.threads import NewThread, idle_thread, set_thread_state, thread_in_making
 from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists
 from relayrun_core.pool import Connection
-from relayrun_runner.attempt.answers import recorded_answers
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.config import described
 from relayrun_runner.attempt.outcome import outcome_at
@@ -34,6 +33,7 @@ from relayrun_runner.errors import InvalidState, refusal
 from relayrun_runner.graphs.loading import Graph, GraphRegistry
 from relayrun_runner.graphs.serde import with_values_apart
 from relayrun_runner.graphs.serialize import dumps, dumps_kept
+from relayrun_runner.langgraph_internals import recorded_answers
 from relayrun_runner.threads.bodies import Place, StateEdit, SuperstepUpdate, ThreadInMaking
 from relayrun_runner.threads.reads import factory_config, graph_name
 from relayrun_runner.threads.snapshots import EDIT_ID, checkpoint_of, thread_state
