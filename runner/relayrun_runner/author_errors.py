@@ -51,7 +51,7 @@ def class_of(error: BaseException) -> str:
     return storable_text(_CLASS_NAME.__get__(type(error)))
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """`ValueError: what it says`; only the name where it says nothing, or where its own `__str__` fails."""
     name = class_of(error)
     text = text_of(error)
@@ -80,7 +80,8 @@ _OURS = ("relayrun_runner", "relayrun_core")
 def compact(error: BaseException) -> str:
     """The error as its author needs it, causes first; where it passed through libraries, only how many frames."""
     return bounded(
-        safely(lambda: "\n".join(_told(TracebackException.from_exception(error))), told(error)), _MOST_CHARACTERS
+        safely(lambda: "\n".join(_told(TracebackException.from_exception(error))), error_text(error)),
+        _MOST_CHARACTERS,
     )
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 
 from relayrun_runner.auth.handlers import AuthorAuth
-from relayrun_runner.author_errors import compact, compact_cause, told
+from relayrun_runner.author_errors import compact, compact_cause, error_text
 from relayrun_runner.config.load import load_config
 from relayrun_runner.config.model import Config
 from relayrun_runner.custom_app.app import CustomApp
@@ -49,7 +49,7 @@ async def _drawn(registry: GraphRegistry, name: str, path: str) -> AsyncIterator
         async with registry.open(name, {"configurable": {}}, access="assistants.read") as graph:
             drawing = (await graph.aget_graph(xray=True)).draw_mermaid(with_styles=False)
     except BaseException as error:  # noqa: BLE001 - author code may raise anything; it is reported
-        yield f"graph {name}: {path} cannot be made or drawn: {told(error)}", compact(error)
+        yield f"graph {name}: {path} cannot be made or drawn: {error_text(error)}", compact(error)
     else:
         print(f"graph {name}: {path} is a {type(graph).__name__}\n{drawing}")  # noqa: T201
 

@@ -11,7 +11,7 @@ import pytest
 
 from relayrun_core.custom_routes import ProxiedRequest, from_headers, to_headers
 from relayrun_runner.config.load import load_config
-from relayrun_runner.custom_app.app import CustomApp, told_of
+from relayrun_runner.custom_app.app import CustomApp, custom_http_of
 from relayrun_runner.custom_app.asgi import scope_of
 from relayrun_runner.errors import ConfigError, NotReady
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_meant_is_refused_by_name(tmp_path: Path, http: dict[str,
 @pytest.mark.parametrize(("said", "open_to_all"), [({}, False), (True, False), (False, True), (None, False)])
 def test_only_an_explicit_false_opens_the_app(tmp_path: Path, said: Any, open_to_all: bool) -> None:
     http = {} if said == {} else {"enable_custom_route_auth": said}
-    told = told_of(load_config(written(tmp_path, "", **http)).http)
+    told = custom_http_of(load_config(written(tmp_path, "", **http)).http)
     assert (told.app, told.open_to_all) == (True, open_to_all)
 
 

@@ -171,8 +171,7 @@ async def test_a_factory_with_the_config_is_called_for_each_run_and_closed_behin
 
 
 async def test_a_factory_with_a_runtime_hears_why_it_is_called(registry: GraphRegistry) -> None:
-    registry.store = "the store"  # type: ignore[assignment]
-    async with registry.running():
+    async with registry.running("the store"):  # type: ignore[arg-type]
         calls()
         async with registry.open("with_runtime", {}, context={"who": "ann"}):
             assert calls() == ["threads.create_run ann the store"]

@@ -25,9 +25,9 @@ from relayrun_runner.errors import QuestionFailed
 from relayrun_runner.graphs.loading import Graph
 from relayrun_runner.graphs.serialize import dumps_kept
 from relayrun_runner.threads.bodies import HistoryQuestion
-from relayrun_runner.threads.reading import Pace, ReadingThread
+from relayrun_runner.threads.reading import ReadingThread, ReadThrottle
 from relayrun_runner.threads.reads import history_pages
-from relayrun_runner.threads.sharing import SharedValues, SharingSaver, nobody_looks_on
+from relayrun_runner.threads.sharing import SharedValues, SharingSaver, values_may_be_shared
 from relayrun_runner.threads.snapshots import thread_state
 from tests.runner.agents import entered
 from tests.runner.processes import RunnerProcess
@@ -179,10 +179,10 @@ async def saver(shared_database: Database, shared_runner: RunnerProcess) -> Asyn
 async def _told(database: Database, graph: Graph, thread_id: UUID, **question: Any) -> list[bytes]:
     values = SharedValues()
     asked = HistoryQuestion(**question)
-    shares = nobody_looks_on(graph, asked.checkpoint_ns)
+    shares = values_may_be_shared(graph, asked.checkpoint_ns)
     reading = SharingSaver(database, None, values, shares=shares)
     with values.reading():
-        return [page async for page in history_pages(graph, reading, thread_id, asked, Pace(lambda: False))]
+        return [page async for page in history_pages(graph, reading, thread_id, asked, ReadThrottle(lambda: False))]
 
 
 async def _as_langgraph_has_it(graph: Graph, saver: AsyncPostgresSaver, thread_id: UUID, **question: Any) -> bytes:
@@ -385,7 +385,7 @@ class TestReadingThread:
 
 async def test_readers_rest_while_runs_execute_and_only_then() -> None:
     async def seconds_of(busy: bool) -> float:
-        pace = Pace(lambda: busy)
+        pace = ReadThrottle(lambda: busy)
         await pace.rest()
         rested = 0.0
         loop = asyncio.get_running_loop()

@@ -10,23 +10,23 @@ import pytest
 from relayrun_core.database import Database, is_transient
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.http.app import make_app
-from relayrun_runner.http.routes import Protocol
+from relayrun_runner.http.routes import Parts
 from relayrun_runner.process.gate import Gate
 from relayrun_runner.process.health import Readiness, Vitals
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.runs.board import RunBoard
-from relayrun_runner.runs.watching import Watching
+from relayrun_runner.runs.table import RunTable
+from relayrun_runner.runs.watch import WatchStreams
 
 
-def protocol(vitals: Vitals) -> Protocol:
+def protocol(vitals: Vitals) -> Parts:
     """A runner that is ready, as far as it is for itself to say."""
     metrics = RunnerMetrics("agent")
-    board, gate, readiness = RunBoard(1, metrics), Gate(), Readiness()
+    table, gate, readiness = RunTable(1, metrics), Gate(), Readiness()
     readiness.clear("start")
     gate.open(asyncio.get_running_loop(), object())  # type: ignore[arg-type]  # nothing is executed
-    watching = Watching(None, board, lambda: 0.0, list)  # type: ignore[arg-type]  # nobody watches
-    return Protocol("token", board, gate, readiness, metrics, watching, vitals)
+    watching = WatchStreams(None, table, lambda: 0.0, list)  # type: ignore[arg-type]  # nobody watches
+    return Parts("token", table, gate, readiness, metrics, watching, vitals)
 
 
 async def test_a_process_that_has_lost_a_part_is_neither_ready_nor_alive(database_url: str) -> None:

@@ -13,7 +13,7 @@ from relayrun_core.db.journal import read_events
 from relayrun_core.runs import Run, RunSpec
 from relayrun_core.storable import storable_text
 from relayrun_runner.attempt.config import without_user
-from relayrun_runner.author_errors import told
+from relayrun_runner.author_errors import error_text
 from relayrun_runner.graphs.loading import Graph
 from relayrun_runner.graphs.serialize import dumps
 
@@ -99,7 +99,7 @@ def _checkpoint(config: dict[str, Any] | None) -> dict[str, Any] | None:
     return {key: configurable[key] for key in _CHECKPOINT_KEYS if key in configurable} if configurable else None
 
 
-class ToldBefore:
+class JournaledUpdates:
     """The updates that earlier attempts of a run have journaled, read when first asked for.
 
     An update LangGraph repeats is dropped only when it is here: the attempt before may have died between saving a
@@ -168,7 +168,7 @@ async def chunks(
             yield (), EVENTS_MODE, event
 
 
-class Teller:
+class EventEncoder:
     """Names events, and adds up the parts of messages for those who asked for whole ones."""
 
     def __init__(self, spec: RunSpec) -> None:
@@ -216,7 +216,7 @@ def _content_blocks(message: Any) -> list[Any] | None:
     try:
         return list(message.content_blocks)
     except BaseException as error:  # noqa: BLE001 - what a provider's model says may be anything; told as it is, it is no error
-        logger.debug("the content of a message could not be brought into LangChain's forms: %s", told(error))
+        logger.debug("the content of a message could not be brought into LangChain's forms: %s", error_text(error))
         return None
 
 

@@ -24,7 +24,7 @@ from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.attempt.config import config_of, context_of
-from relayrun_runner.attempt.events import EVENTS_MODE, Teller, ToldBefore, chunks, is_cached
+from relayrun_runner.attempt.events import EVENTS_MODE, EventEncoder, JournaledUpdates, chunks, is_cached
 from relayrun_runner.attempt.outcome import failed_outcome, refused_outcome, settled_outcome, stopped_outcome
 from relayrun_runner.attempt.resuming import Call, next_call
 from relayrun_runner.attempt.writer import RunWriter
@@ -35,7 +35,7 @@ from relayrun_runner.graphs.serialize import dumps
 from relayrun_runner.loopback import CALLER
 from relayrun_runner.process.loops import CURRENT_RUN, WorkerThreads
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.runs.table import RunTable
 
 logger = logging.getLogger("relayrun.runner")
 
@@ -51,7 +51,7 @@ class Services:
     registry: GraphRegistry
     database: Database
     store: BaseStore | None
-    board: RunBoard
+    table: RunTable
     workers: WorkerThreads
     hint: Hint
 
@@ -64,11 +64,11 @@ class Execution:
         self._services = services
         self._deadline = deadline
         self._control = RunControl()
-        self._writer = RunWriter(services.database, run, deadline, services.board.metrics, services.hint)
+        self._writer = RunWriter(services.database, run, deadline, services.table.metrics, services.hint)
         self._saver = FencedSaver(
             services.database, run, deadline, self._writer, self._told_so_far, services.registry.serializer
         )
-        self._told = ToldBefore(services.database, run)
+        self._told = JournaledUpdates(services.database, run)
         self._telling = asyncio.Lock()
         self._rest: list[Event] = []
         self._stopped = False
@@ -92,7 +92,7 @@ class Execution:
             self._work.cancel()
 
     async def run(self) -> None:
-        """Execute, and say on the board how it ended."""
+        """Execute, and say on the table how it ended."""
         CURRENT_RUN.set(self.claimed.run_id)
         CALLER.set(Caller(self.claimed.run_id, self.claimed.attempt))
         logger.info("run started", extra=self._log)
@@ -101,14 +101,14 @@ class Execution:
             outcome = await self._until_outcome()
             if outcome is None:
                 await self._release()
-                self._services.board.drained(run_id, attempt)
+                self._services.table.drained(run_id, attempt)
                 logger.info("run drained, it goes on elsewhere", extra=self._log)
                 return
             outcome = await self._finish(outcome, self._services.hint)
-            self._services.board.finished(run_id, attempt, outcome)
+            self._services.table.finished(run_id, attempt, outcome)
             logger.info("run ended: %s", outcome.reason.value, extra=self._log)
         except (StaleAttempt, RunNotFound, DatabaseAway, asyncio.CancelledError) as error:
-            self._services.board.abandoned(run_id, attempt)
+            self._services.table.abandoned(run_id, attempt)
             logger.info("run abandoned here: %s", str(error) or "it was told to stop", extra=self._log)
         finally:
             self._services.workers.forget(run_id)
@@ -165,7 +165,7 @@ class Execution:
     async def _call(self, graph: Graph, config: RunnableConfig) -> Outcome | None:
         made_by = self._services.registry.maker_of(self.claimed.graph)
         try:
-            self._services.board.metrics.ids_ahead_seconds.set(await self._saver.begin())
+            self._services.table.metrics.ids_ahead_seconds.set(await self._saver.begin())
             call = await next_call(graph, self._saver, self.claimed, _of_thread(config))
             if isinstance(call, Call):
                 self._measure_resume()
@@ -194,7 +194,7 @@ class Execution:
         if self.claimed.attempt > 1:
             # A claim sets `updated_at`.
             seconds = (datetime.now(UTC) - self.claimed.updated_at).total_seconds()
-            self._services.board.metrics.run_resume_seconds.observe(max(0.0, seconds))
+            self._services.table.metrics.run_resume_seconds.observe(max(0.0, seconds))
 
     async def _stream(self, graph: Graph, config: RunnableConfig, call: Call) -> None:
         spec = self.claimed.spec
@@ -211,7 +211,7 @@ class Execution:
             "control": self._control,
         }
         where: RunnableConfig = {**config, "configurable": configurable}
-        teller = Teller(spec)
+        teller = EventEncoder(spec)
         async for chunk in chunks(graph, call.input, where, spec, **options):
             async with self._telling:
                 for name, data in teller.tell(chunk):

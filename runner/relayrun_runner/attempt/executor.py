@@ -25,7 +25,7 @@ from relayrun_runner.langgraph_internals import keep_values_out_of_reprs
 from relayrun_runner.process.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.process.health import Vitals
 from relayrun_runner.process.loops import WorkerThreads
-from relayrun_runner.runs.board import RunBoard
+from relayrun_runner.runs.table import RunTable
 
 logger = logging.getLogger("relayrun.runner")
 
@@ -39,7 +39,7 @@ class Executor:
         database: Database,
         store: BaseStore | None,
         settings: RunnerSettings,
-        board: RunBoard,
+        table: RunTable,
         vitals: Vitals,
     ) -> None:
         keep_values_out_of_reprs()
@@ -48,9 +48,9 @@ class Executor:
         asyncio.get_running_loop().set_default_executor(self._workers)
         hints = Hints(database)
         self._hinting = asyncio.create_task(hints.run(), name="hints")
-        self._services = Services(registry, database, store, board, self._workers, hints.send)
+        self._services = Services(registry, database, store, table, self._workers, hints.send)
         self._grace_seconds = settings.cancel_grace_seconds
-        self._board = board
+        self._table = table
         self._executions: dict[tuple[UUID, int], tuple[Execution, asyncio.Task[None]]] = {}
         self._draining: str | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -74,7 +74,7 @@ class Executor:
         execution, task = found
         execution.stop(action)
         if action is not None:
-            self._board.cancelling(run_id, attempt)
+            self._table.cancelling(run_id, attempt)
         asyncio.get_running_loop().call_later(self._grace_seconds, self._insist, execution, task)
 
     def drain(self, reason: str = "shutdown") -> None:

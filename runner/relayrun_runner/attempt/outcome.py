@@ -17,8 +17,7 @@ from relayrun_core.runs import Head, Outcome, PendingInterrupt
 from relayrun_core.states import Reason
 from relayrun_core.storable import storable_text
 from relayrun_runner.attempt.checkpoints import FencedSaver
-from relayrun_runner.author_errors import is_a, name_of, safely, text_of
-from relayrun_runner.author_errors import told as told_by
+from relayrun_runner.author_errors import error_text, is_a, name_of, safely, text_of
 from relayrun_runner.graphs.loading import Graph
 from relayrun_runner.graphs.serialize import dumps, dumps_both, dumps_kept
 from relayrun_runner.threads.snapshots import output_keys, thread_state
@@ -106,7 +105,7 @@ def describe(error: BaseException, attempt: int, checkpoint_id: str | None) -> d
     """An exception for the run's owner: enough to find the failing node and to retry it."""
     text = safely(lambda: "".join(traceback.format_exception(error)), "")
     # SystemExit says no more than a number, and KeyboardInterrupt nothing.
-    message = text_of(error) if is_a(error, Exception) else told_by(error)
+    message = text_of(error) if is_a(error, Exception) else error_text(error)
     return {
         "error": name_of(error),
         "message": storable_text(bounded(message, _MESSAGE_CHARACTERS)),

@@ -26,7 +26,7 @@ from relayrun_core.ids import uuid_of
 from relayrun_core.loopback import AGENT
 from relayrun_runner.auth.asks import Ask, AuthAnswer, AuthQuestion, CachePolicy, Connection, Decision, Refused
 from relayrun_runner.auth.users import User, user_of
-from relayrun_runner.author_errors import class_of, is_cancelled, told
+from relayrun_runner.author_errors import class_of, error_text, is_cancelled
 from relayrun_runner.config.model import AuthConfig, Config
 from relayrun_runner.errors import AuthFailed, AuthLoadError, DatabaseAway
 from relayrun_runner.graphs.imports import ObjectNotFound, load_object
@@ -75,7 +75,7 @@ class AuthorAuth:
         except ObjectNotFound as error:
             raise AuthLoadError(f"auth: {path} did not load: {error}") from error
         except BaseException as error:
-            raise AuthLoadError(f"auth: {path} did not load: {told(error)}") from error
+            raise AuthLoadError(f"auth: {path} did not load: {error_text(error)}") from error
         if not isinstance(auth, Auth):
             raise AuthLoadError(f"auth: {path} is a {type(auth).__name__}, and not an Auth of langgraph_sdk")
         if authenticate_handler(auth) is None:

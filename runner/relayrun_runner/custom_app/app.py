@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relayrun_core.custom_routes import BUILT_IN, CustomHttp
-from relayrun_runner.author_errors import compact, text_of, told
+from relayrun_runner.author_errors import compact, error_text, text_of
 from relayrun_runner.config.model import Config, HeaderPatterns, HttpConfig
 from relayrun_runner.custom_app.asgi import STARTS, Lifespan, answer, scope_of
 from relayrun_runner.errors import CustomAppFailed, NotReady
@@ -68,7 +68,7 @@ class CustomApp:
         except BaseException as error:  # noqa: BLE001 - author code may raise anything; it is reported
             ours = isinstance(error, (ObjectNotFound, CustomAppFailed))
             app = cls(source, None)
-            app._fail(f"did not load: {text_of(error) if ours else told(error)}", error)
+            app._fail(f"did not load: {text_of(error) if ours else error_text(error)}", error)
         else:
             _warn_of_hidden_routes(app._app)
         return app
@@ -152,7 +152,7 @@ class CustomApp:
         self.failure = CustomAppFailure(message, None if ours else compact(error))
 
 
-def told_of(http: HttpConfig | None) -> CustomHttp:
+def custom_http_of(http: HttpConfig | None) -> CustomHttp:
     """What the API is told of a `langgraph.json`'s `http`."""
     if http is None:
         return CustomHttp()

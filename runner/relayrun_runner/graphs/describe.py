@@ -18,8 +18,8 @@ from relayrun_core.database import Database
 from relayrun_core.db.agents import NewGraph
 from relayrun_core.db.agents import register_graphs as store_graphs
 from relayrun_core.runs import without_claims
-from relayrun_runner.author_errors import class_of, is_cancelled, safely, told
-from relayrun_runner.custom_app.app import told_of
+from relayrun_runner.author_errors import class_of, error_text, is_cancelled, safely
+from relayrun_runner.custom_app.app import custom_http_of
 from relayrun_runner.errors import InvalidState, RunnerError
 from relayrun_runner.graphs.loading import Graph, GraphRegistry, durability_notes
 from relayrun_runner.graphs.serialize import dumps
@@ -58,7 +58,7 @@ async def register_graphs(registry: GraphRegistry, database: Database, *, agent:
                 found.schemas,
                 found.drawing,
                 registry.description(name),
-                told_of(registry.config.http),
+                custom_http_of(registry.config.http),
                 registry.own_name(name),
                 registry.default_config(name),
             )
@@ -129,7 +129,7 @@ async def _describe_or_warn(registry: GraphRegistry, name: str) -> GraphDescript
     except BaseException as error:  # a factory may need a run's config; that is no reason not to serve it
         if is_cancelled(error):
             raise
-        log.warning("graph %s has no schemas: its factory failed without a run's config: %s", name, told(error))
+        log.warning("graph %s has no schemas: its factory failed without a run's config: %s", name, error_text(error))
         return GraphDescription({}, {})
 
 
@@ -216,5 +216,5 @@ def _attempt(what: str, graph: Graph, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except BaseException as error:  # noqa: BLE001 - author types in schemas may raise anything
-        log.info("graph %s has no %s: %s", graph.name, what, told(error))
+        log.info("graph %s has no %s: %s", graph.name, what, error_text(error))
         return None

@@ -14,15 +14,15 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from relayrun_core.db.heads import made_by
-from relayrun_runner.author_errors import compact, is_cancelled, text_of, told
+from relayrun_runner.author_errors import compact, error_text, is_cancelled, text_of
 from relayrun_runner.config.environment import prepare_environment, remarks
 from relayrun_runner.config.load import default_configs
 from relayrun_runner.config.model import Config, GraphSource
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
-from relayrun_runner.graphs.asker import for_asker
 from relayrun_runner.graphs.factories import Access, Call, Factory, NotAGraph, compiled, factory
 from relayrun_runner.graphs.imports import ObjectNotFound, load_object
 from relayrun_runner.graphs.serde import make_serializer
+from relayrun_runner.graphs.user_context import with_current_user
 
 log = logging.getLogger("relayrun.runner")
 
@@ -47,22 +47,21 @@ class GraphRegistry:
     same for every run, on the loop, and keeps open what they opened.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, agent: str = "", build: str = "") -> None:
+        """`agent`, `build`: whose graphs these are."""
         self.config = config
         #: For every saver of these graphs' checkpoints; None: LangGraph's own choice.
         self.serializer = make_serializer(config.serde)
-        #: Given to factories; the store of the runs.
-        self.store: BaseStore | None = None
-        #: The agent whose graphs these are, and its build.
-        self.agent = ""
-        self.build = ""
+        self._agent, self._build = agent, build
+        # Given to factories; the store of the runs.
+        self._store: BaseStore | None = None
         self.failures: dict[str, GraphFailure] = {}
-        self._defaults: dict[str, dict[str, Any]] = {}
+        self._defaults = default_configs(config)
         self._graphs: dict[str, Graph] = {}
         self._factories: dict[str, Factory] = {}
 
     @classmethod
-    def load(cls, config: Config, *, in_dev: bool = False) -> "GraphRegistry":
+    def load(cls, config: Config, *, in_dev: bool = False, agent: str = "", build: str = "") -> "GraphRegistry":
         """Import every graph. A graph that fails is in `failures`; nothing is raised.
 
         `in_dev`: `relayrun dev` tells what there is to say about langgraph.json, and `env` wins over the environment.
@@ -70,8 +69,7 @@ class GraphRegistry:
         for sentence in () if in_dev else (*config.warnings, *remarks(config)):
             log.warning("%s", sentence)
         prepare_environment(config, env_wins=in_dev)
-        registry = cls(config)
-        registry._defaults = default_configs(config)
+        registry = cls(config, agent, build)
         for name, source in config.graphs.items():
             try:
                 registry._load(name, source)
@@ -103,17 +101,18 @@ class GraphRegistry:
 
     def maker_of(self, name: str) -> str | None:
         """Who says what a graph's states are; None for one that is made anew for each question."""
-        return None if self.is_made_per_run(name) else made_by(self.agent, name, self.build)
+        return None if self.is_made_per_run(name) else made_by(self._agent, name, self._build)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Make the graphs that all runs share, and close what they opened at the end."""
+    async def running(self, store: BaseStore | None = None) -> AsyncIterator[None]:
+        """Make the graphs that all runs share, and close what they opened at the end. Factories get `store`."""
+        self._store = store
         async with AsyncExitStack() as stack:
             for name, maker in list(self._factories.items()):
                 if maker.per_run:
                     continue
                 try:
-                    graph = await stack.enter_async_context(maker.open(Call({}, "threads.create_run", self.store)))
+                    graph = await stack.enter_async_context(maker.open(Call({}, "threads.create_run", self._store)))
                     self._keep(name, graph)
                 except BaseException as error:
                     if is_cancelled(error):
@@ -139,8 +138,8 @@ class GraphRegistry:
         if name in self._graphs:
             yield self._graphs[name]
         elif name in self._factories:
-            asked = (config or {}) if access == "threads.create_run" else for_asker(config or {})
-            call = Call(asked, access, self.store, context)
+            asked = (config or {}) if access == "threads.create_run" else with_current_user(config or {})
+            call = Call(asked, access, self._store, context)
             async with self._factories[name].open(call) as graph:
                 yield self._named(name, graph)
         else:
@@ -167,7 +166,7 @@ class GraphRegistry:
     def _failed(self, name: str, error: BaseException) -> None:
         source = self.config.graphs[name].path
         ours = isinstance(error, (ObjectNotFound, NotAGraph))
-        message = f"{source} did not load: {text_of(error) if ours else told(error)}"
+        message = f"{source} did not load: {text_of(error) if ours else error_text(error)}"
         self.failures[name] = GraphFailure(name, message, None if ours else compact(error))
 
 

@@ -8,14 +8,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relayrun_core.custom_routes import CUSTOM_PATH
 from relayrun_runner.errors import NoCustomApp, NotReady
-from relayrun_runner.graphs.asker import WithAsker
+from relayrun_runner.graphs.user_context import UserContext
 from relayrun_runner.http.responses import EXCEPTION_HANDLERS, json_response
-from relayrun_runner.http.routes import NOT_LOADED, OPEN_PATHS, Probes, Protocol, Routes
+from relayrun_runner.http.routes import NOT_LOADED, OPEN_PATHS, Parts, Probes, Routes
 
 
-def make_app(protocol: Protocol) -> ASGIApp:
+def make_app(parts: Parts) -> ASGIApp:
     """The ASGI application of one runner."""
-    routes, probes, custom = Routes(protocol), Probes(protocol), CustomRoutes(protocol)
+    routes, probes, custom = Routes(parts), Probes(parts), CustomRoutes(parts)
     app = Starlette(
         routes=[
             Route("/runs/{run_id:uuid}", routes.put_run, methods=["PUT"]),
@@ -37,20 +37,21 @@ def make_app(protocol: Protocol) -> ASGIApp:
         ],
         exception_handlers=EXCEPTION_HANDLERS,
     )
-    return BearerToken(WithAsker(app), protocol.token)
+    return BearerToken(UserContext(app), parts.token)
 
 
 class CustomRoutes:
     """Hands what the API sends on to the author's own web app."""
 
-    def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
-        app = self._protocol.custom_app
-        if app is None and self._protocol.states is None:
+        loaded = self._parts.loaded
+        if loaded is None:
             raise NotReady(NOT_LOADED)
+        app = loaded.custom_app
         if app is None:
             raise NoCustomApp("this agent has no http.app")
         await app.serve(scope, receive, send)

@@ -23,8 +23,8 @@ from relayrun_runner.process.gate import Gate
 from relayrun_runner.process.health import Readiness, Vitals
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.runs.assign import Assigner
-from relayrun_runner.runs.board import RunBoard
-from relayrun_runner.runs.watching import Watching
+from relayrun_runner.runs.table import RunTable
+from relayrun_runner.runs.watch import WatchStreams
 from relayrun_runner.store.calls import StoreCalls, parse_call
 from relayrun_runner.threads.bodies import HistoryQuestion, StateEdit, StateQuestion, ThreadInMaking
 from relayrun_runner.threads.reads import ThreadReads
@@ -34,24 +34,30 @@ from relayrun_runner.threads.state import ThreadStates
 NOT_LOADED = "the graphs are not loaded yet, or failed to load: /readyz says why"
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What the routes need of the graphs. `custom_app` is None where the agent has none."""
+
+    states: ThreadStates
+    reads: ThreadReads
+    describer: GraphDescriber
+    store: StoreCalls
+    custom_app: CustomApp | None
+
+
 @dataclass
-class Protocol:
-    """All that the routes need. `states`, `reads`, `describer` and `store` are None until the graphs are loaded."""
+class Parts:
+    """All that the routes need. `assigner` and `loaded` are None while the runner starts."""
 
     token: str
-    board: RunBoard
+    table: RunTable
     gate: Gate
     readiness: Readiness
     metrics: RunnerMetrics
-    watching: Watching
+    watching: WatchStreams
     vitals: Vitals
     assigner: Assigner | None = None
-    states: ThreadStates | None = None
-    reads: ThreadReads | None = None
-    describer: GraphDescriber | None = None
-    store: StoreCalls | None = None
-    #: None: the agent has none, or it does not run yet.
-    custom_app: CustomApp | None = None
+    loaded: Loaded | None = None
     #: None: the agent has no authentication of its own, or its code is not loaded yet.
     auth: AuthorAuth | None = None
 
@@ -63,33 +69,33 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 class Probes:
     """One method a route."""
 
-    def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def healthz(self, _: Request) -> Response:
         """Whether this process can execute runs. A blocked node does not make it ill: its other runs would die with it;
         that a loop or a pool has ended does.
         """
-        ended = self._protocol.vitals.ended()
+        ended = self._parts.vitals.ended()
         return json_response({"ok": ended is None}, 200 if ended is None else 503)
 
     async def readyz(self, request: Request) -> Response:
         """Whether it can take runs; who knows the token also hears why not."""
-        protocol = self._protocol
-        ready = protocol.readiness.ready and protocol.gate.is_open and not protocol.board.draining
-        ready = ready and protocol.vitals.ended() is None
+        parts = self._parts
+        ready = parts.readiness.ready and parts.gate.is_open and not parts.table.draining
+        ready = ready and parts.vitals.ended() is None
         body = ReadinessBody(
             ready=ready,
-            draining=protocol.board.draining,
-            reasons=protocol.readiness.troubles(),
-            graphs=protocol.watching.graphs(),
+            draining=parts.table.draining,
+            reasons=parts.readiness.troubles(),
+            graphs=parts.watching.graphs(),
         )
         told = None if request.scope["authorized"] else {"ready", "draining"}
         return json_response(body.model_dump(include=told), 200 if ready else 503)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus."""
-        return Response(self._protocol.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(self._parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 # An edit that makes many steps takes its time; a loop that is blocked for longer is not worth waiting for.
@@ -99,8 +105,8 @@ _STATE_TIMEOUT_SECONDS = 30.0
 class Routes:
     """One method a route."""
 
-    def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def put_run(self, request: Request) -> Response:
         """Take a run: 202 once its claim has committed."""
@@ -124,8 +130,8 @@ class Routes:
     async def list_runs(self, request: Request) -> Response:
         """Every run here, once or, with `watch=1`, as a stream."""
         if request.query_params.get("watch", "") in ("", "0", "false"):
-            return json_response(self._protocol.watching.list().model_dump())
-        return StreamingResponse(self._protocol.watching.lines(), media_type="application/x-ndjson")
+            return json_response(self._parts.watching.list().model_dump())
+        return StreamingResponse(self._parts.watching.lines(), media_type="application/x-ndjson")
 
     async def get_state(self, request: Request) -> Response:
         """A thread's state."""
@@ -143,69 +149,57 @@ class Routes:
     async def update_state(self, request: Request) -> Response:
         """Edit a thread's state."""
         edit = StateEdit.model_validate(_with_checkpoint(await request.body()))
-        states, thread_id = self._states, _id(request, "thread_id")
+        states, thread_id = self._loaded.states, _id(request, "thread_id")
         return await self._ask(lambda: states.update(thread_id, edit))
 
     async def create_thread(self, request: Request) -> Response:
         """Make a thread with the state it begins with."""
         body = ThreadInMaking.model_validate_json(await request.body())
-        states, thread_id = self._states, _id(request, "thread_id")
+        states, thread_id = self._loaded.states, _id(request, "thread_id")
         return await self._ask(lambda: states.create(thread_id, body))
 
     async def call_store(self, request: Request) -> Response:
         """What a client asks of the store."""
         call = parse_call(request.path_params["call"], await request.body())
-        store = self._store
+        store = self._loaded.store
         return await self._ask(lambda: store.answer(call))
 
     async def describe(self, request: Request) -> Response:
         """A graph's drawing or schemas."""
         question = GraphQuestion.model_validate_json(await request.body())
-        describer = self._describer
+        describer = self._loaded.describer
         return await self._ask(lambda: describer.answer(question))
 
     async def ask_auth(self, request: Request) -> Response:
         """Who a caller is, and what the author lets it do."""
         question = parse_question(await request.body())
-        auth = self._protocol.auth
+        auth = self._parts.auth
         if auth is None:
-            if not self._protocol.gate.is_open:
+            if not self._parts.gate.is_open:
                 raise NotReady(NOT_LOADED)
             raise NoAuth("this agent's langgraph.json has no `auth`")
         return json_response(await auth.answer(question, self._assigner.threads_named))
 
     @property
     def _assigner(self) -> Assigner:
-        if self._protocol.assigner is None:
+        if self._parts.assigner is None:
             raise NotReady("this runner is starting")
-        return self._protocol.assigner
+        return self._parts.assigner
 
     @property
-    def _states(self) -> ThreadStates:
-        if self._protocol.states is None:
+    def _loaded(self) -> Loaded:
+        if self._parts.loaded is None:
             raise NotReady(NOT_LOADED)
-        return self._protocol.states
+        return self._parts.loaded
 
     @property
     def _reads(self) -> ThreadReads:
-        if self._protocol.reads is None or not self._protocol.gate.is_open:
+        if not self._parts.gate.is_open:
             raise NotReady(NOT_LOADED)
-        return self._protocol.reads
-
-    @property
-    def _store(self) -> StoreCalls:
-        if self._protocol.store is None:
-            raise NotReady(NOT_LOADED)
-        return self._protocol.store
-
-    @property
-    def _describer(self) -> GraphDescriber:
-        if self._protocol.describer is None:
-            raise NotReady(NOT_LOADED)
-        return self._protocol.describer
+        return self._loaded.reads
 
     async def _ask(self, question: Any) -> Response:
-        body = await self._protocol.gate.ask(question, _STATE_TIMEOUT_SECONDS)
+        body = await self._parts.gate.ask(question, _STATE_TIMEOUT_SECONDS)
         return Response(body, media_type="application/json")
 
 

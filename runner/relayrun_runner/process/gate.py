@@ -16,7 +16,7 @@ from relayrun_core.errors import RelayrunError
 from relayrun_core.loopback import AGENT
 from relayrun_core.runs import Run
 from relayrun_core.states import CancelAction
-from relayrun_runner.author_errors import is_cancelled, told
+from relayrun_runner.author_errors import error_text, is_cancelled
 from relayrun_runner.errors import LoopBusy, NotReady, QuestionFailed
 from relayrun_runner.loopback import CALLER
 
@@ -139,7 +139,7 @@ async def answered(question: Callable[[], Awaitable[T]]) -> T:
             raise
         # Put in words here: an exception's methods may be the author's, and must not run on the protocol's loop.
         log.info("a question failed in author code", exc_info=error)
-        raise QuestionFailed(told(error)) from error
+        raise QuestionFailed(error_text(error)) from error
 
 
 async def _in_time(future: Future[T], seconds: float) -> T:

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, ParamSpec, TypeVar
 from uuid import UUID
 
-from relayrun_runner.author_errors import told
+from relayrun_runner.author_errors import error_text
 from relayrun_runner.process.exits import PART_ENDED, end_process
 
 log = logging.getLogger("relayrun.runner")
@@ -45,7 +45,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         if loop.is_closed():
             end_process(PART_ENDED, "one of its event loops was closed")
         place = traceback.extract_tb(error.__traceback__)[-1]
-        log.warning("an event loop goes on after %s from %s, line %s", told(error), place.filename, place.lineno)
+        log.warning("an event loop goes on after %s from %s, line %s", error_text(error), place.filename, place.lineno)
 
 
 P = ParamSpec("P")

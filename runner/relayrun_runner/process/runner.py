@@ -2,7 +2,7 @@
 
 ```
  main thread      import graphs ─▶ graphs' loop: database, store, schemas ─▶ executor ─▶ runs … ─▶ drained ─▶ end
-                       │ Readiness                                     │ Gate            │ RunBoard
+                       │ Readiness                                     │ Gate            │ RunTable
  protocol thread  probes … ─────────────────────────────────────▶ PUT, DELETE, watch, edits, heartbeats
                                                                        │ questions about states and histories
  reading thread                                          (when loaded) ▼ pages …
@@ -25,14 +25,14 @@ from relayrun_core.runner_protocol import STARTING
 from relayrun_core.settings import RunnerSettings
 from relayrun_runner.attempt.executor import Executor
 from relayrun_runner.auth.handlers import AuthorAuth
-from relayrun_runner.author_errors import compact_cause, told
+from relayrun_runner.author_errors import compact_cause, error_text
 from relayrun_runner.config.load import load_config
 from relayrun_runner.custom_app.app import CustomApp, CustomAppFailure
 from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
 from relayrun_runner.graphs.describe import GraphDescriber, register_graphs
 from relayrun_runner.graphs.loading import GraphFailure, GraphRegistry
 from relayrun_runner.http.app import make_app
-from relayrun_runner.http.routes import Protocol
+from relayrun_runner.http.routes import Loaded, Parts
 from relayrun_runner.http.server import ProtocolThread, bind
 from relayrun_runner.llm.health import LlmHealth
 from relayrun_runner.loopback import CALLER, OwnServer, install
@@ -46,11 +46,11 @@ from relayrun_runner.process.shares import ConnectionShares
 from relayrun_runner.process.shutdown import Signals, drain
 from relayrun_runner.process.startup import flush_tracers, wait_for_schema, when_database_answers
 from relayrun_runner.runs.assign import Assigner, Identity
-from relayrun_runner.runs.board import RunBoard
-from relayrun_runner.runs.watching import Face, Watching
+from relayrun_runner.runs.table import RunTable
+from relayrun_runner.runs.watch import RunnerIdentity, WatchStreams
 from relayrun_runner.store.calls import store_calls
 from relayrun_runner.store.vectors import open_store
-from relayrun_runner.threads.reading import Pace, ReadingThread
+from relayrun_runner.threads.reading import ReadingThread, ReadThrottle
 from relayrun_runner.threads.reads import ThreadReads
 from relayrun_runner.threads.state import ThreadStates
 
@@ -74,7 +74,7 @@ class RunnerProcess:
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._loop = self._runner.get_loop()
         self._metrics = RunnerMetrics(settings.agent)
-        self._board = RunBoard(settings.slots, self._metrics)
+        self._table = RunTable(settings.slots, self._metrics)
         self._gate = Gate()
         self._readiness = Readiness()
         self._signals = Signals(self._on_signal)
@@ -90,16 +90,18 @@ class RunnerProcess:
         self._registry: GraphRegistry | None = None
         self._custom_app: CustomApp | None = None
         self._identity = Identity(settings.name, uuid4())
-        face = Face(settings.name, self._identity.holder, settings.build, settings.agent, settings.deaths)
-        self._watching = Watching(face, self._board, lambda: self._watchdog.lag_seconds * 1000, self._graph_names)
+        identity = RunnerIdentity(settings.name, self._identity.holder, settings.build, settings.agent, settings.deaths)
+        self._watching = WatchStreams(
+            identity, self._table, lambda: self._watchdog.lag_seconds * 1000, self._graph_names
+        )
         token = settings.token.get_secret_value()
-        self._protocol = Protocol(
-            token, self._board, self._gate, self._readiness, self._metrics, self._watching, self._vitals
+        self._parts = Parts(
+            token, self._table, self._gate, self._readiness, self._metrics, self._watching, self._vitals
         )
         listener = bind(settings.host, settings.port)
         log.info("runner %s listens on %s:%s", settings.name, *listener.getsockname()[:2])
         self._forks = Forks(listener.getsockname()[1], [self._loop])
-        self._thread = ProtocolThread(make_app(self._protocol), listener, self._beside_protocol)
+        self._thread = ProtocolThread(make_app(self._parts), listener, self._beside_protocol)
         # The first two belong to the protocol's loop, the last to the graphs'.
         self._told_to_drain = asyncio.Event()
         self._ready = asyncio.Event()
@@ -128,20 +130,23 @@ class RunnerProcess:
         try:
             self._runner.close()
         except BaseException as error:  # noqa: BLE001 - author code is cancelled here, and may raise anything
-            log.warning("author code ended with %s when its loop was closed", told(error))
+            log.warning("author code ended with %s when its loop was closed", error_text(error))
         self._thread.stop()
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         # In the main thread, between two instructions of whatever runs there: only hand the news over.
-        if self._board.draining:
+        if self._table.draining:
             end_process(STOPPED, "told twice to stop")
         self._thread.loop.call_soon_threadsafe(self._told_to_drain.set)
 
     def _load(self) -> GraphRegistry | None:
         try:
-            self._registry = GraphRegistry.load(load_config(self._settings.config_path), in_dev=self._settings.in_dev)
+            settings = self._settings
+            self._registry = GraphRegistry.load(
+                load_config(settings.config_path), in_dev=settings.in_dev, agent=settings.agent, build=settings.build
+            )
             self._custom_app = CustomApp.load(self._registry.config)
-            self._protocol.auth = AuthorAuth.load(self._registry.config)
+            self._parts.auth = AuthorAuth.load(self._registry.config)
         except ConfigError as error:
             self._stay_unready("config", error)
         except AuthLoadError as error:
@@ -169,9 +174,8 @@ class RunnerProcess:
         except (ConfigError, StoreUnavailable) as error:
             self._stay_unready("store", error)
             return
-        registry.store, registry.agent, registry.build = store, settings.agent, settings.build
         self._vitals.add("the store's pool of connections", lambda: store.database.pool.closed)
-        await stack.enter_async_context(registry.running())
+        await stack.enter_async_context(registry.running(store))
         if self._tell_failures(registry):
             return
         await wait_for_schema(database, registry.config, self._readiness)
@@ -187,13 +191,15 @@ class RunnerProcess:
             await stack.enter_async_context(self._custom_app.running())
             if self._tell_failures(registry):
                 return
-        executor = Executor(registry, database, store, settings, self._board, self._vitals)
-        self._protocol.states = ThreadStates(registry, database, store, most=self._shares.edits)
+        executor = Executor(registry, database, store, settings, self._table, self._vitals)
         reading = stack.enter_context(ReadingThread.serving(self._where))
-        self._protocol.reads = ThreadReads(registry, store, self._gate, reading, Pace(lambda: self._board.active > 0))
-        self._protocol.describer = GraphDescriber(registry)
-        self._protocol.store = store_calls(store)
-        self._protocol.custom_app = self._custom_app
+        self._parts.loaded = Loaded(
+            states=ThreadStates(registry, database, store, most=self._shares.edits),
+            reads=ThreadReads(registry, store, self._gate, reading, ReadThrottle(lambda: self._table.active > 0)),
+            describer=GraphDescriber(registry),
+            store=store_calls(store),
+            custom_app=self._custom_app,
+        )
         self._gate.open(self._loop, executor)
         self._thread.loop.call_soon_threadsafe(self._ready.set)
 
@@ -222,7 +228,7 @@ class RunnerProcess:
 
     async def _beside_protocol(self) -> None:
         """On the protocol's loop, as long as its server: the claims, the watchdog, the models' health, the drain."""
-        settings, board, gate = self._settings, self._board, self._gate
+        settings, table, gate = self._settings, self._table, self._gate
         async with (
             Database.open(
                 self._where,
@@ -235,20 +241,20 @@ class RunnerProcess:
         ):
             self._vitals.add("the pool of the claims' connections", lambda: database.pool.closed)
             self._forks.add(database)
-            assigner = Assigner(self._identity, database, board, gate, tasks, settings.cancel_grace_seconds)
-            self._protocol.assigner = assigner
+            assigner = Assigner(self._identity, database, table, gate, tasks, settings.cancel_grace_seconds)
+            self._parts.assigner = assigner
             watchdog = tasks.create_task(self._when_ready(assigner))
             health = tasks.create_task(self._check_llm(database))
             await self._told_to_drain.wait()
             until = asyncio.get_running_loop().time() + settings.drain_grace_seconds
             health.cancel()
-            await drain(board, gate, self._watching, settings.drain_grace_seconds)
+            await drain(table, gate, self._watching, settings.drain_grace_seconds)
             # From here on nothing may call the graphs' loop, which is about to close.
             watchdog.cancel()
             await asyncio.wait([health], timeout=_TAKE_BACK_SECONDS)
             gate.close()
-            if self._protocol.custom_app is not None:
-                await self._protocol.custom_app.close(until - asyncio.get_running_loop().time())
+            if (loaded := self._parts.loaded) is not None and loaded.custom_app is not None:
+                await loaded.custom_app.close(until - asyncio.get_running_loop().time())
             self._loop.call_soon_threadsafe(self._drained.set)
             await asyncio.Event().wait()  # until the server has ended
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from relayrun_runner.author_errors import told
+from relayrun_runner.author_errors import error_text
 from relayrun_runner.process.exits import STOPPED, end_process
 from relayrun_runner.process.gate import Gate
-from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.entries import Entry
-from relayrun_runner.runs.watching import Watching
+from relayrun_runner.runs.table import RunTable
+from relayrun_runner.runs.watch import WatchStreams
 
 log = logging.getLogger("relayrun.runner")
 
@@ -74,7 +74,7 @@ def _contained(handler: Handler) -> Handler:
         except BaseException as error:
             if setter is not None and _executed() is setter:
                 raise
-            log.warning("a signal handler of author code raised %s while other code was executed", told(error))
+            log.warning("a signal handler of author code raised %s while other code was executed", error_text(error))
 
     return handle
 
@@ -91,7 +91,7 @@ def _executed() -> object | None:
 _TELL_SECONDS = 2.0
 
 
-async def drain(board: RunBoard, gate: Gate, watching: Watching, grace_seconds: float) -> None:
+async def drain(table: RunTable, gate: Gate, watching: WatchStreams, grace_seconds: float) -> None:
     """Drain the runner; belongs to the protocol's loop. After the grace the process ends with what still runs."""
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -99,19 +99,19 @@ async def drain(board: RunBoard, gate: Gate, watching: Watching, grace_seconds: 
     def wake(_: Entry | None) -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    board.watch(wake)
-    board.start_draining()
+    table.watch(wake)
+    table.start_draining()
     if not gate.is_open:
         end_process(STOPPED, "told to stop before it was ready")
     gate.drain("SIGTERM")
-    log.info("draining: no new runs; %s go on elsewhere after their next step", board.active)
+    log.info("draining: no new runs; %s go on elsewhere after their next step", table.active)
     try:
         async with asyncio.timeout(grace_seconds):
-            while board.active:
+            while table.active:
                 await changed.wait()
                 changed.clear()
     except TimeoutError:
-        end_process(STOPPED, f"{board.active} runs did not reach their next step within {grace_seconds:.0f} s")
+        end_process(STOPPED, f"{table.active} runs did not reach their next step within {grace_seconds:.0f} s")
     finally:
-        board.unwatch(wake)
+        table.unwatch(wake)
     await watching.closed(_TELL_SECONDS)

@@ -1,7 +1,7 @@
 """PUT and DELETE of a run: slot, claim, hand-over to the executor.
 
 ```
- PUT ─▶ reserve a slot ─▶ claim in Postgres ─▶ board: Running ─▶ executor.start on the graphs' loop ─▶ 202
+ PUT ─▶ reserve a slot ─▶ claim in Postgres ─▶ table: Running ─▶ executor.start on the graphs' loop ─▶ 202
             │ no               │ no
             ▼                  ▼
         409 and why        slot given back, 200 / 404 / 409 / 503 and why
@@ -54,9 +54,9 @@ from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.process.exits import end_process
 from relayrun_runner.process.gate import Gate
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.runs.board import Reservation, RunBoard
 from relayrun_runner.runs.entries import Answer, ended, known
 from relayrun_runner.runs.stopping import Stopper
+from relayrun_runner.runs.table import Reservation, RunTable
 
 log = logging.getLogger("relayrun.runner")
 
@@ -79,7 +79,7 @@ class Assigner:
         self,
         identity: Identity,
         database: Database,
-        board: RunBoard,
+        table: RunTable,
         gate: Gate,
         tasks: asyncio.TaskGroup,
         cancel_grace_seconds: float,
@@ -87,10 +87,10 @@ class Assigner:
     ) -> None:
         self._identity = identity
         self._database = database
-        self._board = board
+        self._table = table
         self._gate = gate
         self._tasks = tasks
-        self._stopper = Stopper(database, board, gate, tasks, cancel_grace_seconds, end)
+        self._stopper = Stopper(database, table, gate, tasks, cancel_grace_seconds, end)
         self._graphs: frozenset[str] = frozenset()
         self._under_way: dict[tuple[UUID, int], asyncio.Task[Answer]] = {}
 
@@ -123,7 +123,7 @@ class Assigner:
         """Tell the run to stop; `action` None abandons it. Nothing happens for another attempt than the one named."""
         if task := self._under_way.get((run_id, attempt)):
             await asyncio.shield(task)
-        entry = self._board.get(run_id, attempt)
+        entry = self._table.get(run_id, attempt)
         if entry is None or entry.state is AttemptState.CLAIMING:
             return NotFound()
         if entry.state.holds:
@@ -137,9 +137,9 @@ class Assigner:
     async def _put(self, run_id: UUID, wanted: AssignRequest) -> Answer:
         if not self._gate.is_open:
             return Unavailable(reason="NotReady")
-        match self._board.reserve(run_id, wanted.attempt, alone=wanted.alone):
+        match self._table.reserve(run_id, wanted.attempt, alone=wanted.alone):
             case Reservation.KNOWN:
-                return known(self._board.get(run_id, wanted.attempt), run_id, wanted.attempt)
+                return known(self._table.get(run_id, wanted.attempt), run_id, wanted.attempt)
             case Reservation.FULL:
                 return self._refuse(Full())
             case Reservation.DRAINING:
@@ -158,7 +158,7 @@ class Assigner:
             log.exception("no claim", extra={"run": str(run_id)})
             return Invalid(message=f"{type(error).__name__}: {error}")
         finally:
-            self._board.unreserve(run_id, wanted.attempt)  # does nothing once the run has started
+            self._table.unreserve(run_id, wanted.attempt)  # does nothing once the run has started
 
     async def _claim(self, run_id: UUID, wanted: AssignRequest) -> Answer:
         graph = wanted.graph
@@ -184,7 +184,7 @@ class Assigner:
             except RunNotFound:
                 return NotFound()
         who = self._identity
-        alone = self._board.is_alone(run_id)
+        alone = self._table.is_alone(run_id)
         terms = claims.Claim(run_id, wanted.attempt, who.holder, who.runner, wanted.excused, alone, announce=True)
         # After a restart of Postgres every pooled connection is dead once; a claim may be told twice.
         deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
@@ -232,13 +232,13 @@ class Assigner:
         return f"the agent has several graphs, name one of them: {', '.join(sorted(self._graphs))}"
 
     async def _execute(self, run: Run, *, inline: bool) -> Answer:
-        if self._board.draining:
+        if self._table.draining:
             await claims.release(self._database, run.run_id, run.attempt)
             return self._refuse(Draining())
-        for entry in self._board.older(run.run_id, run.attempt):
+        for entry in self._table.older(run.run_id, run.attempt):
             # The world thought it lost while it ran here: it is fenced off already, and only wastes a slot.
             self._stopper.stop(entry, None)
-        self._board.started(run, inline=inline)
+        self._table.started(run, inline=inline)
         self._gate.start(run)
         return Accepted(
             run_id=str(run.run_id),
@@ -249,5 +249,5 @@ class Assigner:
         )
 
     def _refuse(self, refusal: Refusal) -> Refusal:
-        self._board.metrics.refusals.add(refusal.reason)
+        self._table.metrics.refusals.add(refusal.reason)
         return refusal

@@ -1,4 +1,4 @@
-"""What the board knows of one attempt, how the watch stream tells it, and what is answered about it."""
+"""What the table knows of one attempt, how the watch stream tells it, and what is answered about it."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -45,7 +45,7 @@ class Entry:
     #: Its payload came with its AgentRun, so its output may go there too.
     inline: bool = False
     output: bytes | None = None
-    ended: float = 0.0  # on the board's clock
+    ended: float = 0.0  # on the table's clock
     alone: bool = False
 
     def report(self, kind: type[R]) -> R:

@@ -14,8 +14,8 @@ from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.process.exits import NODE_STUCK, end_process
 from relayrun_runner.process.gate import Gate
-from relayrun_runner.runs.board import RunBoard
 from relayrun_runner.runs.entries import Entry
+from relayrun_runner.runs.table import RunTable
 
 log = logging.getLogger("relayrun.runner")
 
@@ -26,14 +26,14 @@ class Stopper:
     def __init__(
         self,
         database: Database,
-        board: RunBoard,
+        table: RunTable,
         gate: Gate,
         tasks: asyncio.TaskGroup,
         grace_seconds: float,
         end: Callable[[int, str], NoReturn] = end_process,
     ) -> None:
         self._database = database
-        self._board = board
+        self._table = table
         self._gate = gate
         self._tasks = tasks
         self._grace = grace_seconds
@@ -41,7 +41,7 @@ class Stopper:
 
     def stop(self, entry: Entry, action: CancelAction | None) -> None:
         """Tell a run to stop; `action` None abandons it."""
-        self._board.cancelling(entry.run_id, entry.attempt)
+        self._table.cancelling(entry.run_id, entry.attempt)
         self._tasks.create_task(self._stop_or_end(entry, action))
 
     async def _stop_or_end(self, entry: Entry, action: CancelAction | None) -> None:

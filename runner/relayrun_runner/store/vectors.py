@@ -17,7 +17,7 @@ from psycopg.rows import DictRow, dict_row
 from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database
 from relayrun_core.storable import storable_text
-from relayrun_runner.author_errors import text_of, told
+from relayrun_runner.author_errors import error_text, text_of
 from relayrun_runner.config.model import Config, StoreTtl
 from relayrun_runner.errors import ConfigError, StoreUnavailable
 from relayrun_runner.graphs.imports import ObjectNotFound, load_object
@@ -178,7 +178,9 @@ def _author_embedding(config: Config, name: str) -> Any:
     except ObjectNotFound as error:
         raise ConfigError(config.file, "store.index.embed", str(error)) from error
     except BaseException as error:
-        raise StoreUnavailable(f"{config.file}: store.index.embed: {name!r} did not load: {told(error)}") from error
+        raise StoreUnavailable(
+            f"{config.file}: store.index.embed: {name!r} did not load: {error_text(error)}"
+        ) from error
     if isinstance(value, Embeddings) or callable(value):
         return value
     raise ConfigError(config.file, "store.index.embed", f"{name!r} is neither a function nor an Embeddings object")

@@ -133,7 +133,7 @@ _LEAST_WORK_SECONDS = 0.001
 _MOST_WORK_SECONDS = 0.05
 
 
-class Pace:
+class ReadThrottle:
     """One for all readers of the reading loop, so that more of them do not take more of the time."""
 
     def __init__(self, busy: Callable[[], bool]) -> None:

@@ -18,8 +18,8 @@ from relayrun_runner.graphs.loading import Graph, GraphRegistry
 from relayrun_runner.graphs.serialize import dumps_kept
 from relayrun_runner.process.gate import Gate
 from relayrun_runner.threads.bodies import HistoryQuestion, Place, StateQuestion
-from relayrun_runner.threads.reading import Pace, ReadingThread
-from relayrun_runner.threads.sharing import SharedValues, SharingSaver, nobody_looks_on
+from relayrun_runner.threads.reading import ReadingThread, ReadThrottle
+from relayrun_runner.threads.sharing import SharedValues, SharingSaver, values_may_be_shared
 from relayrun_runner.threads.snapshots import output_keys, thread_state
 
 # For one state, and for each page of a history.
@@ -35,7 +35,7 @@ class ThreadReads:
     """
 
     def __init__(
-        self, registry: GraphRegistry, store: BaseStore | None, gate: Gate, reading: ReadingThread, pace: Pace
+        self, registry: GraphRegistry, store: BaseStore | None, gate: Gate, reading: ReadingThread, pace: ReadThrottle
     ) -> None:
         self._registry = registry
         self._store = store
@@ -66,7 +66,7 @@ class ThreadReads:
 
     async def _history(self, thread_id: UUID, question: HistoryQuestion) -> AsyncGenerator[bytes]:
         async with self._graph(thread_id, question) as graph:
-            shares = nobody_looks_on(graph, question.checkpoint_ns)
+            shares = values_may_be_shared(graph, question.checkpoint_ns)
             saver = SharingSaver(self._reading.database, self._registry.serializer, self._values, shares=shares)
             reader = graph.copy({"store": self._store or graph.store})
             with self._values.reading():
@@ -94,7 +94,7 @@ _MOST_STATES = 100
 
 
 async def history_pages(
-    graph: Graph, saver: SharingSaver, thread_id: UUID, question: HistoryQuestion, pace: Pace
+    graph: Graph, saver: SharingSaver, thread_id: UUID, question: HistoryQuestion, pace: ReadThrottle
 ) -> AsyncGenerator[bytes]:
     """The parts of a JSON list of `ThreadState`, newest first. Holds no connection while a part is taken."""
     reader, config = graph.copy({"checkpointer": saver}), question.config(thread_id)

@@ -154,7 +154,7 @@ _VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 _KINDS_OF_VALIDATORS = ("validators", "field_validators", "root_validators", "model_validators")
 
 
-def nobody_looks_on(graph: Graph, checkpoint_ns: str = "") -> bool:
+def values_may_be_shared(graph: Graph, checkpoint_ns: str = "") -> bool:
     """Whether values may be shared among the states of this graph, or of one below it.
 
     The author's code in channels of own kinds sees them, and in the models and dataclasses that nodes take for input.

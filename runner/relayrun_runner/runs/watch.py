@@ -13,14 +13,14 @@ from uuid import UUID
 from relayrun_core import storable
 from relayrun_core.clock import monotonic_seconds
 from relayrun_core.runner_protocol import HeartbeatLine, Line, ListLine, RunLine, RunReport
-from relayrun_runner.runs.board import Key, RunBoard
 from relayrun_runner.runs.entries import Entry
+from relayrun_runner.runs.table import Key, RunTable
 
 HEARTBEAT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Face:
+class RunnerIdentity:
     """What a runner says about itself in a list."""
 
     runner: str
@@ -31,14 +31,14 @@ class Face:
     deaths: Mapping[str, int] = field(default_factory=dict)
 
 
-class Watching:
+class WatchStreams:
     """The watch streams of one runner. `lag_ms` and `graphs` are asked for anew each time."""
 
     def __init__(
-        self, face: Face, board: RunBoard, lag_ms: Callable[[], float], graphs: Callable[[], list[str]]
+        self, identity: RunnerIdentity, table: RunTable, lag_ms: Callable[[], float], graphs: Callable[[], list[str]]
     ) -> None:
-        self._face = face
-        self._board = board
+        self._identity = identity
+        self._table = table
         self._lag_ms = lag_ms
         self._graphs = graphs
         self.open_streams = 0
@@ -50,16 +50,16 @@ class Watching:
 
     def list(self, entries: list[Entry] | None = None) -> ListLine:
         """The full list."""
-        runs = self._board.snapshot() if entries is None else entries
+        runs = self._table.snapshot() if entries is None else entries
         return ListLine(
-            holder=str(self._face.holder),
-            runner=self._face.runner,
-            agent=self._face.agent,
-            build=self._face.build,
+            holder=str(self._identity.holder),
+            runner=self._identity.runner,
+            agent=self._identity.agent,
+            build=self._identity.build,
             pid=os.getpid(),
-            deaths=dict(self._face.deaths),
-            slots=self._board.slots,
-            draining=self._board.draining,
+            deaths=dict(self._identity.deaths),
+            slots=self._table.slots,
+            draining=self._table.draining,
             lag_ms=round(self._lag_ms(), 1),
             graphs=self._graphs(),
             runs=[entry.report(RunReport) for entry in runs],
@@ -68,12 +68,12 @@ class Watching:
     async def lines(self) -> AsyncIterator[bytes]:
         """The list, then changes and heartbeats; ends by itself when the runner has drained and all was told."""
         changes = _Changes(asyncio.get_running_loop())
-        entries = self._board.watch(changes.tell)
+        entries = self._table.watch(changes.tell)
         self.open_streams += 1
         try:
             yield _line(self.list(entries))
             beat = monotonic_seconds() + HEARTBEAT_SECONDS
-            while not (self._board.draining and not self._board.active and await self._all_told(changes)):
+            while not (self._table.draining and not self._table.active and await self._all_told(changes)):
                 about_runner, changed = await changes.take(beat - monotonic_seconds())
                 for entry in changed:
                     yield _line(entry.report(RunLine))
@@ -84,10 +84,10 @@ class Watching:
             self.open_streams -= 1
             if not self.open_streams:
                 self._closed.set()
-            self._board.unwatch(changes.tell)
+            self._table.unwatch(changes.tell)
 
     def _heartbeat(self) -> HeartbeatLine:
-        return HeartbeatLine(lag_ms=round(self._lag_ms(), 1), draining=self._board.draining)
+        return HeartbeatLine(lag_ms=round(self._lag_ms(), 1), draining=self._table.draining)
 
     async def closed(self, seconds: float) -> None:
         """Wait until no stream is open, for at most `seconds`: they end by themselves after a drain."""
@@ -101,7 +101,7 @@ class Watching:
             return
 
     async def _all_told(self, changes: "_Changes") -> bool:
-        self._board.snapshot()  # whoever made the last change has told it once the board's lock is free
+        self._table.snapshot()  # whoever made the last change has told it once the table's lock is free
         await asyncio.sleep(0)  # and what it told has arrived after one turn of the loop
         return changes.empty
 

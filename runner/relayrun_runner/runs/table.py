@@ -1,4 +1,4 @@
-"""The board: what every run is doing on this runner, for the protocol, the executor and the watch streams.
+"""The table: what every run is doing on this runner, for the protocol, the executor and the watch streams.
 
 ```
   reserve ──▶ (Claiming) ──started──▶ Running ──cancelling──▶ Cancelling
@@ -38,7 +38,7 @@ class Reservation(StrEnum):
     DRAINING = "Draining"
 
 
-class RunBoard:
+class RunTable:
     """Every run's state on this runner, and its slots."""
 
     def __init__(self, slots: int, metrics: RunnerMetrics, *, clock: Callable[[], float] = monotonic_seconds) -> None:

@@ -10,10 +10,10 @@ from relayrun_core.runner_questions import user_in
 from relayrun_runner.attempt.config import with_user
 
 #: The user as JSON; None: an author's own authentication found nobody. The context takes it to the graphs' loop.
-_ASKER: ContextVar[dict[str, Any] | None] = ContextVar("relayrun_asker", default=None)
+_CURRENT_USER: ContextVar[dict[str, Any] | None] = ContextVar("relayrun_asker", default=None)
 
 
-class WithAsker:
+class UserContext:
     """ASGI: remembers for whom each request asks."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -22,11 +22,11 @@ class WithAsker:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
         if scope["type"] == "http":
-            _ASKER.set(user_in(scope["headers"]))
+            _CURRENT_USER.set(user_in(scope["headers"]))
         await self._app(scope, receive, send)
 
 
-def for_asker(config: RunnableConfig) -> RunnableConfig:
+def with_current_user(config: RunnableConfig) -> RunnableConfig:
     """The config with whom this task asks for."""
-    configurable = with_user(config.get("configurable") or {}, _ASKER.get())
+    configurable = with_user(config.get("configurable") or {}, _CURRENT_USER.get())
     return cast("RunnableConfig", {**config, "configurable": configurable})
