@@ -140,7 +140,8 @@ class EmbeddedPostgres:
             except (PostgresError, psycopg.OperationalError) as error:
                 logger.debug("Postgres did not start: %s", error)
             else:
-                self._say(f"Postgres runs again (process {self.pid}).")
+                if not self._stopping.is_set():
+                    self._say(f"Postgres runs again (process {self.pid}).")
 
     async def stop(self) -> None:
         """Stop the server: quickly but cleanly; else as a crash would, from which the next start recovers."""
@@ -223,10 +224,11 @@ class EmbeddedPostgres:
 
     async def _connects_before_it_ends(self) -> bool:
         """Wait as long as the server lives: crash recovery takes what it takes."""
-        assert self._process is not None
+        process = self._process  # `stop` takes it away, perhaps while a start waits here
+        assert process is not None
         begun = time.monotonic()
         said = False
-        while alive(self._process):
+        while alive(process):
             behind = await cluster.data_folder_behind(self._socket_folder)
             if behind is not None:
                 return behind == self.data  # else a copied folder's record: another server's socket
@@ -235,7 +237,7 @@ class EmbeddedPostgres:
                 return False
             if waited > SAY_WAITING_AFTER_SECONDS and not said:
                 said = True
-                self._say(f"Waiting for Postgres (process {self._process.pid}) to recover…")
+                self._say(f"Waiting for Postgres (process {process.pid}) to recover…")
             await asyncio.sleep(POLL_SECONDS)
         return False
 
