@@ -389,6 +389,7 @@ async def test_a_run_that_no_runner_had_begins_and_ends_all_the_same(shared: Api
     await shared.sdk.runs.cancel(thread_id, second)
     attempt = await Attempt.begin(shared.database, first)
     async with reading(shared, thread_id, "lifecycle") as told:
+        await until_told(told, 1)  # or it would begin at the second run, which has ended
         await attempt.succeed()
         events = await until_told(told, 4)
     assert phases(events) == ["running", "completed", "running", "interrupted"]
