@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from langgraph.checkpoint.base import CheckpointMetadata, empty_checkpoint
 
 from relayrun_core.database import Database
 from relayrun_core.db.finish import finish
+from relayrun_core.db.journal import read_events
 from relayrun_core.runs import Run
 from relayrun_runner.attempt import writer as writer_module
 from relayrun_runner.attempt.checkpoints import NULL_TASK_ID, FencedSaver
@@ -206,3 +208,30 @@ async def test_statements_of_another_version_of_the_saver_count_by_their_new_row
         written = COUNTS_NOT[what](going.attempt, going.root, going.inner)
         assert await gained(database, going.attempt, written) == 0, what
     assert await gained(database, going.attempt, going.attempt.writes(going.root, "__error__", task="failed")) == 0
+
+
+async def test_an_update_is_not_told_before_its_task_s_writes_also_where_the_loop_is_held_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This test may be held up itself.
+    monkeypatch.setattr(writer_module, "_WRITES_ARRIVE_SECONDS", 10 * writer_module._WRITES_ARRIVE_SECONDS)
+    run = await claimed(database, await accept(database), announce=True)
+    async with attempt_of(database, run) as attempt:
+        with attempt.writer.expecting_writes():
+            await attempt.writer.emit("updates", b"{}")
+            await asyncio.sleep(0)  # the writer begins to wait
+            time.sleep(1)  # as on a busy machine
+            for _ in range(5):
+                assert [event.event for event in await read_events(database, run.run_id, -1)] == ["metadata"]
+            await attempt.writer.commit([], lingers=True)
+        assert [event.event for event in await read_events(database, run.run_id, -1)] == ["metadata", "updates"]
+
+
+async def test_writes_that_fail_to_come_hold_no_event_back(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_WRITES_ARRIVE_SECONDS", 3600)
+    run = await claimed(database, await accept(database), announce=True)
+    async with attempt_of(database, run) as attempt:
+        with suppress(ValueError), attempt.writer.expecting_writes():
+            await attempt.writer.emit("updates", b"{}")
+            raise ValueError
+        await attempt.writer.flushed()

@@ -166,10 +166,9 @@ class FencedSaver(AsyncPostgresSaver):
         self._head = None
         self._written_to.add(config["configurable"]["checkpoint_id"])
         self._blank = False
-        self._writer.expect_writes()
-        for _, value in writes:
-            give_ids(value)
-        with self._writes.one():
+        with self._writer.expecting_writes(), self._writes.one():
+            for _, value in writes:
+                give_ids(value)
             await super().aput_writes(config, writes, task_id, task_path)
 
     async def quiet(self) -> None:

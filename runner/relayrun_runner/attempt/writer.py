@@ -11,7 +11,9 @@ Events go with, or before, the checkpoint of the step they tell of, so no event 
 
 import asyncio
 from collections import deque
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 
 from relayrun_core.clock import monotonic_seconds
@@ -29,13 +31,17 @@ from relayrun_runner.retry import until_deadline
 # The first event goes at once; after it, a reader notices no difference below some 20 ms, and a commit costs 1 ms.
 _GATHER_SECONDS = 0.02
 # While a task's writes are on their way, its update waits for them: in one commit, a crash leaves both or neither.
-_WRITES_ARRIVE_SECONDS = 0.05
+# Nothing but a thread that they wait for takes so long.
+_WRITES_ARRIVE_SECONDS = 5.0
 # A lone task's writes are followed by its step's checkpoint within a millisecond: one commit serves both.
 _LINGER_SECONDS = 0.002
 # One commit carries at most this many events, so that a reader's page and the server's memory stay small.
 _EVENT_BYTES = 1 << 20
 # Beyond this the graph waits for the journal.
 _WAITING_BYTES = 8 << 20
+
+
+_PREPARED: ContextVar[object] = ContextVar("prepared", default=None)
 
 
 class RunWriter:
@@ -62,7 +68,8 @@ class RunWriter:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
-        self._expected = 0
+        #: Writes that are being prepared.
+        self._expected: set[object] = set()
         self._told = asyncio.Event()
         self._failure: Exception | None = None
         #: An event that was refused, which is missing in the journal.
@@ -80,9 +87,18 @@ class RunWriter:
         if self._event_bytes > _WAITING_BYTES:
             await self.flushed()
 
-    def expect_writes(self) -> None:
-        """A task's writes are being prepared; events wait for the `commit` that brings them."""
-        self._expected += 1
+    @contextmanager
+    def expecting_writes(self) -> Iterator[None]:
+        """In this block a task's writes are prepared: events wait for the `commit` in it, or for its end."""
+        expected = object()
+        self._expected.add(expected)
+        token = _PREPARED.set(expected)
+        try:
+            yield
+        finally:
+            _PREPARED.reset(token)
+            self._expected.discard(expected)
+            self._urgent.set()
 
     async def commit(self, statements: list[Statement], *, lingers: bool) -> None:
         """Run the statements behind the fence; returns when they are durable, together with all events so far.
@@ -92,7 +108,7 @@ class RunWriter:
         """
         self._raise_failure()
         if lingers:
-            self._expected = max(0, self._expected - 1)
+            self._expected.discard(_PREPARED.get())
         batch = Batch(statements, lingers, asyncio.get_running_loop().create_future())
         self._batches.append(batch)
         self._work.set()
