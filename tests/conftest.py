@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from tests.support import authorities
@@ -18,6 +19,10 @@ from tests.support.postgres import fresh_database, session_server
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 authorities.load_once()
+
+# How long an example takes says more of the machine's load than of what is tested.
+settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any load")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
