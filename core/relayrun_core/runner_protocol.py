@@ -10,10 +10,12 @@
 Both sides ignore members that they do not know, because the other one may be newer.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from relayrun_core.runs import ObjectRef, RunSpec
@@ -54,8 +56,25 @@ class StopAction(StrEnum):
         return None if self is StopAction.ABANDON else CancelAction(self.value)
 
 
+T = TypeVar("T")
+
+
+def _parse(validate: Callable[[Any], T], validate_json: Callable[[bytes], T], body: bytes) -> T:
+    # pydantic's own reader refuses more than 200 levels, which an author's input and output may have.
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return validate_json(body)  # says what is wrong
+    return validate(given)
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """The body that was sent. Raises pydantic.ValidationError for one that this version does not know."""
+        return _parse(cls.model_validate, cls.model_validate_json, body)
 
 
 # Requests
@@ -210,7 +229,7 @@ _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Annotated[Refusal, Field(discrimina
 
 def parse_refusal(body: bytes) -> Refusal:
     """The refusal of a PUT. Raises pydantic.ValidationError for one that this version does not know."""
-    return _REFUSAL.validate_json(body)
+    return _parse(_REFUSAL.validate_python, _REFUSAL.validate_json, body)
 
 
 # The watch stream
@@ -270,7 +289,7 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type
 
 def parse_line(line: bytes) -> Line:
     """A line of the watch stream. Raises pydantic.ValidationError for one that this version does not know."""
-    return _LINE.validate_json(line)
+    return _parse(_LINE.validate_python, _LINE.validate_json, line)
 
 
 # Readiness

@@ -1,6 +1,7 @@
 """What runners and their callers say to each other: each side understands the other, newer and older ones too."""
 
-from typing import get_args
+from typing import Any, get_args
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -8,10 +9,13 @@ from pydantic import ValidationError
 
 from relayrun_core import storable
 from relayrun_core.runner_protocol import (
+    AlreadyFinished,
+    AssignRequest,
     AttemptState,
     BackOff,
     HeartbeatLine,
     ListLine,
+    NewRunBody,
     OutcomeBody,
     Refusal,
     RunLine,
@@ -21,6 +25,7 @@ from relayrun_core.runner_protocol import (
     parse_line,
     parse_refusal,
 )
+from relayrun_core.runs import ObjectRef, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus
 
 WHATEVER = {"seconds": 1.0, "suspect": False, "attempt": 3, "by": "another run", "graph": "g", "message": "m"}
@@ -49,6 +54,20 @@ def test_every_line_of_the_stream_is_understood() -> None:
         assert parse_line(storable.dumps(said.model_dump())) == said
     with pytest.raises(ValidationError):
         parse_line(b'{"type": "weather"}')
+
+
+def test_what_authors_nest_deep_is_understood_on_both_sides() -> None:
+    deep: Any = "deep"
+    for _ in range(240):
+        deep = {"a": deep}
+    outcome = OutcomeBody(status=RunStatus.SUCCESS, reason=Reason.SUCCEEDED, output=deep)
+    line = RunLine(run_id="r", attempt=1, state=AttemptState.FINISHED, outcome=outcome)
+    assert parse_line(storable.dumps(line.model_dump())) == line
+    finished = AlreadyFinished(attempt=1, outcome=outcome)
+    assert AlreadyFinished.parse(storable.dumps(finished.model_dump())) == finished
+    create = NewRunBody(thread_id=uuid4(), agent="a", spec=RunSpec(input={"a": deep}), object=ObjectRef("n", "x", "u"))
+    asked = AssignRequest(attempt=1, create=create)
+    assert AssignRequest.parse(asked.model_dump_json().encode()) == asked
 
 
 def test_an_output_is_sent_as_it_is_stored_and_none_is_left_out() -> None:

@@ -18,11 +18,13 @@ from relayrun_core.db.queue import heads_of
 from relayrun_core.db.runs import get_run
 from relayrun_core.runner_protocol import (
     AlreadyFinished,
+    AssignRequest,
     AttemptState,
     BackOff,
     Draining,
     Full,
     Invalid,
+    NewRunBody,
     NotFound,
     OutcomeBody,
     Refusal,
@@ -31,7 +33,7 @@ from relayrun_core.runner_protocol import (
     Unavailable,
     UnknownGraph,
 )
-from relayrun_core.runs import RunHead
+from relayrun_core.runs import ObjectRef, RunHead, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus
 from relayrun_operator.engine import (
     AgentView,
@@ -217,6 +219,7 @@ async def test_not_found_means_that_the_row_is_read(stage: Stage):
     [
         (Invalid(message="the thread is another owner's"), "the thread is another owner's"),
         (UnknownGraph(graph="steps"), "runner r1 has no graph steps"),
+        ((400, {"reason": "Invalid", "message": "attempt: not a number"}), "attempt: not a number"),
     ],
 )
 async def test_invalid_means_that_the_run_ends_with_the_runner_s_sentence(database: Database, refusal, message):
@@ -229,6 +232,16 @@ async def test_invalid_means_that_the_run_ends_with_the_runner_s_sentence(databa
     run = await get_run(database, accepted.run_id)
     assert run is not None
     assert (run.reason, run.message) == (Reason.INVALID_RUN, message)
+
+
+async def test_what_is_nested_too_deep_to_be_sent_is_invalid() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    create = NewRunBody(thread_id=uuid4(), agent="a", spec=RunSpec(input=deep), object=ObjectRef("n", "x", "u"))
+    runner = ScriptedRunner().as_runner()
+    answer = await runner.client.assign(str(uuid4()), AssignRequest(attempt=1, create=create))
+    assert answer == Invalid(message="the AgentRun is nested too deep: make its input flatter")
 
 
 UNCLEAR = [

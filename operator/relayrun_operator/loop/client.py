@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from relayrun_core.runner_protocol import (
     STARTING,
@@ -14,6 +15,7 @@ from relayrun_core.runner_protocol import (
     AssignAnswer,
     AssignRequest,
     FinishRequest,
+    Invalid,
     Line,
     NewRunBody,
     ReadinessBody,
@@ -72,15 +74,18 @@ class RunnerClient:
 
     async def assign(self, run_id: str, request: AssignRequest) -> AssignAnswer:
         """Give the attempt to the runner. RunnerUnreachable: the claim may have committed, or not."""
-        body = request.model_dump_json(exclude=None if request.create else {"create"}).encode()
+        try:
+            body = request.model_dump_json(exclude=None if request.create else {"create"}).encode()
+        except PydanticSerializationError:
+            return Invalid(message="the AgentRun is nested too deep: make its input flatter")
         answer = await self._transport.call("PUT", f"/runs/{run_id}", body, seconds=_CALL_SECONDS)
         with self._must_be_clear(answer):
             match answer.status:
                 case Accepted.http_status:
-                    return Accepted.model_validate_json(answer.body)
+                    return Accepted.parse(answer.body)
                 case AlreadyFinished.http_status:
-                    return AlreadyFinished.model_validate_json(answer.body)
-                case 404 | 409:
+                    return AlreadyFinished.parse(answer.body)
+                case 400 | 404 | 409:
                     return parse_refusal(answer.body)
         raise self._unclear(answer)
 
@@ -92,7 +97,7 @@ class RunnerClient:
             return None
         with self._must_be_clear(answer):
             if answer.status == AlreadyFinished.http_status:
-                return AlreadyFinished.model_validate_json(answer.body)
+                return AlreadyFinished.parse(answer.body)
         raise self._unclear(answer)
 
     async def stop(self, run_id: str, attempt: int, action: StopAction) -> bool:
@@ -107,7 +112,7 @@ class RunnerClient:
         """Whether the runner is ready; None while nobody answers."""
         try:
             answer = await self._transport.call("GET", "/readyz", seconds=_PROBE_SECONDS)
-            body = ReadinessBody.model_validate_json(answer.body)
+            body = ReadinessBody.parse(answer.body)
         except RunnerUnreachable:
             return None
         except ValidationError:

@@ -110,7 +110,7 @@ class Routes:
 
     async def put_run(self, request: Request) -> Response:
         """Take a run: 202 once its claim has committed."""
-        wanted = AssignRequest.model_validate_json(await request.body())
+        wanted = AssignRequest.parse(await request.body())
         answer = await self._assigner.put(_id(request, "run_id"), wanted)
         return json_response(answer.model_dump(), answer.http_status)
 
@@ -123,7 +123,7 @@ class Routes:
 
     async def finish_run(self, request: Request) -> Response:
         """End a run by the world's decision, for a world that has no database."""
-        body = FinishRequest.model_validate_json(await request.body())
+        body = FinishRequest.parse(await request.body())
         answer = await self._assigner.finish(_id(request, "run_id"), Outcome(body.reason, body.message))
         return json_response(answer.model_dump(), answer.http_status)
 
