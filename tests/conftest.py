@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,15 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files with long tests come first: a worker that takes one as the last keeps all others waiting."""
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("crash")}
     items.sort(key=lambda item: item.path not in long)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop() -> None:
-    """All workers but the first begin when nobody holds the lock of the file in WORKERS_WAIT_FOR any more."""
-    file = os.environ.get("WORKERS_WAIT_FOR")
-    if file and os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
-        with Path(file).open() as held:
-            fcntl.flock(held, fcntl.LOCK_SH)
 
 
 @pytest.fixture(scope="session")

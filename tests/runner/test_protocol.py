@@ -30,22 +30,19 @@ async def test_a_run_is_claimed_before_the_answer_and_finishes(
     assert (again.status_code, again.json()["outcome"]["status"]) == (200, "success")
 
 
-async def test_a_checkpoint_that_the_thread_has_not_fails_the_run_and_begins_nothing(
+async def test_an_agentrun_from_a_checkpoint_that_its_thread_has_not_is_invalid(
     shared_runner: RunnerProcess, shared_database: Database
 ) -> None:
-    thread_id = uuid4()
+    thread_id, wanted = uuid4(), str(uuid4())
     first = await accepted(shared_database, thread_id=thread_id, input={"did": ["in"]})
     await shared_runner.put(first)
     await shared_runner.wait_state(first, "Finished")
-    wanted = str(uuid4())
-    run_id = await accepted(shared_database, thread_id=thread_id, input={"did": ["again"]}, checkpoint_id=wanted)
-    await shared_runner.put(run_id)
-    entry = await shared_runner.wait_state(run_id, "Finished")
-    assert entry["outcome"]["status"] == "error"
-    run = await get_run(shared_database, run_id)
-    assert run is not None
-    assert run.error is not None
-    assert f"The thread has no checkpoint '{wanted}'" in run.error["message"]
+    spec = RunSpec(input={"did": ["again"]}, checkpoint_id=wanted).model_dump(mode="json")
+    made = {"namespace": "team", "name": "again", "uid": "uid"}
+    create = {"thread_id": str(thread_id), "agent": "default", "spec": spec, "object": made}
+    answer = await shared_runner.put(uuid4(), graph="steps", create=create)
+    assert (answer.status_code, answer.json()["reason"]) == (409, "Invalid")
+    assert wanted in answer.json()["message"]
     thread = await get_thread(shared_database, thread_id)
     assert thread is not None
     assert "again" not in thread.values["did"]

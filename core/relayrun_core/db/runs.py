@@ -11,6 +11,7 @@ from relayrun_core.db.listing import Listing
 from relayrun_core.db.notify import NOTIFY_CREATED, notify
 from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.errors import (
+    CheckpointNotFound,
     ResumeConflict,
     RunFinished,
     RunNotFound,
@@ -117,13 +118,21 @@ def raise_refusal(answer: str, new: NewRun) -> None:
         raise kind(sentence.format(thread=new.thread_name or new.thread_id))
 
 
+_CHECKPOINT = "SELECT 1 AS there FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' AND checkpoint_id = %s"
+
+
 async def ensure_run(database: Database, new: NewRun) -> None:
     """Accept a run whose payload came with its AgentRun, unless it was accepted before.
 
-    Raises as `create_run` does, and RunNotFound for one that was deleted with its thread.
+    Raises as `create_run` does, RunNotFound for one that was deleted with its thread, and CheckpointNotFound where it
+    names a checkpoint that its thread has not: LangGraph would begin with an empty state in its place.
     """
     if await get_run(database, new.run_id) is not None:
         return
+    if (wanted := new.spec.checkpoint_id) is not None:
+        there = await database.fetch_one(_CHECKPOINT, (str(new.thread_id), wanted))
+        if there is None:
+            raise CheckpointNotFound(f"the thread has no checkpoint {wanted}: its history lists those that it has")
     try:
         await create_run(database, new)
     except (psycopg.errors.UniqueViolation, ThreadBusyError, ThreadInterrupted, ResumeConflict):

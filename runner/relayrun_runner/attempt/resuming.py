@@ -18,7 +18,6 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.constants import TAG_HIDDEN
 from langgraph.types import Command, Send, StateSnapshot
 
-from relayrun_core.errors import CheckpointNotFound
 from relayrun_core.runs import BoundAnswer, Run
 from relayrun_runner.attempt.checkpoints import FencedSaver
 from relayrun_runner.graphs.loading import Graph
@@ -44,11 +43,9 @@ async def next_call(graph: Graph, saver: FencedSaver, run: Run, config: Runnable
     """Decide how to go on. `graph` has `saver` as its checkpointer; `config` names the thread and no checkpoint."""
     spec = run.spec
     if run.attempt == 1:
-        await _require_checkpoint(saver, run, config)
         return Call(_first_input(run, spec.answers), spec.checkpoint_id, spec.checkpoint_map)
     head = await saver.aget_tuple(config)
     if head is None or not _is_ours(head, run):
-        await _require_checkpoint(saver, run, config)
         answers = await _open_answers(saver, spec.answers)
         recorded = head is not None and spec.command is not None and await saver.commands_recorded(head)
         return Call(_first_input(run, answers, command_recorded=recorded), spec.checkpoint_id, spec.checkpoint_map)
@@ -58,16 +55,6 @@ async def next_call(graph: Graph, saver: FencedSaver, run: Run, config: Runnable
     if await _would_pause(graph, run, head, state):
         return NothingLeft()
     return Call(None, None, await _not_begun(saver, run, config))
-
-
-async def _require_checkpoint(saver: FencedSaver, run: Run, config: RunnableConfig) -> None:
-    """Refuse a checkpoint that the thread has not: LangGraph would begin with an empty state in its place."""
-    wanted = run.spec.checkpoint_id
-    if wanted is None:
-        return
-    there = await saver.aget_tuple({"configurable": {**config["configurable"], "checkpoint_id": wanted}})
-    if there is None:
-        raise CheckpointNotFound(f"The thread has no checkpoint {wanted!r}: its history lists those that it has.")
 
 
 async def _not_begun(saver: FencedSaver, run: Run, config: RunnableConfig) -> Mapping[str, str]:

@@ -24,6 +24,7 @@ from relayrun_core.db.finish import finish_from_outside
 from relayrun_core.db.runs import ensure_run, get_run
 from relayrun_core.db.threads import thread_id_of, thread_ids_of
 from relayrun_core.errors import (
+    CheckpointNotFound,
     ResumeConflict,
     RunFinished,
     RunNotFound,
@@ -179,7 +180,7 @@ class Assigner:
             except ThreadNotFound:
                 message = f"thread {wanted.create.thread_name or wanted.create.thread_id} belongs to another owner"
                 return self._refuse(Invalid(message=message))
-            except (ThreadBusyError, ThreadInterrupted, ResumeConflict) as error:
+            except (ThreadBusyError, ThreadInterrupted, ResumeConflict, CheckpointNotFound) as error:
                 return self._refuse(Invalid(message=str(error)))
             except RunNotFound:
                 return NotFound()
