@@ -26,8 +26,8 @@ from relayrun_core.states import CancelAction, RunStatus
 
 _CREATE = """
 SELECT relayrun_create_run(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
-                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
-                              make_interval(secs => %(delay_seconds)s)) AS answer"""
+                           %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
+                           make_interval(secs => %(delay_seconds)s)) AS answer"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
@@ -36,6 +36,7 @@ FROM runs r
 WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
   AND (r.status <> 'cancelled' OR r.cancel_action IS DISTINCT FROM 'rollback')"""
 _CANCEL = "SELECT relayrun_cancel(%s, %s) AS answer"
+_CHECKPOINT = "SELECT 1 AS there FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' AND checkpoint_id = %s"
 # Of the migration that refuses such runs.
 _DELETED = "RR003"
 _DELETE = """
@@ -116,9 +117,6 @@ def raise_refusal(answer: str, new: NewRun) -> None:
     if answer != "Created":
         kind, sentence = _REFUSALS[answer]
         raise kind(sentence.format(thread=new.thread_name or new.thread_id))
-
-
-_CHECKPOINT = "SELECT 1 AS there FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' AND checkpoint_id = %s"
 
 
 async def ensure_run(database: Database, new: NewRun) -> None:

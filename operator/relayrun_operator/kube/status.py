@@ -99,12 +99,12 @@ def facts_of(status: dict[str, Any], run_id: str, thread_id: str | None, generat
 
 def is_finished(status: dict[str, Any]) -> bool:
     """Whether the run has ended for good."""
-    return any(c["type"] == reasons.FINISHED and c["status"] == "True" for c in status.get("conditions") or ())
+    return _holds(status, reasons.FINISHED)
 
 
 def is_waiting(status: dict[str, Any]) -> bool:
     """Whether the run has paused for an answer that nobody has given yet."""
-    return any(c["type"] == reasons.WAITING and c["status"] == "True" for c in status.get("conditions") or ())
+    return _holds(status, reasons.WAITING)
 
 
 def continued(status: dict[str, Any], by: str, now: float) -> dict[str, Any]:
@@ -112,6 +112,10 @@ def continued(status: dict[str, Any], by: str, now: float) -> dict[str, Any]:
     message = reasons.CONTINUED_BY.format(name=by)
     goes_on = condition(reasons.WAITING, False, reasons.CONTINUED, message, status.get("observedGeneration"), now)
     return {**status, "conditions": settle([goes_on], status["conditions"])}
+
+
+def _holds(status: dict[str, Any], kind: str) -> bool:
+    return any(c["type"] == kind and c["status"] == "True" for c in status.get("conditions") or ())
 
 
 def _phase(facts: Facts) -> Phase:
