@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from relayrun_api.app import begin_shutdown, create_app
 from relayrun_api.http.bodies import MAX_BODY_BYTES
 from relayrun_api.http.uvicorn_protocol import BoundedHttp, BoundedSocket
-from relayrun_core.handover import settings_of, take_secrets
+from relayrun_core.http_timeouts import ClientTimeouts, with_timeouts
 from relayrun_core.logs import configure_logging
-from relayrun_core.parent import exit_with_parent
-from relayrun_core.patience import Patience, patient
+from relayrun_core.process.parent import exit_with_parent
+from relayrun_core.process.secrets import settings_of, take_secrets
 from relayrun_core.settings import ApiSettings
 
 WEBSOCKETS: dict[str, Any] = {
@@ -31,8 +31,8 @@ _MOST_FILES = 65_536
 
 def protocols(seconds: float) -> dict[str, Any]:
     """Uvicorn's options for what is spoken with clients, for whom it waits so long."""
-    patience = Patience(seconds)
-    return {**WEBSOCKETS, "http": patient(BoundedHttp, patience), "ws": patient(BoundedSocket, patience)}
+    timeouts = ClientTimeouts(seconds)
+    return {**WEBSOCKETS, "http": with_timeouts(BoundedHttp, timeouts), "ws": with_timeouts(BoundedSocket, timeouts)}
 
 
 class Server(uvicorn.Server):

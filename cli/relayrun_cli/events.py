@@ -20,7 +20,7 @@ _SILENCE_SECONDS = 20.0
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 #: Longer than a restart of the API takes.
-PATIENCE_SECONDS = 60.0
+RECONNECT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def follow(
             if lost_at is None:
                 lost_at = time.monotonic()
                 on_lost(error)
-            elif time.monotonic() - lost_at > PATIENCE_SECONDS:
+            elif time.monotonic() - lost_at > RECONNECT_SECONDS:
                 raise
         time.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

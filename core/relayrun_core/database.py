@@ -7,18 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeVar
-from uuid import UUID
 from weakref import WeakSet
 
 import psycopg
-from psycopg import errors
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from relayrun_core import storable
 from relayrun_core.connecting import ConnectionSettings
-from relayrun_core.pool import Connection, Pool
+from relayrun_core.db.pool import Connection, Pool
 
 logger = logging.getLogger("relayrun.database")
 
@@ -40,7 +38,6 @@ SELECT count(set_config(name, value, true)) FROM unnest(%(names)s::text[], %(val
 _TRANSIENT_CLASSES = ("08", "53", "57", "40")
 # A statement that took longer than it may would do so again.
 _TIMED_OUT = "57014"
-_LOCK_TRIES = 20
 # Longer than any outage of the network within the cluster that mends itself.
 _BROKEN_AFTER_SECONDS = 60.0
 _WATCH_SECONDS = 5.0
@@ -336,21 +333,3 @@ def is_transient(error: BaseException) -> bool:
 def is_closed(error: BaseException) -> bool:
     """Whether this process has closed its connections: nothing that needs them ever succeeds here again."""
     return isinstance(error, PoolClosed)
-
-
-async def breaking_frozen_holders(database: Database, run_id: UUID, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Call `attempt`, a transaction that takes the run's exclusive lock within 250 ms.
-
-    When it cannot, the sessions that hold the lock are ended and it is called again: their process may be frozen
-    between its fence and its commit, and would hold the lock for minutes. A session that is ended in error fails
-    like on a restart of Postgres, and tries again.
-    """
-    for last in (*[False] * (_LOCK_TRIES - 1), True):
-        try:
-            return await attempt()
-        except (errors.LockNotAvailable, errors.DeadlockDetected):
-            if last:
-                raise
-            row = await database.fetch_one("SELECT relayrun_break_lock(%s) AS ended", (run_id,))
-            logger.warning("ended %s sessions that held the lock", row and row["ended"], extra={"run": str(run_id)})
-    raise AssertionError("unreachable")

@@ -1,6 +1,6 @@
 """`python -m relayrun_operator`."""
 
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 with quick_imports():
     from relayrun_operator.main import main

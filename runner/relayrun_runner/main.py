@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from relayrun_core.handover import settings_of, take_secrets
-from relayrun_core.imports import quick_imports
 from relayrun_core.logs import configure_logging
-from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
-from relayrun_core.parent import exit_with_parent, take_ready
+from relayrun_core.process.imports import quick_imports
+from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.process.parent import exit_with_parent, take_ready
+from relayrun_core.process.secrets import settings_of, take_secrets
 from relayrun_core.settings import RunnerSettings
 
 # What is left in other threads after a drain (a client's pool, an exporter) may take this long to end.

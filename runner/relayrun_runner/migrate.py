@@ -15,9 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import current_url, is_transient
+from relayrun_core.db.migrate import migrate
 from relayrun_core.errors import NeedsDirectConnection, SchemaUnknown
 from relayrun_core.logs import configure_logging
-from relayrun_core.migrate import migrate
 from relayrun_core.settings import CoreSettings
 from relayrun_runner.config.model import StoreConfig
 from relayrun_runner.errors import StoreUnavailable
@@ -26,7 +26,7 @@ from relayrun_runner.langgraph_tables import setup
 log = logging.getLogger("relayrun.migrate")
 
 _AGAIN_SECONDS = 1.0
-_PATIENCE_SECONDS = 540.0
+_RETRY_SECONDS = 540.0
 
 
 def main() -> None:
@@ -47,10 +47,10 @@ def main() -> None:
 
 
 async def migrate_all(
-    where: str | ConnectionSettings, store: StoreConfig | None, patience_seconds: float = _PATIENCE_SECONDS
+    where: str | ConnectionSettings, store: StoreConfig | None, retry_seconds: float = _RETRY_SECONDS
 ) -> int:
     """Apply all migrations, waiting for a database that is away; Relayrun's schema version is returned."""
-    give_up_at = time.monotonic() + patience_seconds
+    give_up_at = time.monotonic() + retry_seconds
     while True:
         try:
             url = current_url(ConnectionSettings.of(where))

@@ -24,12 +24,12 @@ from typing import Any
 from relayrun_core.forkserver.forking import Child, Handlers, become, fork
 from relayrun_core.forkserver.preloading import PreloadFailed, preload
 from relayrun_core.forkserver.reaping import adopt_orphans, reap
-from relayrun_core.handover import VARIABLE as SECRETS_VARIABLE
-from relayrun_core.handover import hand_over, take_secrets
 from relayrun_core.logs import configure_logging
-from relayrun_core.parent import READY_VARIABLE, end_children
-from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
-from relayrun_core.restarts import DeathReason, Restarts, memory_kills, reason_of
+from relayrun_core.process.parent import READY_VARIABLE, end_children
+from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.process.restarts import DeathReason, Restarts, memory_kills, reason_of
+from relayrun_core.process.secrets import VARIABLE as SECRETS_VARIABLE
+from relayrun_core.process.secrets import hand_over, take_secrets
 from relayrun_runner.main import read_settings
 
 log = logging.getLogger("relayrun.pod")

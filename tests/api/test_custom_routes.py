@@ -15,9 +15,9 @@ from websockets.exceptions import InvalidStatus
 
 from relayrun_api.http.bodies import MAX_BODY_BYTES
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.custom_routes import BUILT_IN, CustomHttp
 from relayrun_core.database import Database
 from relayrun_core.db.agents import NewGraph, register_graphs
+from relayrun_core.runner_requests import BUILT_IN, CustomHttp
 from tests.api.routed import ALICE, Routed, routed
 from tests.support.postgres import fresh_database
 from tests.support.runner import AGENTS, TOKEN

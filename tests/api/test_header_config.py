@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relayrun_api.runs.specs import with_headers
-from relayrun_core.custom_routes import CustomHttp
+from relayrun_core.runner_requests import CustomHttp
 from relayrun_core.runs import RunSpec
 
 SENT = (

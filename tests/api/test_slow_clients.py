@@ -19,9 +19,9 @@ from websockets.exceptions import InvalidStatus
 
 from relayrun_api.http.uvicorn_protocol import BoundedHttp, BoundedSocket
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core import patience as core
+from relayrun_core import http_timeouts as core
 from relayrun_core.database import Database
-from relayrun_core.patience import Patience, patient
+from relayrun_core.http_timeouts import ClientTimeouts, with_timeouts
 from tests.api.play import STEPS, register
 from tests.api.process import ApiProcess, api_process
 from tests.support.postgres import fresh_database
@@ -167,8 +167,8 @@ class App:
 
 
 @asynccontextmanager
-async def patiently(app: App, patience: Patience) -> AsyncIterator[int]:
-    kinds = {"http": patient(BoundedHttp, patience), "ws": patient(BoundedSocket, patience)}
+async def serve_with_timeouts(app: App, timeouts: ClientTimeouts) -> AsyncIterator[int]:
+    kinds = {"http": with_timeouts(BoundedHttp, timeouts), "ws": with_timeouts(BoundedSocket, timeouts)}
     async with serving(app, lifespan="off", **kinds) as port:
         yield port
 
@@ -176,10 +176,10 @@ async def patiently(app: App, patience: Patience) -> AsyncIterator[int]:
 async def test_a_client_whose_body_is_not_read_is_not_late() -> None:
     app = App()
     app.hold.clear()
-    patience = Patience(seconds=0.2)
-    async with patiently(app, patience) as port, httpx.AsyncClient(timeout=LIMIT) as client:
+    timeouts = ClientTimeouts(seconds=0.2)
+    async with serve_with_timeouts(app, timeouts) as port, httpx.AsyncClient(timeout=LIMIT) as client:
         asking = asyncio.create_task(client.post(f"http://127.0.0.1:{port}/", content=b"x" * 5_000_000))
-        await asyncio.sleep(5 * patience.seconds)  # the limit itself: nothing else tells that it was passed
+        await asyncio.sleep(5 * timeouts.seconds)  # the limit itself: nothing else tells that it was passed
         app.hold.set()
         assert (await asking).text == "5000000"
 
@@ -187,7 +187,7 @@ async def test_a_client_whose_body_is_not_read_is_not_late() -> None:
 @pytest.mark.parametrize("path", ["/large", "/socket"])
 async def test_who_does_not_read_is_cut_off(path: str) -> None:
     app = App()
-    async with patiently(app, Patience(seconds=0.3)) as port, asyncio.timeout(LIMIT):
+    async with serve_with_timeouts(app, ClientTimeouts(seconds=0.3)) as port, asyncio.timeout(LIMIT):
         if path == "/large":
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
             writer.write(b"GET /large HTTP/1.1\r\nHost: api\r\n\r\n")
@@ -205,7 +205,7 @@ async def test_who_does_not_read_is_cut_off(path: str) -> None:
 
 async def test_who_leaves_is_missed_whatever_it_has_sent_ahead(caplog: pytest.LogCaptureFixture) -> None:
     app = App()
-    async with patiently(app, Patience()) as port:
+    async with serve_with_timeouts(app, ClientTimeouts()) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /leave HTTP/1.1\r\nHost: api\r\n\r\n" * 2)
         await until(lambda: app.begun == 1)
@@ -215,7 +215,7 @@ async def test_who_leaves_is_missed_whatever_it_has_sent_ahead(caplog: pytest.Lo
 
 
 async def test_a_socket_that_is_refused_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
-    async with patiently(App(), Patience()) as port:
+    async with serve_with_timeouts(App(), ClientTimeouts()) as port:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://127.0.0.1:{port}/refused", proxy=None)
     assert (refused.value.response.status_code, refused.value.response.body) == (429, b"later")
@@ -225,7 +225,7 @@ async def test_a_socket_that_is_refused_is_no_error_of_ours(caplog: pytest.LogCa
 async def test_who_reads_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "LEAST_BYTES_PER_SECOND", 100)
     app = App()
-    async with patiently(app, Patience(seconds=0.5)) as port, asyncio.timeout(LIMIT):
+    async with serve_with_timeouts(app, ClientTimeouts(seconds=0.5)) as port, asyncio.timeout(LIMIT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=100_000)
         writer.write(b"GET /large HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")
         size = 0
@@ -237,27 +237,27 @@ async def test_who_reads_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_the_silent_one_that_came_first_makes_room() -> None:
-    app, patience = App(), Patience(seconds=LIMIT, most_silent=3)
-    async with patiently(app, patience) as port:
+    app, timeouts = App(), ClientTimeouts(seconds=LIMIT, most_silent=3)
+    async with serve_with_timeouts(app, timeouts) as port:
         pairs = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         for reader, _ in pairs[:2]:
             assert await until_closed(reader) == b""
         async with httpx.AsyncClient(timeout=LIMIT) as client:
             assert (await client.post(f"http://127.0.0.1:{port}/", content=b"abc")).text == "3"
-        await until(lambda: len(patience.silent) == 2)
+        await until(lambda: len(timeouts.silent) == 2)
         for _, writer in pairs:
             writer.close()
-        await until(lambda: not patience.silent)
+        await until(lambda: not timeouts.silent)
 
 
 async def test_a_socket_is_not_awaited_as_a_request() -> None:
-    patience = Patience(seconds=0.2)
+    timeouts = ClientTimeouts(seconds=0.2)
     async with (
-        patiently(App(), patience) as port,
+        serve_with_timeouts(App(), timeouts) as port,
         asyncio.timeout(LIMIT),
         connect(f"ws://127.0.0.1:{port}/", proxy=None, compression=None) as connection,
     ):
         began = time.monotonic()
-        while time.monotonic() - began < 5 * patience.seconds:
+        while time.monotonic() - began < 5 * timeouts.seconds:
             assert await connection.recv()
-    assert not patience.silent
+    assert not timeouts.silent

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
-from relayrun_core.migrate import migrate
+from relayrun_core.db.migrate import migrate
 from relayrun_core.settings import ApiSettings
 from tests.api.conftest import serving
 from tests.api.play import Attempt

@@ -12,7 +12,7 @@ import pytest
 
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.starting import runner_command
-from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
 from tests.cli.debugger import Debugger, listens
 from tests.cli.dev_process import AGENT, Project, running_dev
 from tests.support.lifeline import Lifeline

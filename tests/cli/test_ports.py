@@ -40,11 +40,11 @@ def test_a_port_that_is_taken_on_one_address_is_not_free_on_all(taken: socket.so
     assert not is_free("0.0.0.0", port_of(taken))
 
 
-def test_with_patience_a_port_is_waited_for(taken: socket.socket) -> None:
+def test_a_taken_port_is_waited_for_when_asked(taken: socket.socket) -> None:
     port = port_of(taken)
     threading.Timer(0.2, taken.close).start()
     begun = time.monotonic()
-    assert choose_port("127.0.0.1", port, 8000, patience_seconds=10) == port
+    assert choose_port("127.0.0.1", port, 8000, wait_seconds=10) == port
     assert time.monotonic() - begun < 5
 
 

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from relayrun_core.arrays import BIGINT, BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
 from relayrun_core.database import Database
+from relayrun_core.db.arrays import BIGINT, BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
 
 AWKWARD_TEXTS = ["", "NULL", "null", "{}", 'a "quote" and a \\', "comma, brace } and\nline", "grüße 🦜", " "]
 

@@ -12,12 +12,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import SecretStr
 
-from relayrun_core.handover import SECRETS, VARIABLE, hand_over, without_secrets
+from relayrun_core.process.secrets import SECRETS, VARIABLE, hand_over, without_secrets
 from relayrun_core.settings import ApiSettings, RunnerSettings
 
 CHILD = """
 import json, os, sys
-from relayrun_core.handover import take_secrets
+from relayrun_core.process.secrets import take_secrets
 taken, again = take_secrets("DATABASE_URL"), take_secrets("DATABASE_URL")
 print(json.dumps({"taken": taken, "again": again, "left": dict(os.environ)}), flush=True)
 sys.stdin.read()

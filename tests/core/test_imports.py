@@ -14,7 +14,7 @@ create_app(ApiSettings.model_validate({"database_url": "postgresql://localhost/r
 """
 RUNNER = """
 import relayrun_runner.__main__
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 with quick_imports():
     import relayrun_runner.process.runner
@@ -32,7 +32,7 @@ preload(["relayrun_api.preloaded", "relayrun_runner.preloaded"])
 OPERATOR = "import relayrun_operator.__main__"
 DEV = """
 import relayrun_cli.main
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 with quick_imports():
     import relayrun_cli.dev.session
@@ -78,7 +78,7 @@ def test_a_start_does_not_import(start: str, unwanted: tuple[str, ...]) -> None:
 def test_the_collector_runs_again_after_the_imports() -> None:
     program = """
 import gc, sys
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 with quick_imports():
     assert not gc.isenabled()
@@ -94,7 +94,7 @@ import httpx._main
 def test_a_module_that_is_there_already_stays() -> None:
     program = """
 import httpx._main as before
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 with quick_imports():
     import httpx._main as within

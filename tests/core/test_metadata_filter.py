@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.metadata_filter import InvalidFilter, parse_filter
+from relayrun_core.db.metadata_filter import InvalidFilter, parse_filter
 
 ROWS: tuple[dict[str, Any], ...] = (
     {},

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from relayrun_core import migrate as migrate_module
 from relayrun_core.database import Database
+from relayrun_core.db import migrate as migrate_module
 from relayrun_core.db.finish import finish
+from relayrun_core.db.migrate import migrate, require_schema
 from relayrun_core.errors import SchemaTooOld, SchemaUnknown
-from relayrun_core.migrate import migrate, require_schema
 from relayrun_core.sql import migrations
 from relayrun_core.states import RunStatus
 from tests.core.test_schema import catalog_of

@@ -16,7 +16,7 @@ PARTS = ("core", "operator", "api", "runner", "cli")
 
 #: Where something private of which distribution is used. The modules say why.
 USED = {
-    "core/relayrun_core/pool.py": "psycopg-pool",
+    "core/relayrun_core/db/pool.py": "psycopg-pool",
     "operator/relayrun_operator/loop/transport.py": "aiohttp",
     "runner/relayrun_runner/langgraph_internals.py": "langgraph",
     # Asked for with `hasattr`: without it, a forked child of author code is ended a turn of its loop later.
@@ -65,7 +65,7 @@ def test_private_names_are_used_where_it_is_said() -> None:
             if names := foreign_names(ast.parse(file.read_text())):
                 found[str(file.relative_to(REPOSITORY))] = names
     # A type that uvicorn gives no public name to, for the type checker alone.
-    assert found.pop("core/relayrun_core/patience.py", None) == {"uvicorn._types.ASGISendEvent"}
+    assert found.pop("core/relayrun_core/http_timeouts.py", None) == {"uvicorn._types.ASGISendEvent"}
     assert set(found) == set(USED), found
 
 

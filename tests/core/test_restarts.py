@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relayrun_core.restarts import BURST, LONGEST_BACK_OFF_SECONDS, PER_SECOND, Restarts, killed_from_outside
+from relayrun_core.process.restarts import BURST, LONGEST_BACK_OFF_SECONDS, PER_SECOND, Restarts, killed_from_outside
 
 NOW = 1_000.0
 KILLED = -signal.SIGKILL

@@ -8,7 +8,7 @@ import pytest
 
 import relayrun_core.sql
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.migrate import migrate
+from relayrun_core.db.migrate import migrate
 from tests.support.postgres import fresh_database
 from tests.support.schema import catalog, our_tables, schema_text, statements
 

@@ -15,8 +15,8 @@ from psycopg import sql
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
+from relayrun_core.db.migrate import migrate
 from relayrun_core.db.runs import get_run
-from relayrun_core.migrate import migrate
 from relayrun_core.states import Reason
 from relayrun_runner.langgraph_tables import setup
 from tests.api.process import api_process

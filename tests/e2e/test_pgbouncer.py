@@ -16,10 +16,10 @@ import pytest
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.journal import END, Event
+from relayrun_core.db.migrate import migrate
 from relayrun_core.db.notify import EVENTS_CHANNEL, Listener, notify
 from relayrun_core.db.runs import get_run
 from relayrun_core.errors import NeedsDirectConnection
-from relayrun_core.migrate import migrate
 from relayrun_core.states import Reason
 from relayrun_runner.langgraph_tables import setup
 from tests.api.process import ApiProcess, api_process

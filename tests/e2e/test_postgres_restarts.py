@@ -11,7 +11,7 @@ import pytest
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.journal import END, Event, read_events
-from relayrun_core.migrate import migrate
+from relayrun_core.db.migrate import migrate
 from relayrun_core.runs import Run
 from relayrun_core.states import Reason
 from relayrun_runner.langgraph_tables import setup

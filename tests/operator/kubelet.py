@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from relayrun_core.kinds.names import RUNNER_PORT
-from relayrun_core.parent import VARIABLE as PARENT
+from relayrun_core.process.parent import VARIABLE as PARENT
 from tests.support.kubernetes import ApiServer, Object
 
 _PROBE_SECONDS = 0.1

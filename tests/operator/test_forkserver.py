@@ -185,7 +185,7 @@ async def test_with_us_the_server_its_children_and_what_they_started_end(tmp_pat
     (package / "__main__.py").write_text(MAIN)
     child = f"""
         import os, signal, subprocess, sys, time
-        from relayrun_core.parent import exit_with_parent
+        from relayrun_core.process.parent import exit_with_parent
         exit_with_parent()
         left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
         forked = os.fork()

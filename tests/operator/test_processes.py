@@ -102,7 +102,7 @@ async def test_a_runner_ends_when_we_are_killed(tmp_path: Path):
             import asyncio, os, sys
             from relayrun_operator.local.processes import SupervisedProcess
 
-            CHILD = "from relayrun_core.parent import exit_with_parent; exit_with_parent(); import time; "
+            CHILD = "from relayrun_core.process.parent import exit_with_parent; exit_with_parent(); import time; "
             CHILD += "print('up', flush=True); time.sleep(60)"
 
             async def main():
@@ -147,7 +147,7 @@ async def test_what_it_has_started_dies_with_us_too(tmp_path: Path):
     process = start(
         f"""
         import subprocess, sys, time
-        from relayrun_core.parent import exit_with_parent
+        from relayrun_core.process.parent import exit_with_parent
         exit_with_parent()
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
         open({str(tmp_path / "pid")!r}, "w").write(str(child.pid) + "\\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relayrun_core.custom_routes import ProxiedRequest, from_headers, to_headers
+from relayrun_core.runner_requests import ProxiedRequest, from_headers, to_headers
 from relayrun_runner.config.load import load_config
 from relayrun_runner.custom_app.app import CustomApp, custom_http_of
 from relayrun_runner.custom_app.asgi import scope_of

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from relayrun_core.custom_routes import CUSTOM_PATH, ProxiedRequest, to_headers
 from relayrun_core.database import Database
 from relayrun_core.db.runs import get_run
+from relayrun_core.runner_requests import CUSTOM_PATH, ProxiedRequest, to_headers
 from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
 from relayrun_runner.attempt.outcome import describe

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from relayrun_core.database import Database
-from relayrun_core.migrate import migrations, require_schema
+from relayrun_core.db.migrate import migrations, require_schema
 from relayrun_runner.migrate import migrate_all
 
 
@@ -24,7 +24,7 @@ async def test_migrating_again_changes_nothing(database_url: str) -> None:
 
 async def test_a_database_that_stays_away_is_given_up() -> None:
     with pytest.raises(psycopg.OperationalError):
-        await migrate_all("postgresql://nobody@127.0.0.1:1/none", None, patience_seconds=0)
+        await migrate_all("postgresql://nobody@127.0.0.1:1/none", None, retry_seconds=0)
 
 
 async def test_the_command_makes_langgraphs_tables_too(database_url: str) -> None:

@@ -12,7 +12,7 @@ from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.finish import finish
 from relayrun_core.db.journal import END, read_events
-from relayrun_core.migrate import migrate
+from relayrun_core.db.migrate import migrate
 from relayrun_runner.attempt.writer import RunWriter
 from relayrun_runner.langgraph_tables import setup
 from relayrun_runner.process.metrics import RunnerMetrics

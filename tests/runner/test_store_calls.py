@@ -24,7 +24,7 @@ from relayrun_runner.http.responses import EXCEPTION_HANDLERS
 from relayrun_runner.langgraph_tables import setup
 from relayrun_runner.store import clients
 from relayrun_runner.store.calls import StoreCalls, parse_call, store_calls
-from relayrun_runner.store.vectors import PatientStore, open_store
+from relayrun_runner.store.vectors import RetryingStore, open_store
 from tests.runner.processes import RunnerProcess, write_agent
 from tests.support.waiting import until_it_is
 
@@ -47,7 +47,7 @@ async def embed(texts):
 class Memory:
     """The store as graphs have it, and the calls of clients."""
 
-    graphs: PatientStore
+    graphs: RetryingStore
     calls: StoreCalls
 
     async def ask(self, name: str, **body: Any) -> Any:
@@ -384,7 +384,7 @@ async def test_what_has_expired_is_not_found_where_the_configuration_says_so(
 async def test_calls_do_not_wait_long_for_connections(
     tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relayrun_runner.store.clients._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("relayrun_runner.store.clients._RETRY_SECONDS", 0.2)
     async with memory(tmp_path / "busy", database_url) as store:
         pool = store.calls._store.conn
         taken = [await pool.getconn() for _ in range(2)]

@@ -22,7 +22,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
 
-from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
 from tests.support.waiting import until
 
 #: Modules whose `main` is what the process does.

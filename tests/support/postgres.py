@@ -86,7 +86,7 @@ async def _administer(server: EmbeddedPostgres, statement: sql.Composed) -> None
 async def migrate_all(url: str, *, langgraph: bool = True) -> None:
     """Make our tables, and LangGraph's."""
     # Late: tests without a database need not wait for LangGraph's import.
-    from relayrun_core.migrate import migrate
+    from relayrun_core.db.migrate import migrate
 
     await migrate(url)
     if langgraph:

@@ -17,7 +17,7 @@ from relayrun_api.auth.loopback import OwnCalls
 from relayrun_api.auth.permissions import Ask
 from relayrun_api.auth.principal import Principal, Remembered, Resource, Scope
 from relayrun_api.http.errors import AuthFailed, RefusedByAuthor, RunnersAway
-from relayrun_core.metadata_filter import InvalidFilter, parse_filter
+from relayrun_core.db.metadata_filter import InvalidFilter, parse_filter
 
 
 class Handlers(Protocol):

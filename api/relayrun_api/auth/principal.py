@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from starlette.requests import HTTPConnection
 
-from relayrun_core.metadata_filter import MetadataFilter
+from relayrun_core.db.metadata_filter import MetadataFilter
 
 Resource = Literal["threads", "assistants", "crons", "store"]
 

@@ -6,9 +6,8 @@ from typing import Any
 import httpx
 from starlette.types import Scope
 
-from relayrun_core.custom_routes import ANSWERED_HEADER, REQUEST_HEADER, ProxiedRequest, to_headers
 from relayrun_core.loopback import HEADER as LOOPBACK
-from relayrun_core.runner_questions import USER_HEADER
+from relayrun_core.runner_requests import ANSWERED_HEADER, REQUEST_HEADER, USER_HEADER, ProxiedRequest, to_headers
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -28,8 +28,8 @@ from relayrun_api.runners.graphs import GraphCatalog
 from relayrun_api.runners.transport import RunnerTransport
 from relayrun_api.streaming.sse import MEDIA_TYPE
 from relayrun_api.tasks import cancelled
-from relayrun_core.custom_routes import CUSTOM_PATH
 from relayrun_core.db.agents import GraphRow
+from relayrun_core.runner_requests import CUSTOM_PATH
 
 logger = logging.getLogger("relayrun.api.custom")
 

@@ -23,8 +23,8 @@ from relayrun_api.http.problems import problem_of
 from relayrun_api.http.websockets import BEARER, SUBPROTOCOL, check_origin, offered, refuse, with_token
 from relayrun_api.services import Services
 from relayrun_api.tasks import cancelled
-from relayrun_core.custom_routes import ANSWERED_HEADER, CUSTOM_PATH
 from relayrun_core.errors import RelayrunError
+from relayrun_core.runner_requests import ANSWERED_HEADER, CUSTOM_PATH
 
 _REFUSALS = (ApiError, RelayrunError, psycopg.Error, PoolTimeout)
 _DONE, _GOING_AWAY, _COME_AGAIN = 1000, 1001, 1012

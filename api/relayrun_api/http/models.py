@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from relayrun_core.db.metadata_filter import check_contained
 from relayrun_core.db.rows import MAX_OBJECT_BYTES
-from relayrun_core.metadata_filter import check_contained
 
 _LONGEST_NAME = 256
 _MOST_TAGS = 1000

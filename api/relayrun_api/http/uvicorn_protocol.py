@@ -12,7 +12,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from relayrun_api.http.problems import Problem
 from relayrun_api.http.responses import dumps
 from relayrun_api.http.streamed import CUT
-from relayrun_core.patience import Awaited, PatientHttp, PatientSocket
+from relayrun_core.http_timeouts import Awaited, HttpTimeouts, WebSocketTimeouts
 
 MAX_HEAD_BYTES = 65_536
 #: Requests that wait behind the one that is being answered; no client of ours sends any.
@@ -29,11 +29,11 @@ _LATE: Mapping[Awaited, Problem] = {
 }
 
 
-class BoundedSocket(PatientSocket, WebSocketsSansIOProtocol):
+class BoundedSocket(WebSocketTimeouts, WebSocketsSansIOProtocol):
     """Ends the connection of a client that does not read."""
 
 
-class BoundedHttp(PatientHttp, HttpToolsProtocol):
+class BoundedHttp(HttpTimeouts, HttpToolsProtocol):
     """Closes the connection of a client that goes beyond the bounds or is late, and says why where it can be said."""
 
     # What has come since there was a request or a part of a body: heads, but trailers and chunk extensions too.
@@ -74,7 +74,7 @@ class BoundedHttp(PatientHttp, HttpToolsProtocol):
         self._refuse(_NOT_HTTP)
 
     def client_is_late(self, awaited: Awaited) -> None:
-        """PatientHttp: what was awaited has not come."""
+        """HttpTimeouts: what was awaited has not come."""
         if awaited == "head" and self.begun:
             self._refuse(_LATE[awaited])
         elif awaited == "body" and self.cycle is self._answering and not self.cycle.response_started:

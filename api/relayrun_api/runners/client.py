@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from relayrun_api.http.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
 from relayrun_api.http.shares import ASKING_USER, Shares
 from relayrun_api.runners.transport import RunnerReading
-from relayrun_core.runner_questions import READING_SLOW, user_headers
+from relayrun_core.runner_requests import READING_SLOW, user_headers
 
 logger = logging.getLogger("relayrun.api.runners")
 

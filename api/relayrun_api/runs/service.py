@@ -15,7 +15,6 @@ from relayrun_api.streaming.hub import EventHub, Subscription
 from relayrun_api.threads.service import ThreadRef, visible_thread
 from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_core import errors as core
-from relayrun_core.custom_routes import NO_HTTP
 from relayrun_core.database import Database
 from relayrun_core.db.notify import notify
 from relayrun_core.db.reconcile import cancelling_runs
@@ -23,6 +22,7 @@ from relayrun_core.db.runs import get_run, get_runs
 from relayrun_core.db.starting import Answer, Start, Terms, start_run, start_runs
 from relayrun_core.db.threads import get_thread
 from relayrun_core.ids import new_run_id
+from relayrun_core.runner_requests import NO_HTTP
 from relayrun_core.runs import NewRun, Run, RunSpec, without_claims
 
 NO_TERMS = Terms()

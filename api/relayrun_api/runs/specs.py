@@ -7,8 +7,8 @@ from typing import Any
 
 from relayrun_api.assistants.lookup import Assistant
 from relayrun_api.runs.models import RunCreate
-from relayrun_core.custom_routes import CustomHttp
 from relayrun_core.loopback import HEADER as LOOPBACK
+from relayrun_core.runner_requests import CustomHttp
 from relayrun_core.runs import RunSpec
 
 Headers = Sequence[tuple[str, str]]

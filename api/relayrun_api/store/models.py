@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from relayrun_api.http import examples as things
 from relayrun_api.http.models import LangGraphBody, Name
-from relayrun_core.metadata_filter import check_contained
+from relayrun_core.db.metadata_filter import check_contained
 
 _MOST_LABELS = 20
 _LONGEST_KEY = 1024

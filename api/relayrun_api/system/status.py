@@ -15,10 +15,10 @@ from relayrun_api.runners.client import Runners
 from relayrun_api.system import models
 from relayrun_core.database import Database
 from relayrun_core.db.agents import LlmReport, llm_reports
+from relayrun_core.db.migrate import require_schema
 from relayrun_core.db.queue import AgentLoad, load_by_agent, vector_version
 from relayrun_core.db.reconcile import refusals
 from relayrun_core.errors import SchemaTooOld
-from relayrun_core.migrate import require_schema
 
 _LIMIT_SECONDS = 2.0
 _AWAY = "The database does not answer: try again in a moment."

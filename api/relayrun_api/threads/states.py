@@ -17,7 +17,7 @@ from relayrun_core.database import Database
 from relayrun_core.db.heads import NewestState, is_blank, made_by, newest_state
 from relayrun_core.db.rows import Thread
 from relayrun_core.db.threads import NewThread
-from relayrun_core.runner_questions import SELECTED_HEADER, parts_of
+from relayrun_core.runner_requests import SELECTED_HEADER, parts_of
 from relayrun_core.runs import told
 
 #: The `metadata.source` of a state that no runner could be asked for, and that may have changed since.

@@ -11,7 +11,7 @@ import typer
 from relayrun_cli.dev.options import DATA_FOLDER, DEFAULT_PORT, STUDIO_URL, DevOptions
 from relayrun_cli.errors import UsageError
 from relayrun_cli.requirements import check_requirements
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 
 def register(cli: typer.Typer) -> None:

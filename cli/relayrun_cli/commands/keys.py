@@ -108,8 +108,8 @@ def _in_database(url: str, ask: Callable[[Database], Awaitable[T]]) -> T:
     import psycopg
 
     from relayrun_core.database import Database
+    from relayrun_core.db.migrate import require_schema
     from relayrun_core.errors import SchemaTooOld
-    from relayrun_core.migrate import require_schema
 
     if url == os.environ.get("RELAYRUN_DATABASE_URL", "") and (file := os.environ.get(_URL_FILE)):
         # In an API's pod, whose variable may be older than the database's password.

@@ -20,7 +20,7 @@ STREAM_MODES = ("messages-tuple", "updates", "custom")
 WAIT_MODES = ("values", *STREAM_MODES)
 _UNPROCESSABLE = 422
 # Longer than a restart of the API takes.
-_PATIENCE_SECONDS = 15.0
+_RECONNECT_SECONDS = 15.0
 _PAUSE_SECONDS = 0.2
 
 _JSON = "JSON|@FILE|-"
@@ -107,7 +107,7 @@ def _post(api: Api, path: str, body: dict[str, Any]) -> Any:
 
     # The same key each time: an API that took the request and died before its answer starts no second run.
     headers = {"Idempotency-Key": str(uuid4())}
-    until, lost = time.monotonic() + _PATIENCE_SECONDS, False
+    until, lost = time.monotonic() + _RECONNECT_SECONDS, False
     while True:
         try:
             return api.call("POST", path, body, headers=headers)

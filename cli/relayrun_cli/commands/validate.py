@@ -80,7 +80,7 @@ def _checked(files: list[Path], modules: list[str], packages: list[str], *, load
 
 def _load(config: Config) -> None:
     """Import everything in a process of its own. Raises CliError if that fails; it has said itself why."""
-    from relayrun_core.handover import without_secrets
+    from relayrun_core.process.secrets import without_secrets
 
     # -P: as a runner is started.
     command = [sys.executable, "-P", "-m", "relayrun_runner.check", str(config.file)]

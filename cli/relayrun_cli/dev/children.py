@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from relayrun_core.restarts import Restarts
+from relayrun_core.process.restarts import Restarts
 from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.starter import Starter
 

@@ -15,8 +15,8 @@ from relayrun_cli.errors import CliError
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
+from relayrun_core.db.migrate import migrate
 from relayrun_core.errors import SchemaUnknown
-from relayrun_core.migrate import migrate
 
 OLDEST_VERSION = 170000
 

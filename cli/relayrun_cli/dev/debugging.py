@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 
-from relayrun_core.parent import VARIABLE, exit_with_parent
+from relayrun_core.process.parent import VARIABLE, exit_with_parent
 
 
 def main() -> None:

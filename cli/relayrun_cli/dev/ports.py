@@ -12,13 +12,13 @@ PORTS_TO_TRY = 100
 POLL_SECONDS = 0.05
 
 
-def choose_port(host: str, asked: int | None, default: int, *, patience_seconds: float = 0.0) -> int:
+def choose_port(host: str, asked: int | None, default: int, *, wait_seconds: float = 0.0) -> int:
     """The asked port, or the first free one from the default on.
 
-    With patience, a port that a dying predecessor still has is waited for.
+    Wait up to `wait_seconds` for a port that a dying predecessor still has.
     Raises `CliError` where the asked port is taken, or where we may not listen on that host.
     """
-    _wait_for_free(host, default if asked is None else asked, patience_seconds)
+    _wait_for_free(host, default if asked is None else asked, wait_seconds)
     if asked is not None:
         if not is_free(host, asked):
             raise CliError(f"Port {asked} on {host} is taken: stop what listens there, or choose another --port.")

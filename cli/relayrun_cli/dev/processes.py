@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.starting import runner_command
-from relayrun_core.handover import without_secrets
+from relayrun_core.process.secrets import without_secrets
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_runner.config.model import CorsConfig
 

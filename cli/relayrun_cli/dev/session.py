@@ -94,8 +94,8 @@ class Session:
         make_folder(options.data)
         # A second dev is told of the first one, and not of its port. The lock itself is taken with the database.
         with FolderLock(options.data) as lock:
-            patience = CRASHED_PORT_SECONDS if lock.after_a_crash else 0.0
-        return choose_port(options.host, options.port, DEFAULT_PORT, patience_seconds=patience)
+            wait_seconds = CRASHED_PORT_SECONDS if lock.after_a_crash else 0.0
+        return choose_port(options.host, options.port, DEFAULT_PORT, wait_seconds=wait_seconds)
 
     def abandon(self) -> None:
         """For a second Ctrl-C: leave nothing running, and do not wait."""

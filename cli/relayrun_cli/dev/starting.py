@@ -6,8 +6,8 @@ import sys
 from contextlib import AsyncExitStack
 
 from relayrun_cli.dev.options import DevOptions
-from relayrun_core.handover import take_secrets
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
+from relayrun_core.process.secrets import take_secrets
 from relayrun_operator.local.starter import make_starters
 
 #: Of the database: the environment's own name for it, and ours, which wins.

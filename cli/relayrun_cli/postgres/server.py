@@ -29,7 +29,7 @@ from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
 from relayrun_cli.postgres.places import SOCKET_NAME, Places
 from relayrun_cli.postgres.processes import POLL_SECONDS, Ours, alive, all_gone, clear_remains, gone, send
-from relayrun_core.restarts import Restarts
+from relayrun_core.process.restarts import Restarts
 
 logger = logging.getLogger("relayrun.dev")
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from relayrun_core import storable
-from relayrun_core.custom_routes import NO_HTTP, CustomHttp
 from relayrun_core.database import Database
+from relayrun_core.runner_requests import NO_HTTP, CustomHttp
 from relayrun_core.storable import storable_text
 
 # What an agent says of `http` is kept with each of its graphs, so that a build is read as a whole; beside the drawing,

@@ -13,7 +13,7 @@ import orjson
 from relayrun_core.database import Database
 from relayrun_core.db.assistants import COLUMNS, AssistantRow, loaded
 from relayrun_core.db.listing import Listing
-from relayrun_core.metadata_filter import MetadataFilter
+from relayrun_core.db.metadata_filter import MetadataFilter
 
 SortBy = Literal["assistant_id", "graph_id", "name", "created_at", "updated_at"]
 SortOrder = Literal["asc", "desc"]

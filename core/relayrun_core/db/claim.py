@@ -7,8 +7,8 @@ from uuid import UUID
 
 import psycopg
 
-from relayrun_core.database import Database, breaking_frozen_holders
-from relayrun_core.db.fence import is_stale
+from relayrun_core.database import Database
+from relayrun_core.db.fence import breaking_frozen_holders, is_stale
 from relayrun_core.db.journal import Event, append
 from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY, notify
 from relayrun_core.db.rows import RUN_COLUMNS, to_run

@@ -11,9 +11,9 @@ from uuid import UUID
 from relayrun_core.database import Database
 from relayrun_core.db.crons import COLUMNS, Cron, to_cron
 from relayrun_core.db.notify import NOTIFY_CREATED
+from relayrun_core.db.pool import Connection
 from relayrun_core.db.runs import create_within, raise_refusal
 from relayrun_core.errors import RelayrunError, ThreadBusyError
-from relayrun_core.pool import Connection
 from relayrun_core.runs import NewRun
 
 _DUE = f"""

@@ -11,8 +11,8 @@ import psycopg
 
 from relayrun_core.database import Database
 from relayrun_core.db.listing import Listing
+from relayrun_core.db.metadata_filter import MetadataFilter
 from relayrun_core.errors import ThreadNotFound
-from relayrun_core.metadata_filter import MetadataFilter
 
 SortBy = Literal["cron_id", "assistant_id", "thread_id", "next_run_date", "end_time", "created_at", "updated_at"]
 

@@ -9,8 +9,8 @@ import orjson
 import psycopg
 
 from relayrun_core import storable
-from relayrun_core.database import Database, breaking_frozen_holders
-from relayrun_core.db.fence import is_stale
+from relayrun_core.database import Database
+from relayrun_core.db.fence import breaking_frozen_holders, is_stale
 from relayrun_core.db.journal import Event, append
 from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY_BOTH, RUNS_CHANNEL, Hint, notify_params
 from relayrun_core.errors import RunFinished, RunNotFound, StaleAttempt

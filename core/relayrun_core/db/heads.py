@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 
 from relayrun_core.database import Database
-from relayrun_core.pool import Connection
+from relayrun_core.db.pool import Connection
 
 #: Of a row of `threads`: whether what is kept is its newest state.
 IS_TRUE = "t.head IS NOT NULL AND t.head_at = t.state_updated_at"

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from relayrun_core.arrays import BIGINT, TEXT
 from relayrun_core.database import Database
-from relayrun_core.pool import Connection
+from relayrun_core.db.arrays import BIGINT, TEXT
+from relayrun_core.db.pool import Connection
 
 _APPEND = "SELECT relayrun_append(%s, %s, %s, %s, %s)"
 #: The same insert for a transaction that is behind the fence already; its parameters come from `insert_params`.

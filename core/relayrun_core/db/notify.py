@@ -15,9 +15,9 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import PoolTimeout
 
-from relayrun_core.arrays import TEXT
 from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database, connection_options, current_url, set_up_session
+from relayrun_core.db.arrays import TEXT
 
 logger = logging.getLogger("relayrun.notify")
 

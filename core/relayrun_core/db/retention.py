@@ -10,11 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database
+from relayrun_core.db.metadata_filter import MetadataFilter
 from relayrun_core.db.notify import notify_thread
+from relayrun_core.db.pool import Connection
 from relayrun_core.db.rows import TtlStrategy
 from relayrun_core.db.threads import forget
-from relayrun_core.metadata_filter import MetadataFilter
-from relayrun_core.pool import Connection
 
 # A transaction is short whatever a run has told, and others get their turn between two.
 _MOST_RUNS = 100

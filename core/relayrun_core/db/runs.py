@@ -6,9 +6,12 @@ from uuid import UUID
 import orjson
 import psycopg
 
-from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.database import Database
+from relayrun_core.db.fence import breaking_frozen_holders
 from relayrun_core.db.listing import Listing
+from relayrun_core.db.metadata_filter import MetadataFilter
 from relayrun_core.db.notify import NOTIFY_CREATED, notify
+from relayrun_core.db.pool import Connection
 from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.errors import (
     CheckpointNotFound,
@@ -19,8 +22,6 @@ from relayrun_core.errors import (
     ThreadInterrupted,
     ThreadNotFound,
 )
-from relayrun_core.metadata_filter import MetadataFilter
-from relayrun_core.pool import Connection
 from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
 

@@ -14,7 +14,8 @@ from uuid import UUID
 
 import orjson
 
-from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.database import Database
+from relayrun_core.db.fence import breaking_frozen_holders
 from relayrun_core.db.notify import (
     EVENTS_CHANNEL,
     NOTIFY_BOTH,

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from relayrun_core.database import Database
 from relayrun_core.db.heads import IS_TRUE, MAX_VALUES_BYTES, VALUES, give_copy_its_head
+from relayrun_core.db.pool import Connection
 from relayrun_core.db.rows import THREAD_COLUMNS, Thread, to_thread
 from relayrun_core.errors import ThreadNotFound
-from relayrun_core.pool import Connection
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _THREAD = f"""

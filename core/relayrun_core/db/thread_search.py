@@ -8,8 +8,8 @@ import orjson
 
 from relayrun_core.database import Database
 from relayrun_core.db.listing import Listing
+from relayrun_core.db.metadata_filter import MetadataFilter
 from relayrun_core.db.rows import THREAD_COLUMNS, Thread, to_thread
-from relayrun_core.metadata_filter import MetadataFilter
 from relayrun_core.states import ThreadStatus
 
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database
-from relayrun_core.pool import Connection
+from relayrun_core.db.pool import Connection
 from relayrun_core.states import RunStatus
 
 #: Greater than the seq of any event; an edit's is greater than this.

@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from relayrun_core.database import Database, breaking_frozen_holders
+from relayrun_core.database import Database
+from relayrun_core.db.fence import breaking_frozen_holders
 from relayrun_core.db.finish import outcome_columns
 from relayrun_core.db.heads import MAX_VALUES_BYTES
 from relayrun_core.db.notify import EVENTS_CHANNEL, NOTIFY_MANY, RUNS_CHANNEL, many_params
+from relayrun_core.db.pool import Connection
 from relayrun_core.db.rows import MAX_OBJECT_BYTES, MERGES, THREAD_COLUMNS, Thread, Ttl, to_thread
 from relayrun_core.errors import MetadataTooLarge, ThreadBusyError, ThreadExists, ThreadNotFound
 from relayrun_core.ids import former_thread_id, uuid_of
-from relayrun_core.pool import Connection
 from relayrun_core.runs import ObjectRef, Outcome
 from relayrun_core.states import Reason
 from relayrun_core.storable import storable_text

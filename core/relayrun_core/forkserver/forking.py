@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from relayrun_core.startup_memory import tell_as
+from relayrun_core.process.secrets import show_as
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def become(child: Child) -> Callable[[], Any]:
     sys.argv = [str(module.__file__)]
     settings_first = sorted(child.environment.items(), key=lambda item: not item[0].startswith("RELAYRUN_"))
     # As this process was called: there is no room for more.
-    tell_as([sys.orig_argv[0], "-P", "-m", child.package], dict(settings_first))
+    show_as([sys.orig_argv[0], "-P", "-m", child.package], dict(settings_first))
     importlib.invalidate_caches()
     _reseed()
     main: Callable[[], Any] = module.main

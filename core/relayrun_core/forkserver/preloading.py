@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 log = logging.getLogger("relayrun.forkserver")
 

@@ -16,9 +16,9 @@ from relayrun_core.forkserver.forking import Child, Handlers, become, fork
 from relayrun_core.forkserver.orders import Ended, Fork, Forked, Load, Order, Outdated, Retire, receive, send
 from relayrun_core.forkserver.preloading import Preloaded, preload
 from relayrun_core.forkserver.reaping import reap
-from relayrun_core.handover import VARIABLE as SECRETS_VARIABLE
-from relayrun_core.parent import FAMILY_VARIABLE, end_family
-from relayrun_core.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.process.parent import FAMILY_VARIABLE, end_family
+from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
+from relayrun_core.process.secrets import VARIABLE as SECRETS_VARIABLE
 
 # Orphans, of a supervisor that died, get so long to end themselves.
 _ORPHANS_SECONDS = 5.0
@@ -53,7 +53,7 @@ class ForkServer:
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._signalled, selectors.EVENT_READ)
         while self._serving or self._children:
-            for key, _ in self._selector.select(self._patience()):
+            for key, _ in self._selector.select(self._select_timeout()):
                 if key.fileobj is self._control:
                     main = self._obey(handlers)
                     if main is not None:
@@ -101,7 +101,7 @@ class ForkServer:
                 number, _ = self._children.pop(pid)
                 self._tell(Ended(number, code))
 
-    def _patience(self) -> float | None:
+    def _select_timeout(self) -> float | None:
         return None if self._give_up_at is None else max(0.0, self._give_up_at - time.monotonic())
 
     def _give_up(self) -> None:

@@ -14,7 +14,7 @@ import httpx
 from relayrun_operator.jobs.access import api_server, namespace
 
 _AGENTS = "/apis/relayrun.dev/v1alpha1/namespaces/{}/agents/{}"
-_PATIENCE_SECONDS = 120.0
+_RETRY_SECONDS = 120.0
 _AGAIN_SECONDS = 1.0
 
 
@@ -37,11 +37,11 @@ def owned(agent: dict[str, Any], account: dict[str, Any]) -> dict[str, Any]:
 def apply(
     server: httpx.Client,
     agent: dict[str, Any],
-    patience_seconds: float = _PATIENCE_SECONDS,
+    retry_seconds: float = _RETRY_SECONDS,
     again_seconds: float = _AGAIN_SECONDS,
 ) -> httpx.Response:
     """Server-side apply; while the kind is not served yet, again and again. The last answer is returned."""
-    give_up_at = time.monotonic() + patience_seconds
+    give_up_at = time.monotonic() + retry_seconds
     while True:
         answer = server.patch(
             _AGENTS.format(agent["metadata"]["namespace"], agent["metadata"]["name"]),

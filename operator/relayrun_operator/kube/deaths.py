@@ -7,7 +7,7 @@ container ends, as by an out-of-memory kill, the kubelet says so in the pod's st
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from relayrun_core.restarts import DeathReason, reason_of
+from relayrun_core.process.restarts import DeathReason, reason_of
 from relayrun_operator.kube import names
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics

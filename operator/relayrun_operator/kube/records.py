@@ -7,7 +7,7 @@ from uuid import UUID
 
 from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
-from relayrun_core.restarts import BURST, Restarts
+from relayrun_core.process.restarts import BURST, Restarts
 from relayrun_core.runner_protocol import NewRunBody
 from relayrun_core.runs import ObjectRef, RunHead, RunSpec
 from relayrun_core.states import CancelAction, RunStatus

@@ -14,8 +14,8 @@ from typing import TextIO
 from uuid import uuid4
 
 from relayrun_core.forkserver.orders import Ended, Fork, Forked, Load, Order, Outdated, Retire, receive, send
-from relayrun_core.handover import hand_over, without_secrets
-from relayrun_core.parent import FAMILY_VARIABLE
+from relayrun_core.process.parent import FAMILY_VARIABLE
+from relayrun_core.process.secrets import hand_over, without_secrets
 from relayrun_operator.local.output import Output
 from relayrun_operator.local.processes import SupervisedProcess, when_ended, when_readable_once
 

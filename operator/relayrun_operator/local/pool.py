@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from relayrun_core.handover import without_secrets
-from relayrun_core.restarts import BURST, Restarts, killed_from_outside
+from relayrun_core.process.restarts import BURST, Restarts, killed_from_outside
+from relayrun_core.process.secrets import without_secrets
 from relayrun_core.settings import RunnerSettings
 from relayrun_operator.engine import AgentView, Demand, decide_pool
 from relayrun_operator.local.processes import free_port

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
-from relayrun_core.handover import VARIABLE as SECRETS_VARIABLE
-from relayrun_core.handover import hand_over
-from relayrun_core.parent import FAMILY_VARIABLE, VARIABLE, end_family
+from relayrun_core.process.parent import FAMILY_VARIABLE, VARIABLE, end_family
+from relayrun_core.process.secrets import VARIABLE as SECRETS_VARIABLE
+from relayrun_core.process.secrets import hand_over
 from relayrun_operator.local.output import Output
 
 

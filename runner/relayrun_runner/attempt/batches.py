@@ -12,9 +12,9 @@ from uuid import UUID
 
 import psycopg
 
-from relayrun_core.arrays import BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
 from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
+from relayrun_core.db.arrays import BOOLEAN, BYTEA, INTEGER, JSONB, TEXT, ArrayOf
 from relayrun_core.db.journal import Event, event_columns
 from relayrun_core.runs import Run
 from relayrun_runner.langgraph_internals import BLOBS, CHECKPOINT, WRITES, WRITES_AGAIN

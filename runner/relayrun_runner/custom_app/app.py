@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relayrun_core.custom_routes import BUILT_IN, CustomHttp
+from relayrun_core.runner_requests import BUILT_IN, CustomHttp
 from relayrun_runner.author_errors import compact, error_text, text_of
 from relayrun_runner.config.model import Config, HeaderPatterns, HttpConfig
 from relayrun_runner.custom_app.asgi import STARTS, Lifespan, answer, scope_of

@@ -9,8 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from relayrun_core.custom_routes import ANSWERED_HEADER, REQUEST_HEADER, from_headers
 from relayrun_core.loopback import AGENT
+from relayrun_core.runner_requests import ANSWERED_HEADER, REQUEST_HEADER, from_headers
 from relayrun_runner.auth.users import User
 from relayrun_runner.author_errors import class_of, is_cancelled, safely
 from relayrun_runner.errors import CustomAppFailed

@@ -6,7 +6,7 @@ from typing import Any, cast
 from langchain_core.runnables import RunnableConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from relayrun_core.runner_questions import user_in
+from relayrun_core.runner_requests import user_in
 from relayrun_runner.attempt.config import with_user
 
 #: The user as JSON; None: an author's own authentication found nobody. The context takes it to the graphs' loop.

@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from relayrun_core.custom_routes import CUSTOM_PATH
+from relayrun_core.runner_requests import CUSTOM_PATH
 from relayrun_runner.errors import NoCustomApp, NotReady
 from relayrun_runner.graphs.user_context import UserContext
 from relayrun_runner.http.responses import EXCEPTION_HANDLERS, json_response

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from relayrun_core import storable
 from relayrun_core.database import is_transient
 from relayrun_core.errors import NotStorable, ThreadBusyError, ThreadNotFound
-from relayrun_core.runner_questions import READING_SLOW
+from relayrun_core.runner_requests import READING_SLOW
 from relayrun_runner.errors import (
     CheckpointOrder,
     DatabaseAway,

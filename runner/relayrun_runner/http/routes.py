@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from relayrun_core.runner_protocol import AssignRequest, FinishRequest, ReadinessBody, StopAction
-from relayrun_core.runner_questions import SELECTED_HEADER
+from relayrun_core.runner_requests import SELECTED_HEADER
 from relayrun_core.runs import Outcome
 from relayrun_runner.auth.asks import parse_question
 from relayrun_runner.auth.handlers import AuthorAuth

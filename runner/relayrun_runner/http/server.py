@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from relayrun_core.patience import Patience, PatientHttp, PatientSocket, patient
+from relayrun_core.http_timeouts import ClientTimeouts, HttpTimeouts, WebSocketTimeouts, with_timeouts
 from relayrun_runner.process.exits import PART_ENDED, end_process
 from relayrun_runner.process.loops import run_to_end
 
@@ -33,11 +33,11 @@ _MOST_MESSAGE_BYTES = 10_000_000
 Beside = Callable[[], Awaitable[None]]
 
 
-class _Http(PatientHttp, HttpToolsProtocol):
+class _Http(HttpTimeouts, HttpToolsProtocol):
     """Who says nothing, or not all of a request, is not waited for."""
 
 
-class _Socket(PatientSocket, WebSocketsSansIOProtocol):
+class _Socket(WebSocketTimeouts, WebSocketsSansIOProtocol):
     """Who does not read is not waited for."""
 
 
@@ -48,15 +48,15 @@ class ProtocolThread:
         self, app: ASGIApp, listener: socket.socket, beside: Beside, slow_seconds: float = _SLOW_SECONDS
     ) -> None:
         """`slow_seconds`: how long a client is waited for."""
-        patience = Patience(slow_seconds)
+        timeouts = ClientTimeouts(slow_seconds)
         config = uvicorn.Config(
             app,
             log_config=None,
             log_level="warning",
             access_log=False,
             lifespan="off",
-            http=patient(_Http, patience),
-            ws=patient(_Socket, patience),
+            http=with_timeouts(_Http, timeouts),
+            ws=with_timeouts(_Socket, timeouts),
             ws_max_size=_MOST_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -57,7 +57,7 @@ from relayrun_runner.threads.state import ThreadStates
 log = logging.getLogger("relayrun.runner")
 
 # Who is told DatabaseAway asks again.
-_CLAIM_PATIENCE_SECONDS = 2.0
+_CLAIM_TIMEOUT_SECONDS = 2.0
 # What a runner that goes has reported should go with it; else it is forgotten a little later.
 _TAKE_BACK_SECONDS = 2.0
 
@@ -234,7 +234,7 @@ class RunnerProcess:
                 self._where,
                 role="runner",
                 max_size=self._shares.claims,
-                timeout_seconds=_CLAIM_PATIENCE_SECONDS,
+                timeout_seconds=_CLAIM_TIMEOUT_SECONDS,
                 when_broken=end_broken,
             ) as database,
             asyncio.TaskGroup() as tasks,

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.migrate import require_schema
 from relayrun_core.errors import SchemaTooOld
-from relayrun_core.migrate import require_schema
 from relayrun_runner.config.model import Config
 from relayrun_runner.langgraph_tables import check
 from relayrun_runner.process.health import Readiness

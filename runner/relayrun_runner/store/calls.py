@@ -21,7 +21,7 @@ from relayrun_runner.errors import InvalidStoreCall, StoreCallFailed
 from relayrun_runner.graphs.serialize import dumps
 from relayrun_runner.store.clients import ClientStore, client_store
 from relayrun_runner.store.filters import LABEL, condition_of
-from relayrun_runner.store.vectors import PatientStore
+from relayrun_runner.store.vectors import RetryingStore
 
 log = logging.getLogger("relayrun.runner")
 
@@ -111,7 +111,7 @@ def parse_call(name: str, body: bytes) -> AnyCall:
     return _CALLS[name].validate_json(body)
 
 
-def store_calls(store: PatientStore) -> "StoreCalls":
+def store_calls(store: RetryingStore) -> "StoreCalls":
     """Calls to the store of the graphs, by a share of its connections."""
     return StoreCalls(client_store(store))
 

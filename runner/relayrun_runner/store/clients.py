@@ -10,23 +10,23 @@ from relayrun_core.database import Database
 from relayrun_core.db.listing import row_stream
 from relayrun_runner.errors import InvalidStoreCall
 from relayrun_runner.langgraph_internals import search_with
-from relayrun_runner.store.vectors import PatientStore
+from relayrun_runner.store.vectors import RetryingStore
 
 # Clients must not take the connections that nodes need, nor wait as long as nodes may.
 _AT_ONCE = 1
-_PATIENCE_SECONDS = 2.0
+_RETRY_SECONDS = 2.0
 _LIMITS = {"statement_timeout": "5s"}
 # As Postgres sends it; what is made of it takes several times as much of the memory that runs need.
 _MOST_BYTES = 16_000_000
 
 
-def client_store(store: PatientStore) -> "ClientStore":
+def client_store(store: RetryingStore) -> "ClientStore":
     """The same store for clients, on a share of its connections."""
-    share = store.database.share(_AT_ONCE, wait_seconds=_PATIENCE_SECONDS, parameters=_LIMITS)
-    return ClientStore(share, index=store.index_config, ttl=store.ttl_config, patience_seconds=_PATIENCE_SECONDS)
+    share = store.database.share(_AT_ONCE, wait_seconds=_RETRY_SECONDS, parameters=_LIMITS)
+    return ClientStore(share, index=store.index_config, ttl=store.ttl_config, retry_seconds=_RETRY_SECONDS)
 
 
-class ClientStore(PatientStore):
+class ClientStore(RetryingStore):
     """A store whose searches raise InvalidStoreCall for items that are too large together."""
 
     async def _execute_batch(self, grouped_ops: dict[Any, Any], results: list[Result], conn: Any = None) -> None:

@@ -38,7 +38,7 @@ _VECTOR_PARAMETERS = {"hnsw.iterative_scan": "strict_order", "ivfflat.iterative_
 _MATCHES = "$matches"
 
 
-class PatientStore(AsyncPostgresStore):
+class RetryingStore(AsyncPostgresStore):
     """The store that waits while the database is away. Its calls may be repeated: each sets or reads, none adds.
 
     Its searches answer as those of LangGraph's in-memory store do, where LangGraph's Postgres store differs.
@@ -57,19 +57,19 @@ class PatientStore(AsyncPostgresStore):
         *,
         index: PostgresIndexConfig | None = None,
         ttl: TTLConfig | None = None,
-        patience_seconds: float = _LONGEST_WAIT_SECONDS,
+        retry_seconds: float = _LONGEST_WAIT_SECONDS,
     ) -> None:
         super().__init__(database.pool, index=index, ttl=ttl)
         #: Its connections.
         self.database = database
-        self._patience_seconds = patience_seconds
+        self._retry_seconds = retry_seconds
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Execute operations together; a run's own deadline ends the wait sooner than this one."""
         asked = list(ops)
         batch = [_in_our_words(op) for op in asked]
         run = super().abatch
-        deadline = asyncio.get_running_loop().time() + self._patience_seconds
+        deadline = asyncio.get_running_loop().time() + self._retry_seconds
         results: list[Result] = await until_deadline(lambda: run(batch), deadline, "using the store")
         return [_page(op, result) for op, result in zip(asked, results, strict=True)]
 
@@ -113,7 +113,7 @@ class _LateCursor:
 @asynccontextmanager
 async def open_store(
     where: str | ConnectionSettings, config: Config, connections: int = 2
-) -> AsyncIterator[PatientStore]:
+) -> AsyncIterator[RetryingStore]:
     """The store, on the running loop; its connections open with first use. Writes are not fenced: at least once.
 
     They are its own: a node that hammers the store must not starve checkpoints.
@@ -125,7 +125,7 @@ async def open_store(
     # Also without `store.ttl`: what an item's own time to live ends has to be deleted by somebody.
     ttl = _ttl((config.store and config.store.ttl) or StoreTtl())
     async with open_connections(where, connections, parameters=vector_parameters(options)) as database:
-        store = PatientStore(database, index=options, ttl=ttl)
+        store = RetryingStore(database, index=options, ttl=ttl)
         async with store:
             await store.start_ttl_sweeper()
             yield store

@@ -11,7 +11,7 @@ from langgraph.store.base import BaseStore
 from relayrun_core.database import Database
 from relayrun_core.db.threads import assistants_configurable, get_thread
 from relayrun_core.errors import ThreadNotFound
-from relayrun_core.runner_questions import parts_of
+from relayrun_core.runner_requests import parts_of
 from relayrun_core.runs import told
 from relayrun_runner.errors import InvalidState
 from relayrun_runner.graphs.loading import Graph, GraphRegistry
@@ -23,7 +23,7 @@ from relayrun_runner.threads.sharing import SharedValues, SharingSaver, values_m
 from relayrun_runner.threads.snapshots import output_keys, thread_state
 
 # For one state, and for each page of a history.
-_PATIENCE_SECONDS = 25.0
+_READ_TIMEOUT_SECONDS = 25.0
 # A factory of the author's may take its time; a loop that is blocked for longer is not worth waiting for.
 _OPENING_SECONDS = 20.0
 
@@ -46,11 +46,11 @@ class ThreadReads:
 
     async def state(self, thread_id: UUID, question: StateQuestion) -> bytes:
         """The state, as a `ThreadState`."""
-        return await self._reading.ask(lambda: self._state(thread_id, question), _PATIENCE_SECONDS)
+        return await self._reading.ask(lambda: self._state(thread_id, question), _READ_TIMEOUT_SECONDS)
 
     def history(self, thread_id: UUID, question: HistoryQuestion) -> AsyncGenerator[bytes]:
         """The states at past checkpoints, newest first, as the parts of a list of `ThreadState`."""
-        return self._reading.pages(lambda: self._history(thread_id, question), _PATIENCE_SECONDS)
+        return self._reading.pages(lambda: self._history(thread_id, question), _READ_TIMEOUT_SECONDS)
 
     # From here on all is on the reading loop.
 

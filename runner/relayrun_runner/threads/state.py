@@ -19,11 +19,11 @@ from langgraph.types import Command, StateSnapshot, StateUpdate
 
 from relayrun_core.database import Database
 from relayrun_core.db.notify import notify_thread
+from relayrun_core.db.pool import Connection
 from relayrun_core.db.rows import Ttl
 from relayrun_core.db.thread_stream import note_edit
 from relayrun_core.db.threads import NewThread, idle_thread, set_thread_state, thread_in_making
 from relayrun_core.errors import NotStorable, RelayrunError, ThreadExists
-from relayrun_core.pool import Connection
 from relayrun_runner.attempt.clocks import NEWEST_ID, make_ids_after, require_after
 from relayrun_runner.attempt.config import described
 from relayrun_runner.attempt.outcome import outcome_at

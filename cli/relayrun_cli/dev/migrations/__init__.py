@@ -10,7 +10,7 @@ import asyncio
 import os
 
 from relayrun_cli.errors import CliError
-from relayrun_core.handover import without_secrets
+from relayrun_core.process.secrets import without_secrets
 from relayrun_operator.local.starter import Starter
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 
-from relayrun_core.handover import take_secrets
-from relayrun_core.imports import quick_imports
-from relayrun_core.parent import exit_with_parent
+from relayrun_core.process.imports import quick_imports
+from relayrun_core.process.parent import exit_with_parent
+from relayrun_core.process.secrets import take_secrets
 
 with quick_imports():
     from relayrun_runner.config.load import load_config

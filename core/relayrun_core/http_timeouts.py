@@ -1,7 +1,7 @@
-"""Time limits for clients of our HTTP servers, which uvicorn lacks: for a request's head, its body, and for reading
-what is sent. Without them whoever opens connections and says nothing keeps them for ever.
+"""Time limits for HTTP clients, which uvicorn lacks: for sending a request's head and body, and for reading the answer.
 
-Only whoever is waited for is late: not a client that is not read from because its request is being worked on.
+Without them a client that opens connections and sends nothing keeps them for ever. The limits count only while the
+server waits for the client, not while it works on the request.
 """
 
 import asyncio
@@ -15,55 +15,57 @@ if TYPE_CHECKING:
 else:
     _Http = _WebSocket = object
 
-#: Slower than any network that people use, so that whoever is slower does not try.
+#: Slower than any network that people use: a slower client is not trying.
 LEAST_BYTES_PER_SECOND = 500
-#: Connections whose request has not come yet; those that say nothing for longest make room for more.
+#: How many connections may wait for their first request. Beyond that the oldest of them are closed.
 MOST_SILENT = 1000
 
 Awaited = Literal["head", "body"]
 
 
 @dataclass(frozen=True)
-class Patience:
-    """For one server. `seconds`: for all of a head, and in each so long a body comes and an answer goes on at
-    `LEAST_BYTES_PER_SECOND` at least.
+class ClientTimeouts:
+    """The limits of one server.
+
+    A request's head must arrive within `seconds`. In each period of `seconds`, a body must arrive, and an answer must
+    be read, at `LEAST_BYTES_PER_SECOND` or faster.
     """
 
     seconds: float = 30.0
     most_silent: int = MOST_SILENT
-    #: Those who have not said yet what they want, in the order in which they came.
-    silent: dict["PatientHttp", None] = field(default_factory=dict)
+    #: Connections that wait for a request, oldest first.
+    silent: dict["HttpTimeouts", None] = field(default_factory=dict)
 
     @property
     def least_bytes(self) -> float:
-        """In each `seconds`."""
+        """How many bytes must move in each period of `seconds`."""
         return self.seconds * LEAST_BYTES_PER_SECOND
 
 
 class SlowReader:
-    """Ends a connection whose client does not take what it is sent."""
+    """Ends a connection whose client does not read what it is sent."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: Patience) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, timeouts: ClientTimeouts) -> None:
         self._loop = loop
         self._transport = transport
-        self._patience = patience
+        self._patience = timeouts
         self._paused = False
         self._resumed = False
         self._left = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def paused(self) -> None:
-        """asyncio: more waits for the client than should."""
+        """Called by asyncio when the write buffer is full."""
         self._paused = True
         if self._timer is None:
             self._look_later()
 
     def resumed(self) -> None:
-        """asyncio: the client has taken most of it."""
+        """Called by asyncio when the client has read most of the buffer."""
         self._paused, self._resumed = False, True
 
     def stop(self) -> None:
-        """The connection has ended."""
+        """Stop watching: the connection has ended."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -83,17 +85,17 @@ class SlowReader:
             self._transport.abort()
 
 
-class PatientHttp(_Http):
-    """Mixed into uvicorn's protocol for HTTP; `patience` is set by a subclass."""
+class HttpTimeouts(_Http):
+    """Mixed into uvicorn's protocol for HTTP; `timeouts` is set by a subclass."""
 
-    patience = Patience()
+    timeouts = ClientTimeouts()
 
-    #: Whether there is some of a request that is not there as a whole.
+    #: Whether a request has begun to arrive and is not complete.
     begun = False
     _awaited: Awaited | None = None
     _since = 0.0
     _bytes = 0
-    # Whether in this time we did not read for a while.
+    # Whether reading was paused at some time in this period.
     _held_back = False
     _timer: asyncio.TimerHandle | None = None
     _reader: SlowReader | None = None
@@ -101,7 +103,7 @@ class PatientHttp(_Http):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """asyncio.Protocol."""
         super().connection_made(transport)
-        self._reader = SlowReader(self.loop, transport, self.patience)
+        self._reader = SlowReader(self.loop, transport, self.timeouts)
         self._await("head")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,36 +124,36 @@ class PatientHttp(_Http):
             self._reader.resumed()
 
     def handle_websocket_upgrade(self) -> None:
-        """uvicorn: the connection is another protocol's from now on."""
+        """Called by uvicorn when another protocol takes the connection over."""
         self._leave()
         super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
-        """httptools: the first byte of a request is there."""
+        """Called by httptools at the first byte of a request."""
         super().on_message_begin()
         self.begun = True
         if self._awaited is None:
             self._await("head")
 
     def on_headers_complete(self) -> None:
-        """httptools: a request's head is there."""
+        """Called by httptools when a request's head is complete."""
         super().on_headers_complete()
         self._await("body")
 
     def on_body(self, body: bytes) -> None:
-        """httptools: a part of a body is there."""
+        """Called by httptools for each part of a body."""
         super().on_body(body)
         self._bytes += len(body)
         self._held_back = self._held_back or self.flow.read_paused
 
     def on_message_complete(self) -> None:
-        """httptools: a request is there."""
+        """Called by httptools when a request is complete."""
         super().on_message_complete()
         self.begun = False
         self._awaited = None
 
     def client_is_late(self, awaited: Awaited) -> None:
-        """What was awaited has not come. By default the connection is closed, as when the client leaves."""
+        """Called when the client exceeds a limit. Closes the connection, as if the client had left."""
         if awaited == "body" and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -159,23 +161,23 @@ class PatientHttp(_Http):
 
     def _await(self, what: Awaited) -> None:
         self._awaited, self._since, self._bytes, self._held_back = what, self.loop.time(), 0, self.flow.read_paused
-        silent = self.patience.silent
+        silent = self.timeouts.silent
         if what == "head":
             silent[self] = None
-            if len(silent) > self.patience.most_silent:
+            if len(silent) > self.timeouts.most_silent:
                 oldest = next(iter(silent))
                 oldest._leave()
                 oldest.transport.close()
         else:
             silent.pop(self, None)
         if self._timer is None:
-            self._timer = self.loop.call_later(self.patience.seconds, self._look)
+            self._timer = self.loop.call_later(self.timeouts.seconds, self._look)
 
     def _look(self) -> None:
         self._timer = None
         if self._awaited is None or self.transport.is_closing():
             return
-        left = self._since + self.patience.seconds - self.loop.time()
+        left = self._since + self.timeouts.seconds - self.loop.time()
         if left <= 0:
             if self._is_late(self._awaited):
                 self.client_is_late(self._awaited)
@@ -190,12 +192,12 @@ class PatientHttp(_Http):
         if awaited == "head":
             return True
         cycle = self.cycle
-        # Whoever is answered already may go on at leisure: the answer's end is the end of it.
+        # A client that is being answered already may send slowly: its request ends with the answer.
         answering = cycle.response_started and not cycle.response_complete
-        return not (answering or cycle.waiting_for_100_continue) and self._bytes < self.patience.least_bytes
+        return not (answering or cycle.waiting_for_100_continue) and self._bytes < self.timeouts.least_bytes
 
     def _leave(self) -> None:
-        self.patience.silent.pop(self, None)
+        self.timeouts.silent.pop(self, None)
         self._awaited = None
         if self._timer is not None:
             self._timer.cancel()
@@ -203,18 +205,18 @@ class PatientHttp(_Http):
             self._reader.stop()
 
 
-class PatientSocket(_WebSocket):
-    """Mixed into uvicorn's protocol for WebSockets, whose pings find clients that are gone, and not those who do not
-    read: what waits for them would keep a connection open that was closed long ago.
+class WebSocketTimeouts(_WebSocket):
+    """Mixed into uvicorn's protocol for WebSockets. Its pings find clients that are gone, but not those that do not
+    read: unsent data would keep a connection open that was closed long ago.
     """
 
-    patience = Patience()
+    timeouts = ClientTimeouts()
     _reader: SlowReader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio.Protocol."""
         super().connection_made(transport)
-        self._reader = SlowReader(self.loop, self.transport, self.patience)
+        self._reader = SlowReader(self.loop, self.transport, self.timeouts)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio.Protocol."""
@@ -235,12 +237,12 @@ class PatientSocket(_WebSocket):
             self._reader.resumed()
 
     async def send(self, message: "ASGISendEvent") -> None:
-        """ASGI. A connection that was refused with an answer is done with: uvicorn logs it as an error of ours."""
+        """ASGI. Completes the handshake of a connection that was refused, which uvicorn would log as an error."""
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
 
 
-def patient(kind: type[Any], patience: Patience) -> type[Any]:
-    """A protocol class of these, for one server."""
-    return type(kind.__name__, (kind,), {"patience": patience})
+def with_timeouts(kind: type[Any], timeouts: ClientTimeouts) -> type[Any]:
+    """Make a protocol class with the limits of one server."""
+    return type(kind.__name__, (kind,), {"timeouts": timeouts})
