@@ -65,7 +65,7 @@ def test_a_pipe_hands_them_over_once() -> None:
 
 
 def test_too_much_for_a_pipe_is_refused_and_not_waited_for() -> None:
-    with pytest.raises(ValueError, match="more than 16384 bytes"):
+    with pytest.raises(ValueError, match="larger than 16384 bytes"):
         hand_over({"RELAYRUN_TOKEN": "x" * 20_000})
 
 
