@@ -33,6 +33,8 @@ class Kubelet:
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     #: Pods on a node that nobody hears any more.
     lost: set[str] = field(default_factory=set)
+    #: Pods whose container, once it has ended, waits in back-off.
+    in_back_off: set[str] = field(default_factory=set)
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     #: Its other end closes with this process, which ends the runners.
     _parent: tuple[int, int] = field(default_factory=os.pipe)
@@ -76,6 +78,10 @@ class Kubelet:
         while "deletionTimestamp" not in self.server.get(path)["metadata"]:
             await self._run_container(path, ip, restarts)
             restarts += 1
+            while pod["metadata"]["name"] in self.in_back_off and path in self.server.objects:
+                if "deletionTimestamp" in self.server.get(path)["metadata"]:
+                    break
+                await asyncio.sleep(_PROBE_SECONDS)
         self.server.remove(path)
 
     async def _run_container(self, path: str, ip: str, restarts: int) -> None:
@@ -118,7 +124,9 @@ class Kubelet:
         if path not in self.server.objects:
             return
         last = {} if code is None else {"terminated": {"exitCode": 128 - code if code < 0 else code}}
-        container = {"name": "runner", "ready": ready, "restartCount": restarts, "lastState": last}
+        waits = code is not None and path.rpartition("/")[2] in self.in_back_off
+        state: Object = {"waiting": {"reason": "CrashLoopBackOff"}} if waits else {"running": {}}
+        container = {"name": "runner", "ready": ready, "restartCount": restarts, "lastState": last, "state": state}
         conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
         status = {"phase": "Running", "podIP": ip, "conditions": conditions, "containerStatuses": [container]}
         self.server.merge(f"{path}/status", {"status": status})

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from relayrun_core.restarts import BURST, PER_SECOND
 
 from relayrun_operator.kube import observer, pool
 from relayrun_operator.kube.errors import KubeError
@@ -13,6 +14,7 @@ from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
+from relayrun_operator.kube.watch import lose_process
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.workqueue import WorkQueue
 
@@ -44,6 +46,9 @@ class ApiServer:
         body["metadata"] |= made
         self.pods.append(body)
         return body
+
+    async def delete(self, path: str, body: dict[str, Any]) -> None:
+        """It begins to end."""
 
 
 class Stage:
@@ -84,6 +89,13 @@ class Stage:
         runner = self.cache.runners[name]
         runner.ready = True
         runner.changed(0.0)
+
+    def back_off(self, name: str) -> None:
+        """Its process ended too often: the kubelet waits before it starts the container again."""
+        runner = self.cache.runners[name]
+        lose_process(runner, self.cache)
+        waiting = {"name": "runner", "restartCount": 6, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+        self.observer.see_pod({**runner.pod, "status": {"phase": "Running", "containerStatuses": [waiting]}})
 
     def fail(self, name: str) -> None:
         """As the kubelet does that has no room for it, or evicts it."""
@@ -143,6 +155,36 @@ async def test_pods_that_fail_before_they_are_ready_back_off_and_delay_no_other(
         stage.fail(second)  # which had served, and was evicted
         assert await stage.adjust() == 1
         assert third in stage.cache.runners
+
+    await on_stage(play)
+
+
+async def test_pods_in_back_off_that_had_served_are_replaced_as_quickly_as_killed_processes(on_stage) -> None:
+    async def play(stage: Stage) -> None:
+        assert await stage.adjust() == 3
+        for replaced in range(BURST):
+            name = f"team/{stage.server.pods[replaced]['metadata']['name']}"
+            stage.ready(name)
+            stage.back_off(name)
+            assert await stage.adjust() == 1
+            assert stage.cache.runners[name].draining
+        name = f"team/{stage.server.pods[BURST]['metadata']['name']}"
+        stage.ready(name)
+        stage.back_off(name)
+        assert await stage.adjust() == 0
+        stage.now += 1 / PER_SECOND
+        assert await stage.adjust() == 1
+
+    await on_stage(play)
+
+
+async def test_a_pod_in_back_off_that_never_served_stays_and_is_not_made_again(on_stage) -> None:
+    async def play(stage: Stage) -> None:
+        assert await stage.adjust() == 3
+        for name in stage.cache.runners:
+            stage.back_off(name)
+        assert await stage.adjust() == 0
+        assert not any(runner.draining for runner in stage.cache.runners.values())
 
     await on_stage(play)
 

@@ -57,6 +57,16 @@ async def test_runners_lost_with_the_leader_are_replaced_although_nobody_ever_he
     assert len(play.traces("x", "first")) == 1
 
 
+async def test_a_runner_whose_container_waits_in_back_off_is_replaced(play: KubePlay):
+    first, second = (runner["name"] for runner in play.runners)
+    play.kubelet.in_back_off |= {first, second}
+    for name in (first, second):
+        play.signal(name, signal.SIGKILL)
+    run = await play.until_finished(await play.start_run(name="x"))
+    assert (run.status, run.runner in (first, second)) == (RunStatus.SUCCESS, False)
+    await until(lambda: len(play.ready_runners) == len(play.runners) == 2)
+
+
 async def test_a_leader_that_cannot_renew_its_lease_ends_and_its_standby_goes_on(play: KubePlay):
     run_id = await play.start_run(name="x", gate="gate")
     await play.until_traced("x", "second")

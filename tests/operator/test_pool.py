@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relayrun_operator.engine import Demand, decide_pool
-from relayrun_operator.engine.pool import wanted_runners
+from relayrun_operator.engine import Demand, Startup, decide_pool
+from relayrun_operator.engine.pool import LONGEST_CREATION_SECONDS, LONGEST_LOAD_SECONDS, wanted_runners
 from tests.operator.build import NOW, make_agent, make_runner, report
 
 NOBODY: frozenset[str] = frozenset()
@@ -54,6 +54,54 @@ def test_silent_runners_that_are_still_there_are_replaced_once_and_not_again_and
     assert pool_of(agent, [*silent, make_runner("r3"), make_runner("r4")], lost=lost).start == 0
 
 
+def unready(name, startup, *, since=0.0, was_ready=False):
+    return make_runner(name, ready=False, startup=startup, unready_since=NOW - since, was_ready=was_ready)
+
+
+FULL = make_runner("full", {"a": report(), "b": report()})
+BACK_OFF, RUNNING, CREATED, HELD_UP = Startup.BACK_OFF, Startup.RUNNING, Startup.CREATED, Startup.HELD_UP
+
+
+@pytest.mark.parametrize("runners", [1, 3])
+def test_a_runner_that_served_and_is_in_back_off_leaves_and_is_replaced(runners):
+    agent = make_agent(min_runners=runners, max_runners=runners)
+    pool = [unready(f"b{n}", BACK_OFF, was_ready=True) for n in range(runners)]
+    decision = pool_of(agent, pool)
+    assert (decision.start, decision.drain, decision.broken) == (runners, *[tuple(r.name for r in pool)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("there", "start"),
+    [
+        ([make_runner()], 0),  # there is room: it is given out in a moment
+        ([make_runner(holder=None, ready=False)], 0),  # it starts
+        ([FULL], 1),
+        ([make_runner("alone", {"a": report(alone=True)})], 1),
+        ([make_runner("owned", owner="other")], 1),
+        ([make_runner("left", {"x": report(), "y": report()})], 1),  # with what nobody counts any more
+        ([make_runner("r1", draining=True)], 1),
+        ([make_runner("r1", gone=True)], 1),
+        ([FULL, unready("b", BACK_OFF)], 1),
+        ([FULL, unready("b", BACK_OFF), unready("c", BACK_OFF)], 1),
+        ([unready("b", BACK_OFF)], 1),  # never ready: once more, perhaps on another node
+        ([unready("b", BACK_OFF), unready("c", BACK_OFF)], 0),  # but not again and again
+        ([unready("b", RUNNING, since=LONGEST_LOAD_SECONDS - 1)], 0),
+        ([unready("b", RUNNING, since=LONGEST_LOAD_SECONDS)], 1),
+        ([unready("b", RUNNING, since=LONGEST_LOAD_SECONDS, was_ready=True)], 1),
+        ([unready("b", CREATED, since=LONGEST_CREATION_SECONDS - 1)], 0),
+        ([unready("b", CREATED, since=LONGEST_CREATION_SECONDS)], 1),
+        ([unready("b", HELD_UP, since=LONGEST_CREATION_SECONDS)], 0),  # the next one would be held up as well
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True], ids=["shared", "suspect"])
+def test_a_queued_run_grows_the_pool_when_what_is_there_cannot_take_it(there, start, alone):
+    demand = Demand(queued=1, suspects=int(alone), queued_suspects=int(alone))
+    assert pool_of(make_agent(min_runners=0, max_runners=5), there, demand).start == start
+    assert pool_of(make_agent(min_runners=0, max_runners=len(there)), there, demand).start <= sum(
+        runner.draining or runner.gone for runner in there
+    )
+
+
 def test_an_idle_runner_that_nothing_needs_leaves_after_the_delay_the_longest_idle_first():
     agent = make_agent(max_runners=9, scale_down_delay_seconds=300)
     runners = [
@@ -96,10 +144,11 @@ agents = st.builds(
     st.integers(1, 3),
 )
 demands = st.builds(
-    lambda active, queued, suspects: Demand(active, queued, min(suspects, active + queued)),
+    lambda active, queued, suspects, alone: Demand(active + suspects, queued + alone, suspects + alone, alone),
     st.integers(0, 20),
     st.integers(0, 20),
-    st.integers(0, 4),
+    st.integers(0, 2),
+    st.integers(0, 2),
 )
 states = st.lists(
     st.tuples(
@@ -140,7 +189,8 @@ def test_the_pool_keeps_its_bounds_and_what_is_available(agent, demand, pool):
     assert set(decision.drain) <= set(live)
     assert len(set(decision.drain)) == len(decision.drain)
     if decision.start:
-        assert len(live) + decision.start <= decision.wanted + agent.max_surge
+        most = max(decision.wanted, agent.max_runners if demand.queued else 0)
+        assert len(live) + decision.start <= most + agent.max_surge
     ready_before = sum(runner.ready for runner in live.values())
     assert sum(runner.ready for runner in kept) >= min(ready_before, decision.wanted)
     for name in decision.drain:
@@ -154,7 +204,9 @@ def test_the_pool_keeps_its_bounds_and_what_is_available(agent, demand, pool):
 @settings(deadline=None)
 @given(agents, demands, states)
 def test_every_pool_settles_at_the_wanted_number_of_newest_runners(agent, demand, pool):
-    runners = [replace(r, runs={}, idle_since=r.idle_since or NOW) for r in build(pool) if not r.draining]
+    runners = [
+        replace(r, runs={}, slots=agent.slots, idle_since=r.idle_since or NOW) for r in build(pool) if not r.draining
+    ]
     now = NOW
     for step in range(60):
         now += agent.scale_down_delay_seconds + 1

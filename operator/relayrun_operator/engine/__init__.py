@@ -19,7 +19,7 @@ from relayrun_operator.engine.loss import (
     silent_runners,
     wants_look,
 )
-from relayrun_operator.engine.model import AgentView, Report, RunnerView, RunView, Waiting
+from relayrun_operator.engine.model import AgentView, Report, RunnerView, RunView, Startup, Waiting
 from relayrun_operator.engine.plan import plan
 from relayrun_operator.engine.pool import Demand, PoolDecision, decide_pool
 from relayrun_operator.engine.reasons import WaitReason
@@ -41,6 +41,7 @@ __all__ = [
     "RunView",
     "RunnerView",
     "Silences",
+    "Startup",
     "TickClock",
     "Wait",
     "WaitReason",

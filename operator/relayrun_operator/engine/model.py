@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import cached_property
 
 from relayrun_core.runner_protocol import AttemptState
@@ -52,6 +53,19 @@ class RunView:
     queued_behind: str | None = None
 
 
+class Startup(Enum):
+    """How far a runner is that is not ready."""
+
+    #: Its container has not been started yet: a node, a volume or an image is waited for.
+    CREATED = auto()
+    #: Its process runs, and loads its graphs.
+    RUNNING = auto()
+    #: Its container, or its image, failed: Kubernetes waits before it tries again.
+    BACK_OFF = auto()
+    #: It waits for what another runner would wait for too: a node with room, or the database.
+    HELD_UP = auto()
+
+
 @dataclass(frozen=True)
 class RunnerView:
     """One runner process as last known. `last_heard` and `idle_since` are seconds of the monotonic clock."""
@@ -64,6 +78,10 @@ class RunnerView:
     slots: int
     last_heard: float
     ready: bool = True
+    #: While it is not ready: how far it is, since when (monotonic), and whether it had been ready before.
+    startup: Startup = Startup.RUNNING
+    unready_since: float = float("inf")
+    was_ready: bool = False
     #: Somebody else, as the kubelet, says that it serves: whether we heard it or not.
     serving: bool = False
     draining: bool = False

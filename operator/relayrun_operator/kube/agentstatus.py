@@ -7,13 +7,9 @@ from typing import Any
 from relayrun_operator.kube import names, reasons
 from relayrun_operator.kube.conditions import condition, settle
 from relayrun_operator.kube.reasons import AgentReason
+from relayrun_operator.kube.runner import CONFIG_REASONS, PULL_REASONS
 
 Object = dict[str, Any]
-
-_PULL_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrInvalidImageName"}
-)
-_CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 #: A process that has ended this often without ever being ready will not be mended by another try.
 _RESTARTS = 2
@@ -94,14 +90,14 @@ def _database_away(facts: PoolFacts) -> Trouble | None:
 
 def _not_pulled(facts: PoolFacts) -> Trouble | None:
     for waiting in _waiting(facts.pods):
-        if waiting.get("reason") in _PULL_REASONS:
+        if waiting.get("reason") in PULL_REASONS:
             return AgentReason.IMAGE_PULL_FAILED, str(waiting.get("message") or waiting["reason"])
     return None
 
 
 def _crashes(facts: PoolFacts) -> Trouble | None:
     for waiting in _waiting(facts.pods):
-        if waiting.get("reason") in _CONFIG_REASONS:
+        if waiting.get("reason") in CONFIG_REASONS:
             return AgentReason.CRASH_LOOPING, str(waiting.get("message") or waiting["reason"])
     for status in _statuses(facts.pods):
         ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated")

@@ -20,7 +20,7 @@ from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
-from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, is_serving, key_of, owner_run
+from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, is_serving, key_of, owner_run, startup_of
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
 
@@ -168,7 +168,7 @@ class Observer:
         """Its pod has failed: the kubelet refused or evicted it."""
         agent = self._agents.by_key.get(runner.agent)
         if agent is not None and not runner.draining and runner.generation == agent.view.generation:
-            now, ready = time.monotonic(), runner.ready
+            now, ready = time.monotonic(), runner.ready or runner.was_ready
             agent.restarts = agent.restarts.ended(_FAILED, was_ready=ready, started_at=runner.started_at, now=now)
 
     def _add_run(self, body: Body) -> RunRecord | None:
@@ -224,6 +224,7 @@ class Observer:
             slots=1,
             started_at=now,
             last_heard=now,
+            unready_since=now,
             uid=metadata["uid"],
             ip="",
             pod=dict(body),
@@ -232,7 +233,10 @@ class Observer:
 
     def _update(self, runner: PodRunner, body: Body) -> None:
         self._deaths.see_pod(runner, runner.pod, body)
+        if startup_of(body) is not startup_of(runner.pod):
+            runner.unready_since = time.monotonic()
         runner.pod = dict(body)
+        runner.was_ready = runner.was_ready or runner.ready or is_serving(body)
         uid = owner_run(body)
         if uid is not None and runner.owner is None:
             owner = next((r for r in self._agentruns.by_key.values() if r.uid == uid), None)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from signal import SIGKILL
 from typing import Any
 
 from relayrun_operator.engine import Demand, decide_pool
@@ -53,6 +54,8 @@ class KubePool:
             runners = [runner for runner in self._cache.runners.values() if runner.agent == agent.key]
             views = [runner.pool_view for runner in runners]
             decision = decide_pool(agent.view, views, silent, demand.get(agent.key, Demand()), now)
+            for name in decision.broken:
+                self._note_broken(agent, self._cache.runners[name], now)
             for name in decision.drain:
                 self.drain(self._cache.runners[name])
             for runner in runners:
@@ -78,6 +81,15 @@ class KubePool:
     def remove(self, runner: PodRunner) -> None:
         """Delete what is left of a pod that has ended."""
         self._tasks.create_task(self._delete(runner), name=f"delete {runner.name}")
+
+    def _note_broken(self, agent: AgentRecord, runner: PodRunner, now: float) -> None:
+        """The kubelet lets it wait; another pod takes its place, as quickly as that of a runner that was killed."""
+        if runner.end_noted:
+            return
+        runner.end_noted = True
+        logger.warning("runner %s waits for its container to be started again: another one replaces it", runner.name)
+        if runner.generation == agent.view.generation:
+            agent.restarts = agent.restarts.ended(-SIGKILL, was_ready=True, started_at=runner.started_at, now=now)
 
     def _note_ready(self, agent: AgentRecord, runners: list[PodRunner]) -> None:
         newest = [runner for runner in runners if runner.generation == agent.view.generation]

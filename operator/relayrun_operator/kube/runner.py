@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relayrun_operator.engine import RunnerView
+from relayrun_operator.engine import RunnerView, Startup
 from relayrun_operator.kube import names
 from relayrun_operator.loop.runner import Runner
 
 Object = dict[str, Any]
+
+PULL_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrInvalidImageName"}
+)
+CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+#: What a container waits for that failed: the kubelet tries again later, and later each time.
+BACK_OFF_REASONS = frozenset({"CrashLoopBackOff"}) | PULL_REASONS | CONFIG_REASONS
 
 
 @dataclass(kw_only=True)
@@ -22,6 +29,12 @@ class PodRunner(Runner):
     deaths: dict[str, int] | None = None
     #: Its process does not listen: it has crashed, or has not started yet.
     down: bool = False
+    #: Since when it is not ready, monotonic: from its container's start, where there is one.
+    unready_since: float = 0.0
+    #: Its pod has been ready.
+    was_ready: bool = False
+    #: The pool was told that it came to its end.
+    end_noted: bool = False
 
     @property
     def pod_name(self) -> str:
@@ -36,7 +49,17 @@ class PodRunner(Runner):
     @property
     def pool_view(self) -> RunnerView:
         """As the pool counts it: a container that restarts is still there, only not ready."""
-        return replace(self.view, gone=False, ready=False) if self.down else self.view
+        if self.ready and not self.down:
+            return self.view
+        startup = Startup.HELD_UP if self.waits_for else startup_of(self.pod)
+        return replace(
+            self.view,
+            gone=False,
+            ready=False,
+            startup=startup,
+            unready_since=self.unready_since,
+            was_ready=self.was_ready,
+        )
 
 
 def agent_of(pod: Mapping[str, Any]) -> str:
@@ -54,6 +77,25 @@ def key_of(pod: Mapping[str, Any]) -> str:
 def has_ended(pod: Mapping[str, Any]) -> bool:
     """Whether no process of this pod will ever run again."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def startup_of(pod: Mapping[str, Any]) -> Startup:
+    """How far a pod is that is not ready."""
+    status = pod.get("status") or {}
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    reasons = {((entry.get("state") or {}).get("waiting") or {}).get("reason") for entry in containers}
+    if reasons & BACK_OFF_REASONS:
+        return Startup.BACK_OFF
+    if is_unschedulable(pod):
+        return Startup.HELD_UP
+    runs = any(entry.get("name") == names.CONTAINER and "running" in (entry.get("state") or {}) for entry in containers)
+    return Startup.RUNNING if runs else Startup.CREATED
+
+
+def is_unschedulable(pod: Mapping[str, Any]) -> bool:
+    """Whether the scheduler has found no node for it."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(entry["type"] == "PodScheduled" and entry.get("reason") == "Unschedulable" for entry in conditions)
 
 
 def is_serving(pod: Mapping[str, Any]) -> bool:

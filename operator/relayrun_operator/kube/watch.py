@@ -90,12 +90,14 @@ async def _listen_until_down(runner: PodRunner, cache: Cache[PodRunner], listene
 
 def lose_process(runner: PodRunner, cache: Cache[PodRunner]) -> None:
     """The runner's process has ended; its pod may start another one, which has none of the runs."""
+    now = time.monotonic()
+    runner.was_ready, runner.unready_since = runner.was_ready or runner.ready, now
     runner.down, runner.gone, runner.ready, runner.serving, runner.holder = True, True, False, False, None
     cache.requeue_runner(runner.name)
     runner.reports.clear()
     runner.accepted_at.clear()
     runner.client.close()
-    runner.changed(time.monotonic())
+    runner.changed(now)
 
 
 def _is_of_another_process(line: Line, runner: PodRunner) -> bool:

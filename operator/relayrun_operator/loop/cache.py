@@ -48,16 +48,18 @@ class Cache(Generic[R]):
 
     def demand(self) -> dict[str, Demand]:
         """What each agent's runners have to carry."""
-        active, queued, suspects = Counter[str](), Counter[str](), Counter[str]()
+        active, queued, suspects, alone = (Counter[str]() for _ in range(4))
         for run in self.runs.values():
             if run.status.finished:
                 continue
             if run.run_id in self.queue.waiting:
                 queued[run.agent] += 1
+                alone[run.agent] += run.suspect
             elif run.runner is not None and run.attempt:
                 active[run.agent] += 1
             suspects[run.agent] += run.suspect
-        return {name: Demand(active[name], queued[name], suspects[name]) for name in {*active, *queued, *suspects}}
+        names = {*active, *queued, *suspects}
+        return {name: Demand(active[name], queued[name], suspects[name], alone[name]) for name in names}
 
     def resync(self) -> None:
         """Decide about every run."""
