@@ -19,6 +19,7 @@ from relayrun_api.custom_routes.routes import CustomFallback
 from relayrun_api.event_protocol import routes as protocol
 from relayrun_api.event_protocol import socket as protocol_socket
 from relayrun_api.http.cors import Cors
+from relayrun_api.http.encoded import EncodedNames
 from relayrun_api.http.errors import ApiError
 from relayrun_api.http.middleware import LastNet, RequestId
 from relayrun_api.http.responses import Json, on_error
@@ -76,6 +77,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             # Whom proxies name, which decides who is counted; nobody is believed unless the settings say so.
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies),
             Middleware(OnceReady),
+            Middleware(EncodedNames),
         ],
     )
     for kind in (ApiError, RelayrunError, RequestValidationError, HTTPException):

@@ -92,7 +92,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
         _open_world(settings, database) as world,
     ):
         starting = Starting(world.runners.pools)
-        catalog = GraphCatalog(database, starting, world.existing)
+        catalog = GraphCatalog(database, starting, world.claimants)
         runners = Runners(world.runners, client, settings.runner_token, shares)
         lookup = AssistantLookup(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))

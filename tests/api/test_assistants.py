@@ -247,7 +247,7 @@ async def test_a_graph_that_two_agents_offer_is_called_with_its_agent(settings: 
     async with serving(settings) as (_, _, url):
         sdk = get_client(url=url, api_key=None)
         names = {assistant["name"] for assistant in await sdk.assistants.search()}
-        assert names == {"default/steps", "other/steps", "talk"}
+        assert names == {"steps", "other/steps", "talk"}
         run = await sdk.runs.create(None, "other/steps", input={})
         assert run["agent"] == "other"  # type: ignore[typeddict-item]
         assistant = await sdk.assistants.create("other/steps")

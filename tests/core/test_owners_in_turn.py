@@ -16,6 +16,7 @@ async def test_due_crons_come_in_turn_by_owner(database: Database) -> None:
     now = await database_now(database)
     for number, owner in enumerate(["mallory"] * 4 + ["alice", None]):
         cron = NewCron(
+            agent=None,
             cron_id=uuid4(),
             owner=owner,
             runs_as=owner,

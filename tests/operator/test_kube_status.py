@@ -7,8 +7,11 @@ import pytest
 
 from relayrun_core.kinds import AgentRunStatus, AgentStatus
 from relayrun_core.states import Reason
+from relayrun_operator.kube.agents import taken_names
 from relayrun_operator.kube.agentstatus import PoolFacts, agent_status, readiness
 from relayrun_operator.kube.conditions import timestamp
+from relayrun_operator.kube.manifests import Installation
+from relayrun_operator.kube.records import AgentRecord, parse_agent
 from relayrun_operator.kube.status import Ending, Facts, facts_of, is_finished, run_status
 
 RUN, THREAD = "019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-000000000002"
@@ -133,3 +136,38 @@ def test_what_an_authors_code_says_neither_steers_a_terminal_nor_forges_a_line()
     status = run_status(Facts("r", "t", ending=ending), {}, 1_000.0)
     told = [status["message"], *(entry["message"] for entry in status["conditions"])]
     assert told == ["no\\x1b[2J\\x9b\\u202e\\nStatus:  all is well"] * 3
+
+
+def agent_called(name: str, created: str, *graphs: str, **spec: Any) -> AgentRecord:
+    metadata = {"name": name, "namespace": "n", "resourceVersion": "1", "uid": name, "creationTimestamp": created}
+    body = {"metadata": metadata, "spec": {"image": "i", **spec}, "status": {"graphs": list(graphs)}}
+    return parse_agent(body, Installation("token"))
+
+
+FIRST, SECOND, THIRD = (f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("agents", "expected"),
+    [
+        ([agent_called("a", FIRST, "g"), agent_called("b", FIRST, "h")], {}),
+        ([agent_called("b", FIRST, "g"), agent_called("a", SECOND, "g", "h")], {"n/a": {"g": "b"}}),
+        ([agent_called("b", FIRST, "g"), agent_called("a", FIRST, "g")], {"n/b": {"g": "a"}}),
+        (
+            [agent_called("c", THIRD, "g"), agent_called("b", SECOND, "g", "h"), agent_called("a", FIRST, "g")],
+            {"n/b": {"g": "a"}, "n/c": {"g": "a"}},
+        ),
+    ],
+)
+def test_the_older_agent_has_a_graphs_name(agents: list[AgentRecord], expected: dict[str, dict[str, str]]) -> None:
+    assert taken_names(agents, lambda agent: agent.status["graphs"]) == expected
+
+
+def test_a_name_that_is_taken_is_a_condition_until_it_is_free() -> None:
+    facts = PoolFacts(generation=1, wanted=1, ready=1, agent="b", taken={"g": "a"})
+    status = agent_status(facts, {}, NOW)
+    assert conditions(status) == {"Ready": ("True", "RunnersReady"), "NameConflict": ("True", "NameTaken")}
+    told = next(entry["message"] for entry in status["conditions"] if entry["type"] == "NameConflict")
+    assert told == "graph g is that of Agent a, which is older: this one's is called b/g"
+    free = agent_status(replace(facts, taken={}), status, NOW + 5)
+    assert conditions(free) == {"Ready": ("True", "RunnersReady")}

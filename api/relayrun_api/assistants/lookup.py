@@ -14,6 +14,9 @@ from relayrun_api.runners.graphs import GraphCatalog, OfferedGraph, object_schem
 from relayrun_core.database import Database
 from relayrun_core.db.agents import GraphRow
 from relayrun_core.db.assistants import AssistantRow, Configured, get_assistant, get_version
+from relayrun_core.db.threads import get_thread
+from relayrun_core.graph_names import full_name
+from relayrun_core.ids import default_assistant_id
 
 #: What LangGraph's clients know default assistants by.
 _OF_THE_SYSTEM = {"created_by": "system"}
@@ -68,9 +71,9 @@ class AssistantLookup:
             f"{await self._catalog.choices()}"
         )
 
-    async def to_run(self, principal: Principal, name: str) -> Assistant:
-        """As `get`, for a run to be started. Raises also Invalid (422) for a name that no graph has, as langgraph-api
-        does, and for a graph that is gone; RunnersAway.
+    async def to_run(self, principal: Principal, name: str, thread_id: UUID | None = None) -> Assistant:
+        """As `get`, for a run to be started, on a thread if one is given. Raises also Invalid (422) for a name that no
+        graph has, as langgraph-api does, and for a graph that is gone; RunnersAway.
         """
         assistant = await self._find(principal, name)
         if assistant is None:
@@ -79,7 +82,22 @@ class AssistantLookup:
             if _uuid(name) is None:
                 raise NoGraph(f"Invalid assistant: {name!r} is no assistant's id and no graph, {choices}")
             raise AssistantNotFound(f"Thread or assistant not found: there is no assistant {name}, {choices}")
-        return await self._offered(assistant)
+        assistant = await self._offered(assistant)
+        shared = self._catalog.is_shared(assistant.row.graph)
+        if thread_id is None or not shared or _names_the_agent(name, assistant.row):
+            return assistant
+        thread = await get_thread(self._database, thread_id)
+        same = thread is not None and thread.metadata.get("graph_id") == assistant.graph_id
+        return await self.kept_at(assistant, thread.agent) if thread and same else assistant
+
+    async def kept_at(self, assistant: Assistant, agent: str | None) -> Assistant:
+        """A graph's own assistant at the agent that it meant before, while that offers the graph: names may move."""
+        if agent in (None, assistant.row.agent) or not assistant.row.is_default:
+            return assistant
+        offered = await self._catalog.find_of(agent or "", assistant.row.graph)
+        if offered is None:
+            return assistant
+        return replace(assistant, row=replace(assistant.row, agent=offered.graph.agent), graph=offered.graph)
 
     async def at_version(self, assistant: Assistant, version: int) -> Assistant:
         """The assistant as it was at a version. Raises Invalid where its graph is not offered any more."""
@@ -91,19 +109,21 @@ class AssistantLookup:
         settings = {field.name: getattr(found, field.name) for field in fields(Configured)}
         return await self._offered(await self.of(replace(assistant.row, version=version, **settings)))
 
-    async def default(self, principal: Principal) -> Assistant:
+    async def default(self, principal: Principal, thread_id: UUID) -> Assistant:
         """The one for who names none: of the only graph, else the setting `default_graph`. Raises as `to_run`."""
         graphs = await self._catalog.all()
         if len(graphs) == 1:
-            return await self.to_run(principal, graphs[0].name)
+            return await self.to_run(principal, graphs[0].name, thread_id)
         if self._default_graph is not None:
-            return await self.to_run(principal, self._default_graph)
+            return await self.to_run(principal, self._default_graph, thread_id)
         await self._catalog.require_some()
         raise Invalid(f"Name an `assistant_id`: {await self._catalog.choices()}")
 
     async def of(self, row: AssistantRow) -> Assistant:
-        """The assistant of a row."""
+        """The assistant of a row. The default one of a name is of who has the name, once its own agent has gone."""
         offered = await self._catalog.find_of(row.agent, row.graph)
+        if offered is None and row.is_default and (named := await self._catalog.find_by_default(row.assistant_id)):
+            row, offered = replace(row, agent=named.graph.agent, graph=named.graph.graph), named
         if offered is None:
             return Assistant(row, await self._catalog.name_of(row.agent, row.graph), None)
         return Assistant(row, offered.name, offered.graph)
@@ -124,9 +144,12 @@ class AssistantLookup:
         else:
             graph = await self._catalog.find_by_default(assistant_id)
         if graph is not None:
-            row = await get_assistant(self._database, graph.assistant_id)
-            # An id can be guessed before its graph is there: whoever took it must not stand for the graph.
-            return await self.of(row if row and row.is_default else unchanged(graph))
+            for known in dict.fromkeys((assistant_id or graph.assistant_id, graph.assistant_id)):
+                row = await get_assistant(self._database, known)
+                # An id can be guessed before its graph is there: whoever took it must not stand for the graph.
+                if row and row.is_default:
+                    return await self.of(row)
+            return await self.of(unchanged(graph))
         row = await get_assistant(self._database, assistant_id) if assistant_id else None
         if row is None or row.is_default or not principal.scope("assistants").covers(row.owner, row.metadata):
             return None  # a default assistant is there as long as its graph
@@ -153,6 +176,11 @@ def unchanged(graph: OfferedGraph) -> AssistantRow:
         created_at=row.registered_at,
         updated_at=row.registered_at,
     )
+
+
+def _names_the_agent(name: str, row: AssistantRow) -> bool:
+    full = full_name(row.agent, row.graph)
+    return name == full or _uuid(name) == default_assistant_id(full)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -197,8 +197,9 @@ async def _start(
     services: Services, principal: Principal, body: ChatBody, modes: tuple[str, ...], terms: Terms
 ) -> StartedRun:
     named, assistants = body.assistant_id, services.assistant_lookup
-    assistant = await (assistants.to_run(principal, named) if named else assistants.default(principal))
     thread = await refer(services.database, principal, body.thread_id)
+    at = thread.thread_id
+    assistant = await (assistants.to_run(principal, named, at) if named else assistants.default(principal, at))
     answers = body.message is None
     request = StartRun(
         assistant,

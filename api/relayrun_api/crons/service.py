@@ -114,7 +114,7 @@ class CronService:
         principal, payload = await self._decided(cron, thread)
         body = RunCreate.model_validate(payload)
         assistant = await self._assistants.to_run(principal, body.assistant_id)
-        assistant = await self._as_chosen(cron, assistant)
+        assistant = await self._as_chosen(cron, await self._assistants.kept_at(assistant, cron.agent))
         spec = spec_of_run(body, assistant, body.stream_mode)
         mark = {"cron_id": str(cron.cron_id)}
         own: dict[str, Any] = {
@@ -242,6 +242,7 @@ def _deputy(principal: Principal, assistant: Assistant) -> dict[str, Any]:
         "as_admin": principal.admin,
         "made_by": None if principal.user is None else dict(principal.user),
         "assistant_version": assistant.row.version if theirs else None,
+        "agent": assistant.row.agent,
     }
 
 

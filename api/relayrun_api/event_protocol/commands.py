@@ -178,7 +178,7 @@ class Commands:
 
     async def _started(self, body: RunCreate) -> Done:
         services = self._services
-        assistant = await services.assistant_lookup.to_run(self._caller, body.assistant_id)
+        assistant = await services.assistant_lookup.to_run(self._caller, body.assistant_id, self._thread.thread_id)
         spec = spec_of_run(body.model_copy(update={"stream_subgraphs": True}), assistant, PROTOCOL_MODES)
         mark = self._caller.metadata or {}
         request = StartRun(assistant, spec, self._thread, if_not_exists="create", mark=mark)

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from relayrun_api.kube.client import Kube, KubeRefused, Object
+from relayrun_core.graph_names import Claimant
 
 logger = logging.getLogger("relayrun.api.agents")
 
@@ -26,6 +28,7 @@ class AgentEntry:
     desired: int
     why_not: str | None
     defaults: dict[str, Any] = field(default_factory=dict)
+    created_at: datetime | None = None
 
 
 class AgentDirectory:
@@ -54,11 +57,14 @@ class AgentDirectory:
         """Every Agent, by name."""
         return [self._agents[name] for name in sorted(self._agents)]
 
-    async def existing(self, names: Collection[str]) -> Collection[str]:
-        """Those of the names that are Agents'; all of them before the first answer."""
-        if self._answered and self.away is None and not self._agents.keys() >= set(names):
+    async def claimants(self, names: Collection[str]) -> Mapping[str, Claimant] | None:
+        """Those of the names that are Agents'; None before the first answer."""
+        if not self._answered or (self.away is None and not self._agents.keys() >= set(names)):
             await self._look(_LOOK_AGAIN_SECONDS)
-        return [name for name in names if name in self._agents] if self._answered else names
+        if not self._answered:
+            return None
+        found = (self._agents[name] for name in names if name in self._agents)
+        return {agent.name: Claimant(agent.name, agent.created_at) for agent in found}
 
     async def find(self, name: str) -> AgentEntry | None:
         """The Agent of that name, or None."""
@@ -109,6 +115,7 @@ def _entry(body: Object) -> AgentEntry:
         int(status.get("replicas") or 0),
         why_not,
         _defaults(spec.get("runDefaults") or {}),
+        datetime.fromisoformat(created) if (created := body["metadata"].get("creationTimestamp")) else None,
     )
 
 

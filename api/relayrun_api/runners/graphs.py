@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from relayrun_api.http.errors import NotFound, RunnersAway
 from relayrun_api.runners.starting import Starting
 from relayrun_core.database import Database
 from relayrun_core.db.agents import GraphRow, list_graphs, registered_graphs
+from relayrun_core.graph_names import Claimant, full_name, holders
 from relayrun_core.ids import default_assistant_id
 
 _FRESH_SECONDS = 5.0
@@ -22,7 +22,7 @@ _DEFAULT_ID_VERSION = 5  # of a UUID that is made of a name
 
 @dataclass(frozen=True)
 class OfferedGraph:
-    """A graph that an agent offers. `name` is the graph's, with its agent's in front where two agents share it."""
+    """A graph that an agent offers. `name` is the graph's, with its agent's in front where an older agent has it."""
 
     name: str
     graph: GraphRow
@@ -33,9 +33,9 @@ class OfferedGraph:
         return default_assistant_id(self.name)
 
 
-async def all_of_them(agents: Collection[str]) -> Collection[str]:
+async def all_of_them(agents: Collection[str]) -> Mapping[str, Claimant]:
     """Where nobody knows of agents that are gone."""
-    return agents
+    return {agent: Claimant(agent) for agent in agents}
 
 
 class GraphCatalog:
@@ -45,17 +45,20 @@ class GraphCatalog:
         self,
         database: Database,
         starting: Starting,
-        existing: Callable[[Collection[str]], Awaitable[Collection[str]]] = all_of_them,
+        claimants: Callable[[Collection[str]], Awaitable[Mapping[str, Claimant] | None]] = all_of_them,
     ) -> None:
-        """`existing`: which of these agents there are; graphs of others are not offered any more.
+        """`claimants`: which of these agents there are, None while nobody knows; graphs of others are not offered.
 
         While a world is `starting`, whoever looks waits, and may get RunnersAway.
         """
         self._database = database
         self._starting = starting
-        self._existing = existing
+        self._claimants = claimants
+        self._offered: list[OfferedGraph] = []
         self._by_name: dict[str, OfferedGraph] = {}
         self._by_default_id: dict[UUID, OfferedGraph] = {}
+        self._shared: frozenset[str] = frozenset()
+        self._undecided: frozenset[str] = frozenset()
         self._apps: dict[str, GraphRow] = {}
         self._read_at = -_FRESH_SECONDS
         self._reading = asyncio.Lock()
@@ -63,7 +66,7 @@ class GraphCatalog:
     async def all(self) -> list[OfferedGraph]:
         """Every graph, each once."""
         await self._refresh(_FRESH_SECONDS)
-        return list(self._by_default_id.values())
+        return self._offered
 
     async def apps(self) -> Mapping[str, GraphRow]:
         """A graph of each agent that has a web app of its own, by agent."""
@@ -73,11 +76,20 @@ class GraphCatalog:
         return self._apps
 
     async def find(self, name: str) -> OfferedGraph | None:
-        """The graph with this name, which may have its agent's in front."""
-        return await self._find(lambda: self._by_name.get(name))
+        """The graph with this name, which may have its agent's in front.
+
+        Raises RunnersAway while it is not known which of several agents has the name.
+        """
+        found = await self._find(lambda: self._by_name.get(name))
+        if found is None and name in self._undecided:
+            raise RunnersAway(
+                f"Several agents offer {name!r}, and the API server has not told yet which is the oldest: try again in "
+                "a moment, or name one as agent/graph."
+            )
+        return found
 
     async def find_by_default(self, assistant_id: UUID) -> OfferedGraph | None:
-        """The graph whose default assistant has this id."""
+        """The graph whose default assistant has this id, or has it as `agent/graph`."""
         if assistant_id.version != _DEFAULT_ID_VERSION:
             return None  # and no reason to look again
         return await self._find(lambda: self._by_default_id.get(assistant_id))
@@ -87,17 +99,21 @@ class GraphCatalog:
         if assistant_id.version != _DEFAULT_ID_VERSION:
             return False
         known = await registered_graphs(self._database)
-        return any(assistant_id == default_assistant_id(name) for pair in known for name in ("/".join(pair), pair[1]))
+        return any(assistant_id == default_assistant_id(name) for pair in known for name in (full_name(*pair), pair[1]))
 
     async def find_of(self, agent: str, graph: str) -> OfferedGraph | None:
         """An agent's graph."""
-        return await self.find(f"{agent}/{graph}")
+        return await self.find(full_name(agent, graph))
+
+    def is_shared(self, graph: str) -> bool:
+        """Whether several agents offered it a moment ago."""
+        return graph in self._shared
 
     async def name_of(self, agent: str, graph: str) -> str:
         """What an agent's graph is called, also one that is not offered any more."""
         if offered := await self.find_of(agent, graph):
             return offered.name
-        return f"{agent}/{graph}" if graph in self._by_name else graph
+        return full_name(agent, graph) if graph in self._by_name else graph
 
     async def get(self, name: str) -> OfferedGraph:
         """As `find`. Raises NotFound (404), or RunnersAway while there is no graph at all."""
@@ -134,22 +150,33 @@ class GraphCatalog:
             if now - self._read_at < older_than_seconds:
                 return
             rows = await list_graphs(self._database)
-            agents = await self._existing({row.agent for row in rows})
-            offered = _named([row for row in rows if row.agent in agents])
-            self._by_default_id = {graph.assistant_id: graph for graph in offered}
-            self._by_name = {_full_name(graph.graph): graph for graph in offered}
-            self._by_name |= {graph.name: graph for graph in offered}
-            self._apps = {graph.graph.agent: graph.graph for graph in offered if graph.graph.http.app}
+            agents = await self._claimants({row.agent for row in rows})
+            self._take(rows, agents)
             self._read_at = now
 
+    def _take(self, rows: list[GraphRow], agents: Mapping[str, Claimant] | None) -> None:
+        by_graph: dict[str, list[GraphRow]] = {}
+        for row in rows:
+            if agents is None or row.agent in agents:
+                by_graph.setdefault(row.graph, []).append(row)
+        self._shared = frozenset(name for name, offers in by_graph.items() if len(offers) > 1)
+        self._undecided = self._shared if agents is None else frozenset()
+        self._offered = [graph for offers in by_graph.values() for graph in _named(offers, agents)]
+        self._by_name = {full_name(graph.graph.agent, graph.graph.graph): graph for graph in self._offered}
+        # Names that had an agent's in front stay good once the plain one is free.
+        self._by_default_id = {default_assistant_id(name): graph for name, graph in self._by_name.items()}
+        self._by_name |= {graph.name: graph for graph in self._offered}
+        self._by_default_id |= {graph.assistant_id: graph for graph in self._offered}
+        self._apps = {graph.graph.agent: graph.graph for graph in self._offered if graph.graph.http.app}
 
-def _named(rows: list[GraphRow]) -> list[OfferedGraph]:
-    shared = {graph for graph, count in Counter(row.graph for row in rows).items() if count > 1}
-    return [OfferedGraph(_full_name(row) if row.graph in shared else row.graph, row) for row in rows]
 
-
-def _full_name(row: GraphRow) -> str:
-    return f"{row.agent}/{row.graph}"
+def _named(offers: list[GraphRow], agents: Mapping[str, Claimant] | None) -> list[OfferedGraph]:
+    """The graphs of one name, as they are called."""
+    if len(offers) == 1:
+        holding = {offers[0].agent}
+    else:
+        holding = {first.agent for first in holders(agents[row.agent] for row in offers)} if agents else set()
+    return [OfferedGraph(row.graph if row.agent in holding else full_name(row.agent, row.graph), row) for row in offers]
 
 
 def object_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:

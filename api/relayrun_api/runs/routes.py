@@ -101,7 +101,8 @@ async def start_run(
 
 async def requested(services: Services, principal: Principal, body: RunCreate, thread: ThreadRef | None) -> StartRun:
     """The run that a LangGraph client asks for."""
-    assistant = await services.assistant_lookup.to_run(principal, body.assistant_id)
+    thread_id = thread.thread_id if thread else None
+    assistant = await services.assistant_lookup.to_run(principal, body.assistant_id, thread_id)
     spec = spec_of_run(body, assistant, body.stream_mode)
     if thread is None and body.on_completion != "keep":
         spec = spec.model_copy(update={"on_completion": "delete"})

@@ -23,7 +23,8 @@ class NewCron:
 
     `runs_as`, `as_admin` and `made_by` are of who last said what runs: its identity, whether it may use anybody's
     assistant, and whom the author's own authentication found, where there is one. `assistant_version` is what somebody
-    else's assistant was when that one chose it; None: the newest one.
+    else's assistant was when that one chose it; None: the newest one. `agent` is whose graph it was made for; None:
+    whoever has the graph's name when it fires.
     """
 
     cron_id: UUID
@@ -41,6 +42,7 @@ class NewCron:
     enabled: bool
     next_run_at: datetime | None
     made_by: dict[str, Any] | None
+    agent: str | None
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -89,10 +91,10 @@ _NOW = "SELECT now() AS now"
 _LOCK_OWNER = "SELECT pg_advisory_xact_lock(hashtextextended(coalesce(%(owner)s, ''), 7262))"
 _CREATE = f"""
 INSERT INTO crons (cron_id, owner, runs_as, as_admin, assistant_id, assistant_version, thread_id, schedule, timezone,
-                   payload, metadata, on_run_completed, end_time, enabled, next_run_at, made_by)
+                   payload, metadata, on_run_completed, end_time, enabled, next_run_at, made_by, agent)
 SELECT %(cron_id)s, %(owner)s, %(runs_as)s, %(as_admin)s, %(assistant_id)s, %(assistant_version)s, %(thread_id)s,
        %(schedule)s, %(timezone)s, %(payload)s, %(metadata)s, %(on_run_completed)s, %(end_time)s, %(enabled)s,
-       %(next_run_at)s, %(made_by)s
+       %(next_run_at)s, %(made_by)s, %(agent)s
 WHERE %(limit)s::int IS NULL
    OR (SELECT count(*) FROM crons WHERE coalesce(owner, '') = coalesce(%(owner)s, '')) < %(limit)s::int
 RETURNING {COLUMNS}"""  # noqa: S608 - our own column names
@@ -102,7 +104,7 @@ _EDIT = f"""
 UPDATE crons SET schedule = %(schedule)s, timezone = %(timezone)s, payload = %(payload)s, metadata = %(metadata)s,
     on_run_completed = %(on_run_completed)s, end_time = %(end_time)s, enabled = %(enabled)s,
     next_run_at = %(next_run_at)s, revision = revision + 1, updated_at = now(), runs_as = %(runs_as)s,
-    as_admin = %(as_admin)s, made_by = %(made_by)s, assistant_version = %(assistant_version)s
+    as_admin = %(as_admin)s, made_by = %(made_by)s, assistant_version = %(assistant_version)s, agent = %(agent)s
 WHERE cron_id = %(cron_id)s RETURNING {COLUMNS}"""  # noqa: S608
 _DELETE = "DELETE FROM crons WHERE cron_id = %s"
 _FOUND = """

@@ -1376,6 +1376,7 @@ CREATE TABLE crons (
     made_by              jsonb,                          -- the user of an author's own authentication that made it
     runs_as              text,                           -- the identity that last said what it runs; NULL too: unknown
     assistant_version    integer,                        -- of somebody else's assistant; NULL: the newest
+    agent                text,                           -- NULL: whoever has the name when it fires
     CONSTRAINT crons_pkey PRIMARY KEY (cron_id),
     CONSTRAINT crons_thread_id_fkey FOREIGN KEY (thread_id) REFERENCES threads(thread_id) ON DELETE CASCADE,
     CONSTRAINT crons_on_run_completed_check CHECK (on_run_completed = ANY (ARRAY['delete'::text, 'keep'::text]))

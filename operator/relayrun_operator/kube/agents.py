@@ -3,8 +3,10 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from relayrun_core.graph_names import holders
 from relayrun_operator.engine import Demand
 from relayrun_operator.engine.pool import wanted_runners
 from relayrun_operator.kube import names, reasons
@@ -56,11 +58,13 @@ class Agents:
         self._demand: dict[str, Demand] = {}
         self._posted: dict[str, str] = {}
         self._silent: frozenset[str] = frozenset()
+        self._taken: dict[str, dict[str, str]] = {}
 
     def refresh(self, silent: frozenset[str]) -> None:
         """Work out every status again, and have written what differs. `silent`: runners that are given up."""
         self._silent = silent
         self._demand = self._cache.demand()
+        self._taken = taken_names(self.by_key.values(), self._graphs_of)
         self._observe()
         for agent in self.by_key.values():
             wanted = self.status_of(agent)
@@ -74,7 +78,6 @@ class Agents:
         runners = [runner for runner in self._cache.runners.values() if runner.agent == agent.key]
         ready = [runner for runner in runners if self._state(runner) == "ready"]
         demand = self._demand.get(agent.key, Demand())
-        graphs = {graph for runner in ready for graph in runner.graphs} or set(agent.status.get("graphs") or ())
         facts = PoolFacts(
             generation=agent.body["metadata"].get("generation"),
             wanted=wanted_runners(agent.view, demand),
@@ -83,7 +86,9 @@ class Agents:
             updated=sum(runner.generation == agent.view.generation for runner in runners),
             active_threads=demand.active,
             queued_runs=demand.queued,
-            graphs=graphs,
+            graphs=self._graphs_of(agent),
+            agent=agent.name,
+            taken=self._taken.get(agent.key, {}),
             suspended=agent.spec.suspend,
             refusal=agent.refusal,
             pods=[runner.pod for runner in runners if runner not in ready],
@@ -91,6 +96,10 @@ class Agents:
             waits_for=[sentence for runner in runners if not runner.ready for sentence in runner.waits_for],
         )
         return agent_status(facts, agent.status, time.time())
+
+    def _graphs_of(self, agent: AgentRecord) -> set[str]:
+        runners = (r for r in self._cache.runners.values() if r.agent == agent.key and self._state(r) == "ready")
+        return {graph for runner in runners for graph in runner.graphs} or set(agent.status.get("graphs") or ())
 
     def _state(self, runner: PodRunner) -> str:
         if runner.draining:
@@ -115,3 +124,20 @@ class Agents:
         about = About("Agent", agent.namespace, agent.name, metadata["uid"])
         wrong = ready["status"] == "False" and ready["reason"] != reasons.AgentReason.PROGRESSING
         self._events.post(about, ready["reason"], ready["message"], unusual=wrong)
+
+
+def taken_names(
+    agents: Iterable[AgentRecord], graphs_of: Callable[[AgentRecord], Collection[str]]
+) -> dict[str, dict[str, str]]:
+    """By an Agent's key: those of its graphs whose plain name another Agent has, each with that Agent's name."""
+    offers: dict[str, list[AgentRecord]] = {}
+    for agent in agents:
+        for graph in graphs_of(agent):
+            offers.setdefault(graph, []).append(agent)
+    taken: dict[str, dict[str, str]] = {}
+    for graph, offering in offers.items():
+        holding = [claimant.agent for claimant in holders(agent.claimant for agent in offering)]
+        for agent in offering:
+            if agent.name not in holding:
+                taken.setdefault(agent.key, {})[graph] = holding[0]
+    return taken

@@ -1,9 +1,10 @@
 """An Agent's status, derived from its pods and what its runners say. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relayrun_core.graph_names import full_name
 from relayrun_operator.kube import names, reasons
 from relayrun_operator.kube.conditions import condition, settle
 from relayrun_operator.kube.reasons import AgentReason
@@ -17,7 +18,10 @@ _RESTARTS = 2
 
 @dataclass(frozen=True)
 class PoolFacts:
-    """What is known of an Agent's runners. `refusal` is the API server's sentence about the last refused pod."""
+    """What is known of an Agent's runners. `refusal` is the API server's sentence about the last refused pod.
+
+    `taken`: those of its graphs whose plain name an older Agent has, each with that one's name.
+    """
 
     generation: int | None
     wanted: int
@@ -27,6 +31,8 @@ class PoolFacts:
     active_threads: int = 0
     queued_runs: int = 0
     graphs: Collection[str] = ()
+    agent: str = ""
+    taken: Mapping[str, str] = field(default_factory=dict)
     suspended: bool = False
     refusal: str = ""
     pods: Collection[Object] = field(default=(), repr=False)
@@ -40,9 +46,10 @@ def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
     """The whole status, given the one that the API server has."""
     holds, reason, message = readiness(facts)
     ready = condition(reasons.READY, holds, reason.value, message, facts.generation, now)
+    known = [entry for entry in before.get("conditions") or () if facts.taken or entry["type"] != reasons.NAME_CONFLICT]
     return {
         **({} if facts.generation is None else {"observedGeneration": facts.generation}),
-        "conditions": settle([ready], before.get("conditions") or ()),
+        "conditions": settle([ready, *_name_conflict(facts, now)], known),
         "graphs": sorted(facts.graphs),
         "replicas": facts.replicas,
         "readyReplicas": facts.ready,
@@ -50,6 +57,17 @@ def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
         "activeThreads": facts.active_threads,
         "queuedRuns": facts.queued_runs,
     }
+
+
+def _name_conflict(facts: PoolFacts, now: float) -> list[Object]:
+    if not facts.taken:
+        return []
+    sentences = [
+        reasons.TAKEN_BY.format(graph=graph, holder=holder, name=full_name(facts.agent, graph))
+        for graph, holder in sorted(facts.taken.items())
+    ]
+    message = "; ".join(sentences)
+    return [condition(reasons.NAME_CONFLICT, True, reasons.NAME_TAKEN, message, facts.generation, now)]
 
 
 def readiness(facts: PoolFacts) -> tuple[bool, AgentReason, str]:

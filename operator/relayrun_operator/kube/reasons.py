@@ -2,7 +2,8 @@
 
 AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Waiting`, `Failed` and
 `Finished` are `relayrun_core.states.Reason`. `Waiting` becomes False with Continued when a later run of the thread
-begins. Agent: `Ready` is True with RunnersReady, else False with one of these.
+begins. Agent: `NameConflict` is True with NameTaken while an older Agent has the name of one of its graphs, else it is
+not there; `Ready` is True with RunnersReady, else False with one of these.
 
 | reason | meaning |
 |---|---|
@@ -21,6 +22,7 @@ from enum import StrEnum
 from relayrun_core.states import Reason
 
 READY = "Ready"
+NAME_CONFLICT = "NameConflict"
 ASSIGNED = "Assigned"
 COMPLETE = "Complete"
 WAITING = "Waiting"
@@ -50,6 +52,8 @@ ENDED = {
 
 CONTINUED = "Continued"
 CONTINUED_BY = "AgentRun {name} goes on with the thread"
+NAME_TAKEN = "NameTaken"
+TAKEN_BY = "graph {graph} is that of Agent {holder}, which is older: this one's is called {name}"
 RUNNERS_READY = "runners ready: {ready}, wanted: {wanted}"
 NOT_IN_DATABASE = "run {run} is not in the database: only the API makes AgentRuns with a runId"
 REJECTED = "the thread has an unfinished run, and multitaskStrategy is Reject"

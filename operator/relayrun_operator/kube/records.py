@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from relayrun_core.graph_names import Claimant
 from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
 from relayrun_core.process.restarts import BURST, Restarts
@@ -197,6 +199,12 @@ class AgentRecord:
     def namespace(self) -> str:
         """Where it is."""
         return str(self.body["metadata"]["namespace"])
+
+    @property
+    def claimant(self) -> Claimant:
+        """What decides about its graphs' names."""
+        created = self.body["metadata"].get("creationTimestamp")
+        return Claimant(self.name, datetime.fromisoformat(created) if created else None)
 
 
 def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRecord:

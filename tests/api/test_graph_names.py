@@ -1,0 +1,115 @@
+"""Several Agents with one graph's name: who is meant by the name, and that what was made stays with its Agent."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langgraph_sdk.errors import UnprocessableEntityError
+
+from relayrun_api.kube.dispatch import KubeDispatcher
+from relayrun_api.services import Services
+from relayrun_core.db.crons import get_cron
+from relayrun_core.db.runs import get_run
+from relayrun_core.graph_names import Claimant
+from relayrun_core.ids import default_assistant_id
+from tests.api.apiserver import ApiServer
+from tests.api.conftest import Api
+from tests.api.play import STEPS, register
+
+OLDER, NEWER = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+
+
+async def look_again(api: Api) -> None:
+    """The API reads Agents and graphs anew, as it does every few seconds."""
+    services: Services = api.app.state.services
+    dispatcher = services.dispatcher
+    assert isinstance(dispatcher, KubeDispatcher)
+    await dispatcher._agents._look(0)
+    services.catalog._read_at = float("-inf")
+
+
+def agent(cluster: ApiServer, name: str, created: str, **spec: Any) -> dict[str, Any]:
+    like = cluster.agents[0]
+    metadata = {**like["metadata"], "name": name, "creationTimestamp": created}
+    return {**like, "metadata": metadata, "spec": {**like["spec"], **spec}}
+
+
+@pytest.fixture
+async def api(clustered: Api, cluster: ApiServer) -> Api:
+    """`default`, the older one, and `second` offer the graph `steps`."""
+    cluster.agents[:] = [agent(cluster, "second", NEWER), agent(cluster, "default", OLDER)]
+    await register(clustered.database, "steps", STEPS, "second")
+    await look_again(clustered)
+    return clustered
+
+
+async def agent_of(api: Api, run: Any) -> str:
+    found = await get_run(api.database, UUID(run["run_id"]))
+    assert found is not None
+    return found.agent
+
+
+async def test_the_older_agent_has_the_plain_name_and_the_newer_one_its_own_in_front(
+    api: Api, cluster: ApiServer
+) -> None:
+    client = api.sdk.assistants
+    names = {found["graph_id"]: found["assistant_id"] for found in await client.search(graph_id="steps", limit=100)}
+    assert names == {"steps": str(default_assistant_id("steps"))}
+    theirs = str(default_assistant_id("second/steps"))
+    assert {found["assistant_id"] for found in await client.search(graph_id="second/steps")} == {theirs}
+    assert [(await client.get(name))["assistant_id"] for name in ("second/steps", theirs)] == [theirs] * 2
+    assert (await client.get_schemas("second/steps"))["graph_id"] == "second/steps"
+    assert (await client.get("default/steps"))["assistant_id"] == names["steps"]
+    for name in ("steps", "default/steps", names["steps"]):
+        assert await agent_of(api, await api.sdk.runs.create(None, name, input={})) == "default"
+    for name in ("second/steps", theirs):
+        assert await agent_of(api, await api.sdk.runs.create(None, name, input={})) == "second"
+
+    cluster.agents[:] = [entry for entry in cluster.agents if entry["metadata"]["name"] != "default"]
+    await look_again(api)
+    found = {entry["graph_id"]: entry["assistant_id"] for entry in await client.search(graph_id="steps")}
+    assert found == {"steps": names["steps"]}, "ids are made of the name, whoever has it"
+    for name in ("steps", "second/steps", theirs, names["steps"]):
+        assert await agent_of(api, await api.sdk.runs.create(None, name, input={})) == "second"
+    with pytest.raises(UnprocessableEntityError, match="default/steps"):
+        await api.sdk.runs.create(None, "default/steps", input={})
+
+
+async def test_what_was_made_stays_with_its_agent_when_the_name_moves(api: Api, cluster: ApiServer) -> None:
+    made = await api.sdk.assistants.create("steps")
+    cron = await api.sdk.crons.create("steps", schedule="@yearly", input={})
+    thread = (await api.sdk.threads.create())["thread_id"]
+    await api.sdk.runs.create(thread, "steps", input={})
+    await api.sdk.runs.create(thread, "second/steps", input={})
+    talk = (await api.sdk.threads.create())["thread_id"]
+    await api.sdk.runs.create(talk, "steps", input={})
+
+    # `default` was made again: the other one is the older one now.
+    cluster.agents[:] = [agent(cluster, "default", "2026-03-01T00:00:00Z"), agent(cluster, "second", NEWER)]
+    await look_again(api)
+    assert await agent_of(api, await api.sdk.runs.create(None, "steps", input={})) == "second"
+    assert await agent_of(api, await api.sdk.runs.create(None, made["assistant_id"], input={})) == "default"
+    for _ in range(2):
+        assert await agent_of(api, await api.sdk.runs.create(talk, "steps", input={})) == "default"
+    assert await agent_of(api, await api.sdk.runs.create(talk, "second/steps", input={})) == "second"
+    services: Services = api.app.state.services
+    (kept,) = await api.sdk.crons.search(assistant_id="steps")
+    assert kept["cron_id"] == cron["cron_id"]
+    row = await get_cron(api.database, UUID(kept["cron_id"]))
+    assert row is not None
+    assert (await services.crons.run_of(row)).agent == "default"
+
+
+async def test_while_nobody_knows_who_is_the_oldest_only_full_names_are_good(api: Api) -> None:
+    services: Services = api.app.state.services
+
+    async def unknown(_: Any) -> dict[str, Claimant] | None:
+        return None
+
+    services.catalog._claimants = unknown
+    await look_again(api)
+    answer = await api.http.post("/runs", json={"assistant_id": "steps", "input": {}})
+    assert (answer.status_code, "agent/graph" in answer.text) == (503, True)
+    assert await agent_of(api, await api.sdk.runs.create(None, "second/steps", input={})) == "second"
