@@ -1,0 +1,48 @@
+import { QueryClient, queryOptions } from "@tanstack/react-query";
+
+import { call } from "./client";
+import { passes } from "./errors";
+import type { AgentSummary, ConsoleConfig, RunFilter, RunPage, Status } from "./types";
+
+/** How often lists ask again while the page is visible, in milliseconds. */
+export const POLL_MS = 2000;
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      retry: (failures, error) => passes(error) && failures < 2,
+      retryDelay: (failures) => Math.min(500 * 2 ** failures, 5000),
+      staleTime: 1000,
+      // Also where the browser believes that it is offline: the API may be on this machine.
+      networkMode: "always",
+    },
+    mutations: { networkMode: "always" },
+  },
+});
+
+/** Who may come in and how; it needs no token. An API without it asks for nothing until it refuses. */
+export const configQuery = queryOptions({
+  queryKey: ["config"],
+  queryFn: async (): Promise<ConsoleConfig> => {
+    const response = await fetch("/console/config.json");
+    const json = response.headers.get("Content-Type")?.includes("json");
+    return response.ok && json ? response.json() : { auth: ["none"], oidc: null, version: "" };
+  },
+  staleTime: Infinity,
+});
+
+export const agentsQuery = queryOptions({
+  queryKey: ["agents"],
+  queryFn: ({ signal }) => call<AgentSummary[]>("GET", "/agents", undefined, signal),
+  refetchInterval: 5 * POLL_MS,
+});
+
+export const statusQuery = queryOptions({
+  queryKey: ["status"],
+  queryFn: ({ signal }) => call<Status>("GET", "/status", undefined, signal),
+  refetchInterval: 2 * POLL_MS,
+});
+
+export function searchRuns(filter: RunFilter, limit: number, cursor: string | null, signal?: AbortSignal): Promise<RunPage> {
+  return call("POST", "/runs/search", { ...filter, limit, ...(cursor && { cursor }) }, signal);
+}

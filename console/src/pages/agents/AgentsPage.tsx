@@ -1,0 +1,9 @@
+import { Empty, Page } from "../../ui/Page";
+
+export function AgentsPage() {
+  return (
+    <Page title="Agents">
+      <Empty title="Nothing here yet." />
+    </Page>
+  );
+}

@@ -1,0 +1,9 @@
+import { Empty, Page } from "../../ui/Page";
+
+export function AssistantsPage() {
+  return (
+    <Page title="Assistants">
+      <Empty title="Nothing here yet." />
+    </Page>
+  );
+}

@@ -1,0 +1,114 @@
+/** Every page of the console. A page is loaded when it is first opened. */
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+
+import { Layout } from "./layout/Layout";
+import { NotFound } from "./layout/NotFound";
+import { runsSearch } from "./pages/runs/search";
+import { Crash } from "./ui/Crash";
+import { Loading } from "./ui/states";
+
+const root = createRootRoute({ component: Layout, notFoundComponent: NotFound });
+const getParentRoute = () => root;
+
+const home = createRoute({
+  getParentRoute,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/runs", search: {}, replace: true });
+  },
+});
+
+const runs = createRoute({
+  getParentRoute,
+  path: "/runs",
+  validateSearch: runsSearch,
+  component: lazyRouteComponent(() => import("./pages/runs/RunsPage"), "RunsPage"),
+});
+
+const run = createRoute({
+  getParentRoute,
+  path: "/threads/$threadId/runs/$runId",
+  component: lazyRouteComponent(() => import("./pages/run/RunPage"), "RunPage"),
+});
+
+const threads = createRoute({
+  getParentRoute,
+  path: "/threads",
+  component: lazyRouteComponent(() => import("./pages/threads/ThreadsPage"), "ThreadsPage"),
+});
+
+const thread = createRoute({
+  getParentRoute,
+  path: "/threads/$threadId",
+  component: lazyRouteComponent(() => import("./pages/thread/ThreadPage"), "ThreadPage"),
+});
+
+const inbox = createRoute({
+  getParentRoute,
+  path: "/inbox",
+  component: lazyRouteComponent(() => import("./pages/inbox/InboxPage"), "InboxPage"),
+});
+
+const agents = createRoute({
+  getParentRoute,
+  path: "/agents",
+  component: lazyRouteComponent(() => import("./pages/agents/AgentsPage"), "AgentsPage"),
+});
+
+const playground = createRoute({
+  getParentRoute,
+  path: "/playground",
+  component: lazyRouteComponent(() => import("./pages/playground/PlaygroundPage"), "PlaygroundPage"),
+});
+
+const assistants = createRoute({
+  getParentRoute,
+  path: "/assistants",
+  component: lazyRouteComponent(() => import("./pages/assistants/AssistantsPage"), "AssistantsPage"),
+});
+
+const crons = createRoute({
+  getParentRoute,
+  path: "/crons",
+  component: lazyRouteComponent(() => import("./pages/crons/CronsPage"), "CronsPage"),
+});
+
+const store = createRoute({
+  getParentRoute,
+  path: "/store",
+  component: lazyRouteComponent(() => import("./pages/store/StorePage"), "StorePage"),
+});
+
+const status = createRoute({
+  getParentRoute,
+  path: "/status",
+  component: lazyRouteComponent(() => import("./pages/status/StatusPage"), "StatusPage"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    home,
+    runs,
+    run,
+    threads,
+    thread,
+    inbox,
+    agents,
+    playground,
+    assistants,
+    crons,
+    store,
+    status,
+  ]),
+  basepath: "/console",
+  defaultPreload: "intent",
+  defaultPendingComponent: Loading,
+  defaultErrorComponent: Crash,
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
