@@ -1,9 +1,75 @@
-import { Empty, Page } from "../../ui/Page";
+import "./runs.css";
 
+import { getRouteApi } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+
+import type { RunSummary } from "../../api/types";
+import { Button } from "../../ui/Button";
+import { Empty, Page } from "../../ui/Page";
+import { Failed, Loading, Reconnecting } from "../../ui/states";
+import { Chosen } from "./Chosen";
+import { Filters } from "./Filters";
+import { RunsTable } from "./RunsTable";
+import { useRuns } from "./useRuns";
+
+const route = getRouteApi("/runs");
+
+/** The runs of all threads, newest first. */
 export function RunsPage() {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const [live, setLive] = useState(true);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const { data, error, isPending, isPlaceholderData, refetch, ...more } = useRuns(search, live);
+  const runs = useMemo(() => unique(data?.pages.flatMap((page) => page.runs) ?? []), [data]);
+  const isFiltered = Object.keys(search).length > 0;
+
   return (
-    <Page title="Runs">
-      <Empty title="Nothing here yet." />
+    <Page
+      title="Runs"
+      beside={
+        <Button aria-pressed={live} onClick={() => setLive(!live)}>
+          {live ? "Pause" : "Go on"}
+        </Button>
+      }
+    >
+      <Filters search={search} onChange={(next) => void navigate({ search: next, replace: true })} />
+      <Reconnecting shown={error !== null && data !== undefined} />
+      {isPending && !error && <Loading what="runs" />}
+      {error && !data && <Failed error={error} retry={() => void refetch()} />}
+      {data && runs.length === 0 && !more.hasNextPage && (
+        <Empty title={isFiltered ? "No run fits these filters." : "No runs yet."}>
+          {isFiltered ? (
+            <Button onClick={() => void navigate({ search: {} })}>Remove the filters</Button>
+          ) : (
+            <p>Start one in the playground, or send one to the API.</p>
+          )}
+        </Empty>
+      )}
+      {runs.length > 0 && (
+        <>
+          <Chosen
+            runs={runs.filter((run) => chosen.has(run.run_id))}
+            onDone={() => {
+              setChosen(new Set());
+              void refetch();
+            }}
+          />
+          <RunsTable runs={runs} chosen={chosen} onChoose={setChosen} busy={isPlaceholderData} />
+        </>
+      )}
+      {more.hasNextPage && (
+        <div className="actions">
+          <Button disabled={more.isFetchingNextPage} onClick={() => void more.fetchNextPage()}>
+            {more.isFetchingNextPage ? "Loading…" : "Older runs"}
+          </Button>
+        </div>
+      )}
     </Page>
   );
+}
+
+/** Pages that are asked for one after the other may overlap. */
+function unique(runs: RunSummary[]): RunSummary[] {
+  return [...new Map(runs.map((run) => [run.run_id, run])).values()];
 }

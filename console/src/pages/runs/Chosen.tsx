@@ -1,0 +1,56 @@
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+
+import { cancelRun, canRetry, retryRun } from "../../api/runs";
+import { isActive } from "../../api/states";
+import type { RunSummary } from "../../api/types";
+import { Button } from "../../ui/Button";
+import { Confirm } from "../../ui/Confirm";
+import { useNotices } from "../../ui/Notices";
+
+/** What can be done with the runs that are chosen. */
+export function Chosen({ runs, onDone }: { runs: RunSummary[]; onDone: () => void }) {
+  const { done, failed } = useNotices();
+  const [asking, setAsking] = useState(false);
+  const active = runs.filter((run) => isActive(run.state));
+  const ended = runs.filter((run) => canRetry(run.state));
+  const each = useMutation({
+    mutationFn: ({ runs, what }: { runs: RunSummary[]; what: (run: RunSummary) => Promise<unknown>; said: string }) =>
+      Promise.allSettled(runs.map(what)),
+    onSuccess: (results, { said }) => {
+      const refused = results.filter((result) => result.status === "rejected");
+      if (refused.length < results.length) done(`${said} ${runsIn(results.length - refused.length)}.`);
+      // One sentence: what one was refused for, the others were mostly refused for too.
+      if (refused[0]) failed(new Error(`${runsIn(refused.length)} refused: ${String(refused[0].reason?.message)}`));
+      onDone();
+    },
+  });
+  if (runs.length === 0) return <p className="hint">Choose runs to cancel or retry several at once.</p>;
+  return (
+    <div className="actions" role="group" aria-label="The chosen runs">
+      <span>{runsIn(runs.length)} chosen</span>
+      <Button kind="danger" disabled={!active.length || each.isPending} onClick={() => setAsking(true)}>
+        Cancel {active.length}
+      </Button>
+      <Button
+        disabled={!ended.length || each.isPending}
+        onClick={() => each.mutate({ runs: ended, what: retryRun, said: "Retried" })}
+      >
+        Retry {ended.length}
+      </Button>
+      <Confirm
+        title={`Cancel ${runsIn(active.length)}?`}
+        open={asking}
+        does={`Cancel ${runsIn(active.length)}`}
+        onConfirm={() => each.mutate({ runs: active, what: cancelRun, said: "Cancelled" })}
+        onClose={() => setAsking(false)}
+      >
+        What they have done so far stays.
+      </Confirm>
+    </div>
+  );
+}
+
+function runsIn(count: number): string {
+  return count === 1 ? "1 run" : `${count} runs`;
+}
