@@ -10,6 +10,14 @@ import { Loading } from "./ui/states";
 const root = createRootRoute({ component: Layout, notFoundComponent: NotFound });
 const getParentRoute = () => root;
 
+/** The members of an address that are these texts; the rest is dropped. */
+function texts<Search extends Record<string, string | undefined>>(...names: (keyof Search & string)[]) {
+  return (raw: Record<string, unknown>) =>
+    Object.fromEntries(
+      names.flatMap((name) => (typeof raw[name] === "string" && raw[name] ? [[name, raw[name]]] : [])),
+    ) as Search;
+}
+
 const home = createRoute({
   getParentRoute,
   path: "/",
@@ -28,18 +36,21 @@ const runs = createRoute({
 const run = createRoute({
   getParentRoute,
   path: "/threads/$threadId/runs/$runId",
+  validateSearch: texts<{ tab?: string; step?: string }>("tab", "step"),
   component: lazyRouteComponent(() => import("./pages/run/RunPage"), "RunPage"),
 });
 
 const threads = createRoute({
   getParentRoute,
   path: "/threads",
+  validateSearch: texts<{ status?: string; text?: string }>("status", "text"),
   component: lazyRouteComponent(() => import("./pages/threads/ThreadsPage"), "ThreadsPage"),
 });
 
 const thread = createRoute({
   getParentRoute,
   path: "/threads/$threadId",
+  validateSearch: texts<{ tab?: string; at?: string }>("tab", "at"),
   component: lazyRouteComponent(() => import("./pages/thread/ThreadPage"), "ThreadPage"),
 });
 

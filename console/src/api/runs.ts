@@ -84,9 +84,13 @@ export async function retryRun(named: Named): Promise<Run> {
   const run = await getRun(named);
   const state = await call<{ metadata: JsonObject | null }>("GET", `/threads/${encodeURIComponent(run.thread_id)}/state`);
   const tookNothing = run.kwargs.command === null && state.metadata?.run_id !== run.run_id;
-  const body = { ...requestOf(run), input: tookNothing ? run.kwargs.input : null };
-  // Somebody may have started a run since we looked.
-  return startRun(run.thread_id, { ...body, multitask_strategy: "reject" });
+  return startRun(run.thread_id, {
+    ...requestOf(run),
+    input: tookNothing ? run.kwargs.input : null,
+    metadata: { ...run.metadata, retry_of: run.run_id },
+    // Somebody may have started a run since we looked.
+    multitask_strategy: "reject",
+  });
 }
 
 /** How a run was asked for, without its input. */
@@ -97,7 +101,7 @@ export function requestOf(run: Run): Record<string, unknown> {
     // The API takes one of both, and a run that was told one shows it in the other.
     ...(config.configurable && Object.keys(config.configurable).length > 0 ? {} : { context }),
     config,
-    metadata: { ...run.metadata, retry_of: run.run_id },
+    metadata: run.metadata,
     stream_mode,
     stream_subgraphs: subgraphs,
     durability,

@@ -1,4 +1,4 @@
-import { useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 
 let now = Date.now();
 const listeners = new Set<() => void>();
@@ -42,4 +42,15 @@ export function duration(milliseconds: number, rough = false): string {
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return rough ? `${hours} h` : `${hours} h ${minutes % 60} min`;
   return `${Math.floor(hours / 24)} d`;
+}
+
+/** The time, again and again, in milliseconds; once where `every` is undefined. */
+export function useNow(every: number | undefined): number {
+  const [time, setTime] = useState(Date.now);
+  useEffect(() => {
+    if (every === undefined) return;
+    const timer = setInterval(() => setTime(Date.now()), every);
+    return () => clearInterval(timer);
+  }, [every]);
+  return time;
 }
