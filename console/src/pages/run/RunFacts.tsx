@@ -47,7 +47,7 @@ export function RunFacts({ run }: { run: Run }) {
             </dd>
           </>
         )}
-        {!error && (reason || message) && (
+        {!error && reason !== "Succeeded" && (reason || message) && (
           <>
             <dt>Why</dt>
             <dd>{message || reason}</dd>

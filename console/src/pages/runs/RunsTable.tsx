@@ -109,6 +109,6 @@ function took({ started_at, finished_at }: RunSummary): string {
 }
 
 function why({ state, reason, message }: RunSummary): string {
-  if (state === "success") return "";
+  if (state === "success" || state === "interrupted") return "";
   return message || reason || "";
 }
