@@ -30,7 +30,6 @@ from relayrun_api.runs import routes as runs
 from relayrun_api.runs import stateless_routes as stateless
 from relayrun_api.runs.delayed import starting_later
 from relayrun_api.runs.ending import webhook_body
-from relayrun_api.services import open_services
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system
 from relayrun_api.system.cleanup import tidying
@@ -38,6 +37,7 @@ from relayrun_api.system.unready import OnceReady
 from relayrun_api.threads import routes as threads
 from relayrun_api.threads import state_routes as thread_states
 from relayrun_api.webhooks.delivery import delivering
+from relayrun_api.wiring import open_services
 from relayrun_core.errors import RelayrunError
 from relayrun_core.settings import ApiSettings
 

@@ -61,7 +61,7 @@ def show(events: Iterator[Event], *, as_json: bool) -> None:
             if as_json:
                 print(compact(event.line()), flush=True)
             else:
-                transcript.tell(event)
+                transcript.write(event)
     finally:
         if not as_json:
             transcript.break_line()

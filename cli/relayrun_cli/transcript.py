@@ -27,7 +27,7 @@ class Transcript:
             "end": self._end,
         }
 
-    def tell(self, event: Event) -> None:
+    def write(self, event: Event) -> None:
         """Write one event."""
         mode, _, path = event.name.partition("|")
         handler = self._handlers.get(mode)

@@ -1,6 +1,4 @@
-"""A run as its parts see it: what was asked (`RunSpec`), what the database knows (`Run`, `RunHead`), how it ended
-(`Outcome`).
-"""
+"""A run: its request (`RunSpec`), its row (`Run`, or `RunHead` for placing) and its end (`Outcome`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +14,7 @@ from relayrun_core.states import CancelAction, Reason, RunStatus
 Durability = Literal["sync", "async", "exit"]
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 
-#: What a run can be asked to tell.
+#: What a run can stream.
 StreamMode = Literal[
     "values",
     "updates",
@@ -32,19 +30,20 @@ StreamMode = Literal[
 DEFAULT_STREAM_MODES: tuple[StreamMode, ...] = ("values", "updates", "messages-tuple", "custom")
 
 
-# Who a run is for: graphs find that in `configurable` under these names, traces in metadata; only the server says it.
+# Names of the authenticated user's claims: in `configurable` for graphs, in metadata for traces. Only the server sets
+# them.
 _CLAIMS = "langgraph_auth_"
 
 
 def without_claims(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A caller's `configurable`, context or metadata, without what it says of who it is."""
+    """Return a caller's `configurable`, context or metadata without any claim about who the caller is."""
     return {name: value for name, value in given.items() if not name.startswith(_CLAIMS)}
 
 
 class BoundAnswer(BaseModel):
-    """A `resume` value, bound to one question when it was accepted, so that no retry can answer another one.
+    """A `resume` value, bound to one interrupt when it is accepted, so that no retry can answer another one.
 
-    `answered` is how many answers the task had recorded then: it is sent again only while that number is the same.
+    `answered` is how many answers the task had recorded at that time. The value is sent only while this is unchanged.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -56,15 +55,15 @@ class BoundAnswer(BaseModel):
 
 
 class RunSpec(BaseModel):
-    """What a run was asked to do: stored as it is, opaque values untouched."""
+    """What a run is asked to do. Stored as it is; opaque values stay untouched."""
 
-    # A newer API may have accepted it: a runner of an older version does what it knows.
+    # A newer API may have accepted the run: an older runner ignores fields that it does not know.
     model_config = ConfigDict(extra="ignore")
 
     input: Any = None
     command: dict[str, Any] | None = None
     config: dict[str, Any] = Field(default_factory=dict)
-    #: What of the config's `configurable` is the assistant's.
+    #: The part of the config's `configurable` that comes from the assistant.
     assistant_configurable: dict[str, Any] = Field(default_factory=dict)
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
@@ -73,19 +72,19 @@ class RunSpec(BaseModel):
     interrupt_before: list[str] | Literal["*"] | None = None
     interrupt_after: list[str] | Literal["*"] | None = None
     checkpoint_id: str | None = None
-    #: From a subgraph's: those of all graphs around it, by their namespaces.
+    #: For a checkpoint of a subgraph: the checkpoints of all graphs around it, by namespace.
     checkpoint_map: dict[str, str] = Field(default_factory=dict)
     durability: Durability = "sync"
     multitask_strategy: MultitaskStrategy = "enqueue"
     active_deadline_seconds: int = 3600
     starting_deadline_seconds: int = 86400
     backoff_limit: int = 2
-    #: `delete`: the run's thread was made for it alone, and goes some time after its end.
+    #: `delete`: the thread was created for this run alone, and is deleted some time after the run's end.
     on_completion: Literal["delete", "keep"] = "keep"
-    #: Who is told of the run's end.
+    #: The URL that receives the run's end.
     webhook: str | None = None
     answers: list[BoundAnswer] = Field(default_factory=list)
-    #: Whom the author's own authentication found, as JSON; for the graph alone, never shown.
+    #: The user from the author's own authentication, as JSON. Only the graph sees it.
     user: dict[str, Any] | None = None
 
 
@@ -100,7 +99,7 @@ class ObjectRef:
 
 @dataclass(frozen=True)
 class NewRun:
-    """What `create_run` needs."""
+    """A run to be accepted: the argument of `create_run`."""
 
     run_id: UUID
     thread_id: UUID
@@ -112,11 +111,11 @@ class NewRun:
     thread_metadata: dict[str, Any] = field(default_factory=dict)
     assistant_id: UUID | None = None
     if_not_exists: Literal["create", "reject"] = "create"
-    #: It is accepted now, and joins its thread's line so much later.
+    #: The run is accepted now, and joins its thread's queue this much later.
     delay_seconds: float = 0.0
-    #: New input on a thread that waits at an interrupt is refused instead of abandoning the question.
+    #: Refuse new input on a thread that waits at an interrupt, in place of abandoning the question.
     require_not_interrupted: bool = False
-    #: The AgentRun it came with, for a run by kubectl.
+    #: The AgentRun that requested the run, for a run by kubectl.
     object: ObjectRef | None = None
 
 
@@ -145,7 +144,7 @@ class Run:
     not_before: datetime | None
     cancel_requested_at: datetime | None
     cancel_action: CancelAction | None
-    #: What the thread had at the first claim: {checkpoint_id, high_water}, the newest ids of its root and of all of it.
+    #: The thread's newest checkpoints at the first claim: `checkpoint_id` of the root, `high_water` of all namespaces.
     base: dict[str, str | None] | None
     error: dict[str, Any] | None
     checkpoint_id: str | None
@@ -156,11 +155,11 @@ class Run:
 
     @property
     def is_rolled_back(self) -> bool:
-        """Whether it was cancelled and all that it did undone: for clients there is no such run any more."""
+        """Whether the run was cancelled and its work undone. For clients it no longer exists."""
         return self.status is RunStatus.CANCELLED and self.cancel_action is CancelAction.ROLLBACK
 
     def as_accepted(self) -> "Run":
-        """It as it was accepted, whatever has become of it since."""
+        """Return the run as it was when it was accepted."""
         if self.status in (RunStatus.DELAYED, RunStatus.PENDING):
             return self
         return replace(
@@ -184,7 +183,7 @@ class Run:
 
 @dataclass(frozen=True)
 class PendingInterrupt:
-    """A question a thread waits at: `answered` counts the answers its task has recorded already."""
+    """An interrupt that a thread waits at. `answered` counts the answers that its task has recorded already."""
 
     id: str
     value: Any
@@ -192,15 +191,16 @@ class PendingInterrupt:
     answered: int = 0
 
 
-#: Which of a state's values those are told who wait for a run: by their keys, or the one that is all they are told.
-#: None: everything.
+#: Which values of the state are the run's output: those of a list of keys, the value of one key, or with None all.
 OutputKeys = list[str] | str | None
 
 
 @dataclass(frozen=True)
 class Head:
-    """A thread's newest state as JSON, without its `values`. `made_by`: None where another might be made of the same
-    checkpoint. `values`: the state's, where it tells them in another form than the run's outcome.
+    """A thread's newest state as JSON, without its `values`.
+
+    `made_by` is None when another runner might make another state of the same checkpoint. `values` holds the state's
+    values when they differ in form from those of the run's outcome.
     """
 
     state: bytes
@@ -210,10 +210,10 @@ class Head:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `values`, `interrupts` None: the thread's stay as they are.
+    """How a run ended. With `values` or `interrupts` None, those of the thread stay as they are.
 
-    `error` is `{"error": <exception type>, "message": …, "node": …, "traceback": …}`. `questions` are the interrupts as
-    they are told, a JSON list; None: they have an id and a value.
+    `error` is `{"error": <exception type>, "message": …, "node": …, "traceback": …}`. `questions` is a JSON list of the
+    interrupts as clients see them; None when they have just an id and a value.
     """
 
     reason: Reason
@@ -228,27 +228,27 @@ class Outcome:
 
     @property
     def output(self) -> bytes | None:
-        """The values as those are told who wait, as JSON; None: there are none of its own."""
+        """The run's output as JSON; None when the run has no values of its own."""
         return None if self.values is None else output_of(self.values, self.output_keys)
 
 
-def told(values: Any, keys: OutputKeys) -> Any:
-    """The values as those are told who wait."""
+def select_output(values: Any, keys: OutputKeys) -> Any:
+    """Return the output among a state's values."""
     if keys is None or not isinstance(values, dict):
         return values
     return values.get(keys) if isinstance(keys, str) else {key: values[key] for key in keys if key in values}
 
 
 def output_of(values: bytes, keys: OutputKeys) -> bytes:
-    """The same for JSON."""
-    return values if keys is None else orjson.dumps(told(orjson.loads(values), keys))
+    """Return the output among a state's values, both as JSON."""
+    return values if keys is None else orjson.dumps(select_output(orjson.loads(values), keys))
 
 
 @dataclass(frozen=True, slots=True)
 class RunHead:
-    """What placing needs of a run. Times are seconds since the epoch.
+    """The part of a run that placing needs. Times are seconds since the epoch.
 
-    `cancel` is None unless a cancel was accepted; `active_deadline` is None until the run has started.
+    `cancel` is None unless a cancel was accepted. `active_deadline` is None until the run has started.
     """
 
     run_id: UUID

@@ -100,8 +100,8 @@ def _key(key: Any, option: int) -> str:
     if isinstance(key, str):
         return _SURROGATE.sub(_REPLACEMENT, key)
     try:
-        [told] = orjson.loads(orjson.dumps({key: None}, option=option))
+        [name] = orjson.loads(orjson.dumps({key: None}, option=option))
     except TypeError:
         # A number of thousands of digits is no `str`.
         return hex(key) if isinstance(key, int) and abs(key) > _LARGEST_INTEGER else storable_text(str(key))
-    return str(told)
+    return str(name)

@@ -24,17 +24,17 @@ def main() -> None:
 
 
 async def _run(settings: OperatorSettings) -> NoReturn:
-    told = asyncio.Event()
+    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def claim_signals() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, told.set)
+            loop.add_signal_handler(number, stopping.set)
 
     claim_signals()
     operator = Operator(settings, claim_signals)
     work = asyncio.create_task(operator.run(), name="operator")
-    stop = asyncio.create_task(told.wait(), name="signals")
+    stop = asyncio.create_task(stopping.wait(), name="signals")
     await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
     if not work.done():
         logger.info("told to stop")

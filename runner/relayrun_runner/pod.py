@@ -121,10 +121,10 @@ class PodParent:
 
     def _hear_ready(self) -> None:
         try:
-            told = self._ready_read.recv(64)
+            content = self._ready_read.recv(64)
         except BlockingIOError:
             return
-        if told and not self._ready:
+        if content and not self._ready:
             self._ready = True
             self._restarts = self._restarts.became_ready()
 

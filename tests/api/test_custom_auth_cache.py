@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.auth.permissions import Sent
+from relayrun_api.auth.permissions import RequestData
 from relayrun_api.http.errors import ApiError, AuthFailed
 from relayrun_api.threads.permissions import thread
 from relayrun_runner.auth.asks import parse_question
@@ -40,8 +40,8 @@ async def who(headers, query_params):
 async def delete(ctx, value):
     return {"team": {"$ne": "red"}} if ctx.user.identity == "wrong" else ctx.user.identity == "root"
 """
-READ = thread("read")(Sent({"thread_id": "t"}))
-DELETE = thread("delete")(Sent({"thread_id": "t"}))
+READ = thread("read")(RequestData({"thread_id": "t"}))
+DELETE = thread("delete")(RequestData({"thread_id": "t"}))
 
 
 class Here:

@@ -98,7 +98,7 @@ async def test_the_newest_state_is_told_without_a_runner(api: Api, settings: Api
         assert (caught.value.status_code, caught.value.code) == (503, "no_runner")
 
 
-async def test_what_another_would_tell_otherwise_is_asked_for(api: Api, settings: ApiSettings) -> None:
+async def test_what_another_would_show_otherwise_is_asked_for(api: Api, settings: ApiSettings) -> None:
     inner = {"checkpoint": {"thread_id": "t", "checkpoint_ns": "ask:task-1"}}
     threads = [await paused_thread(api, by) for by in (None, "default/steps@0")]
     paused_inside, _ = await paused_thread(api, **inner)

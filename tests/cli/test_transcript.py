@@ -19,9 +19,9 @@ from relayrun_cli.transcript import Transcript
 
 def transcript(*events: tuple[str, Any]) -> list[str]:
     text = io.StringIO()
-    told = Transcript(Console(file=text, highlight=False, soft_wrap=True, markup=False))
+    transcript_ = Transcript(Console(file=text, highlight=False, soft_wrap=True, markup=False))
     for name, data in events:
-        told.tell(Event("1-1", name, data))
+        transcript_.write(Event("1-1", name, data))
     return text.getvalue().splitlines()
 
 

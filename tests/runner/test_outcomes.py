@@ -20,7 +20,7 @@ from relayrun_core.db.journal import read_events
 from relayrun_core.db.retention import forget_old_events
 from relayrun_core.db.threads import get_thread
 from relayrun_core.ids import new_run_id
-from relayrun_core.runs import OutputKeys, told
+from relayrun_core.runs import OutputKeys, select_output
 from relayrun_runner.graphs.loading import Graph
 from relayrun_runner.threads.snapshots import output_keys
 from tests.runner.ends import GIVEN, Place
@@ -180,8 +180,8 @@ def test_what_a_graph_tells_of_its_state(name: str) -> None:
     ],
 )
 async def test_both_sides_take_the_same_part_of_values(place: Place, keys: OutputKeys, output: Any) -> None:
-    assert told({"a": 1, "b": 2}, keys) == output
-    assert told(["no object"], keys) == ["no object"]
+    assert select_output({"a": 1, "b": 2}, keys) == output
+    assert select_output(["no object"], keys) == ["no object"]
     params = (orjson.dumps({"a": 1, "b": 2}).decode(), None if keys is None else orjson.dumps(keys).decode())
     row = await place.database.fetch_one("SELECT relayrun_output_values(%s::jsonb, %s::jsonb) AS told", params)
     assert row == {"told": output}

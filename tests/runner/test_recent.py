@@ -20,7 +20,7 @@ def server() -> Database:
 
 def committed(events: RecentEvents, *new: Event, durable: bool = False) -> list[Event]:
     """Commit; what is told again with it is returned."""
-    again = events.to_tell_again()
+    again = events.to_resend()
     events.committed(list(new), durable=durable)
     return again
 
@@ -48,7 +48,7 @@ def test_a_commit_that_failed_is_followed_by_one_that_tells_again(server: Databa
     events = RecentEvents(server)
     committed(events, ONE)
     server.connections_made += 1
-    assert events.to_tell_again() == [ONE]
+    assert events.to_resend() == [ONE]
     assert committed(events, TWO) == [ONE]
 
 

@@ -1,56 +1,59 @@
-"""What is asked about assistants."""
+"""Permissions of assistants."""
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from relayrun_api.auth.permissions import PAGE, Ask, Rule, Sent, into, members_of, says_yes
+from relayrun_api.auth.permissions import PAGE, AccessCheck, Permission, RequestData, into, members_of, query_flag
 from relayrun_core.ids import default_assistant_id
 
 _DEFAULT_ID_VERSION = 5  # of a UUID that is made of a graph's name
 
 
-def new_assistant(sent: Sent) -> list[Ask]:
+def new_assistant(request: RequestData) -> list[AccessCheck]:
     """POST /assistants."""
-    body = sent.body
+    body = request.body
     if not body.get("assistant_id"):
         body["assistant_id"] = str(uuid4())
     members = ("assistant_id", "graph_id", "config", "context", "metadata", "if_exists", "name")
     kept = ("config", "context", "metadata", "name")
-    return [Ask("assistants", "create", {"if_exists": "raise", **members_of(body, members)}, into(body, kept))]
+    return [AccessCheck("assistants", "create", {"if_exists": "raise", **members_of(body, members)}, into(body, kept))]
 
 
-def search_assistants(sent: Sent) -> list[Ask]:
+def search_assistants(request: RequestData) -> list[AccessCheck]:
     """Searches and counts."""
     members = ("graph_id", "metadata", "limit", "offset", "name")
-    value = {"graph_id": None, **PAGE, **members_of(sent.body, members)}
-    return [Ask("assistants", "search", value, into(sent.body, members))]
+    value = {"graph_id": None, **PAGE, **members_of(request.body, members)}
+    return [AccessCheck("assistants", "search", value, into(request.body, members))]
 
 
-def assistant(action: str, *members: str) -> Rule:
+def assistant(action: str, *members: str) -> Permission:
     """About one assistant."""
 
-    def rule(sent: Sent) -> list[Ask]:
-        value = {"assistant_id": assistant_id_of(sent.path["assistant_id"]), **members_of(sent.body, members)}
-        return [Ask("assistants", action, value, into(sent.body, members))]
+    def rule(request: RequestData) -> list[AccessCheck]:
+        value = {
+            "assistant_id": assistant_id_of(request.path["assistant_id"]),
+            **members_of(request.body, members),
+        }
+        return [AccessCheck("assistants", action, value, into(request.body, members))]
 
     return rule
 
 
-def delete_assistant(sent: Sent) -> list[Ask]:
+def delete_assistant(request: RequestData) -> list[AccessCheck]:
     """With its threads, if that is asked for."""
-    asks = assistant("delete")(sent)
-    if not says_yes(sent, "delete_threads"):
-        return asks
-    return [*asks, Ask("threads", "delete", {"thread_id": None, **asks[0].value})]
+    checks = assistant("delete")(request)
+    if not query_flag(request, "delete_threads"):
+        return checks
+    return [*checks, AccessCheck("threads", "delete", {"thread_id": None, **checks[0].value})]
 
 
-def assistant_of(body: Mapping[str, Any]) -> list[Ask]:
+def assistant_of(body: Mapping[str, Any]) -> list[AccessCheck]:
     """The assistant that is used, unless it is a graph's own, which everybody may run."""
     named = assistant_id_of(body.get("assistant_id"))
     if named is None or UUID(named).version == _DEFAULT_ID_VERSION:
         return []
-    return [Ask("assistants", "read", {"assistant_id": named})]
+    return [AccessCheck("assistants", "read", {"assistant_id": named})]
 
 
 def assistant_id_of(name: Any) -> str | None:

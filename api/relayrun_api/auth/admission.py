@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive
 
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.auth.permissions import Rule, Sent
+from relayrun_api.auth.permissions import Permission, RequestData
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.bodies import JsonRequest, parse_json
 from relayrun_core.database import Database
@@ -21,28 +21,28 @@ _READ_BEFORE_BYTES = 64 * 1024
 
 
 async def admitted(
-    custom: CustomAuth, request: Request, route: APIRoute, permission: Rule
+    custom: CustomAuth, request: Request, route: APIRoute, permission: Permission
 ) -> tuple[Principal, Request]:
     """The caller, and the request as its handlers want it. Raises what `CustomAuth.admit` does."""
-    sent = Sent(dict(request.path_params), request.query_params)
+    request_data = RequestData(dict(request.path_params), request.query_params)
     known = None
     if route.body_field is not None:
         if not _is_small(request):
             known = await custom.admit(request, ())
-        sent.body = await _checked_body(request, route)
-    elif "run_id" in sent.path and "thread_id" not in sent.path:
-        await _find_thread(request, sent)
-    caller = await custom.admit(request, permission(sent), known)
-    return caller, _rewritten(request, sent, route)
+        request_data.body = await _checked_body(request, route)
+    elif "run_id" in request_data.path and "thread_id" not in request_data.path:
+        await _find_thread(request, request_data)
+    caller = await custom.admit(request, permission(request_data), known)
+    return caller, _rewritten(request, request_data, route)
 
 
 async def admitted_on(
-    authenticator: Authenticator, connection: HTTPConnection, permission: Rule, body: Any = None
+    authenticator: Authenticator, connection: HTTPConnection, permission: Permission, body: Any = None
 ) -> Principal | None:
     """The caller of a connection, for what it asks now; `body` may be changed. Raises as `admitted`."""
     if not isinstance(authenticator, CustomAuth):
         return await authenticator.authenticate(connection)
-    return await authenticator.admit(connection, permission(Sent(dict(connection.path_params), body=body)))
+    return await authenticator.admit(connection, permission(RequestData(dict(connection.path_params), body=body)))
 
 
 async def _checked_body(request: Request, route: APIRoute) -> Any:
@@ -61,24 +61,24 @@ def _is_small(request: Request) -> bool:
     return length.isdigit() and int(length) <= _READ_BEFORE_BYTES
 
 
-async def _find_thread(request: Request, sent: Sent) -> None:
+async def _find_thread(request: Request, request_data: RequestData) -> None:
     """The thread of a run that is named alone."""
     database: Database = request.app.state.services.database
     try:
-        run = await get_run(database, UUID(sent.path["run_id"]))
+        run = await get_run(database, UUID(request_data.path["run_id"]))
     except ValueError:
         return
     if run is not None:
-        sent.path["thread_id"] = str(run.thread_id)
+        request_data.path["thread_id"] = str(run.thread_id)
 
 
-def _rewritten(request: Request, sent: Sent, route: APIRoute) -> Request:
+def _rewritten(request: Request, request_data: RequestData, route: APIRoute) -> Request:
     scope = dict(request.scope)
-    if sent.query is not request.query_params:
-        scope["query_string"] = str(sent.query).encode("latin-1")
+    if request_data.query is not request.query_params:
+        scope["query_string"] = str(request_data.query).encode("latin-1")
     if route.body_field is None:
         return Request(scope, request.receive)
-    return Request(scope, _replaying(orjson.dumps(sent.body), request.receive))
+    return Request(scope, _replaying(orjson.dumps(request_data.body), request.receive))
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from relayrun_api.auth.keys import KeyRing, sent_key
 from relayrun_api.auth.loopback import OwnCalls
-from relayrun_api.auth.permissions import Ask
+from relayrun_api.auth.permissions import AccessCheck
 from relayrun_api.auth.principal import Principal, Remembered, Resource, Scope
 from relayrun_api.http.errors import AuthFailed, RefusedByAuthor, RunnersAway
 from relayrun_core.db.metadata_filter import InvalidFilter, parse_filter
@@ -35,8 +35,8 @@ class _Known:
     user: Mapping[str, Any]
     handlers: frozenset[str]
 
-    def must_ask(self, asks: Sequence[Ask]) -> bool:
-        return any(self.handlers & ask.names for ask in asks)
+    def concerns(self, checks: Sequence[AccessCheck]) -> bool:
+        return any(self.handlers & check.names for check in checks)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ class CustomAuth:
         """The caller, for what no handler is asked about. Raises RefusedByAuthor, AuthFailed, RunnersAway."""
         return await self.admit(connection, ())
 
-    async def admit(self, connection: HTTPConnection, asks: Sequence[Ask], known: Principal | None = None) -> Principal:
+    async def admit(
+        self, connection: HTTPConnection, checks: Sequence[AccessCheck], known: Principal | None = None
+    ) -> Principal:
         """The caller, with what it may do of what it asks; what the handlers changed is written.
 
         `known`: it was authenticated for this very request. Handlers are asked about a run's own calls as about its
@@ -80,29 +82,31 @@ class CustomAuth:
         if known is None and self._keys is not None and (key := sent_key(connection)) is not None:
             return await self._keys.verify(key)
         if known is not None:
-            return await self._asked(connection, {"user": known.user}, asks)
+            return await self._ask_handlers(connection, {"user": known.user}, checks)
         remembered = self._recall(connection)
-        if remembered is not None and not remembered.must_ask(asks):
-            return _principal(remembered.user, asks, [{"matched": False}] * len(asks))
+        if remembered is not None and not remembered.concerns(checks):
+            return _principal(remembered.user, checks, [{"matched": False}] * len(checks))
         if remembered is not None:
-            return await self._asked(connection, {"user": remembered.user}, asks)
-        return await self._asked(connection, {"connection": _described(connection)}, asks)
+            return await self._ask_handlers(connection, {"user": remembered.user}, checks)
+        return await self._ask_handlers(connection, {"connection": _described(connection)}, checks)
 
-    async def decide(self, user: Mapping[str, Any], asks: Sequence[Ask]) -> Principal:
+    async def decide(self, user: Mapping[str, Any], checks: Sequence[AccessCheck]) -> Principal:
         """The same for a user who is not there, as when a cron fires."""
-        return await self._asked(None, {"user": user}, asks)
+        return await self._ask_handlers(None, {"user": user}, checks)
 
-    async def _asked(self, connection: HTTPConnection | None, who: Mapping[str, Any], asks: Sequence[Ask]) -> Principal:
-        questions = [{"resource": ask.resource, "action": ask.action, "value": ask.value} for ask in asks]
+    async def _ask_handlers(
+        self, connection: HTTPConnection | None, who: Mapping[str, Any], checks: Sequence[AccessCheck]
+    ) -> Principal:
+        questions = [{"resource": check.resource, "action": check.action, "value": check.value} for check in checks]
         answer = await self._handlers.ask({**who, "asks": questions})
         user, decisions = answer.get("user"), answer.get("decisions") or []
         if user is not None and connection is not None and "connection" in who:
             self._remember(connection, user, answer)
         if (refused := answer.get("refused")) is not None:
             raise _refusal(refused)
-        if not isinstance(user, dict) or not user.get("identity") or len(decisions) != len(asks):
+        if not isinstance(user, dict) or not user.get("identity") or len(decisions) != len(checks):
             raise AuthFailed("The runner's answer about who you are is not understood: tell who runs this server.")
-        return _principal(user, asks, decisions)
+        return _principal(user, checks, decisions)
 
     def _recall(self, connection: HTTPConnection) -> _Known | None:
         key = self._key_of(connection)
@@ -151,21 +155,23 @@ def _described(connection: HTTPConnection) -> dict[str, Any]:
     }
 
 
-def _principal(user: Mapping[str, Any], asks: Sequence[Ask], decisions: Sequence[Mapping[str, Any]]) -> Principal:
+def _principal(
+    user: Mapping[str, Any], checks: Sequence[AccessCheck], decisions: Sequence[Mapping[str, Any]]
+) -> Principal:
     scopes: dict[str, Scope] = {}
     metadata: Mapping[str, Any] | None = None
     kwargs: Mapping[str, Any] = {}
     identity: str = user["identity"]
-    for ask, decision in zip(asks, decisions, strict=True):
+    for check, decision in zip(checks, decisions, strict=True):
         value = decision.get("value")
-        if value is not None and ask.write is not None:
-            ask.write(value)
-        if ask.action == "create_run" and metadata is None and decision.get("matched"):
-            metadata = (value or ask.value).get("metadata") or {}
-            before, after = ask.value["kwargs"], (value or {}).get("kwargs") or {}
+        if value is not None and check.write is not None:
+            check.write(value)
+        if check.action == "create_run" and metadata is None and decision.get("matched"):
+            metadata = (value or check.value).get("metadata") or {}
+            before, after = check.value["kwargs"], (value or {}).get("kwargs") or {}
             kwargs = {name: given for name, given in after.items() if given != before.get(name)}
         # Of several about one resource, the first is about what is there already.
-        scopes.setdefault(ask.resource, _scope(identity, ask.resource, decision))
+        scopes.setdefault(check.resource, _scope(identity, check.resource, decision))
     return Principal(identity, user=user, scopes=scopes, metadata=metadata, kwargs=kwargs)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from relayrun_api.auth.admission import admitted
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.auth.permissions import Rule
+from relayrun_api.auth.permissions import Permission
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.errors import ApiError, Unauthenticated
@@ -26,7 +26,7 @@ class GuardedRoute(JsonRoute):
     This is what routes are made of, so that none is open by oversight.
     """
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], permission: Rule, **options: Any) -> None:
+    def __init__(self, path: str, endpoint: Callable[..., Any], permission: Permission, **options: Any) -> None:
         self.permission = permission
         super().__init__(path, endpoint, **options)
         self.app = held(self.app)

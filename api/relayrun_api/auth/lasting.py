@@ -16,7 +16,7 @@ from psycopg_pool import PoolTimeout
 from starlette.requests import HTTPConnection, Request
 
 from relayrun_api.auth.admission import admitted_on
-from relayrun_api.auth.permissions import Ask, Sent
+from relayrun_api.auth.permissions import AccessCheck, RequestData
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.errors import ApiError, ThreadNotFound, Unauthenticated
 from relayrun_api.http.streamed import Truncated
@@ -72,8 +72,8 @@ class StillAccepted:
             return  # as above
 
 
-def _reading(sent: Sent) -> list[Ask]:
-    return [Ask("threads", "read", {"thread_id": sent.path["thread_id"]})]
+def _reading(request: RequestData) -> list[AccessCheck]:
+    return [AccessCheck("threads", "read", {"thread_id": request.path["thread_id"]})]
 
 
 async def _of_request(request: Request) -> StillAccepted:

@@ -1,4 +1,4 @@
-"""What a request wants to do: what the author's handlers are asked, and how their answer comes back into it. Pure."""
+"""Permissions: which access checks a request needs from the author's handlers, and how answers change it. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from relayrun_api.auth.principal import Resource
 
 
 @dataclass
-class Sent:
-    """A request: `body` and `query` may be changed by what handlers write."""
+class RequestData:
+    """The parts of a request that permissions read. Handlers' answers may change `body` and `query`."""
 
     path: dict[str, str]
     query: QueryParams = field(default_factory=QueryParams)
@@ -22,8 +22,8 @@ Write = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Ask:
-    """May this be done? `write` takes what a handler made of the value."""
+class AccessCheck:
+    """A question for an author's handlers: may the caller do this? `write` applies the value that they return."""
 
     resource: Resource
     action: str
@@ -32,40 +32,40 @@ class Ask:
 
     @property
     def names(self) -> frozenset[str]:
-        """The handlers that may be about it."""
+        """The names of the handlers that may decide it."""
         return frozenset((f"{self.resource}.{self.action}", f"{self.resource}.*", f"*.{self.action}", "*.*"))
 
 
-Rule = Callable[[Sent], list[Ask]]
+Permission = Callable[[RequestData], list[AccessCheck]]
 
 
-#: Where a search begins and ends, unless it says so.
+#: The page of a search that names none.
 PAGE = {"limit": 10, "offset": 0}
 
 
-def says_yes(sent: Sent, name: str) -> bool:
-    """Whether the query says so, or what may be taken for it."""
-    return sent.query.get(name, "false").lower() not in ("false", "0", "no", "off", "f", "n")
+def query_flag(request: RequestData, name: str) -> bool:
+    """Return whether a boolean query parameter is set. Unclear values count as set: then more is checked, not less."""
+    return request.query.get(name, "false").lower() not in ("false", "0", "no", "off", "f", "n")
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """A copy of an object; an empty one for anything else."""
+    """Return a copy of an object; an empty one for anything else."""
     return dict(value) if isinstance(value, dict) else {}
 
 
 def members_of(body: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """What the body has of these, and metadata always: handlers write into it."""
+    """Return these members of the body, and always `metadata` if it is among them: handlers write into it."""
     found = given(body, names)
     return {**found, "metadata": as_object(found.get("metadata"))} if "metadata" in names else found
 
 
 def given(body: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """What the body has of these."""
+    """Return these members of the body, as far as it has them."""
     return {name: body[name] for name in names if name in body} if isinstance(body, dict) else {}
 
 
 def into(body: Any, names: tuple[str, ...]) -> Write:
-    """Writes these back into the body."""
+    """Return a function that writes these members back into the body."""
 
     def write(value: Mapping[str, Any]) -> None:
         if isinstance(body, dict):

@@ -6,7 +6,7 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack
 from starlette.routing import BaseRoute
 
 from relayrun_api.auth.guard import GuardedRoute
-from relayrun_api.auth.permissions import Rule
+from relayrun_api.auth.permissions import Permission
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.operation import Operation
 from relayrun_api.http.responses import Json
@@ -23,7 +23,7 @@ class Declaration(TypedDict, total=False):
 
     operation_id: Required[str]
     description: Required[str]
-    permission: Rule
+    permission: Permission
     status_code: int
     answer: Any
     example: Any

@@ -12,7 +12,7 @@ import orjson
 from relayrun_api.assistants.lookup import Assistant, AssistantLookup
 from relayrun_api.auth import Principal
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.auth.permissions import Sent
+from relayrun_api.auth.permissions import RequestData
 from relayrun_api.crons.models import MAX_PAYLOAD_BYTES, CronCount, CronCreate, CronPatch, CronSearch
 from relayrun_api.crons.schedules import next_fire
 from relayrun_api.http.errors import AssistantNotFound, BodyTooLarge, CronNotFound, Invalid, NoGraph, TooManyCrons
@@ -147,13 +147,13 @@ class CronService:
         if self._custom is None or cron.made_by is None:
             return principal, cron.payload
         path = {} if thread is None else {"thread_id": str(thread.thread_id)}
-        sent = Sent(path, body=deepcopy(cron.payload))
-        decided = await self._custom.decide(cron.made_by, new_run(sent))
+        request = RequestData(path, body=deepcopy(cron.payload))
+        decided = await self._custom.decide(cron.made_by, new_run(request))
         # On somebody else's thread it is theirs.
         principal = replace(decided, owner=cron.owner)
         if thread is not None and decided.metadata is not None:
             await visible_thread(self._database, principal, thread)
-        return principal, sent.body
+        return principal, request.body
 
     async def update(self, principal: Principal, cron_id: UUID, body: CronPatch) -> Cron:
         """Change a cron; who says what it runs becomes who it runs as.

@@ -82,13 +82,13 @@ class Commands:
             raise Refusal("unknown_error", f"{error}.") from error
 
     async def _start(self, params: dict[str, Any]) -> Done:
-        wish = checked(StartParams, params)
-        config, checkpoint = _fork_of(wish.config)
+        parsed = checked(StartParams, params)
+        config, checkpoint = _fork_of(parsed.config)
         body = RunCreate.model_validate(
-            {**wish.model_dump(exclude={"config"}, exclude_unset=True), "config": config, "checkpoint_id": checkpoint}
+            {**parsed.model_dump(exclude={"config"}, exclude_unset=True), "config": config, "checkpoint_id": checkpoint}
         )
-        if wish.input is not None and checkpoint is None and (question := await self._question()) is not None:
-            answer = {"resume": {question: wish.input}}
+        if parsed.input is not None and checkpoint is None and (question := await self._question()) is not None:
+            answer = {"resume": {question: parsed.input}}
             body = RunCreate.model_validate({**body.model_dump(exclude_unset=True), "input": None, "command": answer})
         return await self._started(body)
 
@@ -105,65 +105,65 @@ class Commands:
         return thread.interrupts[0].id
 
     async def _respond(self, params: dict[str, Any]) -> Done:
-        wish = checked(RespondParams, params)
+        parsed = checked(RespondParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
         asked = {entry.id for entry in thread.interrupts}
         if not asked:
             raise Refusal("no_such_run", "No run of this thread waits for an answer.")
-        answers = {entry.interrupt_id: entry.response for entry in wish.responses}
+        answers = {entry.interrupt_id: entry.response for entry in parsed.responses}
         if unknown := answers.keys() - asked:
             raise Refusal(
                 "no_such_interrupt",
                 f"Nobody asks {min(unknown)!r}, or not any more: the thread waits at {', '.join(sorted(asked))}.",
             )
         resume: dict[str, Any] = {"resume": answers}
-        resume |= {name: getattr(wish, name) for name in ("update", "goto") if name in wish.model_fields_set}
-        body = {"command": resume, "config": wish.config, "metadata": wish.metadata}
+        resume |= {name: getattr(parsed, name) for name in ("update", "goto") if name in parsed.model_fields_set}
+        body = {"command": resume, "config": parsed.config, "metadata": parsed.metadata}
         done = await self._started(await self._going_on(thread, body))
         # As the Agent Server has it: the run's id comes with its events.
         return Done({}, done.through, done.headers)
 
     async def _fork(self, params: dict[str, Any]) -> Done:
-        wish = checked(ForkParams, params)
+        parsed = checked(ForkParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
-        if not await self._has_checkpoint(thread, wish.checkpoint_id):
-            raise Refusal("no_such_checkpoint", f"The thread has no checkpoint {wish.checkpoint_id!r}: list them.")
-        body = {"input": wish.input, "config": wish.config, "checkpoint_id": wish.checkpoint_id}
+        if not await self._has_checkpoint(thread, parsed.checkpoint_id):
+            raise Refusal("no_such_checkpoint", f"The thread has no checkpoint {parsed.checkpoint_id!r}: list them.")
+        body = {"input": parsed.input, "config": parsed.config, "checkpoint_id": parsed.checkpoint_id}
         done = await self._started(await self._going_on(thread, body))
         return Done({**done.result, "thread_id": self._thread.sent}, done.through, done.headers)
 
     async def _tree(self, params: dict[str, Any]) -> Done:
-        wish = checked(TreeParams, params)
+        parsed = checked(TreeParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
-        run = await self._run(wish.run_id) if wish.run_id else await self._newest(thread)
+        run = await self._run(parsed.run_id) if parsed.run_id else await self._newest(thread)
         if run is None or run.thread_id != thread.thread_id:
             raise Refusal("no_such_run", "The thread has no such run.")
         return Done({"tree": await tree_of(self._services.database, run)})
 
     async def _state(self, params: dict[str, Any]) -> Done:
-        wish = checked(StateParams, params)
+        parsed = checked(StateParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
-        at = {"checkpoint_ns": "|".join(wish.namespace)} if wish.namespace else {}
+        at = {"checkpoint_ns": "|".join(parsed.namespace)} if parsed.namespace else {}
         state = loads(await self._services.states.state(thread, checkpoint=at, subgraphs=False))
-        if wish.namespace and state.get("created_at") is None:
+        if parsed.namespace and state.get("created_at") is None:
             raise Refusal(
-                "no_such_namespace", f"No graph has been at {'|'.join(wish.namespace)!r}: see `agent.getTree`."
+                "no_such_namespace", f"No graph has been at {'|'.join(parsed.namespace)!r}: see `agent.getTree`."
             )
         values = state.get("values") or {}
-        if wish.keys is not None and isinstance(values, dict):
-            values = {key: values[key] for key in wish.keys if key in values}
+        if parsed.keys is not None and isinstance(values, dict):
+            values = {key: values[key] for key in parsed.keys if key in values}
         found = (state.get("checkpoint") or {}).get("checkpoint_id")
-        checkpoint = {"checkpoint": {"id": found, "ns": "|".join(wish.namespace)}} if found else {}
+        checkpoint = {"checkpoint": {"id": found, "ns": "|".join(parsed.namespace)}} if found else {}
         return Done({"values": values, **checkpoint})
 
     async def _checkpoints(self, params: dict[str, Any]) -> Done:
-        wish = checked(CheckpointsParams, params)
+        parsed = checked(CheckpointsParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
-        query: dict[str, Any] = {"limit": wish.limit, "select": ["checkpoint", "created_at", "metadata"]}
-        if wish.before is not None:
-            query["before"] = wish.before
-        if wish.namespace:
-            query["checkpoint"] = {"checkpoint_ns": "|".join(wish.namespace)}
+        query: dict[str, Any] = {"limit": parsed.limit, "select": ["checkpoint", "created_at", "metadata"]}
+        if parsed.before is not None:
+            query["before"] = parsed.before
+        if parsed.namespace:
+            query["checkpoint"] = {"checkpoint_ns": "|".join(parsed.namespace)}
         history = await self._services.states.history(thread, query)
         states = loads(history if isinstance(history, bytes) else await history.whole())
         return Done({"checkpoints": [_summary(state) for state in states]})

@@ -92,12 +92,12 @@ class ChannelFilter:
             channel == "custom" and any(name.startswith(NAMED_CUSTOM) for name in self.channels)
         )
 
-    def __call__(self, told: ProtocolEvent) -> bool:
+    def __call__(self, event: ProtocolEvent) -> bool:
         """Whether an event is wanted."""
-        by_channel = told.channel in self.channels or (
-            told.channel.startswith(NAMED_CUSTOM) and "custom" in self.channels
+        by_channel = event.channel in self.channels or (
+            event.channel.startswith(NAMED_CUSTOM) and "custom" in self.channels
         )
-        return by_channel and self._covers(told.namespace)
+        return by_channel and self._covers(event.namespace)
 
     def _covers(self, namespace: Namespace) -> bool:
         return not self.namespaces or any(

@@ -127,8 +127,8 @@ class ProtocolFeed:
                 if page is None:
                     yield None
                     continue
-                if told := translation.of(page):
-                    yield told
+                if translated := translation.of(page):
+                    yield translated
                 self._passed(translation.through)
 
 
@@ -153,13 +153,16 @@ class _Translation:
 
     def _of(self, event: Event, at: int) -> list[Sent]:
         self._places.at(event.seq)
-        numbered = [(told, self._places.seq(told.part.number(told.nth))) for told in self._translator.translate(event)]
+        numbered = [
+            (translated, self._places.seq(translated.part.number(translated.nth)))
+            for translated in self._translator.translate(event)
+        ]
         return [
-            Sent(told.method, seq, told.written(self._identity(told, event), seq, at))
-            for told, seq in numbered
+            Sent(translated.method, seq, translated.written(self._identity(translated, event), seq, at))
+            for translated, seq in numbered
             if seq > self._since
         ]
 
-    def _identity(self, told: ProtocolEvent, event: Event) -> str:
-        nth = f".{told.nth}" if told.nth else ""
-        return told.identity or f"{event_id(self._number, event.seq)}.{told.part.value}{nth}"
+    def _identity(self, translated: ProtocolEvent, event: Event) -> str:
+        nth = f".{translated.nth}" if translated.nth else ""
+        return translated.identity or f"{event_id(self._number, event.seq)}.{translated.part.value}{nth}"

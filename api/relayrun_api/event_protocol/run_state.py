@@ -19,11 +19,11 @@ class Tools:
 
     def heard(self, namespace: Namespace, data: bytes) -> ProtocolEvent:
         """What the journal has of a call."""
-        told = loads(data)
-        call = (namespace, str(told.get("tool_call_id")))
-        if told.get("event") == "tool-started":
+        chunk = loads(data)
+        call = (namespace, str(chunk.get("tool_call_id")))
+        if chunk.get("event") == "tool-started":
             self._open[call] = None
-        elif told.get("event") in _ENDS:
+        elif chunk.get("event") in _ENDS:
             self._open.pop(call, None)
         return ProtocolEvent("tools", namespace, data, "tools", Part.TOOLS)
 

@@ -80,10 +80,10 @@ class ProtocolTranslator:
         if handler is None:
             return []
         namespace = tuple(path.split("|")) if path else ()
-        told = [*self._overtaken(name, namespace), *handler(namespace, event.data)]
+        translated = [*self._overtaken(name, namespace), *handler(namespace, event.data)]
         if not self._tells_tasks:
-            told += _lifecycle(self._subgraphs.met(namespace))
-        return sorted(filter(self._wanted, told), key=lambda one: (one.part, one.nth))
+            translated += _lifecycle(self._subgraphs.met(namespace))
+        return sorted(filter(self._wanted, translated), key=lambda one: (one.part, one.nth))
 
     def _metadata(self, _namespace: Namespace, data: bytes) -> Iterator[ProtocolEvent]:
         self._attempt = int(loads(data).get("attempt", 1))

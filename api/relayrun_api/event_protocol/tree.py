@@ -19,9 +19,11 @@ async def tree_of(database: Database, run: Run) -> dict[str, Any]:
     after = -1
     while page := await read_page(database, run.run_id, after):
         for event in page.events:
-            for told in translator.translate(event):
-                data = loads(told.data)
-                node = nodes.setdefault(told.namespace, {"namespace": list(told.namespace), "graph_name": ""})
+            for translated in translator.translate(event):
+                data = loads(translated.data)
+                node = nodes.setdefault(
+                    translated.namespace, {"namespace": list(translated.namespace), "graph_name": ""}
+                )
                 node |= {"status": data["event"], "graph_name": data.get("graph_name") or node["graph_name"]}
         after = page.events[-1].seq
     for namespace in sorted(nodes, key=len, reverse=True)[:-1]:

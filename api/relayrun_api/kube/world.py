@@ -11,8 +11,8 @@ from relayrun_api.kube.client import Kube, KubeRefused, Object
 from relayrun_api.kube.dispatch import KubeDispatcher
 from relayrun_api.kube.reconciler import Reconciler
 from relayrun_api.runners.client import Pools, RunnerEntry
+from relayrun_api.services import World
 from relayrun_api.system.status import Check, ClusterChecks, Health
-from relayrun_api.world import World
 from relayrun_core.database import Database
 from relayrun_core.kinds.names import RUNNER_PORT, runner_service
 from relayrun_core.settings import ApiSettings
@@ -77,9 +77,9 @@ def operator_check(lease: Object, now: datetime) -> Check:
     if not holder or not renewed:
         return Check(Health.DOWN, {"reason": "no operator leads: one will take over within seconds"})
     age = max(0.0, (now - datetime.fromisoformat(renewed)).total_seconds())
-    told = f"lease renewed {age:.0f} s ago by {holder}"
+    message = f"lease renewed {age:.0f} s ago by {holder}"
     late = age > float(spec.get("leaseDurationSeconds") or 15)
-    return Check(Health.DOWN if late else Health.OK, {"reason": told})
+    return Check(Health.DOWN if late else Health.OK, {"reason": message})
 
 
 @asynccontextmanager

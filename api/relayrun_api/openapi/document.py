@@ -129,12 +129,12 @@ def _complete_answers(route: Route, found: Json, said: Operation, schema: Json |
     content = _content(said, schema)
     names = _header_names(route, found, said)
     more = {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
-    told = {"content": content} if content else {}
+    described = {"content": content} if content else {}
     answers: Json = {
-        succeeds: {"description": "Done." if content else "Done; there is nothing to say.", **more, **told}
+        succeeds: {"description": "Done." if content else "Done; there is nothing to say.", **more, **described}
     }
     for status, words in said.also.items():
-        answers[str(status)] = {"description": words, **more, **({} if status == HTTPStatus.NO_CONTENT else told)}
+        answers[str(status)] = {"description": words, **more, **({} if status == HTTPStatus.NO_CONTENT else described)}
     for status in sorted(refused - said.also.keys()):
         answers[str(status)] = refusals.reference(status)
     found["responses"] = answers

@@ -79,7 +79,7 @@ def webhook_body(delivery: Delivery, now: datetime) -> bytes:
     """The run as its owner sees it, and the thread's values as it left them, as JSON."""
     run = delivery.run()
     asked = delivery.interrupts() if run.status is RunStatus.INTERRUPTED else []
-    told = {
+    content = {
         **{name: value for name, value in vars(Run.of(run, tracebacks=False)).items() if name != "runner"},
         "error": Failure.of(run.error),
         "run_started_at": run.started_at,
@@ -88,4 +88,4 @@ def webhook_body(delivery: Delivery, now: datetime) -> bytes:
         "values": delivery.values,
         "interrupts": [Interrupt(entry.id, entry.value) for entry in asked],
     }
-    return dumps(told)
+    return dumps(content)

@@ -50,21 +50,21 @@ class RunFrames:
             return frame(name, data, event_id(number, event.seq))
         return frame(event.event, data, event_id(number, event.seq))
 
-    def _tool_event(self, told: dict[str, Any]) -> dict[str, Any]:
+    def _tool_event(self, tool_event: dict[str, Any]) -> dict[str, Any]:
         """What LangGraph tells of a tool, as the LangGraph SDKs know it. Only the call's start has the tool's name."""
-        call = str(told.get("tool_call_id"))
-        match told.get("event"):
+        call = str(tool_event.get("tool_call_id"))
+        match tool_event.get("event"):
             case "tool-started":
-                self._tool_names[call] = str(told.get("tool_name"))
-                return self._tool("on_tool_start", call, input=told.get("input"))
+                self._tool_names[call] = str(tool_event.get("tool_name"))
+                return self._tool("on_tool_start", call, input=tool_event.get("input"))
             case "tool-output-delta":
-                return self._tool("on_tool_event", call, data=told.get("delta"))
+                return self._tool("on_tool_event", call, data=tool_event.get("delta"))
             case "tool-finished":
-                return self._tool("on_tool_end", call, output=told.get("output"))
+                return self._tool("on_tool_end", call, output=tool_event.get("output"))
             case "tool-error":
-                return self._tool("on_tool_error", call, error=told.get("message"))
+                return self._tool("on_tool_error", call, error=tool_event.get("message"))
             case _:
-                return told
+                return tool_event
 
     def _tool(self, event: str, call: str, **more: Any) -> dict[str, Any]:
         return {"event": event, "toolCallId": call, "name": self._tool_names.get(call, ""), **more}

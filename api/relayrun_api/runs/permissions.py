@@ -1,58 +1,58 @@
-"""What is asked about runs: LangGraph's threads handlers are asked about them, too."""
+"""Permissions of runs. As in LangGraph, the handlers of threads decide about them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from relayrun_api.assistants.permissions import assistant_id_of, assistant_of
-from relayrun_api.auth.permissions import Ask, Sent, as_object, says_yes
+from relayrun_api.auth.permissions import AccessCheck, RequestData, as_object, query_flag
 from relayrun_api.threads.permissions import thread
 
 _OF_RUNS = ("input", "command", "config", "context", "webhook", "interrupt_before", "interrupt_after", "checkpoint_id")
 _OF_STARTS = ("multitask_strategy", "if_not_exists", "after_seconds")
 
 
-def runs_of_thread(sent: Sent) -> list[Ask]:
+def runs_of_thread(request: RequestData) -> list[AccessCheck]:
     """GET /threads/{id}/runs."""
-    return [Ask("threads", "search", {"thread_id": sent.path["thread_id"], "metadata": {}})]
+    return [AccessCheck("threads", "search", {"thread_id": request.path["thread_id"], "metadata": {}})]
 
 
-def join_run(sent: Sent) -> list[Ask]:
+def join_run(request: RequestData) -> list[AccessCheck]:
     """To read a run, and to cancel it if its reader leaves."""
-    asks = thread("read")(sent)
-    return [*asks, *cancel_run(sent)] if says_yes(sent, "cancel_on_disconnect") else asks
+    checks = thread("read")(request)
+    return [*checks, *cancel_run(request)] if query_flag(request, "cancel_on_disconnect") else checks
 
 
-def cancel_run(sent: Sent) -> list[Ask]:
+def cancel_run(request: RequestData) -> list[AccessCheck]:
     """A cancel of one run."""
-    ids = {"thread_id": None, **sent.path}
-    marks = {"run_ids": [sent.path.get("run_id")], "status": None}
-    action = sent.query.get("action", "interrupt")
-    return [Ask("threads", "update", {**ids, "action": action, "metadata": marks})]
+    ids = {"thread_id": None, **request.path}
+    marks = {"run_ids": [request.path.get("run_id")], "status": None}
+    action = request.query.get("action", "interrupt")
+    return [AccessCheck("threads", "update", {**ids, "action": action, "metadata": marks})]
 
 
-def cancel_runs(sent: Sent) -> list[Ask]:
+def cancel_runs(request: RequestData) -> list[AccessCheck]:
     """POST /runs/cancel."""
-    marks = {"run_ids": sent.body.get("run_ids"), "status": sent.body.get("status")}
+    marks = {"run_ids": request.body.get("run_ids"), "status": request.body.get("status")}
     value = {
-        "thread_id": sent.body.get("thread_id"),
-        "action": sent.query.get("action", "interrupt"),
+        "thread_id": request.body.get("thread_id"),
+        "action": request.query.get("action", "interrupt"),
         "metadata": marks,
     }
-    return [Ask("threads", "update", value)]
+    return [AccessCheck("threads", "update", value)]
 
 
-def new_run(sent: Sent) -> list[Ask]:
+def new_run(request: RequestData) -> list[AccessCheck]:
     """A run that a LangGraph client asks for."""
-    return asked_of_run(sent.body, sent.path.get("thread_id"))
+    return run_checks(request.body, request.path.get("thread_id"))
 
 
-def new_runs(sent: Sent) -> list[Ask]:
+def new_runs(request: RequestData) -> list[AccessCheck]:
     """POST /runs/batch."""
-    return [ask for body in sent.body for ask in asked_of_run(body, None)]
+    return [check for body in request.body for check in run_checks(body, None)]
 
 
-def asked_of_run(body: dict[str, Any], thread_id: str | None, *, if_not_exists: str = "reject") -> list[Ask]:
-    """What the start of a run on a thread asks, whichever route its body came by."""
+def run_checks(body: dict[str, Any], thread_id: str | None, *, if_not_exists: str = "reject") -> list[AccessCheck]:
+    """Return the checks for the start of a run on a thread, whichever route received the body."""
     kwargs = {name: body.get(name) for name in _OF_RUNS}
     config = as_object(kwargs["config"])
     kwargs["config"] = {**config, "configurable": as_object(config.get("configurable"))}
@@ -75,4 +75,4 @@ def asked_of_run(body: dict[str, Any], thread_id: str | None, *, if_not_exists: 
         body.update({name: written[name] for name in _OF_STARTS if name in written and written[name] != value[name]})
         body["metadata"] = written.get("metadata")
 
-    return [Ask("threads", "create_run", value, write), *assistant_of(body)]
+    return [AccessCheck("threads", "create_run", value, write), *assistant_of(body)]

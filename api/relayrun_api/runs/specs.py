@@ -27,10 +27,10 @@ def with_headers(spec: RunSpec, http: CustomHttp, headers: Headers) -> RunSpec:
     """The spec with these headers in its config, where they win over what the body says, as in the Agent Server."""
     if not http.header_includes:
         return spec
-    told = {name: value for name, value in headers if _is_wanted(name, http)}
-    if not told:
+    included = {name: value for name, value in headers if _is_wanted(name, http)}
+    if not included:
         return spec
-    configurable = {**(spec.config.get("configurable") or {}), **told}
+    configurable = {**(spec.config.get("configurable") or {}), **included}
     return spec.model_copy(update={"config": {**spec.config, "configurable": configurable}})
 
 

@@ -72,8 +72,8 @@ async def position_now(database: Database, run: Run) -> Position:
 
 def missing_run_stream(thread_id: UUID, run_id: UUID) -> Response:
     """The stream of a run that is not there, as the Agent Server has it: its status is out before it looks."""
-    told = frame("error", dumps(NO_RUN))
-    return Response(told, headers={**HEADERS, **run_headers(thread_id, run_id, "stream")}, media_type=MEDIA_TYPE)
+    body = frame("error", dumps(NO_RUN))
+    return Response(body, headers={**HEADERS, **run_headers(thread_id, run_id, "stream")}, media_type=MEDIA_TYPE)
 
 
 def since_of(run: Run | None) -> Since:

@@ -1,48 +1,50 @@
-"""What is asked about the store's items."""
+"""Permissions of the store."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from relayrun_api.auth.permissions import Ask, Rule, Sent, into, members_of
+from relayrun_api.auth.permissions import AccessCheck, Permission, RequestData, into, members_of
 from relayrun_api.http.errors import Invalid
 
 
-def item(action: str, *members: str) -> Rule:
+def item(action: str, *members: str) -> Permission:
     """About one item of the store."""
 
-    def rule(sent: Sent) -> list[Ask]:
-        return [Ask("store", action, members_of(sent.body, members), into(sent.body, members))]
+    def rule(request: RequestData) -> list[AccessCheck]:
+        return [AccessCheck("store", action, members_of(request.body, members), into(request.body, members))]
 
     return rule
 
 
-def get_item(sent: Sent) -> list[Ask]:
+def get_item(request: RequestData) -> list[AccessCheck]:
     """GET /store/items, which says in its query what others say in their body."""
-    labels = [label for part in sent.query.getlist("namespace") for label in part.split(".")]
+    labels = [label for part in request.query.getlist("namespace") for label in part.split(".")]
 
     def write(value: Mapping[str, Any]) -> None:
-        rest = [(name, text) for name, text in sent.query.multi_items() if name not in ("namespace", "key")]
+        rest = [(name, text) for name, text in request.query.multi_items() if name not in ("namespace", "key")]
         labels = [str(label) for label in value.get("namespace") or ()]
         if any("." in label for label in labels):
             # It would be taken apart, and mean a namespace of somebody else.
             raise Invalid("A label of a namespace has no dots, so you have no items: tell who runs this server.")
         named = [("namespace", label) for label in labels]
-        sent.query = QueryParams([*rest, *named, ("key", str(value.get("key", "")))])
+        request.query = QueryParams([*rest, *named, ("key", str(value.get("key", "")))])
 
-    return [Ask("store", "get", {"namespace": labels, "key": sent.query.get("key", "")}, write)]
+    return [AccessCheck("store", "get", {"namespace": labels, "key": request.query.get("key", "")}, write)]
 
 
-def search_items(sent: Sent) -> list[Ask]:
+def search_items(request: RequestData) -> list[AccessCheck]:
     """POST /store/items/search: the prefix is the handler's `namespace`."""
-    return [_below(sent.body, "search", "namespace_prefix", {"filter": None, "limit": 10, "offset": 0, "query": None})]
+    return [
+        _below(request.body, "search", "namespace_prefix", {"filter": None, "limit": 10, "offset": 0, "query": None})
+    ]
 
 
-def search_namespaces(sent: Sent) -> list[Ask]:
+def search_namespaces(request: RequestData) -> list[AccessCheck]:
     """POST /store/namespaces: the prefix is the handler's `namespace`."""
     defaults = {"suffix": None, "max_depth": None, "limit": 100, "offset": 0}
-    return [_below(sent.body, "list_namespaces", "prefix", defaults)]
+    return [_below(request.body, "list_namespaces", "prefix", defaults)]
 
 
 def _added(sent: Any, written: Any) -> int:
@@ -54,7 +56,7 @@ def _added(sent: Any, written: Any) -> int:
     return len(after) - len(before) if after[len(after) - len(before) :] == before else len(after)
 
 
-def _below(body: dict[str, Any], action: str, prefix: str, defaults: Mapping[str, Any]) -> Ask:
+def _below(body: dict[str, Any], action: str, prefix: str, defaults: Mapping[str, Any]) -> AccessCheck:
     none: list[str] | None = [] if action == "search" else None
     value = {
         "namespace": body.get(prefix) or none,
@@ -68,4 +70,4 @@ def _below(body: dict[str, Any], action: str, prefix: str, defaults: Mapping[str
         body[prefix] = written.get("namespace")
         into(body, tuple(defaults))(written)
 
-    return Ask("store", action, value, write)
+    return AccessCheck("store", action, value, write)

@@ -18,7 +18,7 @@ from relayrun_core.db.heads import NewestState, is_blank, made_by, newest_state
 from relayrun_core.db.rows import Thread
 from relayrun_core.db.threads import NewThread
 from relayrun_core.runner_requests import SELECTED_HEADER, parts_of
-from relayrun_core.runs import told
+from relayrun_core.runs import select_output
 
 #: The `metadata.source` of a state that no runner could be asked for, and that may have changed since.
 AS_OF_LAST_FINISH = "last_finish"
@@ -54,7 +54,7 @@ class StateService:
         newest = None if place else await newest_state(self._database, thread.thread_id)
         if newest is not None and subgraphs and newest.has_subgraphs:
             newest = None  # theirs are nowhere but in their checkpoints
-        if newest is not None and not newest.busy and await self._would_tell(at, newest):
+        if newest is not None and not newest.busy and await self._would_show(at, newest):
             return newest.json()
         params = {"graph": at[1], "subgraphs": str(subgraphs).lower(), **place}
         try:
@@ -64,7 +64,7 @@ class StateService:
                 raise
             return known
 
-    async def _would_tell(self, at: tuple[str, str], newest: NewestState) -> bool:
+    async def _would_show(self, at: tuple[str, str], newest: NewestState) -> bool:
         """Whether any runner would answer with the same."""
         offered = await self._catalog.find_of(*at)
         return offered is not None and newest.made_by == made_by(*at, offered.graph.build)
@@ -124,12 +124,12 @@ class StateService:
         """What the graph tells of its values: as they are now while a run is under way, else as of the last finish."""
         at = await self._graph_of(thread) if thread.status == "busy" else None
         if at is None:
-            return told(thread.values, thread.output_keys)
+            return select_output(thread.values, thread.output_keys)
         params = {"graph": at[1], "output": "true"}
         try:
             answer = await self._runners.ask(*at, "GET", f"/threads/{thread.thread_id}/state", params=params)
         except RunnersAway:
-            return told(thread.values, thread.output_keys)
+            return select_output(thread.values, thread.output_keys)
         return loads(answer).get("values")
 
     async def _needed(self, thread: Thread) -> tuple[str, str]:

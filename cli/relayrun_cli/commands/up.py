@@ -138,10 +138,12 @@ def _wait_until_it_serves(cluster: KindCluster, agent: str, address: str) -> Non
         status = found.get("status", {})
         if status.get("observedGeneration") != found["metadata"]["generation"]:
             return "the operator has not seen it yet"
-        told = [each for each in status.get("conditions", []) if each["type"] == "Ready"]
-        if told and told[0]["status"] == "True":
+        conditions = [each for each in status.get("conditions", []) if each["type"] == "Ready"]
+        if conditions and conditions[0]["status"] == "True":
             return None
-        return f"{told[0].get('reason')}: {told[0].get('message')}" if told else "it has no status yet"
+        return (
+            f"{conditions[0].get('reason')}: {conditions[0].get('message')}" if conditions else "it has no status yet"
+        )
 
     def answers() -> str | None:
         try:
@@ -156,7 +158,7 @@ def _wait_until_it_serves(cluster: KindCluster, agent: str, address: str) -> Non
 
 def _wait(problem: Callable[[], str | None], sentence: str) -> None:
     end = time.monotonic() + ANSWER_SECONDS
-    while (told := problem()) is not None:
+    while (trouble := problem()) is not None:
         if time.monotonic() > end:
-            raise CliError(f"{sentence} after {ANSWER_SECONDS:.0f} s: {told}")
+            raise CliError(f"{sentence} after {ANSWER_SECONDS:.0f} s: {trouble}")
         time.sleep(POLL_SECONDS)

@@ -34,8 +34,8 @@ class KindCluster:
 
     def port(self) -> int:
         """The port of this machine that leads to the API."""
-        told = call(["docker", "port", f"{self.name}-control-plane", f"{NODE_PORT}/tcp"])
-        return int(told.split()[0].rpartition(":")[2])
+        output = call(["docker", "port", f"{self.name}-control-plane", f"{NODE_PORT}/tcp"])
+        return int(output.split()[0].rpartition(":")[2])
 
     def load(self, images: Sequence[str]) -> None:
         """Have its node know these images."""

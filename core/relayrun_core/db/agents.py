@@ -98,8 +98,8 @@ async def registered_graphs(database: Database) -> list[tuple[str, str]]:
 def _to_row(row: dict[str, Any]) -> GraphRow:
     # Runners of an older version tell nothing.
     assistant: dict[str, Any] = row.pop("assistant") or {}
-    told = {"http": _HTTP.validate_python(row["http"] or {}), "own_name": assistant.get("own_name")}
-    return GraphRow(**{**row, **told, "config": assistant.get("config") or {}})
+    parsed = {"http": _HTTP.validate_python(row["http"] or {}), "own_name": assistant.get("own_name")}
+    return GraphRow(**{**row, **parsed, "config": assistant.get("config") or {}})
 
 
 #: A namespace is the caller's whose id is among this many of its first labels: `(user, …)` and `("memories", user, …)`.
@@ -131,9 +131,9 @@ WITH gone AS (
            OR (holder <> %(holder)s AND good_until < now())
         FOR UPDATE SKIP LOCKED))
 INSERT INTO llm_reports (holder, endpoint, agent, status, reason, checked_at, good_until)
-SELECT %(holder)s, told.endpoint, %(agent)s, CASE WHEN told.reason IS NULL THEN 'ok' ELSE 'down' END, told.reason,
-    now(), now() + make_interval(secs => %(seconds)s)
-FROM unnest(%(endpoints)s::text[], %(reasons)s::text[]) AS told (endpoint, reason)
+SELECT %(holder)s, reported.endpoint, %(agent)s, CASE WHEN reported.reason IS NULL THEN 'ok' ELSE 'down' END,
+    reported.reason, now(), now() + make_interval(secs => %(seconds)s)
+FROM unnest(%(endpoints)s::text[], %(reasons)s::text[]) AS reported (endpoint, reason)
 ON CONFLICT (holder, endpoint) DO UPDATE SET agent = EXCLUDED.agent, status = EXCLUDED.status,
     reason = EXCLUDED.reason, checked_at = EXCLUDED.checked_at, good_until = EXCLUDED.good_until"""
 _TAKE_BACK = "DELETE FROM llm_reports WHERE holder = %s"

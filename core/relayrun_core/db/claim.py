@@ -92,26 +92,26 @@ class NotFound:
 Answer = Claimed | Finished | Stale | ThreadBusy | BackOff | NotFound
 
 
-async def claim(database: Database, wish: Claim) -> Answer:
+async def claim(database: Database, request: Claim) -> Answer:
     """Ask for the run. Idempotent for the same holder and attempt. Ends sessions that are frozen on its lock."""
     params = {
-        "run": wish.run_id,
-        "attempt": wish.attempt,
-        "holder": wish.holder,
-        "runner": wish.runner,
-        "excused": wish.excused,
-        "alone": wish.alone,
-        "announce": wish.announce,
+        "run": request.run_id,
+        "attempt": request.attempt,
+        "holder": request.holder,
+        "runner": request.runner,
+        "excused": request.excused,
+        "alone": request.alone,
+        "announce": request.announce,
     }
 
     async def attempt() -> dict[str, Any] | None:
         async with database.connection() as conn:
             row = await (await conn.execute(_CLAIM.encode(), params)).fetchone()
-            if wish.announce and row and row["answer"] == "Claimed":
-                await conn.execute(NOTIFY.encode(), (EVENTS_CHANNEL, wish.run_id))
+            if request.announce and row and row["answer"] == "Claimed":
+                await conn.execute(NOTIFY.encode(), (EVENTS_CHANNEL, request.run_id))
             return row
 
-    row = await breaking_frozen_holders(database, wish.run_id, lambda: database.twice(attempt))
+    row = await breaking_frozen_holders(database, request.run_id, lambda: database.twice(attempt))
     if row is None or row["run_id"] is None:
         return NotFound()
     detail = row["detail"]
@@ -119,7 +119,7 @@ async def claim(database: Database, wish: Claim) -> Answer:
         case "Claimed":
             return Claimed(to_run(row))
         case "Finished":
-            await notify(database, wish.run_id)
+            await notify(database, request.run_id)
             return Finished(to_run(row))
         case "Stale":
             return Stale(detail["attempt"])

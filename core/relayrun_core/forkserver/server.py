@@ -79,7 +79,7 @@ class ForkServer:
 
     def _fork(self, number: int, descriptors: list[int], handlers: Handlers) -> Callable[[], Any] | None:
         if self._loaded is None or self._loaded.outdated:
-            self._tell(Outdated(number))
+            self._send(Outdated(number))
             _close(descriptors)
             return None
         written, output, lifeline, secrets = descriptors
@@ -91,7 +91,7 @@ class ForkServer:
         _close((output, lifeline, secrets))
         self._children[pid] = number, order.environment.get(FAMILY_VARIABLE, "")
         pidfd = os.pidfd_open(pid)
-        self._tell(Forked(number, pid), pidfd)
+        self._send(Forked(number, pid), pidfd)
         os.close(pidfd)
         return None
 
@@ -99,7 +99,7 @@ class ForkServer:
         for pid, code in reap(self._children):
             if pid in self._children:
                 number, _ = self._children.pop(pid)
-                self._tell(Ended(number, code))
+                self._send(Ended(number, code))
 
     def _select_timeout(self) -> float | None:
         return None if self._give_up_at is None else max(0.0, self._give_up_at - time.monotonic())
@@ -114,7 +114,7 @@ class ForkServer:
             if family:
                 end_family(family)
 
-    def _tell(self, message: Forked | Outdated | Ended, *descriptors: int) -> None:
+    def _send(self, message: Forked | Outdated | Ended, *descriptors: int) -> None:
         with contextlib.suppress(OSError):  # the supervisor is gone
             send(self._control, message, descriptors)
 

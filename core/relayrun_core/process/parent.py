@@ -46,11 +46,11 @@ def take_ready() -> Callable[[], None]:
     descriptor = int(text)
     os.set_inheritable(descriptor, False)
 
-    def tell() -> None:
+    def notify() -> None:
         with contextlib.suppress(OSError):  # the parent is gone
             os.write(descriptor, b".")
 
-    return tell
+    return notify
 
 
 def end_children() -> None:

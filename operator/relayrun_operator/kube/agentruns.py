@@ -112,15 +112,15 @@ class AgentRuns:
             self._metrics.attempt_given(record.agent, reason)
             record.given = (attempt, reason, _for_people(record, message))
 
-    def runs(self, run_id: str, runner: str, told: Accepted | RunReport) -> None:
+    def runs(self, run_id: str, runner: str, reported: Accepted | RunReport) -> None:
         """A runner executes it: it answered so, or reports so."""
-        record, attempt = self._open(run_id), told.attempt
+        record, attempt = self._open(run_id), reported.attempt
         if record is None or attempt < record.facts.attempts:
             return
         facts = record.facts
         if facts.assigned and facts.attempts == attempt and facts.runner == _plain(runner):
             return
-        record.facts = _running(record, _plain(runner), attempt, told)
+        record.facts = _running(record, _plain(runner), attempt, reported)
         self._count_start(record, attempt)
         self._continue(record)
         if record.inline or attempt > 1:
@@ -134,19 +134,21 @@ class AgentRuns:
         if record is not None and record.lost_at is None:
             record.lost_at = time.monotonic()
 
-    def ended(self, run_id: str, attempt: int, told: AlreadyFinished | RunReport, runner: str | None = None) -> None:
+    def ended(
+        self, run_id: str, attempt: int, reported: AlreadyFinished | RunReport, runner: str | None = None
+    ) -> None:
         """It has ended for good: a runner's stream says so, or the answer of a call."""
         record = self._open(run_id)
         if record is None:
             return
-        outcome = told.outcome or OutcomeBody(status=RunStatus.CANCELLED)
+        outcome = reported.outcome or OutcomeBody(status=RunStatus.CANCELLED)
         reason = outcome.reason or Reason.CANCELLED
         message = _for_people(record, outcome.message) or ENDED.get(reason, "")
         output = outcome.output if record.inline else None
         if runner is not None and not (record.facts.assigned and record.facts.attempts == attempt):
-            record.facts = _running(record, _plain(runner), attempt, told)
+            record.facts = _running(record, _plain(runner), attempt, reported)
         ending = Ending(reason, message, time.time(), output if isinstance(output, dict) else None)
-        thread = told.thread_id or record.facts.thread_id
+        thread = reported.thread_id or record.facts.thread_id
         attempts = max(record.facts.attempts, attempt)
         record.facts = replace(record.facts, thread_id=thread, attempts=attempts, ending=ending)
         record.finished, record.spec, record.lost_at = True, None, None
@@ -182,8 +184,8 @@ class AgentRuns:
         record = self.by_run.get(run_id)
         if record is None or not record.finished:
             return None
-        told = record.facts.ending.reason.value if record.facts.ending else record.status.get("reason")
-        return Reason(told) if told in set(Reason) else None
+        reported = record.facts.ending.reason.value if record.facts.ending else record.status.get("reason")
+        return Reason(reported) if reported in set(Reason) else None
 
     def _pause(self, record: RunRecord) -> None:
         if record.thread_id and record.ttl_seconds is None:  # the others do not stay
@@ -212,21 +214,21 @@ class AgentRuns:
             self._metrics.run_started(record.agent, now - record.seen_at)
 
 
-def _running(record: RunRecord, runner: str, attempt: int, told: Accepted | AlreadyFinished | RunReport) -> Facts:
+def _running(record: RunRecord, runner: str, attempt: int, reported: Accepted | AlreadyFinished | RunReport) -> Facts:
     given, reason, message = record.given
     if given != attempt:  # told by the runner before we knew, or by one that the last leader had asked
         reason = AssignReason.RUNNING if attempt == 1 else AssignReason.RESUMING
         message = f"attempt {attempt} is executed by runner {runner}"
     return replace(
         record.facts,
-        thread_id=told.thread_id or record.facts.thread_id,
+        thread_id=reported.thread_id or record.facts.thread_id,
         assigned=True,
         assigned_reason=reason,
         assigned_message=message,
         runner=runner,
         attempts=attempt,
-        failed_attempts=told.failed_attempts or record.facts.failed_attempts,
-        started_at=record.facts.started_at or getattr(told, "started_at", None) or time.time(),
+        failed_attempts=reported.failed_attempts or record.facts.failed_attempts,
+        started_at=record.facts.started_at or getattr(reported, "started_at", None) or time.time(),
     )
 
 

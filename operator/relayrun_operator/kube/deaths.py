@@ -29,13 +29,13 @@ class Deaths:
         self._metrics = metrics
         self._agents = agents
 
-    def see_deaths(self, runner: PodRunner, told: Mapping[str, int]) -> None:
+    def see_deaths(self, runner: PodRunner, reported: Mapping[str, int]) -> None:
         """A runner says how the processes before it in its pod ended, by reason."""
-        known, runner.deaths = runner.deaths, dict(told)
+        known, runner.deaths = runner.deaths, dict(reported)
         if known is None:
             return  # they died while another operator led, which has told of them
         for reason in DeathReason:
-            if (more := told.get(reason, 0) - known.get(reason, 0)) > 0:
+            if (more := reported.get(reason, 0) - known.get(reason, 0)) > 0:
                 self._note(runner, reason, more, _IN_ITS_POD.format(pod=runner.pod_name, what=reason.sentence))
 
     def see_pod(self, runner: PodRunner, before: Object, after: Object) -> None:

@@ -183,11 +183,11 @@ def _template(agent: str, spec: AgentSpec, installation: Installation, build: st
 
 def _tolerations(spec: AgentSpec, installation: Installation) -> list[Object]:
     given = [entry for entry in _given(spec.pod_template, "tolerations") or () if isinstance(entry, dict)]
-    told = {entry.get("key") for entry in given if entry.get("effect") in (None, "NoExecute")}
+    keys = {entry.get("key") for entry in given if entry.get("effect") in (None, "NoExecute")}
     ours = [
         {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": installation.node_loss_seconds}
         for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-        if key not in told
+        if key not in keys
     ]
     return [*given, *ours]
 

@@ -30,7 +30,7 @@ _RECONNECT_SECONDS = (0.02, 0.05, 0.2, 0.5, 1.0)
 class Listener(Protocol):
     """Who wants to know what runners say."""
 
-    def on_report(self, runner: PodRunner, told: RunReport) -> None:
+    def on_report(self, runner: PodRunner, reported: RunReport) -> None:
         """A run, as its runner reports it; before the cache hears of it."""
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
@@ -110,8 +110,8 @@ def _hear(line: Line, opened_at: float, runner: PodRunner, cache: Cache[PodRunne
         case ListLine():
             runner.down = runner.gone = False
             listener.on_deaths(runner, line.deaths)
-            for told in line.runs:
-                listener.on_report(runner, told)
+            for reported in line.runs:
+                listener.on_report(runner, reported)
         case RunLine():
             listener.on_report(runner, line)
         case HeartbeatLine():

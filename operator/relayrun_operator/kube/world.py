@@ -132,13 +132,13 @@ class KubeWorld:
         self._cache.resync()
         await self._decider.run()
 
-    def on_report(self, runner: PodRunner, told: RunReport) -> None:
+    def on_report(self, runner: PodRunner, reported: RunReport) -> None:
         """See `Listener`."""
-        match told.state:
+        match reported.state:
             case AttemptState.FINISHED:
-                self._agentruns.ended(told.run_id, told.attempt, told, runner.name)
+                self._agentruns.ended(reported.run_id, reported.attempt, reported, runner.name)
             case AttemptState.RUNNING | AttemptState.CANCELLING:
-                self._agentruns.runs(told.run_id, runner.name, told)
+                self._agentruns.runs(reported.run_id, runner.name, reported)
             case AttemptState.CLAIMING | AttemptState.DRAINED | AttemptState.ABANDONED:
                 pass  # the next assignment says more
             case never:

@@ -26,8 +26,8 @@ class Listing:
             return
         listed = [_entry(runner) for runner in runners if not runner.draining]
         self._starting = self._starting and not any(entry["ready"] for entry in listed)
-        told = [problem.partition("\n")[0] for problem in problems]
-        content = {"runners": listed, "desired": desired, "problems": told, "starting": self._starting}
+        first_lines = [problem.partition("\n")[0] for problem in problems]
+        content = {"runners": listed, "desired": desired, "problems": first_lines, "starting": self._starting}
         text = json.dumps(content, indent=1)
         if text != self._written:
             temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")

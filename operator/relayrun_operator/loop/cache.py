@@ -152,19 +152,19 @@ class Cache(Generic[R]):
         """
         named, unknown = set(), []
         self.requeue_runner(runner.name)
-        for told in reports:
-            named.add(told.run_id)
-            if (told.state.holds or told.run_id in self.runs) and not self.see_report(runner, told):
-                unknown.append(told.run_id)
+        for line in reports:
+            named.add(line.run_id)
+            if (line.state.holds or line.run_id in self.runs) and not self.see_report(runner, line):
+                unknown.append(line.run_id)
         for run_id, report in list(runner.reports.items()):
             later = report.state is AttemptState.CLAIMING or runner.accepted_at.get(run_id, 0.0) >= opened_at
             if run_id not in named and not later:
                 runner.set_report(run_id, None, self._clock())
         return unknown
 
-    def see_report(self, runner: Runner, told: RunReport) -> bool:
+    def see_report(self, runner: Runner, line: RunReport) -> bool:
         """What a runner says of one attempt. False: nothing is known of this run, read its row."""
-        run_id, report = told.run_id, Report(told.attempt, told.state)
+        run_id, report = line.run_id, Report(line.attempt, line.state)
         known = self.runs.get(run_id)
         before = runner.reports.get(run_id)
         if before is not None and before.attempt > report.attempt:
@@ -180,7 +180,7 @@ class Cache(Generic[R]):
         if report.attempt < known.attempt:
             self.queue.add(run_id)
         elif report.state is AttemptState.FINISHED:
-            self.end(run_id, told.outcome.status if told.outcome else RunStatus.ERROR, report.attempt)
+            self.end(run_id, line.outcome.status if line.outcome else RunStatus.ERROR, report.attempt)
         elif holding:
             self._note(_held(known, runner, report))
         else:

@@ -92,7 +92,7 @@ class RecentEvents:
         """Those that only the next synchronous commit makes safe."""
         return [event for _, event in self._events]
 
-    def to_tell_again(self) -> list[Event]:
+    def to_resend(self) -> list[Event]:
         """What the commit that is about to be sent has to carry: a new connection may mean that Postgres crashed.
 
         Asked with a connection in hand. Asked before, the very one that was waited for would be the first new one, and

@@ -69,22 +69,22 @@ def give_ids_in(update: Any) -> None:
                 give_ids(value)
 
 
-def of_checkpoint(told: dict[str, Any]) -> dict[str, Any]:
+def of_checkpoint(shown: dict[str, Any]) -> dict[str, Any]:
     """What is told of a checkpoint: everybody reads it who may read the thread."""
-    return {**told, **{name: without_user(told[name]) for name in ("config", "parent_config") if told.get(name)}}
+    return {**shown, **{name: without_user(shown[name]) for name in ("config", "parent_config") if shown.get(name)}}
 
 
-def with_checkpoints(told: Any) -> Any:
+def with_checkpoints(shown: Any) -> Any:
     """A debug event with its checkpoints named as the Agent Server does, beside LangGraph's configs."""
-    if not isinstance(told, dict) or told.get("type") != "checkpoint":
-        return told
-    payload = of_checkpoint(told["payload"])
+    if not isinstance(shown, dict) or shown.get("type") != "checkpoint":
+        return shown
+    payload = of_checkpoint(shown["payload"])
     named = {
         "checkpoint": _checkpoint(payload.get("config")),
         "parent_checkpoint": _checkpoint(payload.get("parent_config")),
         "tasks": [_task(task) for task in payload.get("tasks") or ()],
     }
-    return {**told, "payload": {**payload, **named}}
+    return {**shown, "payload": {**payload, **named}}
 
 
 def _task(task: dict[str, Any]) -> dict[str, Any]:
@@ -109,23 +109,23 @@ class JournaledUpdates:
     def __init__(self, database: Database, run: Run) -> None:
         self._database = database
         self._run = run
-        self._told: set[tuple[str, bytes]] | None = None
+        self._journaled: set[tuple[str, bytes]] | None = None
 
     async def contains(self, name: str, data: dict[str, Any]) -> bool:
         """Whether this update, without its metadata, is in the journal already."""
         if self._run.attempt == 1:
             return False
-        if self._told is None:
-            self._told = await self._read()
-        return (name, dumps({key: value for key, value in data.items() if key != _METADATA})) in self._told
+        if self._journaled is None:
+            self._journaled = await self._read()
+        return (name, dumps({key: value for key, value in data.items() if key != _METADATA})) in self._journaled
 
     async def _read(self) -> set[tuple[str, bytes]]:
-        told: set[tuple[str, bytes]] = set()
+        shown: set[tuple[str, bytes]] = set()
         after = -1
         while page := await read_events(self._database, self._run.run_id, after):
-            told.update((event.event, event.data) for event in page if event.event.startswith("updates"))
+            shown.update((event.event, event.data) for event in page if event.event.startswith("updates"))
             after = page[-1].seq
-        return told
+        return shown
 
 
 logger = logging.getLogger("relayrun.runner")
@@ -176,7 +176,7 @@ class EventEncoder:
         self._whole = _MESSAGES_MODE in spec.stream_modes and _TUPLE_MODE not in spec.stream_modes
         self._messages: dict[str, BaseMessage] = {}
 
-    def tell(self, chunk: Chunk) -> Iterator[tuple[str, Any]]:
+    def encode(self, chunk: Chunk) -> Iterator[tuple[str, Any]]:
         """The events of a chunk, as (name, data)."""
         namespace, mode, data = chunk
         if mode == _UPDATES_MODE:

@@ -211,10 +211,10 @@ class Execution:
             "control": self._control,
         }
         where: RunnableConfig = {**config, "configurable": configurable}
-        teller = EventEncoder(spec)
+        encoder = EventEncoder(spec)
         async for chunk in chunks(graph, call.input, where, spec, **options):
             async with self._telling:
-                for name, data in teller.tell(chunk):
+                for name, data in encoder.encode(chunk):
                     if is_cached(chunk[1], data) and await self._told.contains(name, data):
                         continue
                     await self._writer.emit(name, dumps(data))

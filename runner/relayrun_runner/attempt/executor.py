@@ -23,7 +23,7 @@ from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.graphs.loading import GraphRegistry
 from relayrun_runner.langgraph_internals import keep_values_out_of_reprs
 from relayrun_runner.process.exits import BROKE, NODE_STUCK, end_process
-from relayrun_runner.process.health import Vitals
+from relayrun_runner.process.health import EssentialParts
 from relayrun_runner.process.loops import WorkerThreads
 from relayrun_runner.runs.table import RunTable
 
@@ -40,11 +40,11 @@ class Executor:
         store: BaseStore | None,
         settings: RunnerSettings,
         table: RunTable,
-        vitals: Vitals,
+        essential_parts: EssentialParts,
     ) -> None:
         keep_values_out_of_reprs()
         self._workers = WorkerThreads(settings.slots)
-        vitals.add("the pool of the nodes' threads", lambda: self._workers.closed)
+        essential_parts.add("the pool of the nodes' threads", lambda: self._workers.closed)
         asyncio.get_running_loop().set_default_executor(self._workers)
         hints = Hints(database)
         self._hinting = asyncio.create_task(hints.run(), name="hints")

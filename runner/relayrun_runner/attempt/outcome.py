@@ -89,15 +89,15 @@ async def outcome_at(
     """The outcome of what stopped at this state: done, or waiting at a question or breakpoint."""
     waiting = bool(state.next or state.interrupts)
     head = thread_state(state)
-    told, kept = dumps_both(head.pop("values"))
+    shown, kept = dumps_both(head.pop("values"))
     return Outcome(
         reason=Reason.WAITING_FOR_INPUT if waiting else Reason.SUCCEEDED,
-        values=told,
+        values=shown,
         interrupts=await pending_interrupts(graph, saver, config, state),
         checkpoint_id=head["checkpoint_id"],
         output_keys=output_keys(graph),
         questions=dumps(head["interrupts"]),
-        head=Head(dumps_kept(head), made_by, None if kept == told else kept),
+        head=Head(dumps_kept(head), made_by, None if kept == shown else kept),
     )
 
 

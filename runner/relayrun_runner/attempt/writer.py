@@ -222,7 +222,7 @@ class RunWriter:
                 await self._commit_fenced([s for batch in batches for s in batch.statements], events)
             elif events:
                 async with self._database.connection_of_one_backend() as conn:
-                    await append(conn, self._run.run_id, self._run.attempt, [*self._recent.to_tell_again(), *events])
+                    await append(conn, self._run.run_id, self._run.attempt, [*self._recent.to_resend(), *events])
         except Exception as error:
             if is_stale(error):
                 raise StaleAttempt(f"attempt {self._run.attempt} does not hold run {self._run.run_id}") from error
@@ -232,8 +232,8 @@ class RunWriter:
     async def _commit_fenced(self, statements: list[Statement], events: list[Event]) -> None:
         if are_known(statements):
             async with self._database.connection_of_one_backend() as conn:
-                told = [*self._recent.to_tell_again(), *events]
-                await conn.execute(WRITE.encode(), columns(self._run, statements, told))
+                resent = [*self._recent.to_resend(), *events]
+                await conn.execute(WRITE.encode(), columns(self._run, statements, resent))
         else:
             await self._commit_as_they_are(statements, events)
         if events:
@@ -243,13 +243,13 @@ class RunWriter:
     async def _commit_as_they_are(self, statements: list[Statement], events: list[Event]) -> None:
         # In autocommit what a pipeline sends until its end is one transaction; a failing fence rolls all of it back.
         async with self._database.pipeline() as (conn, _), conn.cursor(binary=True) as cursor:
-            told = [*self._recent.to_tell_again(), *events]
+            resent = [*self._recent.to_resend(), *events]
             ours = (self._run.run_id, self._run.attempt, str(self._run.thread_id))
             await cursor.execute(FENCE_ROWS, (*ours, -1))
             for statement in statements:
                 await statement.send(cursor)
             await cursor.execute(FENCE_ROWS, (*ours, 1))
-            await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, told))
+            await cursor.execute(INSERT_EVENTS, insert_params(self._run.run_id, resent))
 
     def _take_events(self) -> list[Event]:
         taken: list[Event] = []

@@ -131,8 +131,8 @@ def _encoder(prepare: Callable[[Any], Any]) -> Encode:
         call = _call(value)
         if call is not None:
             return _constructed(call, encode)
-        told = langgraphs(value)
-        return prepare(told) if isinstance(told, str) else told  # what an exception says of itself
+        converted = langgraphs(value)
+        return prepare(converted) if isinstance(converted, str) else converted  # what an exception says of itself
 
     # LangGraph's own, which encodes what is inside of a model or a dataclass as we do.
     langgraphs = default_encoder(encode)

@@ -19,8 +19,8 @@ from relayrun_runner.custom_app.app import CustomApp
 from relayrun_runner.errors import NoAuth, NotReady
 from relayrun_runner.graphs.describe import GraphDescriber, GraphQuestion
 from relayrun_runner.http.responses import begun, json_response
-from relayrun_runner.process.gate import Gate
-from relayrun_runner.process.health import Readiness, Vitals
+from relayrun_runner.process.graphs_loop import GraphsLoop
+from relayrun_runner.process.health import EssentialParts, Readiness
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.runs.assign import Assigner
 from relayrun_runner.runs.table import RunTable
@@ -51,11 +51,11 @@ class Parts:
 
     token: str
     table: RunTable
-    gate: Gate
+    graphs_loop: GraphsLoop
     readiness: Readiness
     metrics: RunnerMetrics
     watching: WatchStreams
-    vitals: Vitals
+    essential_parts: EssentialParts
     assigner: Assigner | None = None
     loaded: Loaded | None = None
     #: None: the agent has no authentication of its own, or its code is not loaded yet.
@@ -76,22 +76,22 @@ class Probes:
         """Whether this process can execute runs. A blocked node does not make it ill: its other runs would die with it;
         that a loop or a pool has ended does.
         """
-        ended = self._parts.vitals.ended()
+        ended = self._parts.essential_parts.ended()
         return json_response({"ok": ended is None}, 200 if ended is None else 503)
 
     async def readyz(self, request: Request) -> Response:
         """Whether it can take runs; who knows the token also hears why not."""
         parts = self._parts
-        ready = parts.readiness.ready and parts.gate.is_open and not parts.table.draining
-        ready = ready and parts.vitals.ended() is None
+        ready = parts.readiness.ready and parts.graphs_loop.is_open and not parts.table.draining
+        ready = ready and parts.essential_parts.ended() is None
         body = ReadinessBody(
             ready=ready,
             draining=parts.table.draining,
             reasons=parts.readiness.troubles(),
             graphs=parts.watching.graphs(),
         )
-        told = None if request.scope["authorized"] else {"ready", "draining"}
-        return json_response(body.model_dump(include=told), 200 if ready else 503)
+        shown = None if request.scope["authorized"] else {"ready", "draining"}
+        return json_response(body.model_dump(include=shown), 200 if ready else 503)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus."""
@@ -175,7 +175,7 @@ class Routes:
         question = parse_question(await request.body())
         auth = self._parts.auth
         if auth is None:
-            if not self._parts.gate.is_open:
+            if not self._parts.graphs_loop.is_open:
                 raise NotReady(NOT_LOADED)
             raise NoAuth("this agent's langgraph.json has no `auth`")
         return json_response(await auth.answer(question, self._assigner.threads_named))
@@ -194,12 +194,12 @@ class Routes:
 
     @property
     def _reads(self) -> ThreadReads:
-        if not self._parts.gate.is_open:
+        if not self._parts.graphs_loop.is_open:
             raise NotReady(NOT_LOADED)
         return self._loaded.reads
 
     async def _ask(self, question: Any) -> Response:
-        body = await self._parts.gate.ask(question, _STATE_TIMEOUT_SECONDS)
+        body = await self._parts.graphs_loop.ask(question, _STATE_TIMEOUT_SECONDS)
         return Response(body, media_type="application/json")
 
 

@@ -53,7 +53,7 @@ class LlmHealth:
         self._database = database
         self._installed: frozenset[str] | None = None
         self._tls: ssl.SSLContext | None = None
-        self._told: dict[str, str | None] = {}
+        self._reported: dict[str, str | None] = {}
 
     async def run(self) -> None:
         """Ask and report for ever, whatever comes of it. When cancelled, what was reported is taken back."""
@@ -73,7 +73,7 @@ class LlmHealth:
             self._installed = await asyncio.to_thread(installed_clients)
         # Anew each time: author code may set variables when it runs.
         endpoints = endpoints_of(self._settings.llm_checks, os.environ, self._installed)
-        if not endpoints and not self._told:
+        if not endpoints and not self._reported:
             return
         verdicts = await self._ask(endpoints)
         self._log_changes(verdicts)
@@ -109,15 +109,15 @@ class LlmHealth:
         return [LlmVerdict(name, task.result()) for name, task in asked.items()]
 
     def _log_changes(self, verdicts: list[LlmVerdict]) -> None:
-        told, self._told = self._told, {verdict.endpoint: verdict.reason for verdict in verdicts}
+        before, self._reported = self._reported, {verdict.endpoint: verdict.reason for verdict in verdicts}
         for verdict in verdicts:
-            if verdict.reason and verdict.reason != told.get(verdict.endpoint):
+            if verdict.reason and verdict.reason != before.get(verdict.endpoint):
                 log.warning("a language model is down: %s", verdict.reason)
-            elif not verdict.reason and told.get(verdict.endpoint):
+            elif not verdict.reason and before.get(verdict.endpoint):
                 log.info("a language model answers again: %s", verdict.endpoint)
 
     async def _take_back(self) -> None:
-        if not self._told:
+        if not self._reported:
             return
         try:
             async with asyncio.timeout(_TAKE_BACK_SECONDS):

@@ -52,7 +52,7 @@ class Readiness:
             return list(self._troubles.values())
 
 
-class Vitals:
+class EssentialParts:
     """The parts by name, each with a question that is answered by True once it has ended. For any thread."""
 
     def __init__(self) -> None:
@@ -80,21 +80,21 @@ class Watchdog:
         self,
         loop: asyncio.AbstractEventLoop,
         gauge: Gauge,
-        vitals: Vitals,
+        essential_parts: EssentialParts,
         *,
         reports: bool = True,
         answer: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._gauge = gauge
-        self._vitals = vitals
+        self._essential_parts = essential_parts
         self._answer_there = answer
         self._sent: float | None = None
         self._last_lag = 0.0
         self._reports = reports
         self._reported = False
         #: What has been reported: nodes, and the functions in which they block.
-        self._told: set[Any] = set()
+        self._logged: set[Any] = set()
 
     @property
     def lag_seconds(self) -> float:
@@ -104,7 +104,7 @@ class Watchdog:
     async def run(self) -> None:
         """Ping for ever; belongs to a task of the watching loop."""
         while True:
-            if (part := self._vitals.ended()) is not None:
+            if (part := self._essential_parts.ended()) is not None:
                 end_process(PART_ENDED, f"{part} has ended")
             if self._sent is None:
                 self._sent = monotonic_seconds()
@@ -136,9 +136,9 @@ class Watchdog:
         node = next(filter(None, nodes), None)
         place = authors_frame(traceback.StackSummary.extract(iter(stack), lookup_lines=False))
         known = (node, place and (place.filename, place.name))
-        if known in self._told:
+        if known in self._logged:
             return
-        self._told.add(known)
+        self._logged.add(known)
         log.warning(
             "the event loop has been blocked for %.1f s by %s, at %s; every run of this runner waits: await what takes"
             " time, or use asyncio.to_thread",

@@ -2,7 +2,7 @@
 
 ```
  main thread      import graphs ─▶ graphs' loop: database, store, schemas ─▶ executor ─▶ runs … ─▶ drained ─▶ end
-                       │ Readiness                                     │ Gate            │ RunTable
+                       │ Readiness                                     │ GraphsLoop            │ RunTable
  protocol thread  probes … ─────────────────────────────────────▶ PUT, DELETE, watch, edits, heartbeats
                                                                        │ questions about states and histories
  reading thread                                          (when loaded) ▼ pages …
@@ -38,8 +38,8 @@ from relayrun_runner.llm.health import LlmHealth
 from relayrun_runner.loopback import CALLER, OwnServer, install
 from relayrun_runner.process.exits import PART_ENDED, STOPPED, end_broken, end_process
 from relayrun_runner.process.forks import Forks
-from relayrun_runner.process.gate import Gate
-from relayrun_runner.process.health import Readiness, Vitals, Watchdog
+from relayrun_runner.process.graphs_loop import GraphsLoop
+from relayrun_runner.process.health import EssentialParts, Readiness, Watchdog
 from relayrun_runner.process.loops import run_to_end
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.process.shares import ConnectionShares
@@ -75,15 +75,15 @@ class RunnerProcess:
         self._loop = self._runner.get_loop()
         self._metrics = RunnerMetrics(settings.agent)
         self._table = RunTable(settings.slots, self._metrics)
-        self._gate = Gate()
+        self._graphs_loop = GraphsLoop()
         self._readiness = Readiness()
         self._signals = Signals(self._on_signal)
-        self._vitals = Vitals()
-        self._vitals.add("the graphs' event loop", self._loop.is_closed)
+        self._essential_parts = EssentialParts()
+        self._essential_parts.add("the graphs' event loop", self._loop.is_closed)
         self._watchdog = Watchdog(
             self._loop,
             self._metrics.loop_lag_seconds,
-            self._vitals,
+            self._essential_parts,
             reports=not settings.allow_blocking,
             answer=self._signals.take_back,
         )
@@ -96,7 +96,7 @@ class RunnerProcess:
         )
         token = settings.token.get_secret_value()
         self._parts = Parts(
-            token, self._table, self._gate, self._readiness, self._metrics, self._watching, self._vitals
+            token, self._table, self._graphs_loop, self._readiness, self._metrics, self._watching, self._essential_parts
         )
         listener = bind(settings.host, settings.port)
         log.info("runner %s listens on %s:%s", settings.name, *listener.getsockname()[:2])
@@ -167,16 +167,16 @@ class RunnerProcess:
         database = await stack.enter_async_context(
             Database.open(self._where, role="runner", max_size=self._shares.graphs, when_broken=end_broken)
         )
-        self._vitals.add("the pool of connections", lambda: database.pool.closed)
+        self._essential_parts.add("the pool of connections", lambda: database.pool.closed)
         self._forks.add(database)
         try:
             store = await stack.enter_async_context(open_store(self._where, registry.config, self._shares.store))
         except (ConfigError, StoreUnavailable) as error:
             self._stay_unready("store", error)
             return
-        self._vitals.add("the store's pool of connections", lambda: store.database.pool.closed)
+        self._essential_parts.add("the store's pool of connections", lambda: store.database.pool.closed)
         await stack.enter_async_context(registry.running(store))
-        if self._tell_failures(registry):
+        if self._report_failures(registry):
             return
         await wait_for_schema(database, registry.config, self._readiness)
         await when_database_answers(
@@ -189,21 +189,23 @@ class RunnerProcess:
         if self._custom_app is not None:
             # Its startup may look for its assistants in the API, or make crons of them.
             await stack.enter_async_context(self._custom_app.running())
-            if self._tell_failures(registry):
+            if self._report_failures(registry):
                 return
-        executor = Executor(registry, database, store, settings, self._table, self._vitals)
+        executor = Executor(registry, database, store, settings, self._table, self._essential_parts)
         reading = stack.enter_context(ReadingThread.serving(self._where))
         self._parts.loaded = Loaded(
             states=ThreadStates(registry, database, store, most=self._shares.edits),
-            reads=ThreadReads(registry, store, self._gate, reading, ReadThrottle(lambda: self._table.active > 0)),
+            reads=ThreadReads(
+                registry, store, self._graphs_loop, reading, ReadThrottle(lambda: self._table.active > 0)
+            ),
             describer=GraphDescriber(registry),
             store=store_calls(store),
             custom_app=self._custom_app,
         )
-        self._gate.open(self._loop, executor)
+        self._graphs_loop.open(self._loop, executor)
         self._thread.loop.call_soon_threadsafe(self._ready.set)
 
-    def _tell_failures(self, registry: GraphRegistry) -> bool:
+    def _report_failures(self, registry: GraphRegistry) -> bool:
         """Whether something of the author's failed, which keeps this runner from being ready."""
         failures: dict[str, GraphFailure | CustomAppFailure] = {
             f"graph {name}": failure for name, failure in registry.failures.items()
@@ -211,14 +213,14 @@ class RunnerProcess:
         if self._custom_app is not None and self._custom_app.failure is not None:
             failures["http.app"] = self._custom_app.failure
         for subject, failure in failures.items():
-            self._tell(subject, f"{subject}: {failure.message}", failure.traceback)
+            self._set_trouble(subject, f"{subject}: {failure.message}", failure.traceback)
         return bool(failures)
 
     def _stay_unready(self, subject: str, error: Exception) -> None:
         # A supervisor that restarted this process would only see the same again; `dev` shows it and waits for an edit.
-        self._tell(subject, str(error), compact_cause(error))
+        self._set_trouble(subject, str(error), compact_cause(error))
 
-    def _tell(self, subject: str, sentence: str, traceback: str | None) -> None:
+    def _set_trouble(self, subject: str, sentence: str, traceback: str | None) -> None:
         if traceback:  # at whose end the exception stands with all that it says
             sentence = sentence.partition("\n")[0]
         if not self._settings.in_dev:  # `dev` tells it, once for all runners
@@ -228,7 +230,7 @@ class RunnerProcess:
 
     async def _beside_protocol(self) -> None:
         """On the protocol's loop, as long as its server: the claims, the watchdog, the models' health, the drain."""
-        settings, table, gate = self._settings, self._table, self._gate
+        settings, table, graphs_loop = self._settings, self._table, self._graphs_loop
         async with (
             Database.open(
                 self._where,
@@ -239,20 +241,20 @@ class RunnerProcess:
             ) as database,
             asyncio.TaskGroup() as tasks,
         ):
-            self._vitals.add("the pool of the claims' connections", lambda: database.pool.closed)
+            self._essential_parts.add("the pool of the claims' connections", lambda: database.pool.closed)
             self._forks.add(database)
-            assigner = Assigner(self._identity, database, table, gate, tasks, settings.cancel_grace_seconds)
+            assigner = Assigner(self._identity, database, table, graphs_loop, tasks, settings.cancel_grace_seconds)
             self._parts.assigner = assigner
             watchdog = tasks.create_task(self._when_ready(assigner))
             health = tasks.create_task(self._check_llm(database))
             await self._told_to_drain.wait()
             until = asyncio.get_running_loop().time() + settings.drain_grace_seconds
             health.cancel()
-            await drain(table, gate, self._watching, settings.drain_grace_seconds)
+            await drain(table, graphs_loop, self._watching, settings.drain_grace_seconds)
             # From here on nothing may call the graphs' loop, which is about to close.
             watchdog.cancel()
             await asyncio.wait([health], timeout=_TAKE_BACK_SECONDS)
-            gate.close()
+            graphs_loop.close()
             if (loaded := self._parts.loaded) is not None and loaded.custom_app is not None:
                 await loaded.custom_app.close(until - asyncio.get_running_loop().time())
             self._loop.call_soon_threadsafe(self._drained.set)

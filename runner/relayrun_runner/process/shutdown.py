@@ -14,7 +14,7 @@ from typing import Any
 
 from relayrun_runner.author_errors import error_text
 from relayrun_runner.process.exits import STOPPED, end_process
-from relayrun_runner.process.gate import Gate
+from relayrun_runner.process.graphs_loop import GraphsLoop
 from relayrun_runner.runs.entries import Entry
 from relayrun_runner.runs.table import RunTable
 from relayrun_runner.runs.watch import WatchStreams
@@ -91,7 +91,7 @@ def _executed() -> object | None:
 _TELL_SECONDS = 2.0
 
 
-async def drain(table: RunTable, gate: Gate, watching: WatchStreams, grace_seconds: float) -> None:
+async def drain(table: RunTable, graphs_loop: GraphsLoop, watching: WatchStreams, grace_seconds: float) -> None:
     """Drain the runner; belongs to the protocol's loop. After the grace the process ends with what still runs."""
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -101,9 +101,9 @@ async def drain(table: RunTable, gate: Gate, watching: WatchStreams, grace_secon
 
     table.watch(wake)
     table.start_draining()
-    if not gate.is_open:
+    if not graphs_loop.is_open:
         end_process(STOPPED, "told to stop before it was ready")
-    gate.drain("SIGTERM")
+    graphs_loop.drain("SIGTERM")
     log.info("draining: no new runs; %s go on elsewhere after their next step", table.active)
     try:
         async with asyncio.timeout(grace_seconds):

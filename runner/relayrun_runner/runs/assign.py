@@ -53,7 +53,7 @@ from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import CancelAction
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.process.exits import end_process
-from relayrun_runner.process.gate import Gate
+from relayrun_runner.process.graphs_loop import GraphsLoop
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.entries import Answer, ended, known
 from relayrun_runner.runs.stopping import Stopper
@@ -81,7 +81,7 @@ class Assigner:
         identity: Identity,
         database: Database,
         table: RunTable,
-        gate: Gate,
+        graphs_loop: GraphsLoop,
         tasks: asyncio.TaskGroup,
         cancel_grace_seconds: float,
         end: Callable[[int, str], NoReturn] = end_process,
@@ -89,9 +89,9 @@ class Assigner:
         self._identity = identity
         self._database = database
         self._table = table
-        self._gate = gate
+        self._graphs_loop = graphs_loop
         self._tasks = tasks
-        self._stopper = Stopper(database, table, gate, tasks, cancel_grace_seconds, end)
+        self._stopper = Stopper(database, table, graphs_loop, tasks, cancel_grace_seconds, end)
         self._graphs: frozenset[str] = frozenset()
         self._under_way: dict[tuple[UUID, int], asyncio.Task[Answer]] = {}
 
@@ -136,7 +136,7 @@ class Assigner:
         return await thread_ids_of(self._database, owner, names)
 
     async def _put(self, run_id: UUID, wanted: AssignRequest) -> Answer:
-        if not self._gate.is_open:
+        if not self._graphs_loop.is_open:
             return Unavailable(reason="NotReady")
         match self._table.reserve(run_id, wanted.attempt, alone=wanted.alone):
             case Reservation.KNOWN:
@@ -240,7 +240,7 @@ class Assigner:
             # The world thought it lost while it ran here: it is fenced off already, and only wastes a slot.
             self._stopper.stop(entry, None)
         self._table.started(run, inline=inline)
-        self._gate.start(run)
+        self._graphs_loop.start(run)
         return Accepted(
             run_id=str(run.run_id),
             thread_id=str(run.thread_id),

@@ -82,15 +82,15 @@ def known(entry: Entry | None, run_id: UUID, attempt: int) -> Answer:
 async def ended(database: Database, run: Run, *, inline: bool) -> AlreadyFinished:
     """The answer about a run that has ended. `inline`: its text may go to its AgentRun."""
     detail = str((run.error or {}).get("message") or "") if inline else ""
-    told = None
+    parsed = None
     if inline and run.status is RunStatus.SUCCESS:
         output = await read_output(database, run.run_id)
         if output is not None and len(output) <= LARGEST_OUTPUT_BYTES:
-            told = orjson.loads(output)
+            parsed = orjson.loads(output)
     message = ": ".join(filter(None, (run.message, detail)))
     return AlreadyFinished(
         thread_id=str(run.thread_id),
         attempt=run.attempt,
         failed_attempts=run.failed_attempts,
-        outcome=OutcomeBody(status=run.status, reason=run.reason, message=message, output=told),
+        outcome=OutcomeBody(status=run.status, reason=run.reason, message=message, output=parsed),
     )

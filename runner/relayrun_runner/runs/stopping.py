@@ -13,7 +13,7 @@ from relayrun_core.errors import RelayrunError
 from relayrun_core.runs import Outcome
 from relayrun_core.states import CancelAction, Reason
 from relayrun_runner.process.exits import NODE_STUCK, end_process
-from relayrun_runner.process.gate import Gate
+from relayrun_runner.process.graphs_loop import GraphsLoop
 from relayrun_runner.runs.entries import Entry
 from relayrun_runner.runs.table import RunTable
 
@@ -27,14 +27,14 @@ class Stopper:
         self,
         database: Database,
         table: RunTable,
-        gate: Gate,
+        graphs_loop: GraphsLoop,
         tasks: asyncio.TaskGroup,
         grace_seconds: float,
         end: Callable[[int, str], NoReturn] = end_process,
     ) -> None:
         self._database = database
         self._table = table
-        self._gate = gate
+        self._graphs_loop = graphs_loop
         self._tasks = tasks
         self._grace = grace_seconds
         self._end = end
@@ -51,7 +51,7 @@ class Stopper:
         """
         try:
             async with asyncio.timeout(self._grace):
-                await self._gate.cancel(entry.run_id, entry.attempt, action)
+                await self._graphs_loop.cancel(entry.run_id, entry.attempt, action)
         except TimeoutError:
             if action is not None:
                 await self._finish_cancelled(entry)

@@ -195,11 +195,11 @@ class RunTable:
             entry = self._active.get((run_id, attempt))
             if entry is None:
                 return  # told twice
-            told = output if entry.inline and output is not None and len(output) <= LARGEST_OUTPUT_BYTES else None
+            reported = output if entry.inline and output is not None and len(output) <= LARGEST_OUTPUT_BYTES else None
             if entry.inline and detail:
                 # Who may read its AgentRun has read its input there, too; otherwise no user's text goes to etcd.
                 message = f"{message}: {detail}"
-            ended = replace(entry, state=state, status=status, reason=reason, message=message, output=told)
+            ended = replace(entry, state=state, status=status, reason=reason, message=message, output=reported)
             self._put(replace(ended, ended=self._clock()))
             self._forget_old()
         if status is not None:

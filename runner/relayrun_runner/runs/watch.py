@@ -68,7 +68,7 @@ class WatchStreams:
     async def lines(self) -> AsyncIterator[bytes]:
         """The list, then changes and heartbeats; ends by itself when the runner has drained and all was told."""
         changes = _Changes(asyncio.get_running_loop())
-        entries = self._table.watch(changes.tell)
+        entries = self._table.watch(changes.notify)
         self.open_streams += 1
         try:
             yield _line(self.list(entries))
@@ -84,7 +84,7 @@ class WatchStreams:
             self.open_streams -= 1
             if not self.open_streams:
                 self._closed.set()
-            self._table.unwatch(changes.tell)
+            self._table.unwatch(changes.notify)
 
     def _heartbeat(self) -> HeartbeatLine:
         return HeartbeatLine(lag_ms=round(self._lag_ms(), 1), draining=self._table.draining)
@@ -119,7 +119,7 @@ class _Changes:
     def empty(self) -> bool:
         return not self._entries
 
-    def tell(self, entry: Entry | None) -> None:
+    def notify(self, entry: Entry | None) -> None:
         """Called in any thread."""
         self._loop.call_soon_threadsafe(self._note, entry)
 

@@ -20,7 +20,7 @@ from relayrun_core.database import Database
 from relayrun_runner.author_errors import is_cancelled
 from relayrun_runner.errors import NotReady, QuestionFailed, ReadingSlow
 from relayrun_runner.process.exits import BROKE, end_process
-from relayrun_runner.process.gate import answered
+from relayrun_runner.process.graphs_loop import answered
 
 log = logging.getLogger("relayrun.runner")
 
@@ -64,7 +64,7 @@ class ReadingThread:
             self._thread.join(_STOP_SECONDS)
 
     async def ask(self, question: Callable[[], Awaitable[T]], seconds: float) -> T:
-        """Await `question()` there, for so long. Raises NotReady, ReadingSlow, and as `Gate.ask`.
+        """Await `question()` there, for so long. Raises NotReady, ReadingSlow, and as `GraphsLoop.ask`.
 
         What takes longer, or whose asker is cancelled, goes on there to its end: a query is never cancelled in the
         middle.

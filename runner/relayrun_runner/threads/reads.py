@@ -12,11 +12,11 @@ from relayrun_core.database import Database
 from relayrun_core.db.threads import assistants_configurable, get_thread
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.runner_requests import parts_of
-from relayrun_core.runs import told
+from relayrun_core.runs import select_output
 from relayrun_runner.errors import InvalidState
 from relayrun_runner.graphs.loading import Graph, GraphRegistry
 from relayrun_runner.graphs.serialize import dumps_kept
-from relayrun_runner.process.gate import Gate
+from relayrun_runner.process.graphs_loop import GraphsLoop
 from relayrun_runner.threads.bodies import HistoryQuestion, Place, StateQuestion
 from relayrun_runner.threads.reading import ReadingThread, ReadThrottle
 from relayrun_runner.threads.sharing import SharedValues, SharingSaver, values_may_be_shared
@@ -35,11 +35,16 @@ class ThreadReads:
     """
 
     def __init__(
-        self, registry: GraphRegistry, store: BaseStore | None, gate: Gate, reading: ReadingThread, pace: ReadThrottle
+        self,
+        registry: GraphRegistry,
+        store: BaseStore | None,
+        graphs_loop: GraphsLoop,
+        reading: ReadingThread,
+        pace: ReadThrottle,
     ) -> None:
         self._registry = registry
         self._store = store
-        self._gate = gate
+        self._graphs_loop = graphs_loop
         self._reading = reading
         self._pace = pace
         self._values = SharedValues()
@@ -61,7 +66,7 @@ class ThreadReads:
             snapshot = await reader.aget_state(question.config(thread_id), subgraphs=question.subgraphs)
             state = thread_state(snapshot)
             if question.output:
-                state["values"] = told(state["values"], output_keys(graph))
+                state["values"] = select_output(state["values"], output_keys(graph))
             return dumps_kept(state)
 
     async def _history(self, thread_id: UUID, question: HistoryQuestion) -> AsyncGenerator[bytes]:
@@ -84,7 +89,7 @@ class ThreadReads:
 
         # What a factory makes for one question may belong to the loop that runs would use it on.
         per_run = self._registry.is_made_per_run(name)
-        async with self._gate.held(opened, _OPENING_SECONDS) if per_run else opened() as graph:
+        async with self._graphs_loop.held(opened, _OPENING_SECONDS) if per_run else opened() as graph:
             yield graph
 
 
@@ -101,21 +106,21 @@ async def history_pages(
     before, left, states, opening = question.before, question.limit, 1, b"["
     while left:
         wanted, read = min(left, states), saver.bytes_read
-        told: list[bytes] = []
+        encoded: list[bytes] = []
         async for snapshot in reader.aget_state_history(
             config, filter=question.metadata, before=_config(before), limit=wanted
         ):
             state = thread_state(snapshot)
-            told.append(saver.values.dumps(parts_of(state, question.select) if question.select else state))
+            encoded.append(saver.values.dumps(parts_of(state, question.select) if question.select else state))
             before = snapshot.config["configurable"]["checkpoint_id"]
             await pace.rest()
-        if told:
-            text = opening + b",".join(told)
+        if encoded:
+            text = opening + b",".join(encoded)
             # Where few parts are selected, little is told of much that is read.
-            size = max(saver.bytes_read - read, len(text)) // len(told)
+            size = max(saver.bytes_read - read, len(text)) // len(encoded)
             opening, states = b",", min(max(_PAGE_BYTES // size, 1), _MOST_STATES)
             yield text
-        left = left - wanted if len(told) == wanted else 0
+        left = left - wanted if len(encoded) == wanted else 0
     yield b"[]" if opening == b"[" else b"]"
 
 

@@ -35,10 +35,10 @@ def thread_state(snapshot: StateSnapshot) -> dict[str, Any]:
 
 def output_keys(graph: Graph) -> OutputKeys:
     """Which of its state's values the graph tells those who wait for it: with an `output_schema` only its keys."""
-    shown, told = graph.stream_channels_asis, graph.output_channels
-    if isinstance(told, str):
-        return None if told == shown else told
-    return None if set(told) == set(graph.stream_channels_list) else list(told)
+    shown, output = graph.stream_channels_asis, graph.output_channels
+    if isinstance(output, str):
+        return None if output == shown else output
+    return None if set(output) == set(graph.stream_channels_list) else list(output)
 
 
 def checkpoint_of(config: RunnableConfig) -> dict[str, Any]:

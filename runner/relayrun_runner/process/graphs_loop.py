@@ -40,7 +40,7 @@ class RunExecutor(Protocol):
         """Stop every run at its next step and give it back."""
 
 
-class Gate:
+class GraphsLoop:
     """Closed until the graphs are loaded. Its methods are called from the protocol's loop."""
 
     def __init__(self) -> None:
@@ -77,11 +77,11 @@ class Gate:
         here = asyncio.get_running_loop()
         heard = asyncio.Event()
 
-        def tell() -> None:
+        def cancel_there() -> None:
             executor.cancel(run_id, attempt, action)
             here.call_soon_threadsafe(heard.set)
 
-        loop.call_soon_threadsafe(tell)
+        loop.call_soon_threadsafe(cancel_there)
         await heard.wait()
 
     async def ask(self, question: Callable[[], Awaitable[T]], timeout_seconds: float) -> T:

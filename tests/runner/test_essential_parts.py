@@ -11,36 +11,36 @@ from relayrun_core.database import Database, is_transient
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.http.app import make_app
 from relayrun_runner.http.routes import Parts
-from relayrun_runner.process.gate import Gate
-from relayrun_runner.process.health import Readiness, Vitals
+from relayrun_runner.process.graphs_loop import GraphsLoop
+from relayrun_runner.process.health import EssentialParts, Readiness
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.retry import until_deadline
 from relayrun_runner.runs.table import RunTable
 from relayrun_runner.runs.watch import WatchStreams
 
 
-def protocol(vitals: Vitals) -> Parts:
+def protocol(essential_parts: EssentialParts) -> Parts:
     """A runner that is ready, as far as it is for itself to say."""
     metrics = RunnerMetrics("agent")
-    table, gate, readiness = RunTable(1, metrics), Gate(), Readiness()
+    table, graphs_loop, readiness = RunTable(1, metrics), GraphsLoop(), Readiness()
     readiness.clear("start")
-    gate.open(asyncio.get_running_loop(), object())  # type: ignore[arg-type]  # nothing is executed
+    graphs_loop.open(asyncio.get_running_loop(), object())  # type: ignore[arg-type]  # nothing is executed
     watching = WatchStreams(None, table, lambda: 0.0, list)  # type: ignore[arg-type]  # nobody watches
-    return Parts("token", table, gate, readiness, metrics, watching, vitals)
+    return Parts("token", table, graphs_loop, readiness, metrics, watching, essential_parts)
 
 
 async def test_a_process_that_has_lost_a_part_is_neither_ready_nor_alive(database_url: str) -> None:
-    vitals = Vitals()
-    transport = httpx.ASGITransport(make_app(protocol(vitals)))
+    essential_parts = EssentialParts()
+    transport = httpx.ASGITransport(make_app(protocol(essential_parts)))
     async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
 
         async def probed() -> list[int]:
             return [(await client.get(path)).status_code for path in ("/healthz", "/readyz")]
 
         async with Database.open(database_url, role="runner") as database:
-            vitals.add("the pool", lambda: database.pool.closed)
+            essential_parts.add("the pool", lambda: database.pool.closed)
             assert await probed() == [200, 200]
-        assert vitals.ended() == "the pool"
+        assert essential_parts.ended() == "the pool"
         assert await probed() == [503, 503]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relayrun_runner.errors import LoopBusy, NotReady, QuestionFailed
-from relayrun_runner.process.gate import Gate
+from relayrun_runner.process.graphs_loop import GraphsLoop
 from tests.support.waiting import until
 
 
@@ -39,10 +39,10 @@ async def _others_ended() -> None:
 
 
 @pytest.fixture
-def gate(graphs_loop: asyncio.AbstractEventLoop) -> Gate:
-    gate = Gate()
-    gate.open(graphs_loop, Nobody())
-    return gate
+def graphs(graphs_loop: asyncio.AbstractEventLoop) -> GraphsLoop:
+    graphs = GraphsLoop()
+    graphs.open(graphs_loop, Nobody())
+    return graphs
 
 
 class Opening:
@@ -68,10 +68,10 @@ class Opening:
 
 
 async def test_what_is_held_is_opened_and_closed_by_one_task_of_the_graphs_loop(
-    gate: Gate, graphs_loop: asyncio.AbstractEventLoop
+    graphs: GraphsLoop, graphs_loop: asyncio.AbstractEventLoop
 ) -> None:
     opening = Opening()
-    async with gate.held(opening, 60) as graph:
+    async with graphs.held(opening, 60) as graph:
         assert (graph, [what for what, _ in opening.seen]) == ("a graph", ["opened"])
     await until(lambda: len(opening.seen) == 2)
     [(_, opener), (what, closer)] = opening.seen
@@ -85,23 +85,23 @@ async def test_what_is_held_is_opened_and_closed_by_one_task_of_the_graphs_loop(
     "error",
     [LookupError("no such config"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), BaseException()],
 )
-async def test_an_opening_that_fails_says_why_and_the_loop_goes_on(gate: Gate, error: BaseException) -> None:
+async def test_an_opening_that_fails_says_why_and_the_loop_goes_on(graphs: GraphsLoop, error: BaseException) -> None:
     with pytest.raises(QuestionFailed, match=f"no such config|{type(error).__name__}"):
-        async with gate.held(Opening(error), 60):
+        async with graphs.held(Opening(error), 60):
             raise AssertionError("was opened")
-    async with gate.held(Opening(), 60) as graph:
+    async with graphs.held(Opening(), 60) as graph:
         assert graph == "a graph"
 
 
-async def test_an_opening_that_takes_too_long_is_given_up(gate: Gate) -> None:
+async def test_an_opening_that_takes_too_long_is_given_up(graphs: GraphsLoop) -> None:
     opening = Opening(waits=True)
     with pytest.raises(LoopBusy, match="did not answer within"):
-        async with gate.held(opening, 0.2):
+        async with graphs.held(opening, 0.2):
             raise AssertionError("was opened")
     await until(lambda: opening.seen == [("closed", opening.seen[0][1])] if opening.seen else False)
 
 
 async def test_nothing_is_opened_before_the_graphs_are_loaded() -> None:
     with pytest.raises(NotReady):
-        async with Gate().held(Opening(), 60):
+        async with GraphsLoop().held(Opening(), 60):
             raise AssertionError("was opened")

@@ -33,8 +33,8 @@ def _graph() -> Graph:
 
 async def _told(*modes: str, subgraphs: bool = False) -> list[tuple[str, Any]]:
     spec = RunSpec(stream_modes=list(modes), stream_subgraphs=subgraphs)
-    teller = EventEncoder(spec)
-    return [event async for chunk in chunks(_graph(), ASKED, {}, spec) for event in teller.tell(chunk)]
+    encoder = EventEncoder(spec)
+    return [event async for chunk in chunks(_graph(), ASKED, {}, spec) for event in encoder.encode(chunk)]
 
 
 async def test_messages_grow_until_they_are_whole() -> None:
@@ -76,7 +76,7 @@ async def test_messages_have_their_ids_when_a_step_is_told_before_it_is_applied(
     told = [
         orjson.loads(dumps(data))  # at once, as a run does
         async for chunk in chunks(eager, {"messages": []}, {}, spec)
-        for _, data in EventEncoder(spec).tell(chunk)
+        for _, data in EventEncoder(spec).encode(chunk)
     ]
     updates = [message["id"] for data in told if "unnamed" in data for message in data["unnamed"]["messages"]]
     assert all(updates)
@@ -89,7 +89,7 @@ async def test_debug_events_name_their_checkpoints() -> None:
     graph = StateGraph(MessagesState).add_node("inner", inner).add_edge(START, "inner")
     saved = graph.compile(checkpointer=InMemorySaver())
     spec, config = RunSpec(stream_modes=["debug"]), {"configurable": {"thread_id": "t"}}
-    told = [event async for chunk in chunks(saved, ASKED, config, spec) for event in EventEncoder(spec).tell(chunk)]  # type: ignore[arg-type]
+    told = [event async for chunk in chunks(saved, ASKED, config, spec) for event in EventEncoder(spec).encode(chunk)]  # type: ignore[arg-type]
     payloads = [data["payload"] for _, data in told if data["type"] == "checkpoint"]
     ids = [payload["config"]["configurable"]["checkpoint_id"] for payload in payloads]
     places = [{"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": found} for found in ids]
@@ -111,7 +111,9 @@ async def test_the_event_protocol_is_told_which_checkpoint_it_is_and_not_its_val
     )
     for modes, values in ((["checkpoints"], True), (["checkpoints", "lifecycle"], False)):
         spec, config = RunSpec(stream_modes=modes), {"configurable": {"thread_id": modes[-1]}}
-        told = [event async for chunk in chunks(graph, ASKED, config, spec) for event in EventEncoder(spec).tell(chunk)]  # type: ignore[arg-type]
+        told = [
+            event async for chunk in chunks(graph, ASKED, config, spec) for event in EventEncoder(spec).encode(chunk)
+        ]  # type: ignore[arg-type]
         assert {name for name, _ in told} == {"checkpoints"}
         assert all(data["config"]["configurable"]["checkpoint_id"] for _, data in told)
         assert [data["metadata"]["step"] for _, data in told] == [-1, 0, 1]
@@ -125,9 +127,9 @@ def test_the_event_protocol_is_told_content_in_langchains_forms_where_a_provider
     ordinary, protocol = (
         EventEncoder(RunSpec(stream_modes=modes)) for modes in (["messages-tuple"], ["messages-tuple", "lifecycle"])
     )
-    for teller, message in ((ordinary, plain), (ordinary, provided), (protocol, plain)):
-        assert list(teller.tell(((), "messages", (message, {})))) == [("messages", (message, {}))]
-    [(name, [told, metadata])] = protocol.tell(((), "messages", (provided, {"a": 1})))
+    for encoder, message in ((ordinary, plain), (ordinary, provided), (protocol, plain)):
+        assert list(encoder.encode(((), "messages", (message, {})))) == [("messages", (message, {}))]
+    [(name, [told, metadata])] = protocol.encode(((), "messages", (provided, {"a": 1})))
     assert (name, metadata, told["id"], told["type"]) == ("messages", {"a": 1}, "m", "AIMessageChunk")
     assert [(block["type"], block["reasoning"]) for block in told["content_blocks"]] == [("reasoning", "hm")]
 
@@ -138,5 +140,5 @@ def test_content_that_has_no_such_form_is_told_as_it_is(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(AIMessage, "content_blocks", property(broken))
     message = AIMessage([{"odd": 1}], id="m")
-    teller = EventEncoder(RunSpec(stream_modes=["messages-tuple", "lifecycle"]))
-    assert list(teller.tell(((), "messages", (message, {})))) == [("messages", (message, {}))]
+    encoder = EventEncoder(RunSpec(stream_modes=["messages-tuple", "lifecycle"]))
+    assert list(encoder.encode(((), "messages", (message, {})))) == [("messages", (message, {}))]

@@ -38,7 +38,7 @@ def told_by(environment: dict[str, str], *descriptors: int) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
-def test_an_environment_is_told_to_nobody_once_it_was_read() -> None:
+def test_an_environment_shows_no_secret_once_it_was_read() -> None:
     given = {name: f"{SECRET} {name}" for name in [*SECRETS, "DATABASE_URL"]}
     given["relayrun_token"] = given.pop("RELAYRUN_TOKEN")  # settings know it in small letters too
     others = {"PATH": os.environ["PATH"], "MINE": "RELAYRUN_TOKEN=mine", "EMPTY": "", "LAST": "x" * 5000}
