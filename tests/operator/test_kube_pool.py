@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from relayrun_core.restarts import BURST, PER_SECOND
 
+from relayrun_core.process.restarts import BURST, PER_SECOND
 from relayrun_operator.kube import observer, pool
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.manifests import Installation
