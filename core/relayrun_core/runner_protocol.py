@@ -81,7 +81,10 @@ class _Body(BaseModel):
 
 
 class NewRunBody(_Body):
-    """Thread and payload of a run that came with its AgentRun, and is in no database yet."""
+    """Thread and payload of a run that came with its AgentRun, and is in no database yet.
+
+    `spec_hash` tells the AgentRun from others of its name: one that was there before is not executed again.
+    """
 
     thread_id: UUID
     thread_name: str | None = None
@@ -89,6 +92,7 @@ class NewRunBody(_Body):
     agent: str
     spec: RunSpec
     object: ObjectRef | None = None
+    spec_hash: str | None = None
 
 
 class AssignRequest(_Body):
@@ -107,10 +111,15 @@ class AssignRequest(_Body):
 
 
 class FinishRequest(_Body):
-    """End a run from outside, for a world that has no database."""
+    """End a run from outside, for a world that has no database.
+
+    `object`, `spec_hash`: of an AgentRun that is cancelled before any runner had it. It is not executed later either.
+    """
 
     reason: Reason
     message: str = ""
+    object: ObjectRef | None = None
+    spec_hash: str | None = None
 
 
 # Answers
@@ -143,8 +152,23 @@ class Accepted(_Body):
     failed_attempts: int | None = None
 
 
+class EarlierRun(_Body):
+    """The run of an AgentRun that had the same name and spec. Times are Unix seconds.
+
+    `continued`: a later run of its thread has begun.
+    """
+
+    run_id: str
+    started_at: float | None = None
+    finished_at: float | None = None
+    continued: bool = False
+
+
 class AlreadyFinished(_Body):
-    """The run has ended, for good. `attempt` is its last one, None where that is the one that was asked for."""
+    """The run has ended, for good. `attempt` is its last one, None where that is the one that was asked for.
+
+    `earlier`: it is the end of that run, in place of the one that was asked for, which is not executed.
+    """
 
     http_status: ClassVar[int] = 200
     finished: Literal[True] = True
@@ -152,6 +176,7 @@ class AlreadyFinished(_Body):
     attempt: int | None = None
     failed_attempts: int | None = None
     outcome: OutcomeBody
+    earlier: EarlierRun | None = None
 
 
 class _Refusal(_Body):

@@ -20,6 +20,7 @@ from relayrun_core.runs import NewRun
 from tests.operator.kubelet import Kubelet
 from tests.operator.worlds import AnyPlay, write_agent
 from tests.support.kubernetes import ApiServer, Object, kubeconfig_for, kubernetes
+from tests.support.waiting import until
 
 NAMESPACE = "team"
 _KINDS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}"
@@ -42,6 +43,27 @@ class KubePlay(AnyPlay):
     async def cancel(self, run_id: UUID) -> None:
         await super().cancel(run_id)
         self.server.delete(f"{_KINDS}/agentruns/{api_run(run_id)}")
+
+    def apply(self, name: str, state: Object, annotations: Object | None = None, **spec: Any) -> None:
+        """Make an AgentRun, as `kubectl apply` does."""
+        metadata = {"name": name, "namespace": NAMESPACE, "annotations": annotations or {}}
+        spec |= {"agentRef": {"name": "default"}, "input": state}
+        body = {"apiVersion": API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec}
+        self.server.create(f"{_KINDS}/agentruns", body)
+
+    def delete(self, name: str) -> None:
+        """Delete an AgentRun."""
+        self.server.delete(f"{_KINDS}/agentruns/{name}")
+
+    def status_of(self, name: str) -> Object:
+        """An AgentRun's status; empty until there is one."""
+        found: Object = self.server.get(f"{_KINDS}/agentruns/{name}").get("status", {})
+        return found
+
+    async def until_ended(self, name: str) -> Object:
+        """The status of an AgentRun that has ended."""
+        await until(lambda: "completionTime" in self.status_of(name))
+        return self.status_of(name)
 
     @property
     def runners(self) -> list[dict[str, Any]]:

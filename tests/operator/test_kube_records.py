@@ -7,13 +7,15 @@ from pydantic import ValidationError
 
 from relayrun_core.ids import inline_run_id
 from relayrun_core.kinds import AgentSpec
+from relayrun_core.kinds.identity import RERUN, spec_hash
+from relayrun_core.runs import DEFAULT_STREAM_MODES
 from relayrun_core.states import RunStatus
 from relayrun_operator.kube.cleaning import expired
 from relayrun_operator.kube.records import RunRecord, creation_of, head_of, parse_run
 from relayrun_operator.kube.status import continued
 
 AGENT = AgentSpec.model_validate({"image": "x", "runDefaults": {"activeDeadlineSeconds": 60, "durability": "Exit"}})
-DONE = {"type": "Finished", "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": "x"}
+DONE = {"type": "Finished", "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": ""}
 
 
 def record(name: str = "r", *, status: dict[str, Any] | None = None, **spec: Any) -> RunRecord:
@@ -31,8 +33,8 @@ def record(name: str = "r", *, status: dict[str, Any] | None = None, **spec: Any
 def finished(
     name: str, minute: int, ttl: int | None = None, *, kind: str = "Complete", phase: str = "Succeeded"
 ) -> RunRecord:
-    conditions = [DONE, {**DONE, "type": kind}]
-    status = {"conditions": conditions, "phase": phase, "completionTime": f"2026-01-01T00:{minute:02}:00Z"}
+    done = {**DONE, "lastTransitionTime": f"2026-01-01T00:{minute:02}:00Z"}
+    status = {"conditions": [done, {**done, "type": kind}], "phase": phase}
     return record(name, status=status, ttlSecondsAfterFinished=ttl)
 
 
@@ -98,3 +100,28 @@ def test_what_nobody_may_have_read_stays_whatever_the_history() -> None:
     later = expired(runs, {"team/support": 0}, failed.completed_at + 86400)
     assert {run.name for run in later} == {"answered", "done", "failed"}
     assert [run.name for run in expired(runs, {"team/support": 1}, failed.completed_at + 60)] == ["answered"]
+
+
+def test_a_spec_has_one_hash_however_it_is_written_and_another_one_for_each_wish_to_run_again() -> None:
+    spec = {"agentRef": {"name": "support"}, "input": {"a": 1, "b": [1, 2]}}
+    first = spec_hash(spec, {})
+    filled_in = {**spec, "input": {"b": [1, 2], "a": 1}, "durability": None, "streamSubgraphs": False, "config": {}}
+    defaults = {
+        "startingDeadlineSeconds": 86400,
+        "multitaskStrategy": "Enqueue",
+        "streamModes": [*DEFAULT_STREAM_MODES],
+    }
+    changeable = {"cancel": "Interrupt", "ttlSecondsAfterFinished": 5}
+    assert spec_hash({**filled_in, **defaults, **changeable}, {"other": "annotation"}) == first
+    others = [
+        spec_hash({**spec, "input": {"a": 2, "b": [1, 2]}}, {}),
+        spec_hash({**spec, "thread": "refund"}, {}),
+        spec_hash(spec, {RERUN: "1"}),
+        spec_hash(spec, {RERUN: "2"}),
+    ]
+    assert len({first, *others}) == 5
+
+
+def test_only_what_a_person_made_has_a_hash_to_be_known_again_by() -> None:
+    assert record(input={}).spec_hash
+    assert not record(runId="019a0000-0000-7000-8000-000000000001", thread="t").spec_hash

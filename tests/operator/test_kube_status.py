@@ -12,7 +12,7 @@ from relayrun_operator.kube.agentstatus import PoolFacts, agent_status, readines
 from relayrun_operator.kube.conditions import timestamp
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.records import AgentRecord, parse_agent
-from relayrun_operator.kube.status import Ending, Facts, facts_of, is_finished, run_status
+from relayrun_operator.kube.status import Ending, Facts, continued, facts_of, finished_at, is_finished, run_status
 
 RUN, THREAD = "019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-000000000002"
 NOW = 1_800_000_000.0
@@ -63,9 +63,34 @@ def test_phase_reason_and_conditions(
     if facts.ending is not None:
         assert found.pop("Assigned") == ("True", "Running")
         assert found.pop("Finished") == ("True", facts.ending.reason.value)
+    # For kstatus: in progress, done, or failed.
+    done, failed = phase == "Succeeded", phase in ("Failed", "Cancelled")
+    assert found.pop("Ready") == ("True" if done else "False", reason or "Queued")
+    assert found.pop("Stalled", None) == (("True", reason) if failed else None)
     assert found == expected
     assert is_finished(status) == (facts.ending is not None)
     AgentRunStatus.model_validate(status)
+
+
+def test_a_paused_run_is_ready_once_its_thread_has_gone_on() -> None:
+    paused = run_status(ended(Reason.WAITING_FOR_INPUT), {}, NOW)
+    assert conditions(paused)["Ready"] == ("False", "WaitingForInput")
+    known_before = run_status(ended(Reason.WAITING_FOR_INPUT, already=True, continued=True), {}, NOW)
+    for status in (continued(paused, "refund-2", NOW), known_before):
+        assert (conditions(status)["Ready"], conditions(status)["Waiting"]) == (
+            ("True", "Continued"),
+            ("False", "Continued"),
+        )
+        assert is_finished(status)
+
+
+def test_the_end_of_a_run_that_was_there_before_is_told_with_its_times() -> None:
+    before = ended(Reason.GRAPH_ERROR, already=True, completed_at=NOW - 900)
+    status = run_status(replace(before, started_at=NOW - 1000), {}, NOW)
+    assert (status["phase"], status["reason"]) == ("Failed", "AlreadyExecuted")
+    assert (status["startTime"], status["completionTime"]) == (timestamp(NOW - 1000), timestamp(NOW - 900))
+    assert conditions(status)["Failed"] == ("True", "GraphError")
+    assert finished_at(status) == NOW + 5, "its time to live begins anew"
 
 
 def test_a_condition_keeps_its_time_until_it_flips() -> None:
@@ -91,10 +116,17 @@ def test_output_is_shown_where_there_is_some() -> None:
     assert "output" not in run_status(ended(Reason.SUCCEEDED), {}, NOW)
 
 
-def pod(*, waiting: dict[str, str] | None = None, restarts: int = 0, ended: str = "", unschedulable: str = "") -> Any:
+def pod(
+    *,
+    waiting: dict[str, str] | None = None,
+    restarts: int = 0,
+    ended: str | dict[str, Any] = "",
+    unschedulable: str = "",
+) -> Any:
     status: dict[str, Any] = {"name": "runner", "ready": False, "restartCount": restarts, "state": {"waiting": waiting}}
     if ended:
-        status["lastState"] = {"terminated": {"exitCode": 1, "message": ended}}
+        why = {"message": ended, "reason": "Error"} if isinstance(ended, str) else ended
+        status["lastState"] = {"terminated": {"exitCode": 1, **why}}
     scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
     return {"status": {"containerStatuses": [status], "conditions": [scheduled] if unschedulable else []}}
 
@@ -112,7 +144,18 @@ def pod(*, waiting: dict[str, str] | None = None, restarts: int = 0, ended: str 
             "ImagePullFailed",
             "host",
         ),
-        ({"pods": [pod(restarts=3, ended="a\nboom")]}, False, "CrashLooping", "3 times, exit code 1: boom"),
+        (
+            {"pods": [pod(restarts=3, ended="a\nboom")]},
+            False,
+            "CrashLooping",
+            "3 times, exit code 1; its last line: boom",
+        ),
+        (
+            {"pods": [pod(restarts=3, ended={"exitCode": 137, "reason": "OOMKilled", "message": "step 4 of 9"})]},
+            False,
+            "CrashLooping",
+            "3 times, OOMKilled, exit code 137 (signal 9); its last line: step 4 of 9",
+        ),
         ({"pods": [pod(restarts=1, ended="boom")]}, False, "Progressing", "the others start"),
         ({"pods": [pod(unschedulable="0/1 nodes")]}, False, "Unschedulable", "0/1 nodes"),
         ({"troubles": ["graph a: boom\nTraceback"]}, False, "GraphLoadFailed", "graph a: boom"),
@@ -122,11 +165,25 @@ def pod(*, waiting: dict[str, str] | None = None, restarts: int = 0, ended: str 
     ],
 )
 def test_an_agents_readiness(changes: dict[str, Any], holds: bool, reason: str, words: str) -> None:
-    facts = replace(PoolFacts(generation=1, wanted=2), **changes)
+    facts = replace(PoolFacts(agent="support", generation=1, wanted=2), **changes)
     ready, why, message = readiness(facts)
     assert (ready, why.value) == (holds, reason)
     assert words in message
-    AgentStatus.model_validate(agent_status(facts, {}, NOW))
+    status = AgentStatus.model_validate(agent_status(facts, {}, NOW))
+    assert status.selector == "relayrun.dev/agent=support"
+
+
+def test_an_agent_is_in_progress_failed_or_done_for_kstatus_as_long_as_it_is() -> None:
+    starts = PoolFacts(agent="support", generation=2, wanted=2)
+    status = agent_status(starts, {}, NOW)
+    assert set(conditions(status)) == {"Ready", "Reconciling"}
+    status = agent_status(replace(starts, pods=[pod(waiting={"reason": "ErrImagePull"})]), status, NOW)
+    assert conditions(status)["Stalled"] == ("True", "ImagePullFailed")
+    assert "Reconciling" not in conditions(status)
+    rolls = replace(starts, replicas=3, ready=3, updated=1)
+    status = agent_status(rolls, status, NOW)
+    assert (conditions(status)["Ready"][0], conditions(status)["Reconciling"]) == ("True", ("True", "Progressing"))
+    assert set(conditions(agent_status(replace(rolls, updated=3), status, NOW))) == {"Ready"}
 
 
 def test_what_an_authors_code_says_neither_steers_a_terminal_nor_forges_a_line() -> None:
@@ -135,7 +192,7 @@ def test_what_an_authors_code_says_neither_steers_a_terminal_nor_forges_a_line()
     ending = Ending(Reason.GRAPH_ERROR, said, 1_000.0)
     status = run_status(Facts("r", "t", ending=ending), {}, 1_000.0)
     told = [status["message"], *(entry["message"] for entry in status["conditions"])]
-    assert told == ["no\\x1b[2J\\x9b\\u202e\\nStatus:  all is well"] * 3
+    assert told == ["no\\x1b[2J\\x9b\\u202e\\nStatus:  all is well"] * 5
 
 
 def agent_called(name: str, created: str, *graphs: str, **spec: Any) -> AgentRecord:

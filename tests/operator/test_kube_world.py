@@ -89,3 +89,37 @@ async def test_a_refused_pod_shows_on_its_agent_and_is_made_once_it_is_allowed(p
     play.server.refusals.clear()
     await until(lambda: len(play.ready_runners) == 2)
     await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
+
+
+async def test_an_agentrun_that_git_makes_again_is_not_executed_again_unless_asked(play: KubePlay):
+    """First finished, then deleted while it ran, then cancelled while it waited; each is made again under its name."""
+    done = {"name": "done"}
+    play.apply("refund", done)
+    first = await play.until_ended("refund")
+    play.delete("refund")
+    play.apply("refund", done)
+    again = await play.until_ended("refund")
+    same = ("phase", "runId", "threadId", "output", "attempts", "startTime", "completionTime")
+    assert {key: again.get(key) for key in same} == {key: first.get(key) for key in same}
+    assert (again["reason"], again["output"]["name"]) == ("AlreadyExecuted", "done")
+    holds = {entry["type"]: (entry["status"], entry["reason"]) for entry in again["conditions"]}
+    assert holds["Complete"] == holds["Finished"] == holds["Ready"] == ("True", "Succeeded")
+    assert holds["Assigned"] == ("False", "AlreadyExecuted")
+    play.delete("refund")
+    play.apply("refund", done, {"relayrun.dev/rerun": "it was wrong"})
+    asked = await play.until_ended("refund")
+    assert (asked["reason"], len(play.traces("done", "second"))) == ("Succeeded", 2)
+    assert asked["runId"] != first["runId"]
+
+    for name in [f"n{n}" for n in range(8)]:  # all slots
+        play.apply(name, {"name": name, "gate": "gate"})
+    await until(lambda: play.load == 8)
+    play.apply("waits", {"name": "waits"})
+    await until(lambda: play.waiting == 1)
+    for name, state in (("n0", {"name": "n0", "gate": "gate"}), ("waits", {"name": "waits"})):
+        play.delete(name)
+        play.apply(name, state)
+    ended = [await play.until_ended(name) for name in ("n0", "waits")]
+    play.open_gate()
+    assert [(status["phase"], status["reason"]) for status in ended] == [("Cancelled", "AlreadyExecuted")] * 2
+    assert (len(play.traces("n0", "first")), play.traces("waits", "first")) == (1, [])

@@ -12,6 +12,7 @@ from datetime import timedelta
 from relayrun_api.metrics import Metrics
 from relayrun_api.tasks import cancelled
 from relayrun_core.database import Database, is_transient
+from relayrun_core.db.identities import forget_identities
 from relayrun_core.db.retention import Keep, forget_deleted_runs, forget_old_builds, forget_old_events, sweep_threads
 from relayrun_core.db.starting import forget_old_starts
 from relayrun_core.settings import ApiSettings
@@ -24,6 +25,8 @@ _JOURNAL_SECONDS = 60.0
 _BUILDS_KEPT = timedelta(days=7)
 # Longer than any operator holds on to an AgentRun that is gone.
 _DELETED_KEPT = timedelta(days=7)
+# A manifest lies in Git for long, and AgentRuns with generated names would be remembered for ever.
+_IDENTITIES_KEPT = timedelta(days=365)
 
 
 @asynccontextmanager
@@ -35,6 +38,7 @@ async def tidying(database: Database, settings: ApiSettings, metrics: Metrics) -
         await forget_old_starts(database, settings.rate_limit_window)
         await forget_old_builds(database, _BUILDS_KEPT)
         await forget_deleted_runs(database, _DELETED_KEPT)
+        await forget_identities(database, _IDENTITIES_KEPT)
 
     async def journals() -> None:
         if settings.journal_keep is None:

@@ -8,6 +8,7 @@ import psycopg
 
 from relayrun_core.database import Database
 from relayrun_core.db.fence import breaking_frozen_holders
+from relayrun_core.db.identities import Earlier, Identity, meet
 from relayrun_core.db.listing import Listing
 from relayrun_core.db.metadata_filter import MetadataFilter
 from relayrun_core.db.notify import NOTIFY_CREATED, notify
@@ -120,28 +121,46 @@ def raise_refusal(answer: str, new: NewRun) -> None:
         raise kind(sentence.format(thread=new.thread_name or new.thread_id))
 
 
-async def ensure_run(database: Database, new: NewRun) -> None:
+async def ensure_run(database: Database, new: NewRun, spec_hash: str | None = None) -> Earlier | None:
     """Accept a run whose payload came with its AgentRun, unless it was accepted before.
 
+    An AgentRun that was there before, of the same name and `spec_hash`, is not executed again: its run is returned.
     Raises as `create_run` does, RunNotFound for one that was deleted with its thread, and CheckpointNotFound where it
     names a checkpoint that its thread has not: LangGraph would begin with an empty state in its place.
     """
     if await get_run(database, new.run_id) is not None:
-        return
-    if (wanted := new.spec.checkpoint_id) is not None:
-        there = await database.fetch_one(_CHECKPOINT, (str(new.thread_id), wanted))
-        if there is None:
-            raise CheckpointNotFound(f"the thread has no checkpoint {wanted}: its history lists those that it has")
+        return None
+
+    async def accept() -> Earlier | None:
+        async with database.connection() as conn:
+            async with conn.transaction():
+                if new.object is not None and spec_hash is not None:
+                    earlier = await meet(conn, Identity(new.object, spec_hash), new.run_id)
+                    if earlier is not None:
+                        return earlier
+                await _require_checkpoint(conn, new)
+                raise_refusal(await create_within(conn, new), new)
+            await conn.execute(NOTIFY_CREATED.encode(), (new.run_id, new.thread_id))
+            return None
+
     try:
-        await create_run(database, new)
+        return await database.twice(accept)
     except (psycopg.errors.UniqueViolation, ThreadBusyError, ThreadInterrupted, ResumeConflict):
         # Somebody else may have accepted it since, and then it is itself what keeps the thread busy.
         if await get_run(database, new.run_id) is None:
             raise
+        return None
     except psycopg.Error as error:
         if error.sqlstate != _DELETED:
             raise
         raise RunNotFound(f"run {new.run_id} was deleted with its thread") from error
+
+
+async def _require_checkpoint(conn: Connection, new: NewRun) -> None:
+    if (wanted := new.spec.checkpoint_id) is None:
+        return
+    if await (await conn.execute(_CHECKPOINT.encode(), (str(new.thread_id), wanted))).fetchone() is None:
+        raise CheckpointNotFound(f"the thread has no checkpoint {wanted}: its history lists those that it has")
 
 
 async def get_run(database: Database, run_id: UUID) -> Run | None:

@@ -19,7 +19,9 @@ from relayrun_core.kinds.base import (
 class Runners(KubeModel):
     """The size of the pool."""
 
-    min: int = Field(1, ge=0, description="The fewest runners that are kept, also when idle. 0 is allowed.")
+    min: int = Field(
+        1, ge=0, description="The fewest runners that are kept, also when idle. 0 is allowed. `kubectl scale` sets it."
+    )
     max: int = Field(10, ge=1, description="The most runners there may be.")
     spare: int = Field(1, ge=0, description="Idle runners kept beyond what active and queued runs need.")
     scale_down_delay_seconds: int = Field(300, ge=0, description="How long a runner must be idle before it leaves.")
@@ -90,10 +92,15 @@ class AgentSpec(KubeModel):
 class AgentStatus(KubeModel):
     """What is observed of an agent."""
 
-    observed_generation: int | None = Field(None, description="The generation this status is about.")
-    conditions: list[Condition] = Field([], description="Ready, and why not.")
+    observed_generation: int | None = Field(
+        None, description="The generation this status is about; -1: nobody has looked at the object yet."
+    )
+    conditions: list[Condition] = Field([], description="Ready, and why not; Reconciling and Stalled for kstatus.")
     graphs: list[str] = Field([], description="The graphs that the agent's runners have loaded.")
     replicas: int = Field(0, description="Runners there are.")
+    selector: str = Field(
+        "", description="The label selector of the runners' pods, for `kubectl scale` and autoscalers."
+    )
     ready_replicas: int = Field(0, description="Runners that take runs.")
     updated_replicas: int = Field(0, description="Runners of the newest template.")
     active_threads: int = Field(0, description="Threads whose run executes now.")

@@ -12,6 +12,9 @@ from relayrun_core.runs import DEFAULT_STREAM_MODES, StreamMode
 #: The name of a node.
 Word = Annotated[str, StringConstraints(max_length=256)]
 
+#: Fields of a spec that may change, and say nothing of what is executed.
+MUTABLE = frozenset({"cancel", "ttlSecondsAfterFinished"})
+
 Phase = Literal["Queued", "Running", "Succeeded", "WaitingForInput", "Failed", "Cancelled"]
 
 
@@ -76,7 +79,9 @@ class AgentRunSpec(KubeModel):
 class AgentRunStatus(KubeModel):
     """What is observed of a run."""
 
-    observed_generation: int | None = Field(None, description="The generation this status is about.")
+    observed_generation: int | None = Field(
+        None, description="The generation this status is about; -1: nobody has looked at the object yet."
+    )
     phase: Phase | None = Field(None, description="A summary for people; derived from the conditions.")
     reason: str | None = Field(None, description="The reason of the deciding condition.")
     run_id: UUID | None = Field(None, description="The run in Postgres.")
@@ -88,7 +93,7 @@ class AgentRunStatus(KubeModel):
     completion_time: datetime | None = Field(None, description="When it ended.")
     message: str = Field("", max_length=1024, description="A sentence about its state.")
     output: Opaque | None = Field(None, description="The result of a run with inline input, when it is at most 4 KiB.")
-    conditions: list[Condition] = Field([], description="Assigned, Complete, Failed, Finished.")
+    conditions: list[Condition] = Field([], description="Assigned, Ready; Complete, Waiting or Failed; Finished.")
 
 
 class AgentRun(KubeModel):

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from relayrun_core.runner_protocol import Accepted, AlreadyFinished, OutcomeBody, RunReport
+from relayrun_core.runner_protocol import Accepted, AlreadyFinished, EarlierRun, OutcomeBody, RunReport
 from relayrun_core.states import Reason, RunStatus
 from relayrun_operator.engine.reasons import AssignReason
 from relayrun_operator.kube import names
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_operator.kube.reasons import ENDED
+from relayrun_operator.kube.reasons import ALREADY_EXECUTED, ENDED, NOT_AGAIN
 from relayrun_operator.kube.records import RunRecord
 from relayrun_operator.kube.status import Ending, Facts, continued, is_finished, is_waiting, run_status
 from relayrun_operator.kube.writer import PATIENCE_SECONDS, StatusWriter
@@ -141,6 +141,9 @@ class AgentRuns:
         record = self._open(run_id)
         if record is None:
             return
+        if isinstance(reported, AlreadyFinished) and reported.earlier is not None:
+            self._ended_before(record, reported, reported.earlier)
+            return
         outcome = reported.outcome or OutcomeBody(status=RunStatus.CANCELLED)
         reason = outcome.reason or Reason.CANCELLED
         message = _for_people(record, outcome.message) or ENDED.get(reason, "")
@@ -163,6 +166,41 @@ class AgentRuns:
             self.forget(record)
         else:
             self._writer.touch(RunTarget(record), patience=0)
+
+    def _ended_before(self, record: RunRecord, reported: AlreadyFinished, earlier: EarlierRun) -> None:
+        """An AgentRun of this name and spec was there before: it gets the end of that one."""
+        reason, output = reported.outcome.reason or Reason.CANCELLED, reported.outcome.output
+        end = _for_people(record, reported.outcome.message) or ENDED.get(reason, "")
+        message = NOT_AGAIN.format(run=earlier.run_id, end=end)
+        ending = Ending(
+            reason,
+            message,
+            time.time(),
+            output if isinstance(output, dict) else None,
+            already=True,
+            completed_at=earlier.finished_at,
+            continued=earlier.continued and reason is Reason.WAITING_FOR_INPUT,
+        )
+        record.facts = Facts(
+            earlier.run_id,
+            reported.thread_id or None,
+            record.facts.generation,
+            assigned=False,
+            assigned_reason=ALREADY_EXECUTED,
+            assigned_message=message,
+            attempts=reported.attempt or 0,
+            failed_attempts=reported.failed_attempts or 0,
+            started_at=earlier.started_at,
+            ending=ending,
+        )
+        record.finished, record.spec = True, None
+        if reason is Reason.WAITING_FOR_INPUT and not ending.continued:
+            self._pause(record)
+        if record.gone:
+            self.forget(record)
+            return
+        self._events.post(about_run(record), ALREADY_EXECUTED, message)
+        self._writer.touch(RunTarget(record), patience=0)
 
     def refuse(self, record: RunRecord, message: str) -> None:
         """An AgentRun that can never run, because another one stands for the same run."""

@@ -12,6 +12,16 @@ from relayrun_operator.kube.runner import CONFIG_REASONS, PULL_REASONS
 
 Object = dict[str, Any]
 
+#: What somebody has to put right: kstatus and Argo CD call it failed. All else may come right by itself.
+_STALLED = frozenset(
+    {
+        AgentReason.POD_FORBIDDEN,
+        AgentReason.IMAGE_PULL_FAILED,
+        AgentReason.CRASH_LOOPING,
+        AgentReason.GRAPH_LOAD_FAILED,
+    }
+)
+
 #: A process that has ended this often without ever being ready will not be mended by another try.
 _RESTARTS = 2
 
@@ -45,15 +55,19 @@ class PoolFacts:
 def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
     """The whole status, given the one that the API server has."""
     holds, reason, message = readiness(facts)
-    ready = condition(reasons.READY, holds, reason.value, message, facts.generation, now)
-    known = [entry for entry in before.get("conditions") or () if facts.taken or entry["type"] != reasons.NAME_CONFLICT]
+    wanted = [condition(reasons.READY, holds, reason.value, message, facts.generation, now), *_name_conflict(facts, now)]
+    if (more := _for_kstatus(facts, holds, reason, message)) is not None:
+        wanted.append(condition(more[0], True, more[1].value, more[2], facts.generation, now))
+    kinds = {entry["type"] for entry in wanted}  # all but Ready are there only while they hold
+    known = [entry for entry in before.get("conditions") or () if entry["type"] in kinds]
     return {
         **({} if facts.generation is None else {"observedGeneration": facts.generation}),
-        "conditions": settle([ready, *_name_conflict(facts, now)], known),
+        "conditions": settle(wanted, known),
         "graphs": sorted(facts.graphs),
         "replicas": facts.replicas,
         "readyReplicas": facts.ready,
         "updatedReplicas": facts.updated,
+        "selector": f"{names.AGENT_LABEL}={facts.agent}",
         "activeThreads": facts.active_threads,
         "queuedRuns": facts.queued_runs,
     }
@@ -89,6 +103,18 @@ def readiness(facts: PoolFacts) -> tuple[bool, AgentReason, str]:
     return False, AgentReason.PROGRESSING, reasons.PROGRESSING.format(ready=facts.ready, wanted=facts.wanted)
 
 
+def _for_kstatus(
+    facts: PoolFacts, holds: bool, reason: AgentReason, message: str
+) -> tuple[str, AgentReason, str] | None:
+    """A condition that is there only while it holds: Stalled when waiting will not help, else Reconciling."""
+    if not holds:
+        return reasons.STALLED if reason in _STALLED else reasons.RECONCILING, reason, message
+    if facts.updated < facts.replicas:
+        text = reasons.UPDATING.format(updated=facts.updated, replicas=facts.replicas)
+        return reasons.RECONCILING, AgentReason.PROGRESSING, text
+    return None
+
+
 Trouble = tuple[AgentReason, str]
 
 
@@ -120,10 +146,18 @@ def _crashes(facts: PoolFacts) -> Trouble | None:
     for status in _statuses(facts.pods):
         ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated")
         if ended and not status.get("ready") and status.get("restartCount", 0) >= _RESTARTS:
-            last_words = str(ended.get("message") or ended.get("reason") or "").strip().rpartition("\n")[2]
-            text = f"the runner's process ended {status['restartCount']} times, exit code {ended.get('exitCode')}"
-            return AgentReason.CRASH_LOOPING, f"{text}: {last_words}" if last_words else text
+            return AgentReason.CRASH_LOOPING, _death(status["restartCount"], ended)
     return None
+
+
+def _death(times: int, ended: Object) -> str:
+    """Why the container ended: the kubelet's word and the signal first, the process's own last line behind."""
+    code = int(ended.get("exitCode") or 0)
+    why = [] if ended.get("reason") in (None, "", "Error", "Completed") else [str(ended["reason"])]
+    why.append(f"exit code {code}" + (f" (signal {code - 128})" if code > 128 else ""))
+    text = f"the runner's process ended {times} times, {', '.join(why)}"
+    last_words = str(ended.get("message") or "").strip().rpartition("\n")[2]
+    return f"{text}; its last line: {last_words}" if last_words else text
 
 
 def _unschedulable(facts: PoolFacts) -> Trouble | None:

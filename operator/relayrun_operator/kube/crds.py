@@ -12,13 +12,10 @@ import yaml
 from pydantic import BaseModel
 
 from relayrun_core.kinds import GROUP, VERSION, Agent, AgentRun
-from relayrun_core.kinds.agentrun import AgentRunSpec
+from relayrun_core.kinds.agentrun import MUTABLE, AgentRunSpec
 from relayrun_operator.kube.schemas import structural_schema
 
 FOLDERS = ("crds", "charts/relayrun/files/crds")
-
-#: Fields of an AgentRun's spec that may change, each for its own reason.
-_MUTABLE = frozenset({"cancel", "ttlSecondsAfterFinished"})
 
 _NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
@@ -56,7 +53,7 @@ def agent_crd() -> Schema:
         )
     ]
     spec["properties"]["runners"]["x-kubernetes-validations"] = [
-        _rule("self.min <= self.max", "min must not be greater than max", field=".min")
+        _rule("self.min <= self.max", "min must not be greater than max: raise max, or scale to less", field=".min")
     ]
     spec["properties"]["updateStrategy"]["x-kubernetes-validations"] = [
         _rule(
@@ -74,7 +71,12 @@ def agent_crd() -> Schema:
         _column("Graphs", ".status.graphs", wide=True),
         _column("Reason", ".status.conditions[?(@.type=='Ready')].reason", wide=True),
     ]
-    return _crd("Agent", "agents", "ag", schema, columns, [])
+    scale = {
+        "specReplicasPath": ".spec.runners.min",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    return _crd("Agent", "agents", "ag", schema, columns, [], scale=scale)
 
 
 def agentrun_crd() -> Schema:
@@ -121,6 +123,8 @@ def _root(model: type[BaseModel]) -> Schema:
         assert isinstance(part, type)
         assert issubclass(part, BaseModel)
         described[name] = structural_schema(part)
+    # What is new is in progress for kstatus, which takes an object without any status for done.
+    described["status"] = {**described["status"], "default": {"observedGeneration": -1}}
     return {
         "description": model.__doc__,
         "type": "object",
@@ -134,12 +138,20 @@ def _root(model: type[BaseModel]) -> Schema:
     }
 
 
-def _crd(kind: str, plural: str, short: str, schema: Schema, columns: list[Schema], fields: list[str]) -> Schema:
+def _crd(
+    kind: str,
+    plural: str,
+    short: str,
+    schema: Schema,
+    columns: list[Schema],
+    fields: list[str],
+    scale: Schema | None = None,
+) -> Schema:
     version = {
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        "subresources": {"status": {}, **({"scale": scale} if scale else {})},
         "additionalPrinterColumns": columns,
         **({"selectableFields": [{"jsonPath": path} for path in fields]} if fields else {}),
         "schema": {"openAPIV3Schema": schema},
@@ -166,7 +178,7 @@ def _crd(kind: str, plural: str, short: str, schema: Schema, columns: list[Schem
 
 def _immutable_fields() -> list[str]:
     names = [field.alias or name for name, field in AgentRunSpec.model_fields.items()]
-    return [name for name in names if name not in _MUTABLE]
+    return [name for name in names if name not in MUTABLE]
 
 
 def _immutable(name: str) -> Schema:

@@ -69,11 +69,15 @@ class Observer:
             return
         metadata = body["metadata"]
         known = self._agentruns.by_key.get(f"{metadata['namespace']}/{metadata['name']}")
+        before = None
         if known is not None and known.uid != metadata["uid"]:
             self.lose_run(known)
-            known = None
+            before, known = known, None
         if known is None:
             known = self._add_run(body)
+            if known is not None and before is not None:
+                # How the one before it ended is known first: it may have been the same.
+                self._cache.put_behind(known.run_id, before.run_id)
         else:
             saw(known, dict(body))
         if known is None or known.finished:

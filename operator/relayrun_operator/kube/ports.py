@@ -7,12 +7,14 @@ from relayrun_core.runner_protocol import (
     Accepted,
     AlreadyFinished,
     AssignAnswer,
+    FinishRequest,
     Full,
     Invalid,
     NotFound,
     OutcomeBody,
     ThreadBusy,
 )
+from relayrun_core.states import Reason
 from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agentruns import AgentRuns
@@ -29,7 +31,7 @@ from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import assign_request
 from relayrun_operator.loop.ports import Ended
-from relayrun_operator.loop.transport import NotSent
+from relayrun_operator.loop.transport import NotSent, RunnerUnreachable
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -106,11 +108,18 @@ class KubePorts:
         """Through a runner, which has the database; without one the AgentRun says it, and the API copies it."""
         record = self._agentruns.by_run.get(run.run_id)
         nobody_has_it = record is not None and record.inline and run.attempt == 0
-        runner = None if nobody_has_it else self._any_runner(run.agent)
+        wanted = FinishRequest(reason=decision.reason, message=decision.message)
+        if nobody_has_it and record is not None and decision.reason is Reason.CANCELLED:
+            wanted = wanted.model_copy(update={"object": record.object, "spec_hash": record.spec_hash})
+        runner = None if nobody_has_it and wanted.object is None else self._any_runner(run.agent)
         ended: AlreadyFinished | None = None
         if runner is not None:
             self._check()
-            ended = await runner.client.finish(run.run_id, decision.reason, decision.message)
+            try:
+                ended = await runner.client.finish(run.run_id, wanted)
+            except RunnerUnreachable:
+                if not nobody_has_it:
+                    raise
         if ended is None:
             outcome = OutcomeBody(status=decision.reason.status, reason=decision.reason, message=decision.message)
             ended = AlreadyFinished(outcome=outcome)
@@ -149,7 +158,7 @@ class KubePorts:
         """The database has another run of the thread first, whose AgentRun says that it has ended."""
         reason = self._agentruns.finished_reason(other)
         if reason is not None:
-            await runner.client.finish(other, reason, "its AgentRun had ended before")
+            await runner.client.finish(other, FinishRequest(reason=reason, message="its AgentRun had ended before"))
 
     async def _own(self, runner: PodRunner, record: RunRecord) -> bool:
         """With `Pod` isolation the pod goes with its AgentRun; a pod that has changed meanwhile is not for us."""

@@ -2,8 +2,10 @@
 
 AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Waiting`, `Failed` and
 `Finished` are `relayrun_core.states.Reason`. `Waiting` becomes False with Continued when a later run of the thread
-begins. Agent: `NameConflict` is True with NameTaken while an older Agent has the name of one of its graphs, else it is
-not there; `Ready` is True with RunnersReady, else False with one of these.
+begins. An AgentRun that was there before is `Assigned=False` with AlreadyExecuted. For kstatus, `Ready` says whether
+the run has come to its end, and `Stalled` is there when it failed. Agent: `NameConflict` is True with NameTaken while an
+older Agent has the name of one of its graphs, else it is not there; `Ready` is True with RunnersReady, else False with
+one of these, and `Stalled` or `Reconciling` is there beside it.
 
 | reason | meaning |
 |---|---|
@@ -19,10 +21,13 @@ not there; `Ready` is True with RunnersReady, else False with one of these.
 
 from enum import StrEnum
 
+from relayrun_core.kinds.identity import RERUN
 from relayrun_core.states import Reason
 
 READY = "Ready"
 NAME_CONFLICT = "NameConflict"
+STALLED = "Stalled"
+RECONCILING = "Reconciling"
 ASSIGNED = "Assigned"
 COMPLETE = "Complete"
 WAITING = "Waiting"
@@ -50,6 +55,13 @@ ENDED = {
     Reason.CANCELLED: "the run was cancelled",
 }
 
+ALREADY_EXECUTED = "AlreadyExecuted"
+NOT_AGAIN = (
+    f"not executed again (a new value of the annotation {RERUN} asks for it): an AgentRun of this name and spec was"
+    " there before, as run {run}; its end: {end}"
+)
+WAITS_TO_BE_SEEN = "the run waits for the operator's decision"
+CONTINUED_BY_RUN = "a later run goes on with the thread"
 CONTINUED = "Continued"
 CONTINUED_BY = "AgentRun {name} goes on with the thread"
 NAME_TAKEN = "NameTaken"
@@ -59,4 +71,5 @@ NOT_IN_DATABASE = "run {run} is not in the database: only the API makes AgentRun
 REJECTED = "the thread has an unfinished run, and multitaskStrategy is Reject"
 NO_RUNNERS_WANTED = "no runner is wanted now: the first run starts one"
 PROGRESSING = "runners ready: {ready}, wanted: {wanted}; the others start"
+UPDATING = "runners of the newest template: {updated} of {replicas}"
 SUSPENDED = "suspended: nothing new is assigned"

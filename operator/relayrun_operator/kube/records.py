@@ -9,6 +9,7 @@ from uuid import UUID
 from relayrun_core.graph_names import Claimant
 from relayrun_core.ids import former_thread_id, inline_run_id, inline_thread_id, uuid_of
 from relayrun_core.kinds import AgentRunSpec, AgentSpec
+from relayrun_core.kinds.identity import spec_hash
 from relayrun_core.process.restarts import BURST, Restarts
 from relayrun_core.runner_protocol import NewRunBody
 from relayrun_core.runs import ObjectRef, RunHead, RunSpec
@@ -16,7 +17,7 @@ from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView
 from relayrun_operator.kube.conditions import seconds
 from relayrun_operator.kube.manifests import Installation, template_hash
-from relayrun_operator.kube.status import Facts, facts_of, is_finished, is_waiting
+from relayrun_operator.kube.status import Facts, facts_of, finished_at, is_finished, is_waiting
 
 Object = dict[str, Any]
 
@@ -41,6 +42,8 @@ class RunRecord:
     ttl_seconds: int | None
     #: None once the run has finished: payloads are not kept.
     spec: AgentRunSpec | None
+    #: Tells it from others of its name; empty for runs that the API made.
+    spec_hash: str = ""
     finished: bool = False
     #: The object does not exist any more; there is nothing to write to.
     gone: bool = False
@@ -72,9 +75,14 @@ class RunRecord:
 
     @property
     def completed_at(self) -> float:
-        """When it ended, in seconds since the epoch; 0 before."""
+        """When this object was told of its end, in seconds since the epoch; 0 before."""
         ending = self.facts.ending
-        return ending.at if ending else seconds(self.status.get("completionTime")) or 0.0
+        return ending.at if ending else finished_at(self.status)
+
+    @property
+    def object(self) -> ObjectRef:
+        """The object itself."""
+        return ObjectRef(self.namespace, self.name, self.uid)
 
 
 def parse_run(body: Mapping[str, Any]) -> RunRecord:
@@ -103,6 +111,7 @@ def parse_run(body: Mapping[str, Any]) -> RunRecord:
         facts=facts_of(status, run_id, known, generation),
         ttl_seconds=spec.ttl_seconds_after_finished,
         spec=None if finished else spec,
+        spec_hash="" if finished or spec.run_id else spec_hash(body["spec"], metadata.get("annotations") or {}),
         finished=finished,
     )
 
@@ -162,7 +171,8 @@ def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> NewR
         owner=spec.owner,
         agent=spec.agent_ref.name,
         spec=run,
-        object=ObjectRef(record.namespace, record.name, record.uid),
+        object=record.object,
+        spec_hash=record.spec_hash,
     )
 
 

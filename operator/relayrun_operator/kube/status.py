@@ -30,12 +30,19 @@ _FAILURE: tuple[Phase, str] = ("Failed", reasons.FAILED)
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended, at `at`; `output` only for a run with inline input, and only when it is small."""
+    """How a run ended, at `at`; `output` only for a run with inline input, and only when it is small.
+
+    `already`: the AgentRun was there before, and this is the end that its run had, at `completed_at`. `continued`: a
+    later run of the thread has begun since.
+    """
 
     reason: Reason
     message: str
     at: float
     output: dict[str, Any] | None = None
+    already: bool = False
+    completed_at: float | None = None
+    continued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +72,14 @@ def run_status(facts: Facts, before: dict[str, Any], now: float) -> dict[str, An
     status: dict[str, Any] = {
         "observedGeneration": facts.generation,
         "phase": _phase(facts),
-        "reason": ending.reason.value if ending else facts.assigned_reason or None,
+        "reason": _reason(facts),
         "runId": facts.run_id,
         "threadId": facts.thread_id,
         "runnerName": facts.runner,
         "attempts": facts.attempts,
         "failedAttempts": facts.failed_attempts,
         "startTime": timestamp(facts.started_at) if facts.started_at else None,
-        "completionTime": timestamp(ending.at) if ending else None,
+        "completionTime": timestamp(ending.completed_at or ending.at) if ending else None,
         "message": one_line(message)[:_LONGEST_MESSAGE],
         "output": ending.output if ending else None,
         "conditions": settle(_conditions(facts, now), before.get("conditions") or ()),
@@ -102,6 +109,12 @@ def is_finished(status: dict[str, Any]) -> bool:
     return _holds(status, reasons.FINISHED)
 
 
+def finished_at(status: dict[str, Any]) -> float:
+    """When the object was told of its end, in seconds since the epoch; 0: it was not."""
+    told = next((c for c in status.get("conditions") or () if c["type"] == reasons.FINISHED), None)
+    return (seconds(told["lastTransitionTime"]) or 0.0) if told else 0.0
+
+
 def is_waiting(status: dict[str, Any]) -> bool:
     """Whether the run has paused for an answer that nobody has given yet."""
     return _holds(status, reasons.WAITING)
@@ -109,9 +122,8 @@ def is_waiting(status: dict[str, Any]) -> bool:
 
 def continued(status: dict[str, Any], by: str, now: float) -> dict[str, Any]:
     """The status of a paused run whose thread the AgentRun `by` goes on with."""
-    message = reasons.CONTINUED_BY.format(name=by)
-    goes_on = condition(reasons.WAITING, False, reasons.CONTINUED, message, status.get("observedGeneration"), now)
-    return {**status, "conditions": settle([goes_on], status["conditions"])}
+    goes_on = _goes_on(reasons.CONTINUED_BY.format(name=by), status.get("observedGeneration"), now)
+    return {**status, "conditions": settle(goes_on, status["conditions"])}
 
 
 def _holds(status: dict[str, Any], kind: str) -> bool:
@@ -124,19 +136,39 @@ def _phase(facts: Facts) -> Phase:
     return _ENDS.get(facts.ending.reason, _FAILURE)[0]
 
 
+def _reason(facts: Facts) -> str | None:
+    if facts.ending is None:
+        return facts.assigned_reason or None
+    return reasons.ALREADY_EXECUTED if facts.ending.already else facts.ending.reason.value
+
+
 def _conditions(facts: Facts, now: float) -> list[dict[str, Any]]:
-    wanted = []
+    wanted, generation = [], facts.generation
     if facts.assigned is not None:
         at = (facts.started_at if facts.assigned else None) or now
         wanted.append(
-            condition(
-                reasons.ASSIGNED, facts.assigned, facts.assigned_reason, facts.assigned_message, facts.generation, at
-            )
+            condition(reasons.ASSIGNED, facts.assigned, facts.assigned_reason, facts.assigned_message, generation, at)
         )
-    if (ending := facts.ending) is not None:
-        _, kind = _ENDS.get(ending.reason, _FAILURE)
-        wanted += [
-            condition(each, True, ending.reason.value, ending.message, facts.generation, ending.at)
-            for each in (kind, reasons.FINISHED)
-        ]
+    ending = facts.ending
+    if ending is None:
+        reason, message = facts.assigned_reason or "Queued", facts.assigned_message or reasons.WAITS_TO_BE_SEEN
+        return [*wanted, condition(reasons.READY, False, reason, message, generation, now)]
+    kind = _ENDS.get(ending.reason, _FAILURE)[1]
+
+    def told(each: str, holds: bool = True) -> dict[str, Any]:
+        return condition(each, holds, ending.reason.value, ending.message, generation, ending.at)
+
+    wanted += [told(kind), told(reasons.FINISHED)]
+    if ending.continued:
+        return settle(_goes_on(reasons.CONTINUED_BY_RUN, generation, ending.at), wanted)
+    wanted.append(told(reasons.READY, kind == reasons.COMPLETE))
+    if kind == reasons.FAILED:
+        wanted.append(told(reasons.STALLED))
     return wanted
+
+
+def _goes_on(message: str, generation: int | None, at: float) -> list[dict[str, Any]]:
+    return [
+        condition(reasons.WAITING, False, reasons.CONTINUED, message, generation, at),
+        condition(reasons.READY, True, reasons.CONTINUED, message, generation, at),
+    ]

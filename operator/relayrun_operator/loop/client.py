@@ -24,7 +24,6 @@ from relayrun_core.runner_protocol import (
     parse_line,
     parse_refusal,
 )
-from relayrun_core.states import Reason
 from relayrun_operator.engine import Assign, RunView
 from relayrun_operator.loop.transport import Response, RunnerUnreachable, Transport
 
@@ -89,9 +88,9 @@ class RunnerClient:
                     return parse_refusal(answer.body)
         raise self._unclear(answer)
 
-    async def finish(self, run_id: str, reason: Reason, message: str) -> AlreadyFinished | None:
+    async def finish(self, run_id: str, wanted: FinishRequest) -> AlreadyFinished | None:
         """End a run from outside. How it ended, which may be otherwise; None: it is in no database."""
-        body = FinishRequest(reason=reason, message=message).model_dump_json().encode()
+        body = wanted.model_dump_json().encode()
         answer = await self._transport.call("POST", f"/runs/{run_id}/finish", body, seconds=_CALL_SECONDS)
         if answer.status == 404:
             return None

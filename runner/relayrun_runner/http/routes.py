@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from relayrun_core.db.identities import Identity
 from relayrun_core.runner_protocol import AssignRequest, FinishRequest, ReadinessBody, StopAction
 from relayrun_core.runner_requests import SELECTED_HEADER
 from relayrun_core.runs import Outcome
@@ -124,7 +125,9 @@ class Routes:
     async def finish_run(self, request: Request) -> Response:
         """End a run by the world's decision, for a world that has no database."""
         body = FinishRequest.parse(await request.body())
-        answer = await self._assigner.finish(_id(request, "run_id"), Outcome(body.reason, body.message))
+        identity = Identity(body.object, body.spec_hash) if body.object and body.spec_hash else None
+        outcome = Outcome(body.reason, body.message)
+        answer = await self._assigner.finish(_id(request, "run_id"), outcome, identity)
         return json_response(answer.model_dump(), answer.http_status)
 
     async def list_runs(self, request: Request) -> Response:

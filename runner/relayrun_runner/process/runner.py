@@ -45,7 +45,7 @@ from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.process.shares import ConnectionShares
 from relayrun_runner.process.shutdown import Signals, drain
 from relayrun_runner.process.startup import flush_tracers, wait_for_schema, when_database_answers
-from relayrun_runner.runs.assign import Assigner, Identity
+from relayrun_runner.runs.assign import Assigner, Holder
 from relayrun_runner.runs.table import RunTable
 from relayrun_runner.runs.watch import RunnerIdentity, WatchStreams
 from relayrun_runner.store.calls import store_calls
@@ -89,7 +89,7 @@ class RunnerProcess:
         )
         self._registry: GraphRegistry | None = None
         self._custom_app: CustomApp | None = None
-        self._identity = Identity(settings.name, uuid4())
+        self._identity = Holder(settings.name, uuid4())
         identity = RunnerIdentity(settings.name, self._identity.holder, settings.build, settings.agent, settings.deaths)
         self._watching = WatchStreams(
             identity, self._table, lambda: self._watchdog.lag_seconds * 1000, self._graph_names

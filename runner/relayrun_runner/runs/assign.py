@@ -21,6 +21,7 @@ import psycopg
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db import claim as claims
 from relayrun_core.db.finish import finish_from_outside
+from relayrun_core.db.identities import Earlier, Identity, note_cancelled
 from relayrun_core.db.runs import ensure_run, get_run
 from relayrun_core.db.threads import thread_id_of, thread_ids_of
 from relayrun_core.errors import (
@@ -55,7 +56,7 @@ from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.process.exits import end_process
 from relayrun_runner.process.graphs_loop import GraphsLoop
 from relayrun_runner.retry import until_deadline
-from relayrun_runner.runs.entries import Answer, ended, known
+from relayrun_runner.runs.entries import Answer, ended, ended_before, known
 from relayrun_runner.runs.stopping import Stopper
 from relayrun_runner.runs.table import Reservation, RunTable
 
@@ -66,7 +67,7 @@ _PATIENCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Identity:
+class Holder:
     """Who claims: the runner's name, and the UUID of this very process."""
 
     runner: str
@@ -78,7 +79,7 @@ class Assigner:
 
     def __init__(
         self,
-        identity: Identity,
+        holder: Holder,
         database: Database,
         table: RunTable,
         graphs_loop: GraphsLoop,
@@ -86,7 +87,7 @@ class Assigner:
         cancel_grace_seconds: float,
         end: Callable[[int, str], NoReturn] = end_process,
     ) -> None:
-        self._identity = identity
+        self._holder = holder
         self._database = database
         self._table = table
         self._graphs_loop = graphs_loop
@@ -109,11 +110,16 @@ class Assigner:
         # A caller that goes away must not cancel a claim half way.
         return await asyncio.shield(task)
 
-    async def finish(self, run_id: UUID, outcome: Outcome) -> Answer:
-        """End a run by the world's decision: a deadline, a cancel that nobody else can carry out, an invalid run."""
+    async def finish(self, run_id: UUID, outcome: Outcome, identity: Identity | None = None) -> Answer:
+        """End a run by the world's decision: a deadline, a cancel that nobody else can carry out, an invalid run.
+
+        `identity`: of an AgentRun whose run may be in no database yet.
+        """
         try:
             await finish_from_outside(self._database, run_id, outcome)
         except RunNotFound:
+            if identity is not None:
+                await note_cancelled(self._database, identity, run_id)
             return NotFound()
         except RunFinished:
             log.debug("it had ended before", extra={"run": str(run_id)})
@@ -174,17 +180,9 @@ class Assigner:
             graph = run.graph
         if graph not in self._graphs:
             return self._refuse(UnknownGraph(graph=graph))
-        if wanted.create is not None:
-            try:
-                await ensure_run(self._database, await self._new_run(run_id, wanted.create, graph))
-            except ThreadNotFound:
-                message = f"thread {wanted.create.thread_name or wanted.create.thread_id} belongs to another owner"
-                return self._refuse(Invalid(message=message))
-            except (ThreadBusyError, ThreadInterrupted, ResumeConflict, CheckpointNotFound) as error:
-                return self._refuse(Invalid(message=str(error)))
-            except RunNotFound:
-                return NotFound()
-        who = self._identity
+        if wanted.create is not None and (refused := await self._accept(run_id, wanted.create, graph)) is not None:
+            return refused
+        who = self._holder
         alone = self._table.is_alone(run_id)
         terms = claims.Claim(run_id, wanted.attempt, who.holder, who.runner, wanted.excused, alone, announce=True)
         # After a restart of Postgres every pooled connection is dead once; a claim may be told twice.
@@ -192,6 +190,27 @@ class Assigner:
         claim = partial(claims.claim, self._database, terms)
         inline = wanted.create is not None
         return await self._answer(await until_deadline(claim, deadline, "claiming"), inline=inline)
+
+    async def _accept(self, run_id: UUID, create: NewRunBody, graph: str) -> Answer | None:
+        """Accept a run that came with its AgentRun. None: it can be claimed; else the answer."""
+        try:
+            new = await self._new_run(run_id, create, graph)
+            earlier = await ensure_run(self._database, new, create.spec_hash)
+        except ThreadNotFound:
+            message = f"thread {create.thread_name or create.thread_id} belongs to another owner"
+            return self._refuse(Invalid(message=message))
+        except (ThreadBusyError, ThreadInterrupted, ResumeConflict, CheckpointNotFound) as error:
+            return self._refuse(Invalid(message=str(error)))
+        except RunNotFound:
+            return NotFound()
+        return None if earlier is None else await self._ended_before(earlier)
+
+    async def _ended_before(self, earlier: Earlier) -> Answer:
+        """The answer about an AgentRun that was there before."""
+        run = earlier.run
+        if run is not None and not run.status.finished:
+            return self._refuse(ThreadBusy(by=str(run.run_id)))  # its AgentRun was deleted, so it ends soon
+        return await ended_before(self._database, earlier)
 
     async def _new_run(self, run_id: UUID, body: NewRunBody, graph: str) -> NewRun:
         """The world has no database: what a thread's name means only this side knows."""

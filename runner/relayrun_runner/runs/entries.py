@@ -8,11 +8,13 @@ import orjson
 
 from relayrun_core.database import Database
 from relayrun_core.db.finish import read_output
+from relayrun_core.db.identities import Earlier
 from relayrun_core.runner_protocol import (
     Accepted,
     AlreadyFinished,
     AssignAnswer,
     AttemptState,
+    EarlierRun,
     OutcomeBody,
     RunReport,
     Stale,
@@ -94,3 +96,19 @@ async def ended(database: Database, run: Run, *, inline: bool) -> AlreadyFinishe
         failed_attempts=run.failed_attempts,
         outcome=OutcomeBody(status=run.status, reason=run.reason, message=message, output=parsed),
     )
+
+
+async def ended_before(database: Database, earlier: Earlier) -> AlreadyFinished:
+    """The answer about an AgentRun that was there before, and whose run has ended."""
+    run, run_id = earlier.run, str(earlier.run_id)
+    if run is None:
+        reason = earlier.reason or Reason.CANCELLED
+        outcome = OutcomeBody(status=reason.status, reason=reason, message="its thread has been deleted since")
+        return AlreadyFinished(outcome=outcome, earlier=EarlierRun(run_id=run_id))
+    before = EarlierRun(
+        run_id=run_id,
+        started_at=run.started_at.timestamp() if run.started_at else None,
+        finished_at=run.finished_at.timestamp() if run.finished_at else None,
+        continued=earlier.continued,
+    )
+    return (await ended(database, run, inline=True)).model_copy(update={"earlier": before})
