@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from relayrun_core.database import Database
-from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.db.pool import Connection
+from relayrun_core.db.rows import RUN_COLUMNS, to_run
 from relayrun_core.runs import ObjectRef, Run
 from relayrun_core.states import Reason
 
