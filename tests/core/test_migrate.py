@@ -51,11 +51,20 @@ async def test_an_old_database_is_refused_with_a_sentence(database: Database) ->
         await require_schema(database)
 
 
+#: Undoes the migrations that came after the squash.
+UNDO_LATER = (
+    "ALTER TABLE crons DROP COLUMN agent",
+    "DROP TABLE agentrun_identities",
+    "DROP TRIGGER runs_identity ON runs",
+    "DROP FUNCTION relayrun_keep_identity",
+)
 BEFORE_THE_SQUASH = [*range(1, 15), 21, 23, 26, 28, *range(30, 34)]
 
 
 async def make_older(database: Database, applied: list[int]) -> None:
     """As a checkout before the squash left it: other names of functions, some of them in two versions."""
+    for statement in UNDO_LATER:
+        await database.execute(statement)
     functions = await database.fetch_all(
         "SELECT oid::regprocedure::text AS called, proname AS name FROM pg_proc WHERE starts_with(proname, 'relayrun_')"
     )

@@ -55,7 +55,10 @@ class PoolFacts:
 def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
     """The whole status, given the one that the API server has."""
     holds, reason, message = readiness(facts)
-    wanted = [condition(reasons.READY, holds, reason.value, message, facts.generation, now), *_name_conflict(facts, now)]
+    wanted = [
+        condition(reasons.READY, holds, reason.value, message, facts.generation, now),
+        *_name_conflict(facts, now),
+    ]
     if (more := _for_kstatus(facts, holds, reason, message)) is not None:
         wanted.append(condition(more[0], True, more[1].value, more[2], facts.generation, now))
     kinds = {entry["type"] for entry in wanted}  # all but Ready are there only while they hold

@@ -3,9 +3,9 @@
 AgentRun: `Assigned`'s reasons are `relayrun_operator.engine.reasons`; those of `Complete`, `Waiting`, `Failed` and
 `Finished` are `relayrun_core.states.Reason`. `Waiting` becomes False with Continued when a later run of the thread
 begins. An AgentRun that was there before is `Assigned=False` with AlreadyExecuted. For kstatus, `Ready` says whether
-the run has come to its end, and `Stalled` is there when it failed. Agent: `NameConflict` is True with NameTaken while an
-older Agent has the name of one of its graphs, else it is not there; `Ready` is True with RunnersReady, else False with
-one of these, and `Stalled` or `Reconciling` is there beside it.
+the run has come to its end, and `Stalled` is there when it failed. Agent: `NameConflict` is True with NameTaken while
+an older Agent has the name of one of its graphs, else it is not there; `Ready` is True with RunnersReady, else False
+with one of these, and `Stalled` or `Reconciling` is there beside it.
 
 | reason | meaning |
 |---|---|
