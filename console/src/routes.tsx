@@ -3,6 +3,7 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirec
 
 import { Layout } from "./layout/Layout";
 import { NotFound } from "./layout/NotFound";
+import { inboxSearch } from "./pages/inbox/search";
 import { runsSearch } from "./pages/runs/search";
 import { Crash } from "./ui/Crash";
 import { Loading } from "./ui/states";
@@ -57,6 +58,7 @@ const thread = createRoute({
 const inbox = createRoute({
   getParentRoute,
   path: "/inbox",
+  validateSearch: inboxSearch,
   component: lazyRouteComponent(() => import("./pages/inbox/InboxPage"), "InboxPage"),
 });
 

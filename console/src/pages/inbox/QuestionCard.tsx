@@ -1,0 +1,102 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+
+import { ApiError, sentenceOf } from "../../api/errors";
+import { startRun } from "../../api/runs";
+import type { Json } from "../../api/types";
+import { Button } from "../../ui/Button";
+import { useNotices } from "../../ui/Notices";
+import { Alert, Failed, Loading } from "../../ui/states";
+import { Time } from "../../ui/Time";
+import { ActionsForm } from "./ActionsForm";
+import { OtherForm } from "./OtherForm";
+import { type Shape, shapeOf, titleOf } from "./shapes";
+import { type Question, waitingStateQuery } from "./useInbox";
+
+interface Props {
+  question: Question;
+  /** Whether it does not wait any more, through somebody else. */
+  gone: boolean;
+  onBack: () => void;
+  onAnswered: () => void;
+}
+
+/** One question, what led to it, and the form for its answer. */
+export function QuestionCard({ question, gone, onBack, onAnswered }: Props) {
+  const { done } = useNotices();
+  const state = useQuery({ ...waitingStateQuery(question), enabled: !gone });
+  const send = useMutation({
+    mutationFn: (answer: Json) => startRun(question.threadId, requestFor(question, answer)),
+    onSuccess: () => {
+      done(question.id === null ? "The run goes on." : "Answered. The run goes on.");
+      onAnswered();
+    },
+  });
+  const asked = state.data?.interrupts.find(({ id }) => id === question.id);
+  const shape = shapeOf(question.value, asked?.response_schema ?? null);
+  const wasLate = gone || (send.error instanceof ApiError && send.error.status === 409);
+
+  return (
+    <section className="card question" aria-labelledby="question-title">
+      <Button kind="quiet" className="question-back" onClick={onBack}>
+        All questions
+      </Button>
+      <h2 id="question-title">{question.id === null ? "A pause" : titleOf(question.value)}</h2>
+      <p className="hint">
+        {question.graph} asked <Time at={question.askedAt} /> ·{" "}
+        <Link to="/threads/$threadId" params={{ threadId: question.threadId }}>
+          Open the thread
+        </Link>
+        {question.runId && (
+          <>
+            {" · "}
+            <Link to="/threads/$threadId/runs/$runId" params={{ threadId: question.threadId, runId: question.runId }}>
+              Open the run
+            </Link>
+          </>
+        )}
+      </p>
+      {wasLate && <Alert>Somebody else answered this question first. Your answer was not used.</Alert>}
+      {send.error && !wasLate && <Alert>{sentenceOf(send.error)}</Alert>}
+      {state.isPending && !gone && !state.error && <Loading what="the question" />}
+      {state.error && <Failed error={state.error} retry={() => void state.refetch()} />}
+      {state.data && !wasLate && (
+        <Form question={question} shape={shape} next={state.data.next} busy={send.isPending} onSend={send.mutate} />
+      )}
+      {state.data && (
+        <details>
+          <summary>State of the thread</summary>
+          <pre>{JSON.stringify(state.data.values, null, 2)}</pre>
+        </details>
+      )}
+    </section>
+  );
+}
+
+interface FormProps {
+  question: Question;
+  shape: Shape;
+  next: string[];
+  busy: boolean;
+  onSend: (answer: Json) => void;
+}
+
+function Form({ question, shape, next, busy, onSend }: FormProps) {
+  if (question.id === null) {
+    return (
+      <>
+        <p>The run paused before {next.join(", ") || "its end"}, as it was told to.</p>
+        <Button kind="primary" disabled={busy} onClick={() => onSend(null)}>
+          Go on
+        </Button>
+      </>
+    );
+  }
+  if (shape.kind === "actions") return <ActionsForm shape={shape} busy={busy} onSend={onSend} />;
+  return <OtherForm question={question.value} schema={shape.schema} busy={busy} onSend={onSend} />;
+}
+
+function requestFor({ assistant, id }: Question, answer: Json): Record<string, unknown> {
+  if (id === null) return { assistant_id: assistant, input: null, multitask_strategy: "reject" };
+  return { assistant_id: assistant, command: { resume: { [id]: answer } } };
+}

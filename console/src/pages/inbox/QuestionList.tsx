@@ -1,0 +1,34 @@
+import { useEffect, useRef } from "react";
+
+import { Time } from "../../ui/Time";
+import { titleOf } from "./shapes";
+import type { Question } from "./useInbox";
+
+interface Props {
+  questions: Question[];
+  current: string | undefined;
+  onOpen: (question: Question) => void;
+}
+
+export function QuestionList({ questions, current, onOpen }: Props) {
+  const list = useRef<HTMLOListElement>(null);
+  useEffect(() => {
+    list.current?.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
+  }, [current]);
+  if (questions.length === 0) return <p className="hint">No question fits these filters.</p>;
+  return (
+    <ol className="question-list" aria-label="Questions, oldest first" ref={list}>
+      {questions.map((question) => (
+        <li key={question.key}>
+          <button type="button" aria-current={question.key === current} onClick={() => onOpen(question)}>
+            <strong>{question.id === null ? "A pause" : titleOf(question.value)}</strong>
+            <span>
+              {question.graph} · {question.threadName ?? question.threadId.slice(0, 8)}
+              {question.owner && ` · ${question.owner}`} · <Time at={question.askedAt} />
+            </span>
+          </button>
+        </li>
+      ))}
+    </ol>
+  );
+}

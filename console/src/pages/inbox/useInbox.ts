@@ -1,0 +1,87 @@
+import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
+
+import { call } from "../../api/client";
+import { POLL_MS } from "../../api/queries";
+import type { Json, JsonObject } from "../../api/types";
+import { waitingQuery } from "../../layout/waiting";
+import type { JsonSchema } from "../../schema/schema";
+
+/** A question that waits for a person, or a pause without one. */
+export interface Question {
+  /** Of this question at this pause: it differs when the same node asks again. */
+  key: string;
+  threadId: string;
+  threadName: string | null;
+  /** null: the run was told to pause before or after a node. */
+  id: string | null;
+  value: Json;
+  assistant: string;
+  graph: string;
+  askedAt: string;
+  owner: string | null;
+  runId: string | null;
+}
+
+interface Thread {
+  thread_id: string;
+  metadata: JsonObject;
+  interrupts: Record<string, { id: string; value: Json }[]>;
+  error: Json;
+  state_updated_at: string;
+}
+
+/** What waits for a person, oldest first, of at most so many threads. */
+export function useInbox(limit: number) {
+  const threads = useQuery({
+    queryKey: ["inbox", limit],
+    queryFn: ({ signal }) => call<Thread[]>("POST", "/threads/search", { ...SEARCH, limit }, signal),
+    refetchInterval: 2 * POLL_MS,
+    placeholderData: keepPreviousData,
+  });
+  // Owners and names are told with runs.
+  const runs = useQuery(waitingQuery).data?.runs;
+  const runOf = new Map(runs?.map((run) => [run.thread_id, run]));
+  const questions = threads.data?.flatMap((thread) => questionsOf(thread)).map((question) => {
+    const run = runOf.get(question.threadId);
+    return { ...question, threadName: run?.thread_name ?? null, owner: run?.owner ?? null, runId: run?.run_id ?? null };
+  });
+  return { ...threads, questions, hasMore: threads.data?.length === limit };
+}
+
+const SEARCH = {
+  status: "interrupted",
+  sort_by: "state_updated_at",
+  sort_order: "asc",
+  select: ["thread_id", "metadata", "interrupts", "error", "state_updated_at"],
+};
+
+function questionsOf(thread: Thread): Omit<Question, "threadName" | "owner" | "runId">[] {
+  const { thread_id, metadata, state_updated_at } = thread;
+  const graph = String(metadata.graph_id ?? "");
+  const common = {
+    threadId: thread_id,
+    graph,
+    assistant: String(metadata.assistant_id ?? graph),
+    askedAt: state_updated_at,
+  };
+  const keyOf = (id: string) => `${thread_id} ${id} ${state_updated_at}`;
+  const asked = Object.values(thread.interrupts).flat();
+  if (asked.length > 0) return asked.map(({ id, value }) => ({ ...common, key: keyOf(id), id, value }));
+  // A run that was cancelled leaves its thread interrupted as well, with an error.
+  return thread.error === null ? [{ ...common, key: keyOf(""), id: null, value: null }] : [];
+}
+
+export interface ThreadState {
+  values: Json;
+  next: string[];
+  interrupts: { id: string; value: Json; response_schema: JsonSchema | null }[];
+}
+
+/** The state in which a thread waits: it has the schema of the answer. */
+export function waitingStateQuery({ threadId, key }: Question) {
+  return queryOptions({
+    queryKey: ["inbox", "state", key],
+    queryFn: ({ signal }) => call<ThreadState>("GET", `/threads/${threadId}/state`, undefined, signal),
+    staleTime: Infinity,
+  });
+}
