@@ -44,7 +44,7 @@ const run = createRoute({
 const threads = createRoute({
   getParentRoute,
   path: "/threads",
-  validateSearch: texts<{ status?: string; text?: string }>("status", "text"),
+  validateSearch: texts<{ status?: string; metadata?: string }>("status", "metadata"),
   component: lazyRouteComponent(() => import("./pages/threads/ThreadsPage"), "ThreadsPage"),
 });
 

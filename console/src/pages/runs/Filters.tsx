@@ -1,9 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
 
 import { agentsQuery } from "../../api/queries";
 import { RUN_STATES, type RunState } from "../../api/states";
-import { Choice, TextField } from "../../ui/fields";
+import { Choice } from "../../ui/fields";
+import { Typed } from "../../ui/Typed";
 import type { RunsSearch } from "./search";
 
 interface Props {
@@ -76,20 +76,6 @@ function States({ chosen, onChange }: { chosen: RunState[]; onChange: (states: R
       })}
     </div>
   );
-}
-
-const TYPING_MS = 300;
-
-/** A text that filters once the user pauses. */
-function Typed({ label, value = "", onChange }: { label: string; value?: string | undefined; onChange: (value: string) => void }) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
-  useEffect(() => {
-    if (text.trim() === value) return;
-    const timer = setTimeout(() => onChange(text.trim()), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [text, value, onChange]);
-  return <TextField label={label} type="search" value={text} onChange={setText} />;
 }
 
 function choices(names: string[], chosen: string | undefined) {
