@@ -7,7 +7,6 @@ export type ThreadStatus = (typeof THREAD_STATES)[number];
 
 export interface ThreadSummary {
   thread_id: string;
-  name: string | null;
   status: ThreadStatus;
   created_at: string;
   updated_at: string;
@@ -15,6 +14,7 @@ export interface ThreadSummary {
 }
 
 export interface Thread extends ThreadSummary {
+  name: string | null;
   interrupts: Record<string, Interrupt[]>;
   error: Json;
   ttl?: JsonObject | null;
@@ -25,7 +25,7 @@ export interface ThreadFilter {
   metadata?: JsonObject;
 }
 
-const SUMMARY = ["thread_id", "name", "status", "created_at", "updated_at", "metadata"];
+const SUMMARY = ["thread_id", "status", "created_at", "updated_at", "metadata"];
 
 /** Threads, those that changed last first, without their values. */
 export function searchThreads(filter: ThreadFilter, limit: number, offset: number, signal?: AbortSignal) {

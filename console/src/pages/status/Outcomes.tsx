@@ -10,15 +10,19 @@ export function Outcomes({ stats }: { stats: RunStats }) {
   const { buckets, bucket_seconds } = stats;
   const most = Math.max(1, ...buckets.map(total));
   const all = buckets.reduce((sum, bucket) => sum + total(bucket), 0);
-  const width = WIDTH / Math.max(1, buckets.length);
+  const since = Date.parse(stats.since);
+  // Spans in which no run ended are not in the answer.
+  const places = Math.max(1, Math.ceil((Date.now() - since) / (1000 * bucket_seconds)));
+  const width = WIDTH / places;
+  const placeOf = ({ at }: RunBucket) => Math.max(0, Math.floor((Date.parse(at) - since) / (1000 * bucket_seconds)));
   return (
     <figure className="card outcomes">
       <figcaption>
         {all.toLocaleString()} runs ended, at most {most.toLocaleString()} in {spanOf(bucket_seconds)}
       </figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-        {buckets.map((bucket, index) => (
-          <Stack key={bucket.at} bucket={bucket} x={index * width} width={width} most={most} />
+        {buckets.map((bucket) => (
+          <Stack key={bucket.at} bucket={bucket} x={placeOf(bucket) * width} width={width} most={most} />
         ))}
       </svg>
       <ul className="legend">
