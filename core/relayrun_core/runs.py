@@ -117,6 +117,8 @@ class NewRun:
     require_not_interrupted: bool = False
     #: The AgentRun that requested the run, for a run by kubectl.
     object: ObjectRef | None = None
+    #: Agents that share the graph's name. A thread that last ran on one of them stays there, whatever `agent` says.
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ UNDO_LATER = (
     "DROP TABLE agentrun_identities",
     "DROP TRIGGER runs_identity ON runs",
     "DROP FUNCTION relayrun_keep_identity",
+    "ALTER TABLE assistants DROP COLUMN by_agent",
+    "ALTER TABLE assistant_versions DROP COLUMN by_agent",
 )
 BEFORE_THE_SQUASH = [*range(1, 15), 21, 23, 26, 28, *range(30, 34)]
 

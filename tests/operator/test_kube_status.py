@@ -214,6 +214,14 @@ FIRST, SECOND, THIRD = (f"2026-0{month}-01T00:00:00Z" for month in (1, 2, 3))
             [agent_called("c", THIRD, "g"), agent_called("b", SECOND, "g", "h"), agent_called("a", FIRST, "g")],
             {"n/b": {"g": "a"}, "n/c": {"g": "a"}},
         ),
+        (
+            [
+                agent_called("c", THIRD, "g", traffic={"group": "x", "weight": 1}),
+                agent_called("b", SECOND, "g", traffic={"group": "y", "weight": 1}),
+                agent_called("a", FIRST, "g", traffic={"group": "x"}),
+            ],
+            {"n/b": {"g": "a"}},
+        ),
     ],
 )
 def test_the_older_agent_has_a_graphs_name(agents: list[AgentRecord], expected: dict[str, dict[str, str]]) -> None:

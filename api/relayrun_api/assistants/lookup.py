@@ -6,16 +6,16 @@ Each is looked up in the database when it is asked for, so that a change is ther
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from relayrun_api.auth import Principal
-from relayrun_api.http.errors import AssistantNotFound, Invalid, NoAssistantId, NoGraph
-from relayrun_api.runners.graphs import GraphCatalog, OfferedGraph, object_schema
+from relayrun_api.http.errors import AssistantNotFound, Invalid, NoAssistantId, NoGraph, RunnersAway
+from relayrun_api.runners.graphs import GraphCatalog, OfferedGraph, Share, object_schema
 from relayrun_core.database import Database
 from relayrun_core.db.agents import GraphRow
 from relayrun_core.db.assistants import AssistantRow, Configured, get_assistant, get_version
 from relayrun_core.db.threads import get_thread
-from relayrun_core.graph_names import full_name
+from relayrun_core.graph_names import drawn, full_name
 from relayrun_core.ids import default_assistant_id
 
 #: What LangGraph's clients know default assistants by.
@@ -24,11 +24,15 @@ _OF_THE_SYSTEM = {"created_by": "system"}
 
 @dataclass(frozen=True)
 class Assistant:
-    """A graph with configuration, at its current version. `graph` None: nobody offers its graph any more."""
+    """A graph with configuration, at its current version. `graph` None: nobody offers its graph any more.
+
+    `shares`: the agents of a traffic group, any of which may run it.
+    """
 
     row: AssistantRow
     graph_id: str
     graph: GraphRow | None
+    shares: tuple[Share, ...] = ()
 
     @property
     def assistant_id(self) -> UUID:
@@ -72,8 +76,37 @@ class AssistantLookup:
         )
 
     async def to_run(self, principal: Principal, name: str, thread_id: UUID | None = None) -> Assistant:
-        """As `get`, for a run to be started, on a thread if one is given. Raises also Invalid (422) for a name that no
-        graph has, as langgraph-api does, and for a graph that is gone; RunnersAway.
+        """As `named`, at the agent that the run is for: on a thread if one is given. Raises also RunnersAway where no
+        agent of a traffic group takes new threads.
+        """
+        assistant = await self.named(principal, name)
+        if assistant.shares:
+            return await self.placed(assistant, thread_id)
+        shared = self._catalog.is_shared(assistant.row.graph)
+        if thread_id is None or not shared or _names_the_agent(name, assistant.row):
+            return assistant
+        thread = await get_thread(self._database, thread_id)
+        same = thread is not None and thread.metadata.get("graph_id") == assistant.graph_id
+        return await self.kept_at(assistant, thread.agent) if thread and same else assistant
+
+    async def placed(self, assistant: Assistant, thread_id: UUID | None) -> Assistant:
+        """The assistant at one agent of its traffic group: where the thread ran last, else as the weights say."""
+        if not assistant.shares:
+            return assistant
+        by_agent = {share.claimant.agent: share for share in assistant.shares}
+        thread = await get_thread(self._database, thread_id) if thread_id else None
+        share = by_agent.get((thread.agent or "") if thread else "")
+        if share is None:
+            new = drawn([share.claimant for share in assistant.shares], str(thread_id or uuid4()))
+            if new is None:
+                group = assistant.shares[0].claimant.group
+                raise RunnersAway(f"Every Agent of traffic group {group} has the weight 0: no new threads start there.")
+            share = by_agent[new.agent]
+        return replace(assistant, row=replace(assistant.row, agent=share.claimant.agent), graph=share.graph)
+
+    async def named(self, principal: Principal, name: str) -> Assistant:
+        """As `get`, for runs. Raises also Invalid (422) for a name that no graph has, as langgraph-api does, and for a
+        graph that is gone; RunnersAway.
         """
         assistant = await self._find(principal, name)
         if assistant is None:
@@ -82,22 +115,18 @@ class AssistantLookup:
             if _uuid(name) is None:
                 raise NoGraph(f"Invalid assistant: {name!r} is no assistant's id and no graph, {choices}")
             raise AssistantNotFound(f"Thread or assistant not found: there is no assistant {name}, {choices}")
-        assistant = await self._offered(assistant)
-        shared = self._catalog.is_shared(assistant.row.graph)
-        if thread_id is None or not shared or _names_the_agent(name, assistant.row):
-            return assistant
-        thread = await get_thread(self._database, thread_id)
-        same = thread is not None and thread.metadata.get("graph_id") == assistant.graph_id
-        return await self.kept_at(assistant, thread.agent) if thread and same else assistant
+        return await self._offered(assistant)
 
     async def kept_at(self, assistant: Assistant, agent: str | None) -> Assistant:
         """A graph's own assistant at the agent that it meant before, while that offers the graph: names may move."""
-        if agent in (None, assistant.row.agent) or not assistant.row.is_default:
+        sharing = [share.claimant.agent for share in assistant.shares]
+        if agent in (None, assistant.row.agent, *sharing) or not assistant.row.is_default:
             return assistant
         offered = await self._catalog.find_of(agent or "", assistant.row.graph)
         if offered is None:
             return assistant
-        return replace(assistant, row=replace(assistant.row, agent=offered.graph.agent), graph=offered.graph)
+        row = replace(assistant.row, agent=offered.graph.agent)
+        return Assistant(row, assistant.graph_id, offered.graph)
 
     async def at_version(self, assistant: Assistant, version: int) -> Assistant:
         """The assistant as it was at a version. Raises Invalid where its graph is not offered any more."""
@@ -122,6 +151,9 @@ class AssistantLookup:
     async def of(self, row: AssistantRow) -> Assistant:
         """The assistant of a row. The default one of a name is of who has the name, once its own agent has gone."""
         offered = await self._catalog.find_of(row.agent, row.graph)
+        if not row.by_agent and (group := await self._catalog.group_of(row.agent, row.graph)):
+            at = offered or group
+            return Assistant(replace(row, agent=at.graph.agent), group.name, at.graph, group.shares)
         if offered is None and row.is_default and (named := await self._catalog.find_by_default(row.assistant_id)):
             row, offered = replace(row, agent=named.graph.agent, graph=named.graph.graph), named
         if offered is None:
@@ -148,7 +180,7 @@ class AssistantLookup:
                 row = await get_assistant(self._database, known)
                 # An id can be guessed before its graph is there: whoever took it must not stand for the graph.
                 if row and row.is_default:
-                    return await self.of(row)
+                    return await self.of(replace(row, by_agent=graph.by_agent))
             return await self.of(unchanged(graph))
         row = await get_assistant(self._database, assistant_id) if assistant_id else None
         if row is None or row.is_default or not principal.scope("assistants").covers(row.owner, row.metadata):
@@ -173,6 +205,7 @@ def unchanged(graph: OfferedGraph) -> AssistantRow:
         metadata=_OF_THE_SYSTEM,
         version=1,
         is_default=True,
+        by_agent=graph.by_agent,
         created_at=row.registered_at,
         updated_at=row.registered_at,
     )

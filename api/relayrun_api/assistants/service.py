@@ -24,6 +24,7 @@ from relayrun_core.db.assistants import (
     versions_found,
 )
 from relayrun_core.db.listing import Listing
+from relayrun_core.graph_names import full_name
 
 
 class AssistantService:
@@ -51,6 +52,7 @@ class AssistantService:
             config=config,
             context=context,
             metadata=body.metadata or {},
+            by_agent=body.graph_id == full_name(graph.graph.agent, graph.graph.graph),
         )
         exists = await self._catalog.find_by_default(new.assistant_id) or await self._catalog.was_default(
             new.assistant_id
@@ -78,6 +80,7 @@ class AssistantService:
             configurable=context if config is None else None,
             context=context,
             metadata=body.metadata,
+            by_agent=None if graph is None else body.graph_id == full_name(graph.agent, graph.graph),
         )
         row = await change_assistant(self._database, assistant.assistant_id, change)
         if row is None:
@@ -162,15 +165,22 @@ class AssistantService:
         return assistant
 
     async def _filter(self, principal: Principal, query: AssistantCount) -> AssistantFilter:
-        graph = None if query.graph_id is None else (await self._catalog.get(query.graph_id)).graph
+        offered = None if query.graph_id is None else await self._catalog.get(query.graph_id)
+        graph = offered.graph if offered else None
+        defaults, which = list(await self._catalog.all()), None
+        if offered and offered.shares:
+            which = False
+        elif offered and offered not in defaults:  # of one agent of a traffic group
+            defaults, which = [*defaults, offered], True
         scope = principal.scope("assistants")
         return AssistantFilter(
             owner=scope.owner,
             any_owner=scope.any_owner,
             visible=scope.visible,
-            defaults=[unchanged(graph) for graph in await self._catalog.all()],
-            agent=graph.agent if graph else None,
+            defaults=[unchanged(default) for default in defaults],
+            agent=graph.agent if graph and which is not False else None,
             graph=graph.graph if graph else None,
+            by_agent=which,
             name=query.name,
             metadata=query.metadata,
         )

@@ -97,7 +97,7 @@ class CronService:
     async def _known(self, principal: Principal, name: str) -> Assistant:
         """The assistant that a cron is to run; one that there is not is 404 here, whatever it is called."""
         try:
-            return await self._assistants.to_run(principal, name)
+            return await self._assistants.named(principal, name)
         except NoGraph as error:
             raise AssistantNotFound(f"Assistant {name!r} not found: {error.detail}") from error
 
@@ -113,8 +113,9 @@ class CronService:
         thread = ThreadRef(cron.thread_id, str(cron.thread_id), None) if cron.thread_id else None
         principal, payload = await self._decided(cron, thread)
         body = RunCreate.model_validate(payload)
-        assistant = await self._assistants.to_run(principal, body.assistant_id)
+        assistant = await self._assistants.named(principal, body.assistant_id)
         assistant = await self._as_chosen(cron, await self._assistants.kept_at(assistant, cron.agent))
+        assistant = await self._assistants.placed(assistant, cron.thread_id)
         spec = spec_of_run(body, assistant, body.stream_mode)
         mark = {"cron_id": str(cron.cron_id)}
         own: dict[str, Any] = {
@@ -166,7 +167,7 @@ class CronService:
             raise Invalid('Say what to change, for example {"enabled": false}.')
         deputy: dict[str, Any] = {}
         if _takes_over(principal, old, body):
-            deputy = _deputy(principal, await self._assistants.to_run(principal, str(old.assistant_id)))
+            deputy = _deputy(principal, await self._assistants.named(principal, str(old.assistant_id)))
             await self.run_of(replace(old, payload={**old.payload, **body.payload}, **deputy))
         cron = await edit_cron(self._database, cron_id, lambda cron, now: replace(patched(cron, body, now), **deputy))
         if cron is None:

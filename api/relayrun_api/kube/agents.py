@@ -29,6 +29,14 @@ class AgentEntry:
     why_not: str | None
     defaults: dict[str, Any] = field(default_factory=dict)
     created_at: datetime | None = None
+    traffic: Mapping[str, Any] | None = None
+
+    @property
+    def claimant(self) -> Claimant:
+        """What decides about its graphs' names."""
+        if self.traffic is None:
+            return Claimant(self.name, self.created_at)
+        return Claimant(self.name, self.created_at, self.traffic["group"], self.traffic.get("weight", 100))
 
 
 class AgentDirectory:
@@ -64,7 +72,7 @@ class AgentDirectory:
         if not self._answered:
             return None
         found = (self._agents[name] for name in names if name in self._agents)
-        return {agent.name: Claimant(agent.name, agent.created_at) for agent in found}
+        return {agent.name: agent.claimant for agent in found}
 
     async def find(self, name: str) -> AgentEntry | None:
         """The Agent of that name, or None."""
@@ -116,6 +124,7 @@ def _entry(body: Object) -> AgentEntry:
         why_not,
         _defaults(spec.get("runDefaults") or {}),
         datetime.fromisoformat(created) if (created := body["metadata"].get("creationTimestamp")) else None,
+        spec.get("traffic"),
     )
 
 

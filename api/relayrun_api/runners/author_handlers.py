@@ -50,9 +50,7 @@ class AuthorHandlers:
 
     async def _place(self) -> tuple[str, Sequence[str]]:
         """The agent, and its graphs."""
-        graphs: dict[str, list[str]] = {}
-        for offered in await self._catalog.all():
-            graphs.setdefault(offered.graph.agent, []).append(offered.graph.graph)
+        graphs = {name: [row.graph for row in rows] for name, rows in (await self._catalog.by_agent()).items()}
         agent = self._agent or (next(iter(graphs)) if len(graphs) == 1 else None)
         if agent is None and graphs:
             raise RunnersAway("There are several agents: name the one that says who may call in RELAYRUN_AUTH_AGENT.")

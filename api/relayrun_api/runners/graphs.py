@@ -21,11 +21,28 @@ _DEFAULT_ID_VERSION = 5  # of a UUID that is made of a name
 
 
 @dataclass(frozen=True)
+class Share:
+    """One of the agents that share a graph's name by weight, and the graph as it offers it."""
+
+    claimant: Claimant
+    graph: GraphRow
+
+
+@dataclass(frozen=True)
 class OfferedGraph:
-    """A graph that an agent offers. `name` is the graph's, with its agent's in front where an older agent has it."""
+    """A graph that an agent offers. `name` is the graph's, with its agent's in front where an older agent has it.
+
+    `shares`: the agents of a traffic group, of which `graph` is the oldest's; none where the name means one agent.
+    """
 
     name: str
     graph: GraphRow
+    shares: tuple[Share, ...] = ()
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether its name has its agent's in front."""
+        return self.name == full_name(self.graph.agent, self.graph.graph)
 
     @property
     def assistant_id(self) -> UUID:
@@ -55,6 +72,7 @@ class GraphCatalog:
         self._starting = starting
         self._claimants = claimants
         self._offered: list[OfferedGraph] = []
+        self._rows: list[GraphRow] = []
         self._by_name: dict[str, OfferedGraph] = {}
         self._by_default_id: dict[UUID, OfferedGraph] = {}
         self._shared: frozenset[str] = frozenset()
@@ -67,6 +85,14 @@ class GraphCatalog:
         """Every graph, each once."""
         await self._refresh(_FRESH_SECONDS)
         return self._offered
+
+    async def by_agent(self) -> Mapping[str, list[GraphRow]]:
+        """The graphs of each agent."""
+        await self._refresh(_FRESH_SECONDS)
+        agents: dict[str, list[GraphRow]] = {}
+        for row in self._rows:
+            agents.setdefault(row.agent, []).append(row)
+        return agents
 
     async def apps(self) -> Mapping[str, GraphRow]:
         """A graph of each agent that has a web app of its own, by agent."""
@@ -104,6 +130,15 @@ class GraphCatalog:
     async def find_of(self, agent: str, graph: str) -> OfferedGraph | None:
         """An agent's graph."""
         return await self.find(full_name(agent, graph))
+
+    async def group_of(self, agent: str, graph: str) -> OfferedGraph | None:
+        """The graph under the name that a traffic group shares: one that the agent is of, or its heir if it is gone."""
+        offered = await self.find_of(agent, graph)
+        plain = self._by_name.get(graph)
+        if plain is None or not plain.shares:
+            return None
+        sharing = offered is None or any(share.claimant.agent == agent for share in plain.shares)
+        return plain if sharing else None
 
     def is_shared(self, graph: str) -> bool:
         """Whether several agents offered it a moment ago."""
@@ -155,28 +190,34 @@ class GraphCatalog:
             self._read_at = now
 
     def _take(self, rows: list[GraphRow], agents: Mapping[str, Claimant] | None) -> None:
+        self._rows = [row for row in rows if agents is None or row.agent in agents]
         by_graph: dict[str, list[GraphRow]] = {}
-        for row in rows:
-            if agents is None or row.agent in agents:
-                by_graph.setdefault(row.graph, []).append(row)
+        for row in self._rows:
+            by_graph.setdefault(row.graph, []).append(row)
         self._shared = frozenset(name for name, offers in by_graph.items() if len(offers) > 1)
         self._undecided = self._shared if agents is None else frozenset()
         self._offered = [graph for offers in by_graph.values() for graph in _named(offers, agents)]
-        self._by_name = {full_name(graph.graph.agent, graph.graph.graph): graph for graph in self._offered}
+        each = ((full_name(row.agent, row.graph), row) for row in self._rows)
+        self._by_name = {name: OfferedGraph(name, row) for name, row in each}
+        alone = [graph for graph in self._offered if not graph.shares]
+        self._by_name |= {full_name(graph.graph.agent, graph.graph.graph): graph for graph in alone}
         # Names that had an agent's in front stay good once the plain one is free.
         self._by_default_id = {default_assistant_id(name): graph for name, graph in self._by_name.items()}
         self._by_name |= {graph.name: graph for graph in self._offered}
         self._by_default_id |= {graph.assistant_id: graph for graph in self._offered}
-        self._apps = {graph.graph.agent: graph.graph for graph in self._offered if graph.graph.http.app}
+        self._apps = {row.agent: row for row in self._rows if row.http.app}
 
 
 def _named(offers: list[GraphRow], agents: Mapping[str, Claimant] | None) -> list[OfferedGraph]:
     """The graphs of one name, as they are called."""
-    if len(offers) == 1:
-        holding = {offers[0].agent}
-    else:
-        holding = {first.agent for first in holders(agents[row.agent] for row in offers)} if agents else set()
-    return [OfferedGraph(row.graph if row.agent in holding else full_name(row.agent, row.graph), row) for row in offers]
+    if agents is None:
+        return [OfferedGraph(full_name(row.agent, row.graph) if offers[1:] else row.graph, row) for row in offers]
+    by_agent = {row.agent: row for row in offers}
+    holding = holders(agents[name] for name in by_agent)
+    shares = tuple(Share(claimant, by_agent[claimant.agent]) for claimant in holding)
+    plain = OfferedGraph(offers[0].graph, shares[0].graph, shares if holding[0].group is not None else ())
+    held = {claimant.agent for claimant in holding}
+    return [plain, *(OfferedGraph(full_name(row.agent, row.graph), row) for row in offers if row.agent not in held)]
 
 
 def object_schema(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -116,6 +116,8 @@ class RunService:
 
     async def dispatch(self, new: NewRun) -> None:
         """Have a run placed that was accepted; for one of later, only what it displaces has to be told now."""
+        if new.peers and (accepted := await get_run(self._database, new.run_id)):
+            new = replace(new, agent=accepted.agent)  # a run on its thread that was accepted meanwhile decided that
         if not new.delay_seconds:
             await self._dispatcher.created(new)
         elif new.spec.multitask_strategy in ("interrupt", "rollback"):
@@ -149,6 +151,7 @@ class RunService:
             if_not_exists=request.if_not_exists if thread else "create",
             require_not_interrupted=request.require_not_interrupted,
             delay_seconds=request.after_seconds,
+            peers=tuple(share.claimant.agent for share in assistant.shares),
         )
 
     async def _accept(self, principal: Principal, new: NewRun, terms: Terms) -> tuple[NewRun, Start]:

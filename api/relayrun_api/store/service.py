@@ -78,7 +78,7 @@ class StoreService:
 
     async def _places(self, agent: str | None) -> dict[str, str]:
         """The agents to ask, in order, each with one of its graphs."""
-        graphs = {offered.graph.agent: offered.graph.graph for offered in await self._catalog.all()}
+        graphs = {name: rows[-1].graph for name, rows in (await self._catalog.by_agent()).items()}
         if agent is not None:
             if agent not in graphs:
                 raise NotFound(f"There is no agent {agent!r}: use one of {', '.join(sorted(graphs))}.")

@@ -148,11 +148,18 @@ class StateService:
 
     async def _graph_of(self, thread: Thread) -> tuple[str, str] | None:
         """The agent and graph of the thread's last run, else the graph its metadata names."""
-        if thread.agent is not None and thread.graph is not None:
-            return thread.agent, thread.graph
-        named = thread.metadata.get("graph_id")
-        assistant = await self._catalog.find(named) if isinstance(named, str) else None
-        return (assistant.graph.agent, assistant.graph.graph) if assistant else None
+        last = (thread.agent, thread.graph) if thread.agent is not None and thread.graph is not None else None
+        try:
+            if last is not None and await self._catalog.find_of(*last):
+                return last
+            # Its agent has gone: runs by the graph's name go on at who has that now.
+            named = thread.metadata.get("graph_id")
+            offered = await self._catalog.find(named) if isinstance(named, str) else None
+        except RunnersAway:
+            if last is None:
+                raise
+            return last
+        return (offered.graph.agent, offered.graph.graph) if offered else last
 
 
 def selected(state: bytes, fields: Sequence[str] | None) -> bytes:

@@ -33,6 +33,8 @@ class AssistantFilter:
     defaults: Sequence[AssistantRow]
     agent: str | None = None
     graph: str | None = None
+    #: Whether they were named as `agent/graph`; None: either.
+    by_agent: bool | None = None
     name: str | None = None
     metadata: dict[str, Any] | None = None
     #: What an author's handler lets the caller see.
@@ -52,7 +54,8 @@ WITH a AS (
     WHERE NOT EXISTS (SELECT 1 FROM assistants kept WHERE kept.assistant_id = d.assistant_id AND kept.is_default)
 )"""
 _FOUND = """
-FROM a WHERE (%(graph)s::text IS NULL OR (a.agent, a.graph) = (%(agent)s, %(graph)s))
+FROM a WHERE (%(graph)s::text IS NULL OR a.graph = %(graph)s) AND (%(agent)s::text IS NULL OR a.agent = %(agent)s)
+  AND (%(by_agent)s::boolean IS NULL OR a.by_agent = %(by_agent)s)
   AND (%(name)s::text IS NULL OR position(lower(%(name)s) IN lower(a.name)) > 0)
   AND a.metadata @> %(metadata)s::jsonb AND {visible}"""
 # By code point, whatever the database's collation: that is the order in which clients compare.
@@ -129,6 +132,7 @@ def _filter_params(which: AssistantFilter) -> dict[str, Any]:
         "defaults": orjson.dumps([asdict(row) for row in which.defaults]).decode(),
         "agent": which.agent,
         "graph": which.graph,
+        "by_agent": which.by_agent,
         "name": which.name,
         "metadata": orjson.dumps(which.metadata or {}).decode(),
         **(which.visible.sql("a.metadata")[1] if which.visible else {}),

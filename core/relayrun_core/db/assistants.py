@@ -19,7 +19,7 @@ from relayrun_core.errors import MetadataTooLarge
 
 @dataclass(frozen=True, kw_only=True)
 class Configured:
-    """A graph with configuration."""
+    """A graph with configuration. `by_agent`: it was named as `agent/graph`, and means that agent's alone."""
 
     agent: str
     graph: str
@@ -28,6 +28,7 @@ class Configured:
     config: dict[str, Any]
     context: dict[str, Any]
     metadata: dict[str, Any]
+    by_agent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ class AssistantChange:
     configurable: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
+    by_agent: bool | None = None
 
 
 _JSON = ("config", "context", "metadata")
@@ -87,16 +89,17 @@ COLUMNS, _VERSION_COLUMNS = (
 )
 _NOTE = """
 INSERT INTO assistant_versions
-    (assistant_id, version, agent, graph, name, description, config, context, metadata, created_at)
-SELECT assistant_id, version, agent, graph, name, description, config, context, metadata, updated_at FROM"""
+    (assistant_id, version, agent, graph, name, description, config, context, metadata, by_agent, created_at)
+SELECT assistant_id, version, agent, graph, name, description, config, context, metadata, by_agent, updated_at FROM"""
 
 _GET = f"SELECT {COLUMNS} FROM assistants a WHERE a.assistant_id = %s"  # noqa: S608 - our own column names, as below
 _CREATE = f"""
 WITH made AS (
     INSERT INTO assistants (assistant_id, owner, agent, graph, name, description, config, context, metadata,
-                            is_default, created_at, updated_at)
+                            by_agent, is_default, created_at, updated_at)
     VALUES (%(assistant_id)s, %(owner)s, %(agent)s, %(graph)s, %(name)s, %(description)s, %(config)s, %(context)s,
-            %(metadata)s, %(is_default)s, coalesce(%(created_at)s, now()), coalesce(%(created_at)s, now()))
+            %(metadata)s, %(by_agent)s, %(is_default)s, coalesce(%(created_at)s, now()),
+            coalesce(%(created_at)s, now()))
     ON CONFLICT (assistant_id) DO NOTHING RETURNING *
 ), noted AS ({_NOTE} made)
 SELECT {COLUMNS} FROM made a"""  # noqa: S608
@@ -110,14 +113,14 @@ WITH changed AS (
         config = coalesce(%(config)s::jsonb, CASE WHEN %(configurable)s::jsonb IS NULL THEN config
                           ELSE config || jsonb_build_object('configurable', %(configurable)s::jsonb) END),
         context = coalesce(%(context)s::jsonb, context),
-        metadata = metadata || %(metadata)s::jsonb
+        metadata = metadata || %(metadata)s::jsonb, by_agent = coalesce(%(by_agent)s, by_agent)
     WHERE assistant_id = %(assistant)s AND {MERGES} RETURNING *
 ), noted AS ({_NOTE} changed)
 SELECT {COLUMNS} FROM changed a"""  # noqa: S608
 _SET_VERSION = f"""
 UPDATE assistants a SET
     version = v.version, agent = v.agent, graph = v.graph, name = v.name, description = v.description,
-    config = v.config, context = v.context, metadata = v.metadata, updated_at = now()
+    config = v.config, context = v.context, metadata = v.metadata, by_agent = v.by_agent, updated_at = now()
 FROM assistant_versions v
 WHERE a.assistant_id = %(assistant)s AND v.assistant_id = a.assistant_id AND v.version = %(version)s
 RETURNING {COLUMNS}"""  # noqa: S608

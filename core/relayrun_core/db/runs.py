@@ -27,9 +27,9 @@ from relayrun_core.runs import NewRun, Run
 from relayrun_core.states import CancelAction, RunStatus
 
 _CREATE = """
-SELECT relayrun_create_run(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
-                           %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
-                           make_interval(secs => %(delay_seconds)s)) AS answer"""
+SELECT relayrun_create_run_v2(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread_metadata)s, %(agent)s, %(graph)s,
+                              %(assistant)s, %(spec)s, %(create)s, %(not_interrupted)s, %(object)s,
+                              make_interval(secs => %(delay_seconds)s), %(peers)s::text[]) AS answer"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
@@ -111,6 +111,7 @@ def run_params(new: NewRun) -> dict[str, Any]:
         "not_interrupted": new.require_not_interrupted,
         "object": orjson.dumps(new.object).decode() if new.object else None,
         "delay_seconds": new.delay_seconds,
+        "peers": list(new.peers) or None,
     }
 
 

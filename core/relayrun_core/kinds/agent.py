@@ -48,6 +48,19 @@ class UpdateStrategy(KubeModel):
     max_surge: int = Field(1, ge=0, description="How many runners there may be too many meanwhile.")
 
 
+class Traffic(KubeModel):
+    """How Agents share the names of their graphs."""
+
+    group: str = Field(
+        min_length=1,
+        max_length=63,
+        description="Agents of one group share their graphs' names: 1 to 63 characters.",
+    )
+    weight: int = Field(
+        100, ge=0, le=1_000_000, description="Its part of new threads, of the sum of its group's weights; 0: none."
+    )
+
+
 class AgentSpec(KubeModel):
     """What is wanted of an agent."""
 
@@ -69,6 +82,9 @@ class AgentSpec(KubeModel):
     run_defaults: RunDefaults = Field(RunDefaults(), description="What a run gets where it says nothing itself.")
     run_history_limit: int = Field(100, ge=0, description="How many finished runs without a TTL are kept.")
     update_strategy: UpdateStrategy = Field(UpdateStrategy(), description="How runners are replaced.")
+    traffic: Traffic | None = Field(
+        None, description="With which Agents it shares its graphs' names, as for a canary; unset: with none."
+    )
     suspend: bool = Field(False, description="Assign nothing new, for maintenance.")
     database_secret_ref: SecretKeyReference = Field(
         SecretKeyReference(name="relayrun-postgres", key="uri"), description="Where the database's URL is."

@@ -691,9 +691,9 @@ BEGIN
 END $$;
 
 -- Accepts runs, all or none, once for an idempotency key and at most so many for a subject; NULL for no limit, no key.
--- `p_runs` is an array of objects with the parameters of `relayrun_create_run` as run, thread, owner, name,
--- thread_metadata, agent, graph, assistant, spec, create, not_interrupted, object and delay_seconds. Of several, each
--- has a thread of its own. `runs` are their ids, or those of the same request before. Answers also Replayed (then
+-- `p_runs` is an array of objects with the parameters of `relayrun_create_run_v2` as run, thread, owner, name,
+-- thread_metadata, agent, graph, assistant, spec, create, not_interrupted, object, delay_seconds and peers. Of several,
+-- each has a thread of its own. `runs` are their ids, or those of the same request before. Answers also Replayed (then
 -- `runs` are the first ones), KeyReused or RateLimited; `remaining` and `seconds` are of the limit, NULL where there is
 -- none.
 CREATE FUNCTION relayrun_start_runs(
@@ -746,12 +746,12 @@ BEGIN
                 SELECT * FROM jsonb_to_recordset(p_runs) AS e (
                     run uuid, thread uuid, owner text, name text, thread_metadata jsonb, agent text, graph text,
                     assistant uuid, spec jsonb, "create" boolean, not_interrupted boolean, object jsonb,
-                    delay_seconds double precision)
+                    delay_seconds double precision, peers text[])
             LOOP
-                answer := relayrun_create_run(
+                answer := relayrun_create_run_v2(
                     v_run.run, v_run.thread, v_run.owner, v_run.name, v_run.thread_metadata, v_run.agent, v_run.graph,
                     v_run.assistant, v_run.spec, v_run."create", v_run.not_interrupted, v_run.object,
-                    make_interval(secs => v_run.delay_seconds));
+                    make_interval(secs => v_run.delay_seconds), v_run.peers);
                 IF answer <> 'Created' THEN
                     RAISE EXCEPTION 'refused' USING ERRCODE = 'RR002';
                 END IF;
@@ -1297,6 +1297,7 @@ CREATE TABLE assistants (
     updated_at           timestamptz NOT NULL DEFAULT now(),
     newest               integer NOT NULL DEFAULT 1,     -- the highest version number that was given
     is_default           boolean NOT NULL DEFAULT false, -- a graph's own: everybody's, for as long as its graph
+    by_agent             boolean NOT NULL DEFAULT false, -- made of `agent/graph`
     CONSTRAINT assistants_pkey PRIMARY KEY (assistant_id)
 );
 CREATE INDEX assistants_owner ON assistants (owner, created_at DESC);
@@ -1313,6 +1314,7 @@ CREATE TABLE assistant_versions (
     metadata             jsonb NOT NULL,
     created_at           timestamptz NOT NULL DEFAULT now(),
     agent                text NOT NULL,
+    by_agent             boolean NOT NULL DEFAULT false, -- made of `agent/graph`
     CONSTRAINT assistant_versions_pkey PRIMARY KEY (assistant_id, version),
     CONSTRAINT assistant_versions_assistant_id_fkey FOREIGN KEY (assistant_id) REFERENCES assistants(assistant_id) ON DELETE CASCADE
 );
@@ -1425,3 +1427,32 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER runs_identity AFTER DELETE ON runs FOR EACH ROW EXECUTE FUNCTION relayrun_keep_identity();
+
+-- ===== traffic: Agents that share their graphs' names by weight: a thread stays with the one that it last ran on.
+
+-- Accepts a run as `relayrun_create_run` does. `p_peers` are the agents that share the graph's name, NULL for none: a
+-- thread that last ran on one of them stays there, else it is `p_agent` that gets the run.
+CREATE FUNCTION relayrun_create_run_v2(
+    p_run uuid, p_thread uuid, p_owner text, p_name text, p_thread_metadata jsonb, p_agent text, p_graph text,
+    p_assistant uuid, p_spec jsonb, p_create_thread boolean, p_require_not_interrupted boolean, p_object jsonb,
+    p_delay interval, p_peers text[]
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    v_agent text := p_agent;
+    v_last text;
+BEGIN
+    IF p_peers IS NOT NULL THEN
+        SELECT agent INTO v_last FROM threads WHERE thread_id = p_thread FOR UPDATE;
+        IF NOT FOUND THEN
+            -- There is no row to lock yet: of two first runs the second waits here, and sees the first one's.
+            PERFORM pg_advisory_xact_lock(hashtextextended(p_thread::text, 7263));
+            SELECT agent INTO v_last FROM threads WHERE thread_id = p_thread;
+        END IF;
+        IF v_last = ANY (p_peers) THEN
+            v_agent := v_last;
+        END IF;
+    END IF;
+    RETURN relayrun_create_run(
+        p_run, p_thread, p_owner, p_name, p_thread_metadata, v_agent, p_graph, p_assistant, p_spec, p_create_thread,
+        p_require_not_interrupted, p_object, p_delay);
+END $$;

@@ -61,11 +61,18 @@ def agent_crd() -> Schema:
             "maxUnavailable and maxSurge must not both be 0: no runner could ever be replaced",
         )
     ]
+    spec["properties"]["traffic"]["properties"]["group"]["x-kubernetes-validations"] = [
+        _rule(
+            f"self.matches('^{_NAME}$')",
+            "a traffic group is called by lower-case letters, digits and dashes, as support or support-eu",
+        )
+    ]
     columns = [
         _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
         _column("Runners", ".status.readyReplicas", kind="integer"),
         _column("Active", ".status.activeThreads", kind="integer"),
         _column("Queued", ".status.queuedRuns", kind="integer"),
+        _column("Weight", ".spec.traffic.weight", kind="integer"),
         _column("Age", ".metadata.creationTimestamp", kind="date"),
         _column("Image", ".spec.image", wide=True),
         _column("Graphs", ".status.graphs", wide=True),

@@ -214,7 +214,8 @@ class AgentRecord:
     def claimant(self) -> Claimant:
         """What decides about its graphs' names."""
         created = self.body["metadata"].get("creationTimestamp")
-        return Claimant(self.name, datetime.fromisoformat(created) if created else None)
+        age, traffic = datetime.fromisoformat(created) if created else None, self.spec.traffic
+        return Claimant(self.name, age, traffic.group, traffic.weight) if traffic else Claimant(self.name, age)
 
 
 def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRecord:
