@@ -22,7 +22,7 @@ from relayrun_api.serving import WEBSOCKETS, Server
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.settings import ApiSettings
-from tests.api.apiserver import NAMESPACE, ApiServer, api_server
+from tests.api.cluster import NAMESPACE, Cluster, api_cluster
 from tests.api.play import MESSAGES, STEPS, register
 from tests.api.process import ApiProcess, api_process
 from tests.support.postgres import fresh_database
@@ -140,16 +140,16 @@ async def alice(api: Api) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
+async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
     """The server of a cluster, to which the environment leads."""
-    async with api_server(tmp_path) as (there, kubeconfig):
+    async with api_cluster(tmp_path) as (there, kubeconfig):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
         monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
         yield there
 
 
 @pytest.fixture
-async def clustered(cluster: ApiServer, database_url: str) -> AsyncIterator[Api]:
+async def clustered(cluster: Cluster, database_url: str) -> AsyncIterator[Api]:
     """An API whose runs become that cluster's AgentRuns."""
     settings = ApiSettings(database_url=database_url, world="kubernetes", namespace=NAMESPACE, auth="none")
     async with opened(settings) as running:

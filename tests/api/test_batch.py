@@ -10,7 +10,7 @@ import pytest
 from relayrun_core.db.runs import unfinished_runs
 from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256
-from tests.api.apiserver import ApiServer
+from tests.api.cluster import Cluster
 from tests.api.conftest import Api
 from tests.api.test_refusals import check_problem
 from tests.support.waiting import until
@@ -89,7 +89,7 @@ async def test_a_batch_has_one_to_a_hundred_runs_of_their_own_threads(shared: Ap
     assert len({named, *(run["thread_id"] for run in made)}) == 3
 
 
-async def test_in_a_cluster_each_run_of_a_batch_becomes_an_agentrun(cluster: ApiServer, clustered: Api) -> None:
+async def test_in_a_cluster_each_run_of_a_batch_becomes_an_agentrun(cluster: Cluster, clustered: Api) -> None:
     runs = (await clustered.http.post("/runs/batch", json=[*batch(2), *batch(1, after_seconds=3600)])).json()
     made = {run["run_id"] for run in runs[:2]}
     await until(lambda: {spec["spec"]["runId"] for spec in cluster.runs.values()} == made)

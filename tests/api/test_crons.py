@@ -24,7 +24,7 @@ from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
 from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user, caller
-from tests.api.apiserver import ApiServer
+from tests.api.cluster import Cluster
 from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import STEPS as STATE
 from tests.api.play import Attempt, register
@@ -609,7 +609,7 @@ async def make_due_past_the_trigger(database: Database) -> None:
         await conn.execute("ALTER TABLE crons ENABLE TRIGGER wait")
 
 
-async def test_in_a_cluster_the_run_becomes_an_agentrun(cluster: ApiServer, clustered: Api) -> None:
+async def test_in_a_cluster_the_run_becomes_an_agentrun(cluster: Cluster, clustered: Api) -> None:
     made: Any = await clustered.sdk.crons.create("steps", schedule="@yearly", input={"secret": 1})
     run_id = (await fired(clustered, made)).last_run_id
 

@@ -19,7 +19,7 @@ from relayrun_core.ids import new_run_id
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import NewRun, ObjectRef, Run, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus
-from tests.api.apiserver import NAMESPACE, ApiServer
+from tests.api.cluster import NAMESPACE, Cluster
 from tests.api.conftest import Api
 from tests.support.runs import accept, claimed, reread
 from tests.support.waiting import eventually
@@ -32,7 +32,7 @@ NOW = "UPDATE runs SET look_after = now(), cancel_requested_at = cancel_requeste
 class There:
     """One replica's reconciler, a database and the API server."""
 
-    api: ApiServer
+    api: Cluster
     database: Database
     dispatcher: KubeDispatcher
     reconciler: Reconciler
@@ -50,7 +50,7 @@ class There:
 
 
 @pytest.fixture
-async def there(cluster: ApiServer, database: Database) -> AsyncIterator[There]:
+async def there(cluster: Cluster, database: Database) -> AsyncIterator[There]:
     async with Kube.open() as kube:
         agents = AgentDirectory(kube, [NAMESPACE])
         async with KubeDispatcher.open(kube, agents, database) as dispatcher:
@@ -68,7 +68,7 @@ def api(clustered: Api) -> Api:
     return clustered
 
 
-async def test_a_run_becomes_an_agentrun_without_its_payload(api: Api, cluster: ApiServer) -> None:
+async def test_a_run_becomes_an_agentrun_without_its_payload(api: Api, cluster: Cluster) -> None:
     thread = await api.sdk.threads.create()
     run = await api.sdk.runs.create(thread["thread_id"], "steps", input={"secret": "of a user"})
     made = await eventually(lambda: _found(cluster, run["run_id"]))
@@ -88,7 +88,7 @@ async def test_a_run_becomes_an_agentrun_without_its_payload(api: Api, cluster: 
     assert (spec.durability, spec.active_deadline_seconds, spec.backoff_limit) == ("async", 77, 5)
 
 
-async def test_a_cancel_deletes_the_agentrun(api: Api, cluster: ApiServer) -> None:
+async def test_a_cancel_deletes_the_agentrun(api: Api, cluster: Cluster) -> None:
     thread = await api.sdk.threads.create()
     run = await api.sdk.runs.create(thread["thread_id"], "steps", input={})
     await eventually(lambda: _found(cluster, run["run_id"]))
@@ -97,7 +97,7 @@ async def test_a_cancel_deletes_the_agentrun(api: Api, cluster: ApiServer) -> No
     await eventually(lambda: _gone(cluster, run["run_id"]))
 
 
-async def test_a_run_that_displaces_another_deletes_its_agentrun(api: Api, cluster: ApiServer) -> None:
+async def test_a_run_that_displaces_another_deletes_its_agentrun(api: Api, cluster: Cluster) -> None:
     thread = await api.sdk.threads.create()
     first = await api.sdk.runs.create(thread["thread_id"], "steps", input={})
     await eventually(lambda: _found(cluster, first["run_id"]))
@@ -106,8 +106,8 @@ async def test_a_run_that_displaces_another_deletes_its_agentrun(api: Api, clust
     await eventually(lambda: _gone(cluster, first["run_id"]))
 
 
-async def test_status_says_why_runs_wait_and_who_leads(api: Api, cluster: ApiServer) -> None:
-    cluster.refusal = QUOTA
+async def test_status_says_why_runs_wait_and_who_leads(api: Api, cluster: Cluster) -> None:
+    cluster.refuse(*QUOTA)
     thread = await api.sdk.threads.create()
     await api.sdk.runs.create(thread["thread_id"], "steps", input={})
 
@@ -120,14 +120,15 @@ async def test_status_says_why_runs_wait_and_who_leads(api: Api, cluster: ApiSer
     assert checks["kubernetes"] == {"status": "ok"}
     assert checks["operator"]["status"] == "down"
     assert checks["runners"] == {"status": "degraded", "ready": 1, "desired": 2}
-    cluster.lease = {"spec": {"holderIdentity": "operator-1", "renewTime": "2020-01-01T00:00:00.000000Z"}}
+    cluster.set_lease(holderIdentity="operator-1", renewTime="2020-01-01T00:00:00.000000Z")
     told = (await api.http.get("/status")).json()["checks"]["operator"]
     assert told["status"] == "down"
     assert "by operator-1" in told["reason"]
 
 
-async def test_graphs_of_agents_that_are_gone_are_not_offered(api: Api, cluster: ApiServer) -> None:
-    cluster.agents[0]["metadata"]["name"] = "another"
+async def test_graphs_of_agents_that_are_gone_are_not_offered(api: Api, cluster: Cluster) -> None:
+    cluster.delete_agent("default")
+    cluster.add_agent("another")
 
     async def refused() -> bool:
         return await api.sdk.assistants.search() == []
@@ -135,12 +136,12 @@ async def test_graphs_of_agents_that_are_gone_are_not_offered(api: Api, cluster:
     await eventually(refused)
 
 
-async def test_an_agent_that_came_since_is_looked_for(cluster: ApiServer) -> None:
+async def test_an_agent_that_came_since_is_looked_for(cluster: Cluster) -> None:
     wanted = {"default", "newcomer", "gone"}
     async with Kube.open() as kube:
         agents = AgentDirectory(kube, [NAMESPACE])
         assert set(await agents.claimants(wanted) or ()) == {"default"}
-        cluster.agents.append({**cluster.agents[0], "metadata": {**cluster.agents[0]["metadata"], "name": "newcomer"}})
+        cluster.add_agent("newcomer")
 
         async def known() -> bool:
             return set(await agents.claimants(wanted) or ()) == {"default", "newcomer"}
@@ -150,12 +151,12 @@ async def test_an_agent_that_came_since_is_looked_for(cluster: ApiServer) -> Non
 
 async def test_a_refused_agentrun_is_made_as_soon_as_it_may_be(there: There) -> None:
     run = await accept(there.database)
-    there.api.refusal = QUOTA
+    there.api.refuse(*QUOTA)
     await there.look()
     await there.look()
     row = await there.database.fetch_one("SELECT status, refusals, refusal, look_after > now() AS later FROM runs")
     assert row == {"status": "pending", "refusals": 2, "refusal": QUOTA[1], "later": True}
-    there.api.refusal = None
+    there.api.accept()
     await there.look()
     assert there.api.created == [api_run(run.run_id)]
     row = await there.database.fetch_one("SELECT refusals, refusal, dispatched_at IS NOT NULL AS made FROM runs")
@@ -172,7 +173,7 @@ async def test_a_run_that_no_replica_dispatched_is_dispatched_once(there: There)
 
 async def test_deleting_the_agentrun_cancels_the_run(there: There) -> None:
     run = await there.dispatched()
-    there.api.runs.clear()
+    there.api.delete_runs()
     await there.look()
     assert (await reread(there.database, run.run_id)).status is RunStatus.CANCELLED
 
@@ -185,7 +186,7 @@ async def test_a_rebuilt_cluster_gets_its_agentruns_again(there: There) -> None:
     assert set(there.api.runs) == {api_run(waiting.run_id), api_run(running.run_id)}
     await there.look()
     assert (await reread(there.database, running.run_id)).status is RunStatus.RUNNING
-    there.api.runs.clear()
+    there.api.delete_runs()
     await there.look()
     assert (await reread(there.database, running.run_id)).status is RunStatus.CANCELLED, "deleted in the new cluster"
 
@@ -211,7 +212,7 @@ async def test_a_cancel_ends_the_run_also_while_the_api_server_is_away(there: Th
     run = await claimed(there.database, await accept(there.database))
     await request_cancel(there.database, run.run_id, CancelAction.INTERRUPT)
     await there.database.execute("UPDATE runs SET cancel_requested_at = now() - interval '11 seconds'")
-    there.api.away = True
+    there.api.refuse_deletion(api_run(run.run_id))
     await there.look()
     assert (await reread(there.database, run.run_id)).status is RunStatus.CANCELLED
 
@@ -261,17 +262,15 @@ async def test_two_replicas_do_not_look_at_the_same_run(there: There) -> None:
 
 async def _inline(there: There, name: str) -> Run:
     """A running run that came with a person's own AgentRun."""
-    ref = ObjectRef(NAMESPACE, name, str(uuid4()))
-    spec = {"agentRef": {"name": "default"}, "input": {}}
-    there.api.runs[name] = {"metadata": {"name": name, "uid": ref.uid}, "spec": spec}
+    ref = ObjectRef(NAMESPACE, name, there.api.add_run(name))
     new = NewRun(new_run_id(), uuid4(), "default", "steps", RunSpec(input={}), object=ref)
     await create_run(there.database, new)
     return await claimed(there.database, await reread(there.database, new.run_id))
 
 
-async def _found(cluster: ApiServer, run_id: str) -> dict[str, Any] | None:
+async def _found(cluster: Cluster, run_id: str) -> dict[str, Any] | None:
     return cluster.runs.get(f"run-{run_id}")
 
 
-async def _gone(cluster: ApiServer, run_id: str) -> bool:
+async def _gone(cluster: Cluster, run_id: str) -> bool:
     return f"run-{run_id}" not in cluster.runs

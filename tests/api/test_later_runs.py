@@ -20,7 +20,7 @@ from relayrun_core.db.starting import LinedUp, due_later, line_up
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, PendingInterrupt, Run, RunSpec
 from relayrun_core.states import CancelAction, RunStatus
-from tests.api.apiserver import ApiServer
+from tests.api.cluster import Cluster
 from tests.api.conftest import Api
 from tests.api.play import STEPS, Attempt, register
 from tests.api.process import api_process
@@ -257,7 +257,7 @@ async def test_a_cancel_between_flag_and_end_is_carried_out_by_who_lines_up(data
         await request_cancel(database, run.run_id, CancelAction.INTERRUPT)
 
 
-async def test_in_a_cluster_it_has_no_agentrun_before_its_time(cluster: ApiServer, clustered: Api) -> None:
+async def test_in_a_cluster_it_has_no_agentrun_before_its_time(cluster: Cluster, clustered: Api) -> None:
     late = await clustered.sdk.runs.create(None, "steps", input={}, after_seconds=HOUR)
     # The reconciler has looked when this one, whose first look it waits for, has an AgentRun.
     await clustered.database.execute("UPDATE runs SET look_after = now() - interval '1 s'")

@@ -9,7 +9,7 @@ import pytest
 
 from relayrun_api.system import cleanup as tidying
 from relayrun_core.settings import ApiSettings
-from tests.api.apiserver import NAMESPACE, ApiServer
+from tests.api.cluster import NAMESPACE, Cluster
 from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import Attempt
 
@@ -30,7 +30,7 @@ async def _all_of(api: Api, thread: str, run: str) -> httpx.Response:
 
 @pytest.mark.parametrize("world", ["local", "kubernetes"])
 async def test_every_api_forgets_old_journals(
-    api: Api, settings: ApiSettings, cluster: ApiServer, world: str, monkeypatch: pytest.MonkeyPatch
+    api: Api, settings: ApiSettings, cluster: Cluster, world: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, young = await _ended(api, hours_ago=25), await _ended(api, hours_ago=23)
     monkeypatch.setattr(tidying, "_JOURNAL_SECONDS", 0.01)

@@ -1,6 +1,7 @@
 """A small Kubernetes API server on a port of its own: objects of any kind, versions, watches, merge patches, discovery.
 
-What it does not do: admission, schemas, garbage collection. A `Kubelet` (tests/operator) makes processes of its pods.
+It checks AgentRuns against their schema, and does neither admission nor garbage collection. A `Kubelet`
+(tests/operator) makes processes of its pods.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from relayrun_core.kinds import AgentRun
 from tests.support.serving import serving
 
 Object = dict[str, Any]
@@ -73,6 +75,8 @@ class ApiServer:
         path = f"{collection}/{metadata['name']}"
         if path in self.objects:
             raise Refused(409, "AlreadyExists", f"{path} already exists")
+        if body["kind"] == "AgentRun":
+            AgentRun.model_validate(body)  # as the CRD's schema does
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now, "generation": 1}
         return self._put("ADDED", path, body)
@@ -160,7 +164,7 @@ class ApiServer:
                 return JSONResponse(self.replace(path, body))
             case "DELETE":
                 return JSONResponse(self.delete(path, ((body or {}).get("preconditions") or {}).get("uid")))
-        if _is_name(path):
+        if path in self.objects or _is_name(path):
             return JSONResponse(self.get(path))
         wanted = _selected(path, request.query_params.get("labelSelector", ""))
         if request.query_params.get("watch") == "true":
