@@ -15,7 +15,7 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup dist demo test check format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: help setup console dist demo test check format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -23,7 +23,10 @@ help:  ## Show what there is
 setup: .venv/.ready  ## Get uv if there is none, and everything the other targets need
 	@$(RUN) compileall -q $(OURS)
 
-dist: setup  ## Build the distribution relayrun into dist/: a wheel and an sdist
+console: setup  ## Build the console, the page at /console (needs Node.js, or gets it)
+	@scripts/console.sh
+
+dist: setup console  ## Build the distribution relayrun into dist/: a wheel and an sdist
 	@$(UV) build --quiet --out-dir dist cli
 
 demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
@@ -56,13 +59,14 @@ chaos: setup  ## Run 300 runs while a runner is killed every second (ARGS="--vic
 
 clean:  ## Remove all that make, the tests and local runs have made here
 	rm -rf .venv .uv .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	  console/node_modules api/relayrun_api/console/static \
 	  examples/web/node_modules examples/web/dist tests/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 update: setup  ## Bring every lock file to the newest versions: ours, langgraph dev's, npm's
 	@$(UV) lock --upgrade
 	@$(RUN) bench.langgraph_dev
-	@for folder in examples/web tests/javascript tests/agent_chat_ui; do npm --prefix $$folder update --package-lock-only; done
+	@for folder in console examples/web tests/javascript tests/agent_chat_ui; do npm --prefix $$folder update --package-lock-only; done
 
 crds: setup  ## Write the CRDs anew from the models, for kubectl and for the chart
 	@$(RUN) relayrun_operator.kube.crds crds charts/relayrun/files/crds
@@ -70,7 +74,7 @@ crds: setup  ## Write the CRDs anew from the models, for kubectl and for the cha
 schema: setup  ## Write schema.sql anew from the migrations
 	@$(RUN) tests.support.schema core/relayrun_core/sql/schema.sql
 
-images:  ## Build the images (TAG=dev)
+images: console  ## Build the images (TAG=dev)
 	@scripts/cluster.sh images
 
 cluster: images  ## A kind cluster with Relayrun and a sample agent (CLUSTER=relayrun; again at any time)

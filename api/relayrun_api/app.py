@@ -10,9 +10,11 @@ from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
+from relayrun_api.agents import routes as agents
 from relayrun_api.assistants import routes as assistants
 from relayrun_api.auth import open_authenticator
 from relayrun_api.chat import routes as chat
+from relayrun_api.console.routes import console_routes
 from relayrun_api.crons import routes as crons
 from relayrun_api.crons.firing import CronTimer, firing
 from relayrun_api.custom_routes.routes import CustomFallback
@@ -27,6 +29,7 @@ from relayrun_api.http.shares import Shares
 from relayrun_api.metrics import Metrics
 from relayrun_api.openapi import DocumentedApi
 from relayrun_api.runs import routes as runs
+from relayrun_api.runs import search_routes as run_search
 from relayrun_api.runs import stateless_routes as stateless
 from relayrun_api.runs.delayed import starting_later
 from relayrun_api.runs.ending import webhook_body
@@ -86,17 +89,20 @@ def create_app(settings: ApiSettings) -> FastAPI:
         runs,
         crons,
         stateless,
+        run_search,
         chat,
         threads,
         thread_states,
         protocol,
         protocol_socket,
         assistants,
+        agents,
         store,
         system,
     ):
         # Not include_router, whose nested matching costs more than a millisecond a request.
         app.router.routes.extend(module.router.routes)
+    app.router.routes.extend(console_routes(settings))
     app.router.default = CustomFallback(app.router.default)
     return app
 

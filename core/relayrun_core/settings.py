@@ -323,7 +323,26 @@ def signing_key(secret: str) -> bytes:
     return base64.b64decode(secret.removeprefix(_WEBHOOK_SECRET_PREFIX), validate=True)
 
 
-class ApiSettings(AccessSettings, ClusterSettings, KeepSettings, WebhookSettings):
+class ConsoleSettings(CoreSettings):
+    """Whether people may look at this installation in a browser, and how they sign in there."""
+
+    console: bool = True
+    #: The page signs people in at this issuer (OpenID Connect: authorization code with PKCE) as this public client. Its
+    #: tokens must be ones that the API takes.
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_scopes: str = "openid profile"
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
+            raise ValueError("set both RELAYRUN_OIDC_ISSUER and RELAYRUN_OIDC_CLIENT_ID, or neither")
+        if self.oidc_issuer is not None and not self.oidc_issuer.startswith(("https://", "http://")):
+            raise ValueError("RELAYRUN_OIDC_ISSUER must be a URL that begins with https://")
+        return self
+
+
+class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings, WebhookSettings):
     """Settings of an API process."""
 
     host: str = "127.0.0.1"

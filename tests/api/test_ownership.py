@@ -85,23 +85,29 @@ STORE = {
 }
 
 #: Routes that name nobody's things; each has a test below.
-NAMELESS = STORE | {
-    ("POST", path)
-    for path in (
-        "/threads/search",
-        "/threads/count",
-        "/threads/prune",
-        "/runs/crons/search",
-        "/runs/crons/count",
-        "/assistants/search",
-        "/assistants/count",
-        "/runs",
-        "/runs/stream",
-        "/runs/wait",
-        "/runs/batch",
-        "/runs/cancel",
-    )
-}
+NAMELESS = (
+    {("GET", "/agents")}
+    | STORE
+    | {
+        ("POST", path)
+        for path in (
+            "/threads/search",
+            "/threads/count",
+            "/threads/prune",
+            "/runs/crons/search",
+            "/runs/crons/count",
+            "/assistants/search",
+            "/assistants/count",
+            "/runs",
+            "/runs/stream",
+            "/runs/wait",
+            "/runs/batch",
+            "/runs/cancel",
+            "/runs/search",
+            "/runs/stats",
+        )
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,11 @@ def search_assistants(request: RequestData) -> list[AccessCheck]:
     return [AccessCheck("assistants", "search", value, into(request.body, members))]
 
 
+def list_agents(_: RequestData) -> list[AccessCheck]:
+    """GET /agents: their graphs, each of which is an assistant."""
+    return [AccessCheck("assistants", "search", {"graph_id": None, "metadata": {}, **PAGE})]
+
+
 def assistant(action: str, *members: str) -> Permission:
     """About one assistant."""
 

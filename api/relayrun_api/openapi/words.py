@@ -28,6 +28,7 @@ TAGS: Mapping[str, str] = {
     "stateless runs": "Runs without a thread of yours, and several at once.",
     "crons": "Runs that start by the clock.",
     "assistants": "Graphs with configuration, in versions. A path takes a graph's name too, for its own assistant.",
+    "agents": "Who executes runs, and which graphs they offer.",
     "store": "What agents remember beyond a thread.",
     "event protocol": "Commands and events of LangGraph's newest clients, over HTTP and on a WebSocket.",
     "system": "For operators and probes. These need no token.",

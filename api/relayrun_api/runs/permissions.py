@@ -16,6 +16,12 @@ def runs_of_thread(request: RequestData) -> list[AccessCheck]:
     return [AccessCheck("threads", "search", {"thread_id": request.path["thread_id"], "metadata": {}})]
 
 
+def search_runs(request: RequestData) -> list[AccessCheck]:
+    """POST /runs/search and /runs/stats: whoever may see a thread sees its runs."""
+    value = {"metadata": {}, "values": {}, "status": None, "limit": request.body.get("limit", 10), "offset": 0}
+    return [AccessCheck("threads", "search", value)]
+
+
 def join_run(request: RequestData) -> list[AccessCheck]:
     """To read a run, and to cancel it if its reader leaves."""
     checks = thread("read")(request)

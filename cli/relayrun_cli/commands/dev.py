@@ -30,7 +30,7 @@ def dev(
     ] = None,
     no_reload: Annotated[bool, typer.Option("--no-reload", help="Do not watch the code for changes.")] = False,
     n_jobs_per_worker: Annotated[int, typer.Option(min=1, help="How many runs a runner executes at once.")] = 10,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open Studio in a browser.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the console in a browser.")] = False,
     debug_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Start one runner under debugpy, listening on this port.")
     ] = None,

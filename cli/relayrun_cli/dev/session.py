@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from relayrun_api.console import is_built
 from relayrun_cli.dev import processes
 from relayrun_cli.dev.banner import Screen, can_show_browser, open_browser, studio_address
 from relayrun_cli.dev.changes import Sources
@@ -157,6 +158,7 @@ class Session:
                 {
                     "API": self.url,
                     "Docs": f"{self.url}/docs",
+                    "Console": f"{self.url}/console" if is_built() else "not built yet: run `make console`",
                     "Studio": studio,
                     "Graphs": ", ".join(self._config.graphs),
                     "Runners": f"{options.runners}, {options.slots} runs each"
@@ -170,7 +172,7 @@ class Session:
         finally:
             ready.cancel()
         if options.browser and can_show_browser():
-            await asyncio.to_thread(open_browser, studio)
+            await asyncio.to_thread(open_browser, f"{self.url}/console" if is_built() else studio)
 
     def _problem(self, problems: Sequence[str]) -> dict[str, str]:
         if not problems:

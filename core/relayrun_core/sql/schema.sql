@@ -1456,3 +1456,13 @@ BEGIN
         p_run, p_thread, p_owner, p_name, p_thread_metadata, v_agent, p_graph, p_assistant, p_spec, p_create_thread,
         p_require_not_interrupted, p_object, p_delay);
 END $$;
+
+-- ===== run_search: Finding runs across threads. A search walks one of these indexes, newest first, whoever owns how many runs.
+
+CREATE INDEX runs_created ON runs (created_at DESC, run_id DESC);
+CREATE INDEX runs_owner_created ON runs (owner, created_at DESC, run_id DESC);
+CREATE INDEX runs_graph_created ON runs (graph, created_at DESC, run_id DESC);
+
+-- Most runs succeed. What people look for is the rest; unfinished runs have indexes of their own.
+CREATE INDEX runs_status_created ON runs (status, created_at DESC, run_id DESC)
+    WHERE status IN ('interrupted', 'error', 'timeout', 'cancelled');

@@ -1,0 +1,1 @@
+"""The agents whose runners have registered here."""
