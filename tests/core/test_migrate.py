@@ -1,6 +1,7 @@
 """Migrations: applied once, by whoever comes first."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -12,7 +13,8 @@ from relayrun_core.errors import SchemaTooOld, SchemaUnknown
 from relayrun_core.sql import migrations
 from relayrun_core.states import RunStatus
 from tests.core.test_schema import catalog_of
-from tests.support.runs import DONE, accept, claimed, reread
+from tests.support.postgres import migrate_all
+from tests.support.runs import DONE, reread
 
 
 def test_no_two_migrations_have_the_same_number() -> None:
@@ -36,8 +38,7 @@ async def test_a_migration_whose_number_lies_below_the_newest_is_applied_too(
 
 
 async def test_several_that_migrate_at_once_apply_each_migration_once(database: Database) -> None:
-    await database.execute("DROP SCHEMA public CASCADE")
-    await database.execute("CREATE SCHEMA public")
+    await empty(database)
     versions = await asyncio.gather(*(migrate(database.url) for _ in range(3)))
     assert set(versions) == {migrations()[-1][0]}
     rows = await database.fetch_all("SELECT version FROM relayrun_schema_migrations ORDER BY version")
@@ -63,6 +64,19 @@ UNDO_LATER = (
 BEFORE_THE_SQUASH = [*range(1, 15), 21, 23, 26, 28, *range(30, 34)]
 
 
+SQUASHED = range(1, 11)
+UNDER_WAY = """
+WITH thread AS (INSERT INTO threads (thread_id, status) VALUES (%(thread)s, 'busy')),
+    attempt AS (INSERT INTO run_attempts (run_id, attempt, holder, runner) VALUES (%(run)s, 1, %(holder)s, 'r'))
+INSERT INTO runs (run_id, thread_id, number, agent, graph, spec, status, attempt, holder, runner)
+VALUES (%(run)s, %(thread)s, 1, 'default', 'steps', '{}', 'running', 1, %(holder)s, 'r')"""
+
+
+async def empty(database: Database) -> None:
+    await database.execute("DROP SCHEMA public CASCADE")
+    await database.execute("CREATE SCHEMA public")
+
+
 async def make_older(database: Database, applied: list[int]) -> None:
     """As a checkout before the squash left it: other names of functions, some of them in two versions."""
     for statement in UNDO_LATER:
@@ -78,9 +92,18 @@ async def make_older(database: Database, applied: list[int]) -> None:
     await database.execute("INSERT INTO relayrun_migrations SELECT unnest(%s::integer[])", (applied,))
 
 
-async def test_a_database_from_before_the_squash_is_taken_over(database: Database) -> None:
-    run = await claimed(database, await accept(database))
+async def test_a_database_from_before_the_squash_is_taken_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await empty(database)
+    await migrate(database.url)
     expected = await catalog_of(database.url)
+    await empty(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate_module, "migrations", lambda: [each for each in migrations() if each[0] in SQUASHED])
+        await migrate(database.url)
+    run_id = uuid4()
+    await database.execute(UNDER_WAY, {"run": run_id, "thread": uuid4(), "holder": uuid4()})
     await make_older(database, BEFORE_THE_SQUASH)
     with pytest.raises(SchemaTooOld, match="run the migrations first"):
         await require_schema(database)
@@ -88,8 +111,9 @@ async def test_a_database_from_before_the_squash_is_taken_over(database: Databas
     assert set(versions) == {migrations()[-1][0]}
     await require_schema(database)
     assert await catalog_of(database.url) == expected
-    await finish(database, run.run_id, run.attempt, DONE)
-    assert (await reread(database, run.run_id)).status is RunStatus.SUCCESS
+    await migrate_all(database.url)
+    await finish(database, run_id, 1, DONE)
+    assert (await reread(database, run_id)).status is RunStatus.SUCCESS
 
 
 async def test_a_database_of_an_even_older_checkout_is_refused_with_a_sentence(database: Database) -> None:
