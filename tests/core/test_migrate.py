@@ -52,15 +52,6 @@ async def test_an_old_database_is_refused_with_a_sentence(database: Database) ->
         await require_schema(database)
 
 
-#: Undoes the migrations that came after the squash.
-UNDO_LATER = (
-    "ALTER TABLE crons DROP COLUMN agent",
-    "DROP TABLE agentrun_identities",
-    "DROP TRIGGER runs_identity ON runs",
-    "DROP FUNCTION relayrun_keep_identity",
-    "ALTER TABLE assistants DROP COLUMN by_agent",
-    "ALTER TABLE assistant_versions DROP COLUMN by_agent",
-)
 BEFORE_THE_SQUASH = [*range(1, 15), 21, 23, 26, 28, *range(30, 34)]
 
 
@@ -77,10 +68,16 @@ async def empty(database: Database) -> None:
     await database.execute("CREATE SCHEMA public")
 
 
+async def make_squashed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database that the squashed migrations alone make."""
+    await empty(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate_module, "migrations", lambda: [each for each in migrations() if each[0] in SQUASHED])
+        await migrate(database.url)
+
+
 async def make_older(database: Database, applied: list[int]) -> None:
     """As a checkout before the squash left it: other names of functions, some of them in two versions."""
-    for statement in UNDO_LATER:
-        await database.execute(statement)
     functions = await database.fetch_all(
         "SELECT oid::regprocedure::text AS called, proname AS name FROM pg_proc WHERE starts_with(proname, 'relayrun_')"
     )
@@ -98,10 +95,7 @@ async def test_a_database_from_before_the_squash_is_taken_over(
     await empty(database)
     await migrate(database.url)
     expected = await catalog_of(database.url)
-    await empty(database)
-    with monkeypatch.context() as patched:
-        patched.setattr(migrate_module, "migrations", lambda: [each for each in migrations() if each[0] in SQUASHED])
-        await migrate(database.url)
+    await make_squashed(database, monkeypatch)
     run_id = uuid4()
     await database.execute(UNDER_WAY, {"run": run_id, "thread": uuid4(), "holder": uuid4()})
     await make_older(database, BEFORE_THE_SQUASH)
@@ -116,7 +110,10 @@ async def test_a_database_from_before_the_squash_is_taken_over(
     assert (await reread(database, run_id)).status is RunStatus.SUCCESS
 
 
-async def test_a_database_of_an_even_older_checkout_is_refused_with_a_sentence(database: Database) -> None:
+async def test_a_database_of_an_even_older_checkout_is_refused_with_a_sentence(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_squashed(database, monkeypatch)
     await make_older(database, BEFORE_THE_SQUASH[:-2])
     with pytest.raises(SchemaUnknown, match=r"migration 31 of 33.*use an empty database.*\.relayrun"):
         await migrate(database.url)
