@@ -74,7 +74,7 @@ crds: setup  ## Write the CRDs anew from the models, for kubectl and for the cha
 schema: setup  ## Write schema.sql anew from the migrations
 	@$(RUN) tests.support.schema core/relayrun_core/sql/schema.sql
 
-images: console  ## Build the images (TAG=dev)
+images: setup  ## Build the images (TAG=dev)
 	@scripts/cluster.sh images
 
 cluster: images  ## A kind cluster with Relayrun and a sample agent (CLUSTER=relayrun; again at any time)

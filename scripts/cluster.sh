@@ -31,6 +31,7 @@ docker_client() { if docker buildx version >/dev/null 2>&1 || [ ! -x /usr/bin/do
 images() {
   need docker
   local part revision building=()
+  scripts/console.sh
   revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
   for part in runner operator api; do
     echo "building relayrun-$part:$tag"

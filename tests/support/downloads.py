@@ -25,6 +25,8 @@ def main() -> None:
         "Chromium": browser.install,
         "PgBouncer": pgbouncer.install,
         "Prometheus": prometheus.install,
+        # It holds a lock: the images are built meanwhile, with the same console.
+        "console": partial(npm.run, ROOT, ROOT / "scripts" / "console.sh"),
     }
     if (path := shutil.which("npm")) is not None:
         wanted |= {folder: partial(npm.install, path, ROOT / folder) for folder in PAGES}
