@@ -1,0 +1,203 @@
+"""The console in a real browser, against `relayrun dev`: runs, a run, threads, and whom it lets in."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import time
+from pathlib import Path
+
+import jwt
+import psutil
+import pytest
+from playwright.async_api import expect
+
+from relayrun_api import console
+from tests.console.looking import finished, looking, start, too_wide, violations
+from tests.examples.visiting import SECRET, asking_for_tokens
+from tests.support.dev import Dev, name_of
+from tests.support.reading import client_of
+
+# The first test pays for installing, building and starting everything; the others for a second or two.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+FIRST_PAGE_BYTES = 350_000
+
+
+async def _set_gate(gate: Path) -> None:
+    await asyncio.to_thread(gate.touch)
+
+
+async def test_the_first_page_is_small(looked):
+    index = (console.STATIC / "index.html").read_text()
+    files = re.findall(r'(?:src|href)="/console/(assets/[^"]+)"', index)
+    assert any(name.endswith(".js") for name in files)
+    size = sum(len(gzip.compress((console.STATIC / name).read_bytes())) for name in files)
+    assert size < FIRST_PAGE_BYTES
+
+
+async def test_runs_are_filtered_in_the_address_and_several_are_cancelled_and_retried(looked, dev, tmp_path):
+    page, about = looked.page, {"metadata": {"ticket": "T-4711"}}
+    gate = tmp_path / "gate"
+    done = await finished(dev.url, "fan", {}, **about)
+    held = [await start(dev.url, "fan", {"gate": str(gate)}, **about) for _ in range(2)]
+    await looked.open("/runs")
+    rows = page.locator("tbody tr")
+    await page.get_by_label("Text in metadata or ids").fill("T-4711")
+    await expect(rows).to_have_count(3)
+    await page.get_by_role("button", name="success", exact=True).click()
+    await expect(rows).to_have_count(1)
+    await expect(page).to_have_url(re.compile(r"status=.*success.*text=T-4711|text=T-4711.*status=.*success"))
+    await page.reload()
+    await expect(rows).to_have_count(1)
+    await expect(rows.get_by_role("link").first).to_have_text(done[1][-8:])
+    await page.get_by_role("button", name="success", exact=True).click()
+    for _, run in held:
+        await page.get_by_label(f"Choose run {run}").check()
+    await page.get_by_role("button", name="Cancel 2").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Cancel 2 runs").click()
+    await expect(rows.get_by_text("cancelled")).to_have_count(2)
+    await _set_gate(gate)
+    await page.get_by_label(f"Choose run {held[0][1]}").check()
+    await page.get_by_role("button", name="Retry 1").click()
+    await expect(rows).to_have_count(4)
+    await expect(rows.get_by_text("success")).to_have_count(2)
+
+
+async def test_a_watched_run_goes_on_when_its_runner_and_the_api_are_killed(looked, dev, tmp_path):
+    page, gate = looked.page, tmp_path / "gate"
+    thread, run = await start(dev.url, "fan", {"gate": str(gate)}, stream_mode=["tasks", "updates"])
+    await looked.open(f"/threads/{thread}/runs/{run}")
+    timeline = page.get_by_role("list", name="Timeline")
+    # Steps beside each other: each has a row of its own.
+    await expect(timeline.get_by_role("button", name="research")).to_have_count(3)
+    await expect(timeline).to_contain_text("Attempt 1")
+    (await _holder(dev, thread, run)).kill()
+    await expect(timeline).to_contain_text("Attempt 2")
+    await expect(timeline).to_contain_text("lost")
+    [api] = dev.running("relayrun_api")
+    api.kill()
+    await expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_visible()
+    await expect(page.get_by_text("Connection lost. Reconnecting…")).to_have_count(0)
+    await _set_gate(gate)
+    await expect(page.locator(".page-head").get_by_text("success")).to_be_visible()
+    await timeline.get_by_role("button", name="report").click()
+    step = page.get_by_role("region", name="Step report")
+    await step.get_by_role("tab", name="Difference").click()
+    await expect(step).to_contain_text("lamps: read, chairs: read, tables: read")
+    await page.get_by_role("tab", name="Events").click()
+    await expect(page.get_by_role("region", name="Events")).to_contain_text("updates")
+
+
+async def test_a_person_approves_and_forks_with_another_state(looked, dev):
+    page = looked.page
+    thread, run = await finished(dev.url, "refund", {"order": "4711"})
+    await looked.open(f"/threads/{thread}/runs/{run}")
+    await expect(page.get_by_text("Waits for a person")).to_be_visible()
+    await page.get_by_role("link", name="Answer").click()
+    question = page.locator(".question")
+    await expect(question).to_contain_text("Refund 42.00 EUR for order 4711?")
+    await question.get_by_label("Approve").check()
+    await question.get_by_role("button", name="Send the answer").click()
+    await looked.open(f"/threads/{thread}?tab=State")
+    await expect(page.get_by_role("region", name="State")).to_contain_text("Refunded.")
+    # Before the approval, with another amount: the question is asked again, and the history has two branches.
+    await page.get_by_role("tab", name="History").click()
+    await page.get_by_role("button", name="then approve").click()
+    await page.get_by_role("button", name="Fork from here").click()
+    state = page.get_by_role("dialog").get_by_label("State")
+    await state.fill((await state.input_value()).replace("42", "7"))
+    await page.get_by_role("button", name="Fork and run").click()
+    await expect(page).to_have_url(re.compile(r"/runs/"))
+    await expect(page.get_by_text("Waits for a person")).to_be_visible()
+    await looked.open(f"/threads/{thread}?tab=History")
+    await expect(page.get_by_role("list", name="History").get_by_role("button", name="then approve")).to_have_count(2)
+    async with client_of(dev.url) as client:
+        values = (await client.get(f"/threads/{thread}/state")).json()["values"]
+    assert values["amount"] == 7
+    assert "told" not in values
+
+
+HOSTILE = """<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>
+[a link](javascript:window.pwned=1) ![an image](https://tracker.example/p.png) <https://ok.example/>
+
+| `a` | b |
+|---|---|
+| <svg onload=window.pwned=1> | **bold** |"""
+
+
+async def test_what_people_and_models_write_is_text(looked, dev):
+    page = looked.page
+    said = {"messages": [{"role": "user", "content": HOSTILE}]}
+    about = {"<img src=x onerror=window.pwned=1>": HOSTILE}
+    modes = ["values", "messages-tuple"]
+    thread, run = await finished(dev.url, "chat", said, metadata=about, about=about, stream_mode=modes)
+    await finished(dev.url, "refund", {"order": HOSTILE})
+    await looked.open(f"/threads/{thread}")
+    conversation = page.get_by_role("list", name="Conversation")
+    await expect(conversation.locator("strong")).to_have_count(2)  # the question and its echo
+    await expect(conversation.get_by_text("<script>")).to_have_count(2)
+    links = await conversation.get_by_role("link").evaluate_all("links => links.map(link => link.href)")
+    assert set(links) == {"https://tracker.example/p.png", "https://ok.example/"}
+    assert await conversation.locator("img, script, svg").count() == 0
+    for path, shown in (
+        (f"/threads/{thread}?tab=State", "onerror"),
+        (f"/threads/{thread}/runs/{run}?tab=Events", "messages"),
+        ("/threads", "onerror"),
+        ("/inbox", "onerror"),
+    ):
+        await looked.open(path)
+        await expect(page.locator("main")).to_contain_text(shown)
+    assert await page.evaluate("window.pwned") is None
+
+
+PAGES = ("/runs", "/inbox", "/agents", "/playground", "/threads", "/assistants", "/crons", "/store", "/status")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_are_accessible_and_fit_a_telephone(browser, dev, scheme):
+    thread, run = await finished(dev.url, "chat", {"messages": [{"role": "user", "content": "Hello"}]})
+    paths = [*PAGES, f"/threads/{thread}/runs/{run}", f"/threads/{thread}/runs/{run}?tab=Events"]
+    paths += [f"/threads/{thread}", f"/threads/{thread}?tab=History", f"/threads/{thread}?tab=Runs"]
+    wrong = []
+    async with looking(browser, dev.url, viewport={"width": 375, "height": 740}, color_scheme=scheme) as looked:
+        for path in paths:
+            await looked.open(path)
+            await expect(looked.page.get_by_role("heading", level=1)).to_be_visible()
+            await expect(looked.page.locator(".loading")).to_have_count(0)
+            wrong += [f"{path}: {sentence}" for sentence in await violations(looked.page)]
+            if wider := await too_wide(looked.page):
+                wrong.append(f"{path}: {wider} px wider than the window")
+        await looked.page.get_by_role("button", name="Menu").click()
+        await looked.page.get_by_label("Theme").select_option("Light" if scheme == "dark" else "Dark")
+        await expect(looked.page.locator("html")).to_have_css("color-scheme", "light" if scheme == "dark" else "dark")
+        wrong += await violations(looked.page)
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_a_token_is_asked_for_and_stays_in_the_tab(browser, dev, dev_database):
+    async with asking_for_tokens(dev, dev_database, dev.url) as url, looking(browser, url) as looked:
+        page = looked.page
+        await looked.open("/status")
+        await page.get_by_label("Token").fill("not a token")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        assert not await violations(page)
+        await page.get_by_label("Token").fill(jwt.encode({"sub": "alice", "exp": time.time() + 300}, SECRET))
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Status")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Status")).to_be_visible()
+        assert await page.evaluate("localStorage.length + document.cookie.length") == 0
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_label("Token")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_label("Token")).to_be_visible()
+
+
+async def _holder(dev: Dev, thread: str, run: str) -> psutil.Process:
+    """The runner that executes a run."""
+    async with client_of(dev.url) as client:
+        name = (await client.get(f"/threads/{thread}/runs/{run}")).json()["runner"]
+    return next(runner for runner in dev.running("relayrun_runner") if name_of(runner) == name)
