@@ -57,12 +57,12 @@ async def test_runs_are_filtered_in_the_address_and_several_are_cancelled_and_re
         await page.get_by_label(f"Choose run {run}").check()
     await page.get_by_role("button", name="Cancel 2").click()
     await page.get_by_role("alertdialog").get_by_role("button", name="Cancel 2 runs").click()
-    await expect(rows.get_by_text("cancelled")).to_have_count(2)
+    await expect(rows.locator(".state", has_text="cancelled")).to_have_count(2)
     await _set_gate(gate)
     await page.get_by_label(f"Choose run {held[0][1]}").check()
     await page.get_by_role("button", name="Retry 1").click()
     await expect(rows).to_have_count(4)
-    await expect(rows.get_by_text("success")).to_have_count(2)
+    await expect(rows.locator(".state", has_text="success")).to_have_count(2)
 
 
 async def test_a_watched_run_goes_on_when_its_runner_and_the_api_are_killed(looked, dev, tmp_path):
@@ -133,7 +133,7 @@ async def test_what_people_and_models_write_is_text(looked, dev):
     about = {"<img src=x onerror=window.pwned=1>": HOSTILE}
     modes = ["values", "messages-tuple"]
     thread, run = await finished(dev.url, "chat", said, metadata=about, about=about, stream_mode=modes)
-    await finished(dev.url, "refund", {"order": HOSTILE})
+    asks, asking = await finished(dev.url, "refund", {"order": HOSTILE})
     await looked.open(f"/threads/{thread}")
     conversation = page.get_by_role("list", name="Conversation")
     await expect(conversation.locator("strong")).to_have_count(2)  # the question and its echo
@@ -145,10 +145,12 @@ async def test_what_people_and_models_write_is_text(looked, dev):
         (f"/threads/{thread}?tab=State", "onerror"),
         (f"/threads/{thread}/runs/{run}?tab=Events", "messages"),
         ("/threads", "onerror"),
-        ("/inbox", "onerror"),
+        (f"/threads/{asks}/runs/{asking}", "Waits for a person"),
     ):
         await looked.open(path)
         await expect(page.locator("main")).to_contain_text(shown)
+    await page.get_by_role("link", name="Answer").click()
+    await expect(page.locator(".question")).to_contain_text("onerror")
     assert await page.evaluate("window.pwned") is None
 
 

@@ -8,7 +8,7 @@ import { Button } from "../../ui/Button";
 import { Confirm } from "../../ui/Confirm";
 import { useNotices } from "../../ui/Notices";
 import { CopyAs } from "./CopyAs";
-import { refreshRun } from "./useRun";
+import { refreshRun, useSteps } from "./useRun";
 
 export function RunActions({ run }: { run: Run }) {
   const [asking, setAsking] = useState<"cancel" | "rollback" | null>(null);
@@ -40,11 +40,7 @@ export function RunActions({ run }: { run: Run }) {
 
   return (
     <div className="actions">
-      {state === "interrupted" && (
-        <Link to="/inbox" search={{}} className="button button-primary">
-          Answer
-        </Link>
-      )}
+      {state === "interrupted" && <AnswerLink run={run} />}
       {isActive(state) && (
         <>
           <Button kind="danger" disabled={cancel.isPending} onClick={() => setAsking("cancel")}>
@@ -77,5 +73,21 @@ export function RunActions({ run }: { run: Run }) {
       </Confirm>
       <CopyAs run={run} open={copying} onClose={() => setCopying(false)} />
     </div>
+  );
+}
+
+/** The way to its question, as long as that is open. */
+function AnswerLink({ run }: { run: Run }) {
+  const last = useSteps(run).data?.at(-1);
+  if (!last || last.next.length === 0) return null;
+  const question = last.tasks.flatMap((task) => task.interrupts)[0]?.id;
+  return (
+    <Link
+      to="/inbox"
+      search={{ thread: run.thread_id, ...(question && { question }) }}
+      className="button button-primary"
+    >
+      Answer
+    </Link>
   );
 }

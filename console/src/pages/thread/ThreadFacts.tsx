@@ -6,7 +6,7 @@ import { Time } from "../../ui/Time";
 
 export function ThreadFacts({ thread }: { thread: Thread }) {
   const { error, metadata, created_at, updated_at, ttl, interrupts } = thread;
-  const questions = Object.values(interrupts).flat().length;
+  const questions = Object.values(interrupts).flat();
   return (
     <section aria-label="About the thread" className="card">
       {error !== null && thread.status === "error" && (
@@ -23,13 +23,13 @@ export function ThreadFacts({ thread }: { thread: Thread }) {
         <dd>
           <Time at={updated_at} />
         </dd>
-        {questions > 0 && (
+        {questions[0] && (
           <>
             <dt>Waits</dt>
             <dd>
               for a person:{" "}
-              <Link to="/inbox" search={{}}>
-                {questions === 1 ? "1 open question" : `${questions} open questions`}
+              <Link to="/inbox" search={{ thread: thread.thread_id, question: questions[0].id }}>
+                {questions.length === 1 ? "1 open question" : `${questions.length} open questions`}
               </Link>
             </dd>
           </>
