@@ -28,6 +28,7 @@ from relayrun_api.http.responses import Json, on_error
 from relayrun_api.http.shares import Shares
 from relayrun_api.metrics import Metrics
 from relayrun_api.openapi import DocumentedApi
+from relayrun_api.runs import log_routes as run_logs
 from relayrun_api.runs import routes as runs
 from relayrun_api.runs import search_routes as run_search
 from relayrun_api.runs import stateless_routes as stateless
@@ -87,6 +88,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app.add_exception_handler(kind, on_error)
     for module in (
         runs,
+        run_logs,
         crons,
         stateless,
         run_search,

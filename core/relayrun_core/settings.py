@@ -98,6 +98,8 @@ class RunnerSettings(CoreSettings):
     slots: int = 10
     #: How many connections to the database it may have. A run needs one only while it reads or writes.
     database_connections: int = Field(default=8, ge=4, le=1000)
+    #: How much an attempt's code may print and log before further lines of its run's log are dropped; 0: none is kept.
+    run_log_bytes: int = Field(default=1_000_000, ge=0, le=100_000_000)
     #: How long a cancelled node may take to stop before its process is ended.
     cancel_grace_seconds: float = 5.0
     #: How long a draining runner waits for its runs' next step.

@@ -32,7 +32,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     with quick_imports():
+        from relayrun_runner.logs.streams import capture
         from relayrun_runner.process.runner import RunnerProcess
+
+    capture(settings.log_format)
 
     try:
         process = RunnerProcess(settings, tell_ready)

@@ -25,6 +25,7 @@ def note(name):
     return {"steps": [name]}
 
 async def first(state: State):
+    print("how:", state.get("how"), "\\x1b[2J")
     return note("first")
 
 async def beside(state: State):

@@ -276,6 +276,18 @@ def test_what_the_api_refuses_ends_with_2_and_a_sentence(
     assert sentence in refused.err
 
 
+async def test_what_a_run_printed_is_shown_with_its_node(relayrun: Relayrun) -> None:
+    assert relayrun("run", "refund", "-t", "printed", *how("finish")).code == 0
+    await until(lambda: bool(relayrun("logs", "--output", "printed").lines))
+    told = relayrun("logs", "--output", "-f", "printed", "--attempt", "1", "--since", "1h")
+    [line] = told.lines
+    assert line.endswith(" first  how: finish [2J")  # what would clear the screen
+    [entry] = [json.loads(line) for line in relayrun("logs", "--output", "printed", "--json").lines]
+    assert (entry["node"], entry["text"]) == ("first", "how: finish \x1b[2J")
+    assert relayrun("logs", "printed", "--since", "1h").code == 2
+    assert relayrun("logs", "printed", "--output", "--since", "soon").code == 2
+
+
 @pytest.mark.parametrize(("verb", "code"), [("show", 1), ("logs", 1), ("cancel", 1), ("retry", 2)])
 def test_a_run_that_does_not_exist_is_said_to_be_none(relayrun: Relayrun, verb: str, code: int) -> None:
     for unknown in ("nobody", "01a2049d-33ae-759e-a859-f26869ed1075"):

@@ -1,5 +1,5 @@
-"""What nobody needs any more and no thread takes with it: events and outcomes of runs that ended long ago, graphs of
-old builds.
+"""What nobody needs any more and no thread takes with it: events, logs and outcomes of runs that ended long ago, graphs
+of old builds.
 """
 
 import asyncio
@@ -33,6 +33,9 @@ ORDER BY finished_at, run_id LIMIT {_MOST_RUNS}"""  # noqa: S608 - our own numbe
 _FORGET = f"""
 DELETE FROM run_events WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM run_events WHERE run_id = ANY(%s) LIMIT {_MOST_EVENTS}))"""  # noqa: S608
+_FORGET_LOGS = f"""
+DELETE FROM run_logs WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM run_logs WHERE run_id = ANY(%s) LIMIT {_MOST_EVENTS}))"""  # noqa: S608
 _FORGET_OUTCOMES = "DELETE FROM run_outcomes WHERE run_id = ANY(%s)"
 _MOVE_ON = "UPDATE tidied SET finished_at = %(finished_at)s, run_id = %(run_id)s WHERE rows_of = 'run_events'"
 # Runners say anew what they offer when they start, so that one of an old build can be back.
@@ -46,7 +49,7 @@ async def forget_old_events(database: Database, keep: timedelta) -> int:
     """Remove the events of all runs that ended longer ago than `keep`; how many there were is returned.
 
     In small transactions; one process at a time, the others leave at once. The runs stay, and each thread's state; how
-    an older run of it ended goes with its events.
+    an older run of it ended, and what its code printed, goes with its events.
     """
     keep = max(keep, SHORTEST)
     removed = 0
@@ -78,7 +81,7 @@ async def _forget_some(database: Database, keep: timedelta) -> int | None:
             return None
         runs = ([row["run_id"] for row in over],)
         removed = (await conn.execute(_FORGET.encode(), runs)).rowcount
-        if removed < _MOST_EVENTS:
+        if removed < _MOST_EVENTS and (await conn.execute(_FORGET_LOGS.encode(), runs)).rowcount < _MOST_EVENTS:
             await conn.execute(_FORGET_OUTCOMES.encode(), runs)
             await conn.execute(_MOVE_ON.encode(), over[-1])
         return removed

@@ -32,6 +32,8 @@ from relayrun_runner.author_errors import is_a, is_raised_by_us, safely
 from relayrun_runner.errors import DatabaseAway, refusal
 from relayrun_runner.graphs.loading import Graph, GraphRegistry
 from relayrun_runner.graphs.serialize import dumps
+from relayrun_runner.logs.places import PLACE, Place
+from relayrun_runner.logs.storing import RunLogs
 from relayrun_runner.loopback import CALLER
 from relayrun_runner.process.loops import CURRENT_RUN, WorkerThreads
 from relayrun_runner.retry import until_deadline
@@ -54,6 +56,7 @@ class Services:
     table: RunTable
     workers: WorkerThreads
     hint: Hint
+    logs: RunLogs
 
 
 class Execution:
@@ -75,7 +78,8 @@ class Execution:
         self._closing = False
         self._action: CancelAction | None = None
         self._work: asyncio.Task[Outcome | None] | None = None
-        self._log = {"run": str(run.run_id), "thread_id": str(run.thread_id), "attempt": run.attempt}
+        self._printed = services.logs.open(run)
+        self._log = self._printed.fields
 
     def drain(self, reason: str) -> None:
         """Stop before the next step."""
@@ -95,6 +99,7 @@ class Execution:
         """Execute, and say on the table how it ended."""
         CURRENT_RUN.set(self.claimed.run_id)
         CALLER.set(Caller(self.claimed.run_id, self.claimed.attempt))
+        PLACE.set(Place(self._printed))
         logger.info("run started", extra=self._log)
         run_id, attempt = self.claimed.run_id, self.claimed.attempt
         try:
@@ -111,6 +116,7 @@ class Execution:
             self._services.table.abandoned(run_id, attempt)
             logger.info("run abandoned here: %s", str(error) or "it was told to stop", extra=self._log)
         finally:
+            self._printed.close()
             self._services.workers.forget(run_id)
 
     async def finish_stuck(self) -> None:

@@ -22,6 +22,7 @@ from relayrun_core.states import CancelAction
 from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.graphs.loading import GraphRegistry
 from relayrun_runner.langgraph_internals import keep_values_out_of_reprs
+from relayrun_runner.logs.storing import RunLogs
 from relayrun_runner.process.exits import BROKE, NODE_STUCK, end_process
 from relayrun_runner.process.health import EssentialParts
 from relayrun_runner.process.loops import WorkerThreads
@@ -41,6 +42,7 @@ class Executor:
         settings: RunnerSettings,
         table: RunTable,
         essential_parts: EssentialParts,
+        logs: RunLogs,
     ) -> None:
         keep_values_out_of_reprs()
         self._workers = WorkerThreads(settings.slots)
@@ -48,7 +50,7 @@ class Executor:
         asyncio.get_running_loop().set_default_executor(self._workers)
         hints = Hints(database)
         self._hinting = asyncio.create_task(hints.run(), name="hints")
-        self._services = Services(registry, database, store, table, self._workers, hints.send)
+        self._services = Services(registry, database, store, table, self._workers, hints.send, logs)
         self._grace_seconds = settings.cancel_grace_seconds
         self._table = table
         self._executions: dict[tuple[UUID, int], tuple[Execution, asyncio.Task[None]]] = {}

@@ -35,6 +35,7 @@ from relayrun_runner.http.app import make_app
 from relayrun_runner.http.routes import Loaded, Parts
 from relayrun_runner.http.server import ProtocolThread, bind
 from relayrun_runner.llm.health import LlmHealth
+from relayrun_runner.logs.storing import RunLogs
 from relayrun_runner.loopback import CALLER, OwnServer, install
 from relayrun_runner.process.exits import PART_ENDED, STOPPED, end_broken, end_process
 from relayrun_runner.process.forks import Forks
@@ -191,7 +192,12 @@ class RunnerProcess:
             await stack.enter_async_context(self._custom_app.running())
             if self._report_failures(registry):
                 return
+<<<<<<< HEAD
         executor = Executor(registry, database, store, settings, self._table, self._essential_parts)
+=======
+        logs = await stack.enter_async_context(RunLogs.storing(database, settings.run_log_bytes))
+        executor = Executor(registry, database, store, settings, self._table, self._vitals, logs)
+>>>>>>> ba85d37 (Keep what a run's code prints and logs with the run)
         reading = stack.enter_context(ReadingThread.serving(self._where))
         self._parts.loaded = Loaded(
             states=ThreadStates(registry, database, store, most=self._shares.edits),

@@ -1,0 +1,1 @@
+"""What runs print and log: whose it is, and where it is kept."""
