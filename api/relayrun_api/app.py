@@ -20,6 +20,7 @@ from relayrun_api.crons.firing import CronTimer, firing
 from relayrun_api.custom_routes.routes import CustomFallback
 from relayrun_api.event_protocol import routes as protocol
 from relayrun_api.event_protocol import socket as protocol_socket
+from relayrun_api.http.access_log import AccessLog
 from relayrun_api.http.cors import Cors
 from relayrun_api.http.encoded import EncodedNames
 from relayrun_api.http.errors import ApiError
@@ -36,6 +37,7 @@ from relayrun_api.runs.delayed import starting_later
 from relayrun_api.runs.ending import webhook_body
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system
+from relayrun_api.system.audit import audit_start
 from relayrun_api.system.cleanup import tidying
 from relayrun_api.system.unready import OnceReady
 from relayrun_api.threads import routes as threads
@@ -62,6 +64,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
             starting_later(services.database, services.dispatcher),
             delivering(services.database, settings, metrics, webhook_body),
         ):
+            if settings.logs_audit:
+                audit_start(settings)
             app.state.services = services
             app.state.shares = shares
             app.state.authenticator = authenticator
@@ -76,6 +80,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         lifespan=lifespan,
         middleware=[
             Middleware(RequestId),
+            Middleware(AccessLog, access=settings.logs_access, audit=settings.logs_audit),
             Middleware(Cors, settings=settings),
             Middleware(LastNet, metrics=metrics),
             # Whom proxies name, which decides who is counted; nobody is believed unless the settings say so.

@@ -364,6 +364,10 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     #: How long a browser may remember what it was allowed.
     cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
     default_graph: str | None = None
+    #: Whether each request is logged (`relayrun.access`), and what admins and keys do, deletions and cancels
+    #: (`relayrun.audit`). None said: where the log is JSON, as in a cluster.
+    access_log: bool | None = None
+    audit_log: bool | None = None
     #: How long a client has for all of a request's head; in each so long a body has to come and an answer to be read at
     #: 500 bytes a second at least.
     slow_client_seconds: float = Field(default=30, gt=0, le=100)
@@ -371,3 +375,13 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     search_seconds: float = Field(default=5, ge=0.1, le=30)
     #: How long an agent's own web app may take to begin its answer.
     custom_route_seconds: float = Field(default=60, gt=0, le=3600)
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether each request is logged."""
+        return self.log_format == "json" if self.access_log is None else self.access_log
+
+    @property
+    def logs_audit(self) -> bool:
+        """Whether there is an audit trail."""
+        return self.log_format == "json" if self.audit_log is None else self.audit_log

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from relayrun_api.assistants.lookup import Assistant
 from relayrun_api.auth import Principal
+from relayrun_api.http.access_log import note_owner
 from relayrun_api.http.errors import ApiError, IdempotencyKeyReused, Invalid, RunNotFound
 from relayrun_api.http.rate_limit import limit_headers, rate_limited
 from relayrun_api.runners.dispatch import Dispatcher
@@ -184,6 +185,7 @@ class RunService:
             raise RunNotFound(
                 f"Run not found: {run_id} is none of the thread's, list them with GET /threads/{{id}}/runs."
             )
+        note_owner(run.owner)
         return run
 
     async def _sees(self, principal: Principal, run: Run) -> bool:

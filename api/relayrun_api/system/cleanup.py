@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from relayrun_api.metrics import Metrics
+from relayrun_api.system.audit import audit_keys
 from relayrun_api.tasks import cancelled
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.identities import forget_identities
@@ -21,6 +22,7 @@ logger = logging.getLogger("relayrun.api.tidying")
 
 _PERIOD_SECONDS = 600.0
 _JOURNAL_SECONDS = 60.0
+_KEYS_SECONDS = 30.0
 # Longer than any rollout, whose old runners may come back.
 _BUILDS_KEPT = timedelta(days=7)
 # Longer than any operator holds on to an AgentRun that is gone.
@@ -51,7 +53,12 @@ async def tidying(database: Database, settings: ApiSettings, metrics: Metrics) -
         if swept := await sweep_threads(database, keep):
             logger.info("the time of %s threads was over", swept)
 
+    async def keys() -> None:
+        if settings.logs_audit and "api-key" in settings.auth_kinds:
+            await audit_keys(database)
+
     tasks = [
+        asyncio.create_task(_now_and_then(_KEYS_SECONDS, keys), name="audit keys"),
         asyncio.create_task(_now_and_then(_PERIOD_SECONDS, starts), name="forget old starts"),
         asyncio.create_task(_now_and_then(settings.thread_sweep_seconds, threads), name="sweep threads"),
         asyncio.create_task(_now_and_then(_JOURNAL_SECONDS, journals), name="forget old events"),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from relayrun_api.auth import Principal, Scope
+from relayrun_api.http.access_log import note_owner
 from relayrun_api.http.errors import Invalid, NoThreadId, ThreadNotFound
 from relayrun_api.runners.dispatch import Dispatcher
 from relayrun_api.threads.models import MAX_NAME
@@ -79,7 +80,10 @@ async def visible_thread(database: Database, principal: Principal, ref: ThreadRe
 async def find_thread(database: Database, principal: Principal, ref: ThreadRef) -> Thread | None:
     """The thread, or None when there is none for this caller."""
     thread = await get_thread(database, ref.thread_id)
-    return thread if thread is not None and sees_thread(principal, thread) else None
+    if thread is None or not sees_thread(principal, thread):
+        return None
+    note_owner(thread.owner)
+    return thread
 
 
 def sees_thread(principal: Principal, thread: Thread) -> bool:

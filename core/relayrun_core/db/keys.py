@@ -30,6 +30,17 @@ SELECT {_COLUMNS} FROM api_keys WHERE hash = %(hash)s"""  # noqa: S608
 _LIST = f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at, key_id"  # noqa: S608
 _REVOKE = f"""
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = %s RETURNING {_COLUMNS}"""  # noqa: S608
+# Whose transaction is under way is not seen yet: nobody makes or revokes a key for as long.
+_SETTLED = "now() - interval '10 seconds'"
+_FROM_NOW_ON = """
+INSERT INTO tidied (rows_of, finished_at, run_id) VALUES ('api_keys', now(), '00000000-0000-0000-0000-000000000000')
+ON CONFLICT DO NOTHING"""
+_TOLD = "SELECT finished_at FROM tidied WHERE rows_of = 'api_keys' FOR UPDATE SKIP LOCKED"
+_CHANGED = f"""
+SELECT what, at, {_COLUMNS} FROM api_keys
+CROSS JOIN LATERAL (VALUES ('created', created_at), ('revoked', revoked_at)) AS change (what, at)
+WHERE at > %(told)s AND at <= {_SETTLED} ORDER BY at, key_id"""  # noqa: S608
+_NOW_TOLD = f"UPDATE tidied SET finished_at = greatest(finished_at, {_SETTLED}) WHERE rows_of = 'api_keys'"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,15 @@ class ApiKey:
     def valid(self, now: datetime) -> bool:
         """Whether it may still be used."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True)
+class KeyChange:
+    """A key was `created` or `revoked`."""
+
+    what: str
+    at: datetime
+    key: ApiKey
 
 
 def looks_like_key(text: str) -> bool:
@@ -96,6 +116,21 @@ async def revoke_key(database: Database, key_id: str) -> ApiKey | None:
     """Revoke a key, once and for all; None when there is none."""
     row = await database.fetch_one(_REVOKE, (key_id,))
     return ApiKey(**row) if row else None
+
+
+async def changed_keys(database: Database) -> list[KeyChange]:
+    """What has happened to keys since the last call, by any process, up to some seconds ago; each change once.
+
+    The first call of all begins with what happens from then on.
+    """
+    await database.execute(_FROM_NOW_ON)
+    async with database.connection() as conn, conn.transaction():
+        told = await (await conn.execute(_TOLD)).fetchone()
+        if told is None:
+            return []
+        rows = await (await conn.execute(_CHANGED.encode(), {"told": told["finished_at"]})).fetchall()
+        await conn.execute(_NOW_TOLD.encode())
+        return [KeyChange(row.pop("what"), row.pop("at"), ApiKey(**row)) for row in rows]
 
 
 def _hash(text: str) -> bytes:
