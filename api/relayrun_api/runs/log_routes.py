@@ -25,23 +25,26 @@ _MOST_LINES = 10_000
 _LONGEST_SECONDS = 100 * 365 * 86400
 
 
+_EXAMPLE = {
+    "id": "1-1",
+    "time": things.BEGAN,
+    "attempt": 1,
+    "node": "answer",
+    "source": "log",
+    "level": "info",
+    "logger": "shop.orders",
+    "text": "order 4711 found",
+    "dropped": None,
+}
+
+
 @dataclass
 class LogLine:
     """One line. `source`: `stdout` and `stderr` have what was printed, `log` what was logged, with its level and
     logger; `relayrun` says how many lines were dropped before it.
     """
 
-    __pydantic_config__ = things.example(
-        id="1-1",
-        time=things.BEGAN,
-        attempt=1,
-        node="answer",
-        source="log",
-        level="info",
-        logger="shop.orders",
-        text="order 4711 found",
-        dropped=None,
-    )
+    __pydantic_config__ = things.example(**_EXAMPLE)
 
     id: str
     time: datetime
@@ -57,6 +60,8 @@ class LogLine:
 @dataclass
 class RunLog:
     """Lines in the order of their attempts. `next`: the `after` of the next page; null: there is nothing more yet."""
+
+    __pydantic_config__ = things.example(lines=[_EXAMPLE], next=None)
 
     lines: list[LogLine]
     next: str | None
