@@ -13,7 +13,7 @@ from rich.text import Text
 
 from relayrun_cli.api import Api
 from relayrun_cli.errors import NoApiError
-from relayrun_cli.events import PATIENCE_SECONDS
+from relayrun_cli.events import RECONNECT_SECONDS
 from relayrun_cli.output import compact, plain, stdout
 from relayrun_cli.runs import UNFINISHED, RunRef, get_run
 
@@ -67,7 +67,7 @@ def follow_printed(
             if lost_at is None:
                 lost_at = time.monotonic()
                 on_lost(error)
-            elif time.monotonic() - lost_at > PATIENCE_SECONDS:
+            elif time.monotonic() - lost_at > RECONNECT_SECONDS:
                 raise
         time.sleep(_PAUSE_SECONDS)
 

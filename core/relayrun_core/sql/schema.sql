@@ -1466,3 +1466,17 @@ CREATE INDEX runs_graph_created ON runs (graph, created_at DESC, run_id DESC);
 -- Most runs succeed. What people look for is the rest; unfinished runs have indexes of their own.
 CREATE INDEX runs_status_created ON runs (status, created_at DESC, run_id DESC)
     WHERE status IN ('interrupted', 'error', 'timeout', 'cancelled');
+
+-- ===== run_logs: What author code prints and logs while a run executes.
+
+-- Lines of one attempt, a batch a row. No state: they are written outside the fence, and name their attempt.
+CREATE TABLE run_logs (
+    run_id               uuid NOT NULL,
+    attempt              integer NOT NULL,
+    first                integer NOT NULL, -- the number of the first line, from 1 in each attempt
+    last                 integer NOT NULL,
+    lines                text NOT NULL,    -- a JSON array; each line has its number as `n`
+    created_at           timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT run_logs_pkey PRIMARY KEY (run_id, attempt, first),
+    CONSTRAINT run_logs_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(run_id) ON DELETE CASCADE
+);

@@ -192,12 +192,8 @@ class RunnerProcess:
             await stack.enter_async_context(self._custom_app.running())
             if self._report_failures(registry):
                 return
-<<<<<<< HEAD
-        executor = Executor(registry, database, store, settings, self._table, self._essential_parts)
-=======
         logs = await stack.enter_async_context(RunLogs.storing(database, settings.run_log_bytes))
-        executor = Executor(registry, database, store, settings, self._table, self._vitals, logs)
->>>>>>> ba85d37 (Keep what a run's code prints and logs with the run)
+        executor = Executor(registry, database, store, settings, self._table, self._essential_parts, logs)
         reading = stack.enter_context(ReadingThread.serving(self._where))
         self._parts.loaded = Loaded(
             states=ThreadStates(registry, database, store, most=self._shares.edits),
