@@ -17,8 +17,10 @@ from relayrun_cli.commands import (
     keys,
     logs,
     new,
+    output,
     ps,
     reset,
+    restart,
     retry,
     run,
     show,
@@ -53,7 +55,8 @@ def _options(
     """What the command takes without a verb."""
 
 
-for module in (new, dev, validate, build, up, run, ps, show, logs, cancel, retry, threads, keys, reset):
+_RUNS = (run, ps, show, output, logs, cancel, retry, threads)
+for module in (new, dev, validate, build, up, *_RUNS, keys, restart, reset):
     module.register(cli)
 
 

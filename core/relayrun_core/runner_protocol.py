@@ -126,12 +126,15 @@ class FinishRequest(_Body):
 
 
 class OutcomeBody(_Body):
-    """How a run ended. `output`: of a run that came with its AgentRun, when it is small."""
+    """How a run ended. `output`: of a run that came with its AgentRun, when it is small; else `output_bytes` says how
+    large it is.
+    """
 
     status: RunStatus
     reason: Reason | None = None
     message: str = ""
     output: Any = None
+    output_bytes: int | None = None
 
     @model_serializer(mode="wrap")
     def _without_missing_output(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
+import pytest
+
 from relayrun_core.runner_protocol import AttemptState, ListLine, ReadinessBody, RunReport
 from relayrun_operator.engine import Report
-from relayrun_operator.kube.deaths import Deaths
+from relayrun_operator.kube.deaths import Deaths, why_ended
 from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.metrics import OperatorMetrics
@@ -40,7 +42,8 @@ class Told:
         self.metrics = OperatorMetrics()
         self._events = EventPoster(cast("Any", None), "me")
         agent = parse_agent(AGENT, Installation("token", "http://api"))
-        self.deaths = Deaths(self._events, self.metrics, {agent.key: agent})
+        self.runs: list[str] = []
+        self.deaths = Deaths(self._events, self.metrics, {agent.key: agent}, lambda _, why: self.runs.append(why))
 
     def count(self, reason: str) -> float:
         labels = {"namespace": "ns", "agent": "support", "reason": reason}
@@ -52,6 +55,10 @@ class Told:
             event = self._events._queue.get_nowait()
             found.append((str(event["reason"]), str(event["message"])))
         return found
+
+
+def ended_container(**terminated: Any) -> dict[str, Any]:
+    return {"name": "runner", "state": {"terminated": terminated}}
 
 
 def pod(restarts: int, **terminated: Any) -> dict[str, Any]:
@@ -93,6 +100,25 @@ async def test_an_out_of_memory_kill_of_the_whole_container_is_told_as_such() ->
     told.deaths.see_pod(runner, pod(1), pod(1))
     told.deaths.see_pod(runner, pod(1), pod(2, reason="Error", exitCode=139))
     assert told.count("Crashed") == 1
+    assert told.runs == ["OOMKilled, exit code 137", "Killed", "Crashed, exit code 139"]
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "why"),
+    [
+        ({"reason": "Evicted", "message": "the node was low on memory"}, False, "Evicted: the node was low on memory"),
+        (
+            {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]},
+            True,
+            "DeletionByTaintManager",
+        ),
+        ({"containerStatuses": [ended_container(reason="OOMKilled", exitCode=137)]}, False, "OOMKilled, exit code 137"),
+        ({"containerStatuses": [ended_container(reason="Completed", exitCode=0)]}, True, None),
+        ({"conditions": [{"type": "Ready", "status": "False"}]}, False, None),
+    ],
+)
+def test_a_pods_end_says_why(status: dict[str, Any], asked: bool, why: str | None) -> None:
+    assert why_ended({"status": status}, asked=asked) == why
 
 
 class Listening:

@@ -102,6 +102,15 @@ def test_a_condition_keeps_its_time_until_it_flips() -> None:
     assert running["conditions"][0]["lastTransitionTime"] == timestamp(NOW + 90)
 
 
+def test_the_reason_of_a_death_is_told_while_the_run_has_not_moved_on_twice() -> None:
+    resumed = replace(RUNNING, assigned_message="on s-1", runner="s-1", former="s-0", attempts=2)
+    died = replace(resumed, death=("s-0", "OOMKilled, exit code 137"))
+    status = run_status(died, {}, NOW)
+    assert status["message"] == "on s-1 (s-0 died: OOMKilled, exit code 137)"
+    assert {entry["message"] for entry in status["conditions"]} == {status["message"]}
+    assert run_status(replace(died, runner="s-2", former="s-1"), {}, NOW)["message"] == "on s-1"
+
+
 def test_messages_have_the_length_that_the_schema_allows() -> None:
     status = run_status(replace(QUEUED, assigned_message="x" * 5000), {}, NOW)
     assert len(status["message"]) == 1024

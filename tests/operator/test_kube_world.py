@@ -1,6 +1,10 @@
 """The operator on an API server: leaders that die, and runners that are lost with them."""
 
+import asyncio
+import os
+import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +12,7 @@ import pytest
 
 from relayrun_core.states import RunStatus
 from tests.operator.kubeworld import KubePlay, kube_world, leader_of
-from tests.support.kubernetes import Refused
+from tests.support.kubernetes import Refused, kubeconfig_for
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.crash
@@ -111,6 +115,10 @@ async def test_an_agentrun_that_git_makes_again_is_not_executed_again_unless_ask
     assert (asked["reason"], len(play.traces("done", "second"))) == ("Succeeded", 2)
     assert asked["runId"] != first["runId"]
 
+    play.apply("large", {"name": "x" * 5000})
+    large = await play.until_ended("large")
+    assert ("output" in large, f"`relayrun output {large['runId']}`" in large["message"]) == (False, True)
+
     for name in [f"n{n}" for n in range(8)]:  # all slots
         play.apply(name, {"name": name, "gate": "gate"})
     await until(lambda: play.load == 8)
@@ -123,3 +131,31 @@ async def test_an_agentrun_that_git_makes_again_is_not_executed_again_unless_ask
     play.open_gate()
     assert [(status["phase"], status["reason"]) for status in ended] == [("Cancelled", "AlreadyExecuted")] * 2
     assert (len(play.traces("n0", "first")), play.traces("waits", "first")) == (1, [])
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl on the PATH")
+async def test_a_restart_replaces_every_runner_and_its_runs_go_on(play: KubePlay, tmp_path: Path):
+    """Before it a runner is killed: the AgentRun says of what."""
+    play.apply("refund", {"name": "x", "gate": "gate"})
+    await play.until_traced("x", "second")
+    await until(lambda: "runnerName" in play.status_of("refund"))
+    play.signal(play.status_of("refund")["runnerName"], signal.SIGKILL)
+    await play.until_traced("x", "second", times=2)
+    await until(lambda: "died: Killed, exit code 137" in play.status_of("refund")["message"])
+    old = {runner["name"] for runner in play.runners}
+    kubeconfig = str(kubeconfig_for(tmp_path, play.operators.url, "somebody"))
+    restart = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "relayrun_cli", "restart", "default", "-n", "team", "--wait"),
+        env={**os.environ, "KUBECONFIG": kubeconfig},
+    )
+    assert await restart.wait() == 0
+    assert not old & {runner["name"] for runner in play.runners}
+    await until(lambda: play.status_of("refund")["runnerName"] not in old)
+    play.open_gate()
+    ended = await play.until_ended("refund")
+    assert (ended["phase"], len(play.traces("x", "first"))) == ("Succeeded", 1)
+    (play.folder / "kill").touch()
+    play.apply("poison", {"poison": True}, backoffLimit=0)
+    poison = await play.until_ended("poison")
+    assert (poison["reason"], poison["failedAttempts"]) == ("BackoffLimitExceeded", 1)
+    assert "the attempts are numbered up to 2" in poison["message"]

@@ -28,6 +28,12 @@ def need(*tools: str) -> None:
         raise CliError(f"This needs Docker, and it does not answer: {_last_line(asked.stderr)}")
 
 
+def need_kubectl() -> None:
+    """Raises CliError where there is no kubectl."""
+    if shutil.which("kubectl") is None:
+        raise CliError(f"This needs kubectl ({TOOLS['kubectl']}) on the PATH.")
+
+
 def call(words: Sequence[str], stdin: str = "") -> str:
     """Standard output of a command. Raises CliError with what it said when it failed."""
     ended = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)

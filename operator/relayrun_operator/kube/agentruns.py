@@ -15,7 +15,7 @@ from relayrun_operator.engine.reasons import AssignReason
 from relayrun_operator.kube import names
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_operator.kube.reasons import ALREADY_EXECUTED, ENDED, NOT_AGAIN
+from relayrun_operator.kube.reasons import ALREADY_EXECUTED, DIED, ENDED, NOT_AGAIN, NUMBERED, TOO_LARGE
 from relayrun_operator.kube.records import RunRecord
 from relayrun_operator.kube.status import Ending, Facts, continued, is_finished, is_waiting, run_status
 from relayrun_operator.kube.writer import PATIENCE_SECONDS, StatusWriter
@@ -134,6 +134,14 @@ class AgentRuns:
         if record is not None and record.lost_at is None:
             record.lost_at = time.monotonic()
 
+    def died(self, runner: str, why: str) -> None:
+        """A runner's process or pod has died: what it executed, or did until it was given up, says why."""
+        name = _plain(runner)
+        for record in self.unfinished():
+            if name in (record.facts.runner, record.facts.former) and record.facts.assigned is not None:
+                record.facts = replace(record.facts, death=(name, why))
+                self._touch(record)
+
     def ended(
         self, run_id: str, attempt: int, reported: AlreadyFinished | RunReport, runner: str | None = None
     ) -> None:
@@ -146,7 +154,7 @@ class AgentRuns:
             return
         outcome = reported.outcome or OutcomeBody(status=RunStatus.CANCELLED)
         reason = outcome.reason or Reason.CANCELLED
-        message = _for_people(record, outcome.message) or ENDED.get(reason, "")
+        message = _with_details(record, _for_people(record, outcome.message) or ENDED.get(reason, ""), reported)
         output = outcome.output if record.inline else None
         if runner is not None and not (record.facts.assigned and record.facts.attempts == attempt):
             record.facts = _running(record, _plain(runner), attempt, reported)
@@ -170,7 +178,7 @@ class AgentRuns:
     def _ended_before(self, record: RunRecord, reported: AlreadyFinished, earlier: EarlierRun) -> None:
         """An AgentRun of this name and spec was there before: it gets the end of that one."""
         reason, output = reported.outcome.reason or Reason.CANCELLED, reported.outcome.output
-        end = _for_people(record, reported.outcome.message) or ENDED.get(reason, "")
+        end = _with_details(record, _for_people(record, reported.outcome.message) or ENDED.get(reason, ""), reported)
         message = NOT_AGAIN.format(run=earlier.run_id, end=end)
         ending = Ending(
             reason,
@@ -264,6 +272,7 @@ def _running(record: RunRecord, runner: str, attempt: int, reported: Accepted | 
         assigned_reason=reason,
         assigned_message=message,
         runner=runner,
+        former=record.facts.runner if attempt > record.facts.attempts else record.facts.former,
         attempts=attempt,
         failed_attempts=reported.failed_attempts or record.facts.failed_attempts,
         started_at=record.facts.started_at or getattr(reported, "started_at", None) or time.time(),
@@ -291,6 +300,24 @@ def about_run(record: RunRecord) -> About:
 def _for_people(record: RunRecord, message: str) -> str:
     """Runners and agents by their own names: an AgentRun only ever sees those of its own namespace."""
     return message.replace(f"{record.namespace}/", "")
+
+
+def _with_details(record: RunRecord, message: str, reported: AlreadyFinished | RunReport) -> str:
+    """With where a large output is, and with what a run that killed its runners died of."""
+    outcome, facts = reported.outcome, record.facts
+    if outcome is None:
+        return message
+    if record.inline and outcome.output_bytes is not None:
+        earlier = reported.earlier if isinstance(reported, AlreadyFinished) else None
+        run, thread = earlier.run_id if earlier else record.run_id, reported.thread_id or facts.thread_id
+        message += "; " + TOO_LARGE.format(size=outcome.output_bytes, run=run, thread=thread)
+    if outcome.reason is Reason.BACKOFF_LIMIT_EXCEEDED:
+        attempts, failed = reported.attempt or facts.attempts, reported.failed_attempts or facts.failed_attempts
+        if attempts > failed:
+            message += NUMBERED.format(attempts=attempts)
+        if facts.death is not None:
+            message += f"; {DIED.format(runner=facts.death[0], why=facts.death[1])}"
+    return message
 
 
 def _plain(runner: str) -> str:

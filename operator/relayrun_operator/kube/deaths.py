@@ -4,7 +4,7 @@ A pod's first process starts a runner that dies anew, and its next runner says h
 container ends, as by an out-of-memory kill, the kubelet says so in the pod's status.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from relayrun_core.process.restarts import DeathReason, reason_of
@@ -24,7 +24,15 @@ _OUT_OF_MEMORY = "OOMKilled"
 class Deaths:
     """Notes deaths. `agents` are the Agents by key."""
 
-    def __init__(self, events: EventPoster, metrics: OperatorMetrics, agents: Mapping[str, AgentRecord]) -> None:
+    def __init__(
+        self,
+        events: EventPoster,
+        metrics: OperatorMetrics,
+        agents: Mapping[str, AgentRecord],
+        tell_runs: Callable[[str, str], None],
+    ) -> None:
+        #: Called with a runner's key and why it died, for the runs that it had.
+        self._tell_runs = tell_runs
         self._events = events
         self._metrics = metrics
         self._agents = agents
@@ -36,7 +44,8 @@ class Deaths:
             return  # they died while another operator led, which has told of them
         for reason in DeathReason:
             if (more := reported.get(reason, 0) - known.get(reason, 0)) > 0:
-                self._note(runner, reason, more, _IN_ITS_POD.format(pod=runner.pod_name, what=reason.sentence))
+                text = _IN_ITS_POD.format(pod=runner.pod_name, what=reason.sentence)
+                self._note(runner, reason, more, text, reason.value)
 
     def see_pod(self, runner: PodRunner, before: Object, after: Object) -> None:
         """A pod has changed: its container may have ended."""
@@ -48,15 +57,39 @@ class Deaths:
         code = int(ended.get("exitCode") or 0)
         reason = DeathReason.OOM_KILLED if ended.get("reason") == _OUT_OF_MEMORY else reason_of(_as_signal(code))
         text = _CONTAINER.format(pod=runner.pod_name, what=reason.sentence, code=code)
-        self._note(runner, reason, more, text)
+        self._note(runner, reason, more, text, f"{reason.value}, exit code {code}")
 
-    def _note(self, runner: PodRunner, reason: DeathReason, count: int, text: str) -> None:
+    def see_end(self, runner: PodRunner) -> None:
+        """Its pod has ended or is gone: the kubelet, or whoever deleted it, may have said why."""
+        if (why := why_ended(runner.pod, asked=runner.draining)) is not None:
+            self._tell_runs(runner.name, why)
+
+    def _note(self, runner: PodRunner, reason: DeathReason, count: int, text: str, why: str) -> None:
+        self._tell_runs(runner.name, why)
         self._metrics.runners_died(runner.agent, reason, count)
         agent = self._agents.get(runner.agent)
         if agent is not None:
             about = About("Agent", agent.namespace, agent.name, agent.body["metadata"]["uid"])
             times = f" ({count} times)" if count > 1 else ""
             self._events.post(about, f"Runner{reason}", f"{text}{times}", unusual=True)
+
+
+def why_ended(pod: Object, *, asked: bool = False) -> str | None:
+    """What the pod's status says of its end: evicted, its node lost, out of memory, an exit code; None: nothing.
+
+    `asked`: it was to end, so that an exit code means nothing.
+    """
+    status = pod.get("status") or {}
+    said = [(status.get("reason"), status.get("message"))]
+    disrupted = (one for one in status.get("conditions") or () if one["type"] == "DisruptionTarget")
+    said += [(one.get("reason"), one.get("message")) for one in disrupted if one["status"] == "True"]
+    for reason, message in said:
+        if reason:
+            return f"{reason}: {message}" if message else str(reason)
+    for container in () if asked else _statuses(pod):
+        if ended := (container.get("state") or {}).get("terminated"):
+            return f"{ended.get('reason') or 'Ended'}, exit code {ended.get('exitCode')}"
+    return None
 
 
 def _restarts(pod: Object) -> tuple[int, Object]:

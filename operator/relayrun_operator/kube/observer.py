@@ -144,6 +144,7 @@ class Observer:
             runner = None
         if has_ended(body):
             if runner is not None:
+                runner.pod = dict(body)
                 self._note_end(runner)
                 self.lose_pod(key)
             self._leave(self._new_runner(body))
@@ -160,6 +161,7 @@ class Observer:
         if runner is None:
             return
         runner.client.close()
+        self._deaths.see_end(runner)
         for run in self._cache.runs.values():
             if run.runner == key:
                 self._agentruns.lost(run.run_id)

@@ -60,6 +60,12 @@ NOT_AGAIN = (
     f"not executed again (a new value of the annotation {RERUN} asks for it): an AgentRun of this name and spec was"
     " there before, as run {run}; its end: {end}"
 )
+DIED = "{runner} died: {why}"
+NUMBERED = "; the attempts are numbered up to {attempts}, with those that were put off"
+TOO_LARGE = (
+    "its output has {size} bytes, more than has room here: `relayrun output {run}` and"
+    " GET /threads/{thread}/runs/{run}/join have it"
+)
 WAITS_TO_BE_SEEN = "the run waits for the operator's decision"
 CONTINUED_BY_RUN = "a later run goes on with the thread"
 CONTINUED = "Continued"

@@ -59,6 +59,9 @@ class Facts:
     assigned_reason: str = ""
     assigned_message: str = ""
     runner: str | None = None
+    #: The runner of the attempt before; and the last death of one of both, with the reason that Kubernetes or it gave.
+    former: str | None = None
+    death: tuple[str, str] | None = None
     attempts: int = 0
     failed_attempts: int = 0
     started_at: float | None = None
@@ -68,7 +71,7 @@ class Facts:
 def run_status(facts: Facts, before: dict[str, Any], now: float) -> dict[str, Any]:
     """The whole status, given the one that the API server has."""
     ending = facts.ending
-    message = ending.message if ending else facts.assigned_message
+    message = ending.message if ending else assigned_message(facts)
     status: dict[str, Any] = {
         "observedGeneration": facts.generation,
         "phase": _phase(facts),
@@ -85,6 +88,13 @@ def run_status(facts: Facts, before: dict[str, Any], now: float) -> dict[str, An
         "conditions": settle(_conditions(facts, now), before.get("conditions") or ()),
     }
     return {key: value for key, value in status.items() if value is not None}
+
+
+def assigned_message(facts: Facts) -> str:
+    """Who executes the run or why nobody does, and why the runner died that had it before."""
+    if facts.death is None or facts.death[0] not in (facts.runner, facts.former):
+        return facts.assigned_message
+    return f"{facts.assigned_message} ({reasons.DIED.format(runner=facts.death[0], why=facts.death[1])})"
 
 
 def facts_of(status: dict[str, Any], run_id: str, thread_id: str | None, generation: int | None) -> Facts:
@@ -147,11 +157,11 @@ def _conditions(facts: Facts, now: float) -> list[dict[str, Any]]:
     if facts.assigned is not None:
         at = (facts.started_at if facts.assigned else None) or now
         wanted.append(
-            condition(reasons.ASSIGNED, facts.assigned, facts.assigned_reason, facts.assigned_message, generation, at)
+            condition(reasons.ASSIGNED, facts.assigned, facts.assigned_reason, assigned_message(facts), generation, at)
         )
     ending = facts.ending
     if ending is None:
-        reason, message = facts.assigned_reason or "Queued", facts.assigned_message or reasons.WAITS_TO_BE_SEEN
+        reason, message = facts.assigned_reason or "Queued", assigned_message(facts) or reasons.WAITS_TO_BE_SEEN
         return [*wanted, condition(reasons.READY, False, reason, message, generation, now)]
     kind = _ENDS.get(ending.reason, _FAILURE)[1]
 

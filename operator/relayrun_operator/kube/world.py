@@ -78,7 +78,7 @@ class KubeWorld:
         self._events = events = EventPoster(client, settings.pod_name)
         self._agentruns = AgentRuns(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
         self._agents = Agents(self._cache, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
-        self._deaths = Deaths(events, metrics, self._agents.by_key)
+        self._deaths = Deaths(events, metrics, self._agents.by_key, self._agentruns.died)
         installation = Installation(
             settings.runner_token_secret, settings.api_url, settings.node_loss_seconds, settings.runner_defaults
         )

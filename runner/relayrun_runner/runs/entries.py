@@ -47,6 +47,7 @@ class Entry:
     #: Its payload came with its AgentRun, so its output may go there too.
     inline: bool = False
     output: bytes | None = None
+    output_bytes: int | None = None  # of one that is too large to be told
     ended: float = 0.0  # on the table's clock
     alone: bool = False
 
@@ -55,7 +56,13 @@ class Entry:
         outcome = None
         if self.status:
             output = None if self.output is None else orjson.Fragment(self.output)
-            outcome = OutcomeBody(status=self.status, reason=self.reason, message=self.message, output=output)
+            outcome = OutcomeBody(
+                status=self.status,
+                reason=self.reason,
+                message=self.message,
+                output=output,
+                output_bytes=self.output_bytes,
+            )
         return kind(
             run_id=str(self.run_id),
             attempt=self.attempt,
@@ -66,6 +73,13 @@ class Entry:
             failed_attempts=self.failed_attempts,
             outcome=outcome,
         )
+
+
+def fitting(output: bytes | None) -> tuple[bytes | None, int | None]:
+    """An output as far as it may be told: itself, or, when it is too large, its size."""
+    if output is None or len(output) <= LARGEST_OUTPUT_BYTES:
+        return output, None
+    return None, len(output)
 
 
 Answer = AssignAnswer | Unavailable
@@ -84,17 +98,21 @@ def known(entry: Entry | None, run_id: UUID, attempt: int) -> Answer:
 async def ended(database: Database, run: Run, *, inline: bool) -> AlreadyFinished:
     """The answer about a run that has ended. `inline`: its text may go to its AgentRun."""
     detail = str((run.error or {}).get("message") or "") if inline else ""
-    parsed = None
+    output, size = None, None
     if inline and run.status is RunStatus.SUCCESS:
-        output = await read_output(database, run.run_id)
-        if output is not None and len(output) <= LARGEST_OUTPUT_BYTES:
-            parsed = orjson.loads(output)
+        output, size = fitting(await read_output(database, run.run_id))
     message = ": ".join(filter(None, (run.message, detail)))
     return AlreadyFinished(
         thread_id=str(run.thread_id),
         attempt=run.attempt,
         failed_attempts=run.failed_attempts,
-        outcome=OutcomeBody(status=run.status, reason=run.reason, message=message, output=parsed),
+        outcome=OutcomeBody(
+            status=run.status,
+            reason=run.reason,
+            message=message,
+            output=None if output is None else orjson.loads(output),
+            output_bytes=size,
+        ),
     )
 
 

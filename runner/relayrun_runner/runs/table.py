@@ -21,7 +21,7 @@ from relayrun_core.runner_protocol import AttemptState
 from relayrun_core.runs import Outcome, Run
 from relayrun_core.states import Reason, RunStatus
 from relayrun_runner.process.metrics import RunnerMetrics
-from relayrun_runner.runs.entries import LARGEST_OUTPUT_BYTES, Entry
+from relayrun_runner.runs.entries import Entry, fitting
 
 KEEP_SECONDS = 600.0
 Key = tuple[UUID, int]
@@ -195,11 +195,12 @@ class RunTable:
             entry = self._active.get((run_id, attempt))
             if entry is None:
                 return  # told twice
-            reported = output if entry.inline and output is not None and len(output) <= LARGEST_OUTPUT_BYTES else None
+            reported, size = fitting(output if entry.inline else None)
             if entry.inline and detail:
                 # Who may read its AgentRun has read its input there, too; otherwise no user's text goes to etcd.
                 message = f"{message}: {detail}"
-            ended = replace(entry, state=state, status=status, reason=reason, message=message, output=reported)
+            ended = replace(entry, state=state, status=status, reason=reason, message=message)
+            ended = replace(ended, output=reported, output_bytes=size)
             self._put(replace(ended, ended=self._clock()))
             self._forget_old()
         if status is not None:
