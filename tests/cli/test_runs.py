@@ -178,6 +178,14 @@ def test_the_journal_is_replayed_and_gone_on_with_from_any_event(relayrun: Relay
     assert relayrun("logs", "journal", "--json", "--last-event-id", third).lines == streamed.lines[3:]
 
 
+def test_the_output_of_a_run_is_printed_once_it_has_one(relayrun: Relayrun) -> None:
+    done = relayrun("run", "refund", "-t", "printed", "--wait", *how("finish"))
+    assert relayrun("output", "printed").json() == done.json()
+    assert relayrun("run", "refund", "-t", "printed", *how("fail")).code == 1
+    said = relayrun("output", "printed")
+    assert (said.code, "has no output, its status is error" in said.err) == (1, True)
+
+
 async def test_logs_of_a_run_under_way_end_without_follow(dev: Dev, relayrun: Relayrun) -> None:
     relayrun("run", "refund", "-t", "under-way", "--detach", *how("wait"))
     await at_risky(dev)

@@ -161,7 +161,8 @@ class AgentRuns:
         ending = Ending(reason, message, time.time(), output if isinstance(output, dict) else None)
         thread = reported.thread_id or record.facts.thread_id
         attempts = max(record.facts.attempts, attempt)
-        record.facts = replace(record.facts, thread_id=thread, attempts=attempts, ending=ending)
+        failed = reported.failed_attempts or record.facts.failed_attempts
+        record.facts = replace(record.facts, thread_id=thread, attempts=attempts, failed_attempts=failed, ending=ending)
         record.finished, record.spec, record.lost_at = True, None, None
         self._continue(record)
         if reason is Reason.WAITING_FOR_INPUT:
