@@ -62,7 +62,7 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
     ):
         starting = Starting(world.runners.pools)
         catalog = GraphCatalog(database, starting, world.claimants)
-        runners = Runners(world.runners, client, settings.runner_token, shares)
+        runners = Runners(world.runners, client, settings.runner_tokens, shares)
         lookup = AssistantLookup(database, catalog, settings.default_graph)
         runs = RunService(database, hub, world.dispatcher, WebhookRules.of(settings))
         handlers = AuthorHandlers(runners, catalog, settings.auth_agent)

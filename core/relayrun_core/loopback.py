@@ -22,6 +22,7 @@ LIFETIME_SECONDS = 120
 
 # What the key is for: the runners' token opens more, and is not to be guessed from what this signs.
 _PURPOSE = b"relayrun loopback v1"
+_MOST_SIGNATURES = 2
 
 
 @dataclass(frozen=True)
@@ -52,26 +53,29 @@ class InvalidCredential(Exception):
 
 
 class Signer:
-    """Signs credentials and checks them; both sides have the runners' token."""
+    """Signs credentials and checks them; both sides have the runners' token.
 
-    def __init__(self, runner_token: str) -> None:
-        """Raises ValueError for an empty token, which everybody knows."""
-        if not runner_token:
+    While that is replaced there are two: each signs, and one that the other side knows is enough.
+    """
+
+    def __init__(self, *runner_tokens: str) -> None:
+        """Raises ValueError without a token, and for an empty one, which everybody knows."""
+        if not runner_tokens or not all(runner_tokens):
             raise ValueError("the runners' token is empty")
-        self._key = hmac.digest(runner_token.encode(), _PURPOSE, sha256)
+        self._keys = [hmac.digest(token.encode(), _PURPOSE, sha256) for token in runner_tokens]
 
     def sign(self, caller: Caller, now: float) -> str:
         """A credential for a call at `now`, in seconds since 1970."""
         content = orjson.dumps(_Claim(caller, int(now)))
-        return f"{_text(content)}.{_text(self._signature(content))}"
+        return ".".join(map(_text, (content, *self._signatures(content))))
 
     def verify(self, credential: str, now: float) -> Caller:
         """Who calls. Raises InvalidCredential."""
         try:
-            content, signature = (base64.urlsafe_b64decode(part) for part in credential.split("."))
+            content, *given = (base64.urlsafe_b64decode(part) for part in credential.split(".", _MOST_SIGNATURES))
         except (ValueError, binascii.Error) as error:
             raise InvalidCredential("it is no credential of a runner") from error
-        if not hmac.compare_digest(signature, self._signature(content)):
+        if not any(hmac.compare_digest(one, ours) for one in given for ours in self._signatures(content)):
             raise InvalidCredential("no runner of this installation has signed it")
         try:
             claim = _CLAIM.validate_json(content)
@@ -81,8 +85,8 @@ class Signer:
             raise InvalidCredential("its time is over")
         return claim.caller
 
-    def _signature(self, content: bytes) -> bytes:
-        return hmac.digest(self._key, content, sha256)
+    def _signatures(self, content: bytes) -> list[bytes]:
+        return [hmac.digest(key, content, sha256) for key in self._keys]
 
 
 def _text(content: bytes) -> str:

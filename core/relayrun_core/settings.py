@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from relayrun_core.connecting import ConnectionSettings
+from relayrun_core.rotating import RotatingSecret
 
 AuthKind = Literal["none", "jwt", "api-key", "custom"]
 
@@ -91,7 +92,9 @@ class RunnerSettings(CoreSettings):
     name: str = "runner"
     host: str = "127.0.0.1"
     port: int = 8123
-    token: SecretStr
+    #: What callers show; a file with it wins, and may change (see `relayrun_core.rotating`).
+    token: SecretStr = SecretStr("")
+    token_file: Path | None = None
     #: Where author code reaches the API, when it makes a client without an address: `http://host:port`.
     api_url: str = ""
     #: How many runs execute at once.
@@ -110,6 +113,12 @@ class RunnerSettings(CoreSettings):
     preload: Annotated[list[str], *CommaSeparated] = []
     #: How the processes before this one in its pod ended, by reason: from the process that has forked it.
     deaths: dict[str, int] = {}
+
+    @property
+    def tokens(self) -> RotatingSecret:
+        """What callers show, and what calls of author code are signed with."""
+        return RotatingSecret(self.token.get_secret_value(), self.token_file)
+
     #: Say nothing when a node blocks the graphs' event loop.
     allow_blocking: bool = False
     #: Which language models are asked whether they answer: `auto` (those that the environment and the installed
@@ -162,6 +171,8 @@ class AccessSettings(CoreSettings):
     auth_agent: str | None = None
     #: Either the secret of HS256 tokens or where the issuer publishes its public keys.
     jwt_secret: SecretStr | None = None
+    #: A file with that secret, which may change (see `relayrun_core.rotating`).
+    jwt_secret_file: Path | None = None
     jwt_jwks_url: str | None = None
     jwt_issuer: str | None = None
     #: A token must be for one of these.
@@ -184,6 +195,12 @@ class AccessSettings(CoreSettings):
     questions_per_owner: int | None = Field(default=None, ge=0, le=10_000)
     #: Addresses and networks of proxies whose X-Forwarded-For is believed.
     trusted_proxies: Annotated[list[str], *CommaSeparated] = []
+
+    @property
+    def jwt_secrets(self) -> RotatingSecret:
+        """The secrets of HS256 tokens."""
+        value = self.jwt_secret.get_secret_value() if self.jwt_secret else ""
+        return RotatingSecret(value, self.jwt_secret_file, _check_jwt_secret)
 
     @property
     def auth_kinds(self) -> frozenset[AuthKind]:
@@ -240,10 +257,12 @@ class AccessSettings(CoreSettings):
 
 
 def _check_jwt(settings: AccessSettings) -> None:
-    if bool(settings.jwt_secret) == bool(settings.jwt_jwks_url):
+    if bool(settings.jwt_secret or settings.jwt_secret_file) == bool(settings.jwt_jwks_url):
         raise ValueError("RELAYRUN_AUTH=jwt needs either RELAYRUN_JWT_SECRET or RELAYRUN_JWT_JWKS_URL")
-    if settings.jwt_secret and len(settings.jwt_secret.get_secret_value().encode()) < _SHORTEST_SECRET_BYTES:
-        raise ValueError(f"RELAYRUN_JWT_SECRET must have at least {_SHORTEST_SECRET_BYTES} bytes: openssl rand -hex 32")
+    if settings.jwt_secret:
+        _check_jwt_secret(settings.jwt_secret.get_secret_value())
+    if settings.jwt_secret_file and not settings.jwt_secrets.all():
+        raise ValueError(f"RELAYRUN_JWT_SECRET_FILE: there is no secret in {settings.jwt_secret_file}")
     if settings.jwt_jwks_url:
         if not _is_safe(settings.jwt_jwks_url):
             raise ValueError("RELAYRUN_JWT_JWKS_URL must be https: whoever changes the keys on the way is anybody")
@@ -252,6 +271,11 @@ def _check_jwt(settings: AccessSettings) -> None:
             raise ValueError("RELAYRUN_JWT_JWKS_URL needs RELAYRUN_JWT_ISSUER and RELAYRUN_JWT_AUDIENCE")
     if bool(settings.jwt_admin_claim) != bool(settings.jwt_admin_value):
         raise ValueError("RELAYRUN_JWT_ADMIN_CLAIM and RELAYRUN_JWT_ADMIN_VALUE go together")
+
+
+def _check_jwt_secret(secret: str) -> None:
+    if len(secret.encode()) < _SHORTEST_SECRET_BYTES:
+        raise ValueError(f"RELAYRUN_JWT_SECRET must have at least {_SHORTEST_SECRET_BYTES} bytes: openssl rand -hex 32")
 
 
 def _is_safe(url: str) -> bool:
@@ -299,6 +323,8 @@ class WebhookSettings(BaseSettings):
     world: Literal["local", "kubernetes"] = "local"
     #: Webhooks are signed with it: a text, or `whsec_` and base64.
     webhook_secret: SecretStr | None = None
+    #: A file with that secret, which may change (see `relayrun_core.rotating`).
+    webhook_secret_file: Path | None = None
     #: Receivers in private networks, on this machine and in the cluster too, with http. None said: in local mode those
     #: of private networks.
     webhook_allow_private: bool | None = None
@@ -310,12 +336,25 @@ class WebhookSettings(BaseSettings):
         """Whether receivers may be in networks that only we reach."""
         return self.world == "local" if self.webhook_allow_private is None else self.webhook_allow_private
 
+    @property
+    def webhook_secrets(self) -> RotatingSecret:
+        """What webhooks are signed with."""
+        value = self.webhook_secret.get_secret_value() if self.webhook_secret else ""
+        return RotatingSecret(value, self.webhook_secret_file, _check_webhook_secret)
+
     @field_validator("webhook_secret")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(signing_key(value.get_secret_value())) < _SHORTEST_WEBHOOK_SECRET_BYTES:
-            raise ValueError(f"it must have at least {_SHORTEST_WEBHOOK_SECRET_BYTES} bytes: openssl rand -hex 32")
+        if value is not None:
+            _check_webhook_secret(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _file_has_a_secret(self) -> Self:
+        # Unsigned webhooks are refused by receivers, for good.
+        if self.webhook_secret_file and not self.webhook_secrets.all():
+            raise ValueError(f"RELAYRUN_WEBHOOK_SECRET_FILE: there is no secret in {self.webhook_secret_file}")
+        return self
 
 
 def signing_key(secret: str) -> bytes:
@@ -323,6 +362,11 @@ def signing_key(secret: str) -> bytes:
     if not secret.startswith(_WEBHOOK_SECRET_PREFIX):
         return secret.encode()
     return base64.b64decode(secret.removeprefix(_WEBHOOK_SECRET_PREFIX), validate=True)
+
+
+def _check_webhook_secret(secret: str) -> None:
+    if len(signing_key(secret)) < _SHORTEST_WEBHOOK_SECRET_BYTES:
+        raise ValueError(f"it must have at least {_SHORTEST_WEBHOOK_SECRET_BYTES} bytes: openssl rand -hex 32")
 
 
 class ConsoleSettings(CoreSettings):
@@ -352,6 +396,8 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     #: Local mode: where the world lists its runners.
     runners_file: Path | None = None
     runner_token: SecretStr = SecretStr("")
+    #: A file with the runners' token, which may change (see `relayrun_core.rotating`).
+    runner_token_file: Path | None = None
     #: How many connections to the database it may have, beside one that listens.
     database_connections: int = Field(default=10, ge=4, le=1000)
     cors_origins: list[str] = ["http://localhost:3000"]
@@ -385,3 +431,8 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     def logs_audit(self) -> bool:
         """Whether there is an audit trail."""
         return self.log_format == "json" if self.audit_log is None else self.audit_log
+
+    @property
+    def runner_tokens(self) -> RotatingSecret:
+        """What runners want to hear."""
+        return RotatingSecret(self.runner_token.get_secret_value(), self.runner_token_file)

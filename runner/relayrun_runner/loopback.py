@@ -19,6 +19,7 @@ import langgraph_sdk
 from langgraph_sdk.client import LangGraphClient, SyncLangGraphClient
 
 from relayrun_core.loopback import HEADER, Caller, Signer
+from relayrun_core.rotating import RotatingSecret
 
 #: None: nobody knows, as in a thread that was started without the context of what started it.
 CALLER: ContextVar[Caller | None] = ContextVar("relayrun_caller", default=None)
@@ -36,10 +37,10 @@ _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 class OwnServer:
     """Where the API is, and how its caller proves to be author code of this runner."""
 
-    def __init__(self, api_url: str, runner_token: str) -> None:
+    def __init__(self, api_url: str, tokens: RotatingSecret) -> None:
         """`api_url` may be empty: then nothing can be called."""
         self._url = httpx.URL(api_url) if api_url else None
-        self._signer = Signer(runner_token)
+        self._tokens = tokens
 
     def addressed(self, request: httpx.Request) -> httpx.Request:
         """The request as it is sent. Raises RuntimeError where nobody knows the API's address."""
@@ -50,7 +51,7 @@ class OwnServer:
         headers["host"] = url.netloc.decode("ascii")
         headers.pop(HEADER, None)
         if (caller := CALLER.get()) is not None:
-            headers[HEADER] = self._signer.sign(caller, time.time())
+            headers[HEADER] = Signer(*self._tokens.all()).sign(caller, time.time())
         return httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
 
 

@@ -59,7 +59,7 @@ def read_settings(secrets: Mapping[str, str]) -> RunnerSettings:
             name = "RELAYRUN_" + "_".join(str(part) for part in problem["loc"]).upper()
             print(f"relayrun runner: {name}: {problem['msg']}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    if not settings.token.get_secret_value():
+    if not settings.tokens.all():
         print("relayrun runner: RELAYRUN_TOKEN is empty: anybody could start runs", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     return settings

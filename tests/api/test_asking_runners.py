@@ -13,12 +13,12 @@ import pytest
 import uvloop
 from httpcore import AsyncNetworkStream
 from httpcore._backends.auto import AutoBackend
-from pydantic import SecretStr
 
 from relayrun_api.http.errors import RunnersAway
 from relayrun_api.http.shares import Shares
 from relayrun_api.runners.client import Pools, RunnerEntry, Runners
 from relayrun_api.runners.transport import RunnerTransport
+from relayrun_core.rotating import RotatingSecret
 from relayrun_core.settings import ApiSettings
 from tests.support.runner import free_port
 
@@ -83,7 +83,7 @@ async def test_who_is_gone_is_passed_over_and_who_is_silent_once(
             seen.append(questions)
         timeout = httpx.Timeout(0.3, connect=5)
         client = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, trust_env=False, verify=False))
-        asking = Runners(Listed(*urls), client, SecretStr("secret"), Shares(ApiSettings(auth="none"))).ask(
+        asking = Runners(Listed(*urls), client, RotatingSecret("secret"), Shares(ApiSettings(auth="none"))).ask(
             "default", "steps", "GET", "/x"
         )
         if isinstance(outcome, bytes):

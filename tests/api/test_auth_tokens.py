@@ -158,13 +158,13 @@ async def test_the_clocks_may_differ_by_the_leeway(guarded: Api) -> None:
 async def test_an_admin_is_who_has_the_value_in_the_claim(claim: str, claims: dict[str, Any], *, admin: bool) -> None:
     settings = ApiSettings(**{**CHECKED, "jwt_admin_claim": claim})
     assert settings.jwt_secret is not None
-    principal = await Tokens(settings, Secret(settings.jwt_secret)).verify(token(**claims))
+    principal = await Tokens(settings, Secret(settings.jwt_secrets)).verify(token(**claims))
     assert (principal.owner, principal.admin) == ("alice", admin)
 
 
 async def test_a_token_is_checked_once_and_forgotten_when_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ApiSettings(**HS256, jwt_leeway_seconds=0)
-    tokens = Tokens(settings, Secret(settings.jwt_secret))  # type: ignore[arg-type]
+    tokens = Tokens(settings, Secret(settings.jwt_secrets))
     text = token()
     checked: list[Any] = []
     decode = jwt.decode
@@ -237,4 +237,4 @@ def test_a_secret_that_is_a_public_key_is_refused() -> None:
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     settings = ApiSettings(auth="jwt", jwt_secret=pem)
     with pytest.raises(jwt.InvalidKeyError):
-        Secret(settings.jwt_secret)  # type: ignore[arg-type]
+        Secret(settings.jwt_secrets)

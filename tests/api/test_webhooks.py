@@ -41,6 +41,7 @@ from relayrun_core.db.outbox import Busy, delivered, put_off, take_deliveries
 from relayrun_core.db.runs import create_run, delete_run, get_run, request_cancel
 from relayrun_core.db.threads import delete_thread
 from relayrun_core.ids import new_run_id
+from relayrun_core.rotating import RotatingSecret
 from relayrun_core.runs import NewRun, Outcome, PendingInterrupt, Run, RunSpec
 from relayrun_core.settings import ApiSettings
 from relayrun_core.states import CancelAction, Reason
@@ -251,7 +252,7 @@ async def test_what_is_told_stays_when_run_and_thread_are_forgotten(database: Da
 async def couriers(
     database: Database, rules: WebhookRules = PRIVATE, secret: str | None = None, metrics: Metrics | None = None
 ) -> AsyncIterator[WebhookDelivery]:
-    async with WebhookSender.open(rules, secret) as poster:
+    async with WebhookSender.open(rules, RotatingSecret(secret or "")) as poster:
         yield WebhookDelivery(database, poster, metrics or Metrics(), webhook_body)
 
 
@@ -438,6 +439,21 @@ async def test_it_is_signed_with_the_secret(database: Database, receiver: Receiv
     key = b"k" * 24 if secret.startswith("whsec_") else secret.encode()
     assert headers["webhook-signature"] == signature(key, headers, body)
     assert abs(int(headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 60
+
+
+async def test_while_the_secret_is_replaced_it_has_two_signatures(
+    database: Database, receiver: Receiver, tmp_path: Path
+) -> None:
+    secrets = {"secret": "the new one, of 24 bytes at least", "previous-secret": SECRET}
+    for name, text in secrets.items():
+        (tmp_path / name).write_text(text)
+    await ended(database, receiver.url)
+    rotating = ApiSettings(auth="none", webhook_secret_file=tmp_path / "secret").webhook_secrets
+    async with WebhookSender.open(PRIVATE, rotating) as poster:
+        await deliver_due(database, WebhookDelivery(database, poster, Metrics(), webhook_body))
+    headers, body, _ = receiver.requests[0]
+    expected = [signature(text.encode(), headers, body) for text in secrets.values()]
+    assert headers["webhook-signature"].split(" ") == expected
 
 
 @pytest.mark.parametrize("secret", ["short", "whsec_c2hvcnQ=", "whsec_not base64!"])
@@ -665,7 +681,7 @@ async def test_the_address_that_was_looked_at_is_called_under_the_receivers_own_
     """Looked up once a try, so that nothing can be rebound between; the certificate must be the name's."""
     names = Names(["127.0.0.1"], ["127.0.0.1"])
     monkeypatch.setattr(webhook_sender, "_look_up", names)
-    async with receiving(**tls) as receiver, WebhookSender.open(PRIVATE, None) as poster:
+    async with receiving(**tls) as receiver, WebhookSender.open(PRIVATE, RotatingSecret()) as poster:
         await poster.post(f"https://hooks.example:{receiver.port}/a", "id", b"{}", 0)
         assert receiver.requests[0][0]["host"] == f"hooks.example:{receiver.port}"
         assert names.asked == ["hooks.example"]
@@ -678,7 +694,7 @@ async def test_the_next_of_its_addresses_is_called_where_one_is_not_reached(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_sender, "_look_up", Names(["::1", "127.0.0.1"], ["::1"]))
-    async with WebhookSender.open(PRIVATE, None) as poster:
+    async with WebhookSender.open(PRIVATE, RotatingSecret()) as poster:
         await poster.post(f"http://two.example:{receiver.port}/", "id", b"{}", 0)
         assert len(receiver.requests) == 1
         with pytest.raises(NotTaken, match="Connect"):

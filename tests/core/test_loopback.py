@@ -31,6 +31,15 @@ def test_another_token_signs_another_one() -> None:
         SIGNER.verify(Signer("another token").sign(RUN, NOW), NOW)
 
 
+@pytest.mark.parametrize(
+    ("runner", "api"), [(("old",), ("new", "old")), (("new", "old"), ("old",)), (("new", "old"), ("new",))]
+)
+def test_while_the_token_is_replaced_one_that_both_know_is_enough(
+    runner: tuple[str, ...], api: tuple[str, ...]
+) -> None:
+    assert Signer(*api).verify(Signer(*runner).sign(RUN, NOW), NOW) == RUN
+
+
 def test_what_it_says_cannot_be_changed() -> None:
     content, _, signature = SIGNER.sign(RUN, NOW).partition(".")
     other = base64.urlsafe_b64encode(base64.urlsafe_b64decode(content).replace(b'"attempt":2', b'"attempt":3'))

@@ -35,6 +35,8 @@ class Kubelet:
     lost: set[str] = field(default_factory=set)
     #: Pods whose container, once it has ended, waits in back-off.
     in_back_off: set[str] = field(default_factory=set)
+    #: What is mounted in a folder: the Secret's path, and its part of the volume.
+    _mounted: dict[Path, tuple[str, Object]] = field(default_factory=dict)
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     #: Its other end closes with this process, which ends the runners.
     _parent: tuple[int, int] = field(default_factory=os.pipe)
@@ -133,6 +135,8 @@ class Kubelet:
 
     def _environment(self, pod: Object, container: Object, ip: str) -> dict[str, str]:
         told = {entry["name"]: self._value(pod, entry) for entry in container["env"]}
+        for place, folder in self._mount(pod).items():
+            told = {name: value.replace(place, str(folder)) for name, value in told.items()}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAYRUN_")}
         own = {
             PARENT: str(self._parent[0]),
@@ -141,6 +145,33 @@ class Kubelet:
             "LANGSMITH_TRACING": "false",
         }
         return {**inherited, **told, **own}
+
+    def _mount(self, pod: Object) -> dict[str, Path]:
+        """The folders of its Secrets, by where the container has them; written again when a Secret changes."""
+        [container] = pod["spec"]["containers"]
+        places = {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
+        name, namespace, folders = pod["metadata"]["name"], pod["metadata"]["namespace"], {}
+        for volume in pod["spec"].get("volumes", ()):
+            if (source := volume.get("secret")) is not None:
+                folder = folders[places[volume["name"]]] = self.folder.parent / "mounted" / name / volume["name"]
+                self._mounted[folder] = (f"/api/v1/namespaces/{namespace}/secrets/{source['secretName']}", source)
+        self.sync(name)
+        return folders
+
+    def sync(self, name: str) -> None:
+        """Write the Secrets of a pod as they are now: the kubelet does so about once a minute."""
+        for folder, (path, source) in self._mounted.items():
+            if folder.parent.name == name:
+                data = self.server.get(path)["data"]
+                folder.mkdir(parents=True, exist_ok=True)
+                for item in source["items"]:
+                    file = folder / item["path"]
+                    if item["key"] in data:
+                        new = file.with_suffix(".new")
+                        new.write_bytes(base64.b64decode(data[item["key"]]))
+                        new.replace(file)
+                    else:
+                        file.unlink(missing_ok=True)
 
     def _value(self, pod: Object, entry: dict[str, Any]) -> str:
         source = entry.get("valueFrom")

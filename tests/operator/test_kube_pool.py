@@ -16,6 +16,7 @@ from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.kube.watch import lose_process
 from relayrun_operator.loop.cache import Cache
+from relayrun_operator.loop.transport import OneToken
 from relayrun_operator.loop.workqueue import WorkQueue
 
 INSTALLATION = Installation("token", "http://relayrun-api")
@@ -64,7 +65,8 @@ class Stage:
         ignored = cast("Any", SimpleNamespace(by_key=self.agents, see_pod=lambda *_: None, lost=lambda *_: None))
         self.observer = Observer(
             self.cache, ignored, ignored, ignored,
-            token="t", installation=INSTALLATION, listen=lambda _: None, leave=lambda _: None, wake=lambda: None,
+            tokens={"team": OneToken("t")}, installation=INSTALLATION,
+            listen=lambda _: None, leave=lambda _: None, wake=lambda: None,
         )  # fmt: skip
         lease = SimpleNamespace(held=True, check=lambda: None)
         self.pool = KubePool(

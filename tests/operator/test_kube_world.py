@@ -1,6 +1,7 @@
 """The operator on an API server: leaders that die, and runners that are lost with them."""
 
 import asyncio
+import base64
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from relayrun_core.states import RunStatus
-from tests.operator.kubeworld import KubePlay, kube_world, leader_of
+from tests.operator.kubeworld import NAMESPACE, KubePlay, kube_world, leader_of
 from tests.support.kubernetes import Refused, kubeconfig_for
 from tests.support.waiting import until
 
@@ -22,6 +23,27 @@ pytestmark = pytest.mark.crash
 async def play(tmp_path: Path, database_url: str) -> AsyncIterator[KubePlay]:
     async with kube_world(tmp_path, database_url) as play:
         yield play
+
+
+TOKEN = f"/api/v1/namespaces/{NAMESPACE}/secrets/relayrun-runner-token"
+
+
+def token_of(play: KubePlay) -> str:
+    return base64.b64decode(play.server.get(TOKEN)["data"]["token"]).decode()
+
+
+def write_token(play: KubePlay, *, token: str, previous: str | None = None) -> None:
+    """Write the Secret; the pods have it once their kubelet has looked."""
+    data = {"token": token, "previous-token": previous}
+    patch = {key: None if text is None else base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    play.server.merge(TOKEN, {"data": patch})
+
+
+async def all_succeed(play: KubePlay) -> None:
+    """So many runs that each runner gets some."""
+    runs = [await play.start_run() for _ in range(6)]
+    done = [await play.until_finished(run_id) for run_id in runs]
+    assert {(run.status, run.attempt) for run in done} == {(RunStatus.SUCCESS, 1)}
 
 
 async def succeed(play: KubePlay) -> None:
@@ -69,6 +91,38 @@ async def test_a_runner_whose_container_waits_in_back_off_is_replaced(play: Kube
     run = await play.until_finished(await play.start_run(name="x"))
     assert (run.status, run.runner in (first, second)) == (RunStatus.SUCCESS, False)
     await until(lambda: len(play.ready_runners) == len(play.runners) == 2)
+
+
+async def test_the_runners_token_is_replaced_unnoticed_and_a_wrong_one_shows_on_the_agent(play: KubePlay):
+    pods = {runner["name"] for runner in play.runners}
+    waits = await play.start_run(name="waits", gate="gate")
+    await play.until_traced("waits", "second")
+    write_token(play, token="new", previous=token_of(play))
+    for name in sorted(pods):
+        await all_succeed(play)
+        play.kubelet.sync(name)
+    await all_succeed(play)
+    write_token(play, token="new")
+    for name in sorted(pods):
+        await all_succeed(play)
+        play.kubelet.sync(name)
+    await all_succeed(play)
+    play.open_gate()
+    assert (await play.until_finished(waits)).attempt == 1
+
+    write_token(play, token="third")  # without the one before: runners are told of it, the operator is not yet
+    for name in pods:
+        play.kubelet.sync(name)
+    write_token(play, token="fourth")
+    run_id = await play.start_run(name="x")
+    await until(lambda: play.status["conditions"][0]["reason"] == "Unauthorized")
+    assert all(name in play.status["conditions"][0]["message"] for name in pods)
+    assert "Unauthorized" in {event["reason"] for event in play.server.all("Event")}
+    write_token(play, token="fourth", previous="third")
+    run = await play.until_finished(run_id)
+    assert (run.status, run.attempt) == (RunStatus.SUCCESS, 1)
+    await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
+    assert {runner["name"] for runner in play.ready_runners} == pods
 
 
 async def test_a_leader_that_cannot_renew_its_lease_ends_and_its_standby_goes_on(play: KubePlay):

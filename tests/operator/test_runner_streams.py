@@ -27,7 +27,7 @@ from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.local.watch import watch_runner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
-from relayrun_operator.loop.transport import RunnerUnreachable, Transport
+from relayrun_operator.loop.transport import OneToken, RunnerUnreachable, Transport
 from relayrun_operator.loop.workqueue import WorkQueue
 from tests.operator.build import told
 from tests.operator.scripted import ACCEPTED, SILENCE, TOKEN, Answer, ScriptedRunner
@@ -159,7 +159,7 @@ async def test_a_call_is_never_repeated_by_itself():
 async def test_a_call_that_is_not_answered_ends_in_time():
     async with asyncio.timeout(30), ScriptedRunner().serving() as scripted:
         scripted.answers = [SILENCE]
-        wire = Transport("127.0.0.1", scripted.port, TOKEN)
+        wire = Transport("127.0.0.1", scripted.port, OneToken(TOKEN))
         with pytest.raises(RunnerUnreachable, match="TimeoutError"):
             await wire.call("GET", "/healthz", seconds=0.1)
         async with wire.stream("/runs?watch=1", silence_seconds=0.1) as lines:

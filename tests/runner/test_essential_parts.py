@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from relayrun_core.database import Database, is_transient
+from relayrun_core.rotating import RotatingSecret
 from relayrun_runner.errors import DatabaseAway
 from relayrun_runner.http.app import make_app
 from relayrun_runner.http.routes import Parts
@@ -26,7 +27,7 @@ def protocol(essential_parts: EssentialParts) -> Parts:
     readiness.clear("start")
     graphs_loop.open(asyncio.get_running_loop(), object())  # type: ignore[arg-type]  # nothing is executed
     watching = WatchStreams(None, table, lambda: 0.0, list)  # type: ignore[arg-type]  # nobody watches
-    return Parts("token", table, graphs_loop, readiness, metrics, watching, essential_parts)
+    return Parts(RotatingSecret("token"), table, graphs_loop, readiness, metrics, watching, essential_parts)
 
 
 async def test_a_process_that_has_lost_a_part_is_neither_ready_nor_alive(database_url: str) -> None:

@@ -68,7 +68,7 @@ async def open_authenticator(
     settings: ApiSettings, database: Database, handlers: Handlers
 ) -> AsyncIterator[Authenticator]:
     """The authenticator of these settings; an issuer's keys are kept fresh meanwhile. `handlers`: for `custom`."""
-    own_calls = OwnCalls(database, settings.runner_token.get_secret_value())
+    own_calls = OwnCalls(database, settings.runner_tokens)
     if "none" in settings.auth_kinds:
         yield NoAuth(own_calls)
         return

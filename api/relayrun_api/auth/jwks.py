@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -62,10 +62,10 @@ class Jwks:
                 freshening.cancel()
                 await asyncio.gather(freshening, return_exceptions=True)
 
-    async def key_for(self, header: Mapping[str, Any]) -> VerifyingKey | None:
+    async def keys_for(self, header: Mapping[str, Any]) -> Sequence[VerifyingKey]:
         """The key that the token's header names; one that is not known is looked for. Raises IssuerAway."""
         if header.get("alg") not in _ASYMMETRIC:
-            return None  # also HS256, whose secret would be a key that everybody can read
+            return ()  # also HS256, whose secret would be a key that everybody can read
         kid = header.get("kid")
         key = self._find(kid)
         if key is None:
@@ -73,7 +73,7 @@ class Jwks:
             key = self._find(kid)
         if not self._keys:
             raise IssuerAway("The keys that tokens are checked with cannot be read: try again in a moment.")
-        return None if key is None else VerifyingKey(key, (key.algorithm_name,))
+        return () if key is None else (VerifyingKey(key, (key.algorithm_name,)),)
 
     async def keep_fresh(self) -> None:
         """Fetch the keys now and then, until cancelled."""

@@ -11,6 +11,7 @@ from relayrun_api.http.shares import CALLED_BY_AGENT
 from relayrun_core.database import Database
 from relayrun_core.db.runs import get_run
 from relayrun_core.loopback import HEADER, Caller, InvalidCredential, Signer
+from relayrun_core.rotating import RotatingSecret
 from relayrun_core.states import RunStatus
 
 _VERIFIED = "relayrun.loopback"
@@ -19,9 +20,9 @@ _VERIFIED = "relayrun.loopback"
 class OwnCalls:
     """Knows the callers that send a credential of a runner."""
 
-    def __init__(self, database: Database, runner_token: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, tokens: RotatingSecret, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        self._signer = Signer(runner_token) if runner_token else None
+        self._tokens = tokens
         self._clock = clock
 
     async def caller(self, connection: HTTPConnection) -> Principal | None:
@@ -30,9 +31,9 @@ class OwnCalls:
         A run's code acts as the run's owner, with no more than the run itself has: an admin's run is no admin.
         """
         credential = connection.headers.get(HEADER)
-        if credential is None or self._signer is None:
+        if credential is None or not (tokens := self._tokens.all()):
             return None
-        caller = self._verified(connection, credential, self._signer)
+        caller = self._verified(connection, credential, Signer(*tokens))
         if caller.run_id is None:
             CALLED_BY_AGENT.set(True)
             return Principal(owner=None, admin=True, is_agent=True)

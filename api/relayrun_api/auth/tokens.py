@@ -1,16 +1,16 @@
 """JSON Web Tokens. PyJWT checks them; here stands what is asked of it, and who a token makes of its bearer."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import jwt
-from pydantic import SecretStr
 
 from relayrun_api.auth.jwks import Jwks, VerifyingKey
 from relayrun_api.auth.principal import Principal, Remembered
 from relayrun_api.http.errors import Unauthenticated
+from relayrun_core.rotating import RotatingSecret
 from relayrun_core.settings import AccessSettings
 
 _MOST_REMEMBERED = 4096
@@ -23,27 +23,36 @@ _WRONG = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError
 class KeySource(Protocol):
     """Where the keys are that tokens are checked with."""
 
-    #: Another number: other keys.
-    generation: int
+    @property
+    def generation(self) -> int:
+        """Another number: other keys."""
+        ...
 
-    async def key_for(self, header: Mapping[str, Any]) -> VerifyingKey | None:
-        """The key for a token with this header; None when there is none. Raises IssuerAway."""
+    async def keys_for(self, header: Mapping[str, Any]) -> Sequence[VerifyingKey]:
+        """The keys that a token with this header may be signed with. Raises IssuerAway."""
         ...
 
 
 class Secret:
-    """The one key of HS256 tokens."""
+    """The key of HS256 tokens; two while it is replaced."""
 
-    generation = 0
+    def __init__(self, secrets: RotatingSecret) -> None:
+        for secret in secrets.all():
+            # A public key would let everybody sign who has it, which is everybody; PyJWT raises InvalidKeyError.
+            jwt.get_algorithm_by_name("HS256").prepare_key(secret)
+        self._secrets = secrets
 
-    def __init__(self, secret: SecretStr) -> None:
-        # A public key would let everybody sign who has it, which is everybody; PyJWT raises InvalidKeyError.
-        jwt.get_algorithm_by_name("HS256").prepare_key(secret.get_secret_value())
-        self._key = VerifyingKey(secret.get_secret_value(), ("HS256",))
+    @property
+    def generation(self) -> int:
+        """Another number: other secrets."""
+        self._secrets.all()
+        return self._secrets.generation
 
-    async def key_for(self, header: Mapping[str, Any]) -> VerifyingKey | None:
-        """The secret, for tokens that say they were made with one."""
-        return self._key if header.get("alg") == "HS256" else None
+    async def keys_for(self, header: Mapping[str, Any]) -> Sequence[VerifyingKey]:
+        """The secrets, for tokens that say they were made with one."""
+        if header.get("alg") != "HS256":
+            return ()
+        return [VerifyingKey(secret, ("HS256",)) for secret in self._secrets.all()]
 
 
 class Tokens:
@@ -57,18 +66,18 @@ class Tokens:
 
     async def verify(self, text: str) -> Principal:
         """Who the token is about. Raises Unauthenticated; IssuerAway while no keys are known."""
-        if self._generation != self._keys.generation:
+        if self._generation != (generation := self._keys.generation):
             self._remembered.clear()
-            self._generation = self._keys.generation
+            self._generation = generation
         if principal := self._remembered.get(text, time.time()):
             return principal
         if not text or len(text) > _LONGEST_TOKEN:
             raise _refusal("it is no JSON Web Token")
         try:
-            key = await self._keys.key_for(jwt.get_unverified_header(text))
-            if key is None:
+            keys = await self._keys.keys_for(jwt.get_unverified_header(text))
+            if not keys:
                 raise _refusal("it is signed with a key or an algorithm that is not accepted")
-            claims = self._claims(text, key)
+            claims = self._claims(text, keys)
             principal = self._principal(claims)
             until = float(claims["exp"]) + self._settings.jwt_leeway_seconds
         except jwt.ExpiredSignatureError as error:
@@ -82,7 +91,13 @@ class Tokens:
         self._remembered.put(text, principal, until)
         return principal
 
-    def _claims(self, text: str, key: VerifyingKey) -> dict[str, Any]:
+    def _claims(self, text: str, keys: Sequence[VerifyingKey]) -> dict[str, Any]:
+        for key in keys[:-1]:
+            with suppress(jwt.InvalidSignatureError):
+                return self._claims_by(text, key)
+        return self._claims_by(text, keys[-1])
+
+    def _claims_by(self, text: str, key: VerifyingKey) -> dict[str, Any]:
         settings = self._settings
         required = [
             "exp",
@@ -115,10 +130,9 @@ class Tokens:
 @asynccontextmanager
 async def open_tokens(settings: AccessSettings) -> AsyncIterator[Tokens]:
     """What checks tokens as the settings say."""
-    if settings.jwt_secret:
-        yield Tokens(settings, Secret(settings.jwt_secret))
+    if settings.jwt_jwks_url is None:
+        yield Tokens(settings, Secret(settings.jwt_secrets))
         return
-    assert settings.jwt_jwks_url is not None
     async with Jwks.open(settings.jwt_jwks_url) as keys:
         yield Tokens(settings, keys)
 

@@ -10,11 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 import orjson
-from pydantic import SecretStr
 
 from relayrun_api.http.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
 from relayrun_api.http.shares import ASKING_USER, Shares
 from relayrun_api.runners.transport import RunnerReading
+from relayrun_core.rotating import RotatingSecret, bearer
 from relayrun_core.runner_requests import READING_SLOW, user_headers
 
 logger = logging.getLogger("relayrun.api.runners")
@@ -125,10 +125,10 @@ class RunnersFile:
 class Runners:
     """Asks a runner that has a graph."""
 
-    def __init__(self, source: RunnerSource, client: httpx.AsyncClient, token: SecretStr, shares: Shares) -> None:
+    def __init__(self, source: RunnerSource, client: httpx.AsyncClient, tokens: RotatingSecret, shares: Shares) -> None:
         self._source = source
         self._client = client
-        self._authorization = f"Bearer {token.get_secret_value()}"
+        self._tokens = tokens
         self._shares = shares
         self._turn = count()
 
@@ -139,7 +139,7 @@ class Runners:
     @property
     def authorization(self) -> str:
         """What runners want to hear of the API, and nobody else may."""
-        return self._authorization
+        return bearer(self._tokens.all())
 
     async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
         """The ready runners that have the agent's graph, each time with another one first."""
@@ -198,7 +198,7 @@ class Runners:
         return reading
 
     def _headers(self) -> list[tuple[str, str]]:
-        return [("Authorization", self._authorization), *user_headers(ASKING_USER.get())]
+        return [("Authorization", self.authorization), *user_headers(ASKING_USER.get())]
 
     async def _answer(self, agent: str, graph: str, send: Callable[[RunnerEntry], Awaitable[Answer]]) -> Answer:
         too_slow: httpx.ReadTimeout | None = None
@@ -214,7 +214,9 @@ class Runners:
             except httpx.TransportError as error:
                 logger.info("runner %s does not answer: %s", runner.name, error)
                 continue
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                logger.warning("runner %s refuses our token: it has another Secret, or an older one", runner.name)
+            elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 return answer
         if too_slow is not None:
             raise _too_slow() from too_slow

@@ -156,8 +156,7 @@ async def delivering(
     database: Database, settings: ApiSettings, metrics: Metrics, render: Render
 ) -> AsyncIterator[None]:
     """Deliver webhooks until the block's end."""
-    secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else None
-    async with WebhookSender.open(WebhookRules.of(settings), secret) as poster:
+    async with WebhookSender.open(WebhookRules.of(settings), settings.webhook_secrets) as poster:
         task = asyncio.create_task(WebhookDelivery(database, poster, metrics, render).run(), name="deliver webhooks")
         try:
             yield

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -18,6 +18,7 @@ import httpx
 from relayrun_api import __version__
 from relayrun_api.http.errors import Invalid
 from relayrun_api.webhooks.rules import Address, WebhookRules
+from relayrun_core.rotating import RotatingSecret
 from relayrun_core.settings import signing_key
 
 #: A try takes no longer, the look-up included.
@@ -39,16 +40,16 @@ class NotTaken(Exception):
 class WebhookSender:
     """Calls receivers."""
 
-    def __init__(self, rules: WebhookRules, secret: str | None, client: httpx.AsyncClient) -> None:
+    def __init__(self, rules: WebhookRules, secrets: RotatingSecret, client: httpx.AsyncClient) -> None:
         self._rules = rules
-        self._key = None if secret is None else signing_key(secret)
+        self._secrets = secrets
         self._client = client
         # A name server that never answers must not take the threads in which all else is looked up.
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhook-lookup")
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, rules: WebhookRules, secret: str | None) -> AsyncIterator["WebhookSender"]:
+    async def open(cls, rules: WebhookRules, secrets: RotatingSecret) -> AsyncIterator["WebhookSender"]:
         """A poster without proxies, cookies or redirects, and with a connection of its own for each call."""
         async with httpx.AsyncClient(
             # Made here, because without the environment httpx would not look for a bundle of certificates there.
@@ -59,7 +60,7 @@ class WebhookSender:
             # Never a connection twice: it is known by its address, and was made for one name of that.
             limits=httpx.Limits(max_keepalive_connections=0),
         ) as client:
-            poster = cls(rules, secret, client)
+            poster = cls(rules, secrets, client)
             try:
                 yield poster
             finally:
@@ -85,7 +86,7 @@ class WebhookSender:
             "Content-Type": "application/json",
             "User-Agent": f"relayrun/{__version__}",
             "Idempotency-Key": identity,
-            **signature_headers(self._key, identity, seconds, body),
+            **signature_headers([signing_key(one) for one in self._secrets.all()], identity, seconds, body),
         }
         addresses = await self._addresses(url)
         for address in addresses[:_ADDRESSES]:
@@ -122,13 +123,13 @@ class WebhookSender:
         return allowed
 
 
-def signature_headers(key: bytes | None, identity: str, seconds: int, body: bytes) -> dict[str, str]:
+def signature_headers(keys: Sequence[bytes], identity: str, seconds: int, body: bytes) -> dict[str, str]:
     """The headers by which a receiver knows who sent this and when; without a key the id and the time alone."""
     headers = {"Webhook-Id": identity, "Webhook-Timestamp": str(seconds)}
-    if key is not None:
+    if keys:
         signed = b".".join((identity.encode(), str(seconds).encode(), body))
-        digest = hmac.new(key, signed, hashlib.sha256).digest()
-        headers["Webhook-Signature"] = f"v1,{base64.b64encode(digest).decode()}"
+        digests = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
+        headers["Webhook-Signature"] = " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
     return headers
 
 

@@ -24,6 +24,7 @@
 {{- else if .existingSecret }}
 - name: RELAYRUN_JWT_SECRET
   valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .secretKey | quote }}}}
+- {name: RELAYRUN_JWT_SECRET_FILE, value: /run/relayrun/jwt-secret/secret}
 {{- else }}
 {{- fail "\n\napi.auth has jwt. Give api.jwt.jwksUrl (with issuer and audience), or api.jwt.existingSecret with the secret of HS256 tokens." }}
 {{- end }}

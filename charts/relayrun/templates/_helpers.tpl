@@ -235,6 +235,39 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{- /* Of an API: secrets that may be replaced, each with the one before it, which counts too while it is there. */}}
+{{- define "relayrun.secretMounts" -}}
+{{- range $name, $_ := fromYaml (include "relayrun.secretsOfApi" .) }}
+- {name: {{ $name }}, mountPath: /run/relayrun/{{ $name }}, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.secretVolumes" -}}
+{{- range $name, $of := fromYaml (include "relayrun.secretsOfApi" .) }}
+- name: {{ $name }}
+  secret:
+    secretName: {{ $of.secret }}
+    optional: true
+    items:
+      - {key: {{ $of.key | quote }}, path: {{ $of.file }}}
+      - {key: {{ printf "previous-%s" $of.key | quote }}, path: previous-{{ $of.file }}}
+{{- end }}
+{{- end -}}
+
+{{- define "relayrun.secretsOfApi" -}}
+runner-token: {secret: {{ include "relayrun.tokenSecret" . }}, key: token, file: token}
+{{- with .Values.api.jwt }}
+{{- if and (contains "jwt" $.Values.api.auth) .existingSecret }}
+jwt-secret: {secret: {{ .existingSecret | quote }}, key: {{ .secretKey | quote }}, file: secret}
+{{- end }}
+{{- end }}
+{{- with .Values.api.webhooks }}
+{{- if .existingSecret }}
+webhook-secret: {secret: {{ .existingSecret | quote }}, key: {{ .secretKey | quote }}, file: secret}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- /* Of the migrations: Postgres itself, as a role that may change the schema. */}}
 {{- define "relayrun.migrationsEnvironment" -}}
 {{- $database := .Values.database }}

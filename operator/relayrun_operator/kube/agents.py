@@ -59,6 +59,7 @@ class Agents:
         self._posted: dict[str, str] = {}
         self._silent: frozenset[str] = frozenset()
         self._taken: dict[str, dict[str, str]] = {}
+        self._refused: frozenset[str] = frozenset()
 
     def refresh(self, silent: frozenset[str]) -> None:
         """Work out every status again, and have written what differs. `silent`: runners that are given up."""
@@ -66,6 +67,7 @@ class Agents:
         self._demand = self._cache.demand()
         self._taken = taken_names(self.by_key.values(), self._graphs_of)
         self._observe()
+        self._post_refusals()
         for agent in self.by_key.values():
             wanted = self.status_of(agent)
             if wanted != agent.status:
@@ -93,6 +95,7 @@ class Agents:
             refusal=agent.refusal,
             pods=[runner.pod for runner in runners if runner not in ready],
             troubles=[trouble for runner in runners if not runner.ready for trouble in runner.troubles],
+            refused=[runner.pod_name for runner in runners if self._state(runner) == "refused"],
             waits_for=[sentence for runner in runners if not runner.ready for sentence in runner.waits_for],
         )
         return agent_status(facts, agent.status, time.time())
@@ -104,6 +107,8 @@ class Agents:
     def _state(self, runner: PodRunner) -> str:
         if runner.draining:
             return "draining"
+        if runner.client.refused and not runner.down:
+            return "refused"
         if runner.name in self._silent:
             return "lost"
         return "ready" if runner.ready and runner.holder is not None else "starting"
@@ -113,6 +118,17 @@ class Agents:
         queued = Counter({name: demand.queued for name, demand in self._demand.items()})
         runners = Counter((runner.agent, self._state(runner)) for runner in self._cache.runners.values())
         self._metrics.observe_agents(self.by_key, active, queued, runners)
+
+    def _post_refusals(self) -> None:
+        refused = {name: runner for name, runner in self._cache.runners.items() if self._state(runner) == "refused"}
+        for name in refused.keys() - self._refused:
+            runner = refused[name]
+            agent = self.by_key.get(runner.agent)
+            if agent is not None:
+                about = About("Agent", agent.namespace, agent.name, agent.body["metadata"]["uid"])
+                sentence = reasons.UNAUTHORIZED.format(pods=runner.pod_name)
+                self._events.post(about, reasons.AgentReason.UNAUTHORIZED, sentence, unusual=True)
+        self._refused = frozenset(refused)
 
     def _post_readiness(self, agent: AgentRecord, status: dict[str, Any]) -> None:
         ready = next(entry for entry in status["conditions"] if entry["type"] == reasons.READY)

@@ -48,6 +48,8 @@ class PoolFacts:
     pods: Collection[Object] = field(default=(), repr=False)
     #: Why runners whose process runs are not ready, in their own words.
     troubles: Collection[str] = ()
+    #: The pods of runners that refuse the operator's token.
+    refused: Collection[str] = ()
     #: What these runners wait for: the database, or its migrations.
     waits_for: Collection[str] = ()
 
@@ -125,6 +127,12 @@ def _forbidden(facts: PoolFacts) -> Trouble | None:
     return (AgentReason.POD_FORBIDDEN, facts.refusal) if facts.refusal else None
 
 
+def _unauthorized(facts: PoolFacts) -> Trouble | None:
+    if not facts.refused:
+        return None
+    return AgentReason.UNAUTHORIZED, reasons.UNAUTHORIZED.format(pods=", ".join(sorted(facts.refused)))
+
+
 def _graphs_failed(facts: PoolFacts) -> Trouble | None:
     first = next(iter(facts.troubles), None)
     return None if first is None else (AgentReason.GRAPH_LOAD_FAILED, first.partition("\n")[0])
@@ -175,7 +183,7 @@ def _unschedulable(facts: PoolFacts) -> Trouble | None:
     return None
 
 
-_TROUBLES = (_forbidden, _not_pulled, _graphs_failed, _database_away, _crashes, _unschedulable)
+_TROUBLES = (_forbidden, _unauthorized, _not_pulled, _graphs_failed, _database_away, _crashes, _unschedulable)
 
 
 def _waiting(pods: Iterable[Object]) -> Iterable[Object]:

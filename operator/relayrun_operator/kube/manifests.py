@@ -21,6 +21,7 @@ _REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 _HASH_LENGTH = 8
 #: Where the database's Secret is mounted. What the kubelet writes anew there is used by the next connection.
 _DATABASE_FOLDER = "/run/relayrun/database"
+_TOKEN_FOLDER = "/run/relayrun/runner-token"  # noqa: S105 - a folder
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def _template(agent: str, spec: AgentSpec, installation: Installation, build: st
             "volumes": [
                 {"name": "tmp", "emptyDir": {}},
                 {"name": "database", "secret": _url_file(spec)},
+                {"name": "runner-token", "secret": _token_files(installation)},
             ],
         },
     }
@@ -211,6 +213,13 @@ def _url_file(spec: AgentSpec) -> Object:
     return {"secretName": secret.name, "items": [{"key": secret.key, "path": "url"}], "optional": True}
 
 
+def _token_files(installation: Installation) -> Object:
+    keys = (names.TOKEN_KEY, names.PREVIOUS_KEY)
+    # Optional: the second is there only while the token is rotated.
+    items = [{"key": key, "path": key} for key in keys]
+    return {"secretName": installation.token_secret, "items": items, "optional": True}
+
+
 def _container(agent: str, spec: AgentSpec, installation: Installation, build: str) -> Object:
     drain_seconds = int(_given(spec.pod_template, "terminationGracePeriodSeconds") or _GRACE_SECONDS) - 5
     database = spec.database_secret_ref
@@ -229,6 +238,7 @@ def _container(agent: str, spec: AgentSpec, installation: Installation, build: s
         {"name": "RELAYRUN_PORT", "value": str(names.PORT)},
         {"name": "RELAYRUN_SLOTS", "value": str(spec.slots)},
         _from_secret("RELAYRUN_TOKEN", installation.token_secret, names.TOKEN_KEY),
+        {"name": "RELAYRUN_TOKEN_FILE", "value": f"{_TOKEN_FOLDER}/{names.TOKEN_KEY}"},
     ]
     if installation.api_url:
         ours.append({"name": "RELAYRUN_API_URL", "value": installation.api_url})
@@ -260,6 +270,7 @@ def _container(agent: str, spec: AgentSpec, installation: Installation, build: s
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "database", "mountPath": _DATABASE_FOLDER, "readOnly": True},
+            {"name": "runner-token", "mountPath": _TOKEN_FOLDER, "readOnly": True},
         ],
     }
 

@@ -12,7 +12,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 _RECONCILE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _AGENT = ("namespace", "agent")
 
-RUNNER_STATES = ("starting", "ready", "draining", "lost")
+RUNNER_STATES = ("starting", "ready", "draining", "lost", "refused")
 
 
 class OperatorMetrics:

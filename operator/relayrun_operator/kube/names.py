@@ -3,6 +3,7 @@
 from relayrun_core.kinds import GROUP, VERSION
 from relayrun_core.kinds.names import LEASE as _LEASE
 from relayrun_core.kinds.names import RUNNER_PORT, runner_service
+from relayrun_core.rotating import PREVIOUS
 
 #: On every pod and Service of an Agent.
 AGENT_LABEL = f"{GROUP}/agent"
@@ -23,6 +24,8 @@ PORT = RUNNER_PORT
 LEASE = _LEASE
 service_name = runner_service
 TOKEN_KEY = "token"  # noqa: S105 - the name of a key, not a secret
+#: What is accepted as well while the token is rotated.
+PREVIOUS_KEY = PREVIOUS + TOKEN_KEY
 
 SELECTOR = f"{MANAGED_LABEL}={MANAGER},{RUNNER_LABEL}={RUNNER_COMPONENT}"
 

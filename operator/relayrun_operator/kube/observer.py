@@ -23,6 +23,7 @@ from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_
 from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, is_serving, key_of, owner_run, startup_of
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
+from relayrun_operator.loop.transport import Tokens
 
 logger = logging.getLogger("relayrun.kube")
 
@@ -42,7 +43,7 @@ class Observer:
         agents: Agents,
         deaths: Deaths,
         *,
-        token: str,
+        tokens: Mapping[str, Tokens],
         installation: Installation,
         listen: Callable[[PodRunner], None],
         leave: Callable[[PodRunner], None],
@@ -55,7 +56,7 @@ class Observer:
         self._agents = agents
         self._deaths = deaths
         self._began_at = int(time.time())  # as exact as creation times are
-        self._token = token
+        self._tokens = tokens
         self._installation = installation
         self._listen = listen
         self._leave = leave
@@ -226,7 +227,7 @@ class Observer:
             name=key_of(body),
             agent=agent_of(body),
             generation=metadata["labels"].get(names.TEMPLATE_LABEL, ""),
-            client=RunnerClient(ip, names.PORT, self._token),
+            client=RunnerClient(ip, names.PORT, self._tokens[metadata["namespace"]]),
             slots=1,
             started_at=now,
             last_heard=now,
@@ -251,7 +252,7 @@ class Observer:
         if ip and ip != runner.ip:
             runner.ip = ip
             runner.client.close()
-            runner.client = RunnerClient(ip, names.PORT, self._token)
+            runner.client = RunnerClient(ip, names.PORT, self._tokens[runner.namespace])
             self._listen(runner)
         if is_serving(body) and not runner.serving:
             runner.serving = True

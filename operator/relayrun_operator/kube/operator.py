@@ -10,7 +10,7 @@ from relayrun_operator.kube.errors import NotLeading
 from relayrun_operator.kube.health import serve
 from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.metrics import OperatorMetrics
-from relayrun_operator.kube.token import ensure_token
+from relayrun_operator.kube.token import ensure_tokens
 from relayrun_operator.kube.world import KubeWorld
 from relayrun_operator.settings import OperatorSettings
 
@@ -43,8 +43,8 @@ class Operator:
             self._metrics.leading.set(1)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(lease.keep(_give_up), name="lease")
-                token = await ensure_token(client, settings.runner_token_secret, settings.namespaces)
-                self._world = KubeWorld(tasks, settings, client, lease, self._metrics, token, self._claim_signals)
+                tokens = await ensure_tokens(client, settings.runner_token_secret, settings.namespaces)
+                self._world = KubeWorld(tasks, settings, client, lease, self._metrics, tokens, self._claim_signals)
                 await self._world.run()
 
     async def release(self) -> None:

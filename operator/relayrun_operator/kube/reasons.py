@@ -16,6 +16,7 @@ with one of these, and `Stalled` or `Reconciling` is there beside it.
 | ImagePullFailed | a node cannot pull the Agent's image |
 | CrashLooping | a runner's process ends again and again |
 | GraphLoadFailed | a runner's process runs, but its graphs cannot be loaded |
+| Unauthorized | runners refuse the operator's token: it was replaced, and not everybody has the new one |
 | DatabaseUnavailable | runners wait until the database answers, or until its migrations have run |
 """
 
@@ -45,6 +46,7 @@ class AgentReason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"
     GRAPH_LOAD_FAILED = "GraphLoadFailed"
+    UNAUTHORIZED = "Unauthorized"
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
 
 
@@ -76,6 +78,10 @@ RUNNERS_READY = "runners ready: {ready}, wanted: {wanted}"
 NOT_IN_DATABASE = "run {run} is not in the database: only the API makes AgentRuns with a runId"
 REJECTED = "the thread has an unfinished run, and multitaskStrategy is Reject"
 NO_RUNNERS_WANTED = "no runner is wanted now: the first run starts one"
+UNAUTHORIZED = (
+    "{pods}: refuses the operator's token (401): while the runners' token is replaced, its Secret has to have the one "
+    "before under previous-token"
+)
 PROGRESSING = "runners ready: {ready}, wanted: {wanted}; the others start"
 UPDATING = "runners of the newest template: {updated} of {replicas}"
 SUSPENDED = "suspended: nothing new is assigned"

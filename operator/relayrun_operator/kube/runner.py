@@ -33,6 +33,8 @@ class PodRunner(Runner):
     unready_since: float = 0.0
     #: Its pod has been ready.
     was_ready: bool = False
+    #: Since when it refuses the operator's token, monotonic.
+    refused_since: float | None = None
     #: The pool was told that it came to its end.
     end_noted: bool = False
 

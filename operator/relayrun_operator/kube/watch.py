@@ -16,7 +16,7 @@ from typing import Protocol, assert_never
 from relayrun_core.runner_protocol import HeartbeatLine, Line, ListLine, RunLine, RunReport
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
-from relayrun_operator.loop.transport import RunnerUnreachable
+from relayrun_operator.loop.transport import RunnerUnreachable, TokenRefused
 from relayrun_operator.loop.watch import handle_line, note_readiness
 
 logger = logging.getLogger("relayrun.kube")
@@ -24,6 +24,8 @@ logger = logging.getLogger("relayrun.kube")
 #: How soon a runner that starts is asked again; a stream that broke is opened again.
 _READY_POLL_SECONDS = 0.05
 _LONGEST_READY_POLL_SECONDS = 1.0
+#: Who refuses our token for so long is alive; the kubelet brings a new one sooner. After that it is as good as silent.
+_REFUSAL_SECONDS = 120.0
 _RECONNECT_SECONDS = (0.02, 0.05, 0.2, 0.5, 1.0)
 
 
@@ -75,6 +77,10 @@ async def _listen_until_down(runner: PodRunner, cache: Cache[PodRunner], listene
                         refused = 2
                         break
                     _hear(line, opened_at, runner, cache, listener)
+                    if runner.client.refused:
+                        break  # as by another call: whether this stream would be refused too is found out by opening it
+        except TokenRefused as error:
+            _note_refusal(runner, error, listener)
         except RunnerUnreachable as error:
             logger.debug("%s", error)
             # Nobody listens there any more, although the node answers: the process has died. Twice, because a
@@ -86,6 +92,17 @@ async def _listen_until_down(runner: PodRunner, cache: Cache[PodRunner], listene
     logger.log(level, "runner %s: its process has ended", runner.name)
     lose_process(runner, cache)
     listener.on_runner(runner)
+
+
+def _note_refusal(runner: PodRunner, error: TokenRefused, listener: Listener) -> None:
+    now = time.monotonic()
+    if runner.refused_since is None:
+        logger.warning("%s", error)
+        runner.refused_since, runner.full = now, True
+        runner.changed(now)
+        listener.on_runner(runner)
+    if now - runner.refused_since < _REFUSAL_SECONDS:
+        runner.last_heard = now
 
 
 def lose_process(runner: PodRunner, cache: Cache[PodRunner]) -> None:
@@ -108,7 +125,7 @@ def _is_of_another_process(line: Line, runner: PodRunner) -> bool:
 def _hear(line: Line, opened_at: float, runner: PodRunner, cache: Cache[PodRunner], listener: Listener) -> None:
     match line:
         case ListLine():
-            runner.down = runner.gone = False
+            runner.down, runner.gone, runner.refused_since = False, False, None
             listener.on_deaths(runner, line.deaths)
             for reported in line.runs:
                 listener.on_report(runner, reported)

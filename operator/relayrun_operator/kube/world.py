@@ -33,6 +33,7 @@ from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.ports import KubePorts
 from relayrun_operator.kube.runner import PodRunner, has_ended
+from relayrun_operator.kube.token import NamespaceTokens
 from relayrun_operator.kube.watch import watch_pod
 from relayrun_operator.kube.writer import StatusWriter
 from relayrun_operator.loop.cache import Cache
@@ -61,7 +62,7 @@ class KubeWorld:
         client: KubeClient,
         lease: Lease,
         metrics: OperatorMetrics,
-        token: str,
+        tokens: Mapping[str, NamespaceTokens],
         claim_signals: Callable[[], None],
     ) -> None:
         self._tasks = tasks
@@ -87,7 +88,7 @@ class KubeWorld:
             self._agentruns,
             self._agents,
             self._deaths,
-            token=token,
+            tokens=tokens,
             installation=installation,
             listen=self._listen,
             leave=self._leave,

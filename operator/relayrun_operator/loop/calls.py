@@ -35,7 +35,7 @@ from relayrun_operator.engine.reasons import NO_SUCH_GRAPH
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.ports import Ports
 from relayrun_operator.loop.runner import R
-from relayrun_operator.loop.transport import NotSent, RunnerUnreachable
+from relayrun_operator.loop.transport import NotSent, RunnerUnreachable, TokenRefused
 
 logger = logging.getLogger("relayrun.loop")
 
@@ -100,6 +100,9 @@ class RunnerCalls(Generic[R]):
             answer = await self._ports.assign(run, runner, decision)
         except NotSent as error:
             logger.debug("%s", error, extra={"run": run.run_id, "attempt": attempt})
+            if isinstance(error, TokenRefused):
+                runner.full = True  # until it is heard again: others may take the run
+                runner.changed(time.monotonic())
             self._cache.not_accepted(run, runner, attempt, not_before=time.time() + _LATER_SECONDS)
             return
         except RunnerUnreachable as error:

@@ -25,7 +25,7 @@ from relayrun_core.runner_protocol import (
     parse_refusal,
 )
 from relayrun_operator.engine import Assign, RunView
-from relayrun_operator.loop.transport import Response, RunnerUnreachable, Transport
+from relayrun_operator.loop.transport import OneToken, Response, RunnerUnreachable, Tokens, Transport
 
 logger = logging.getLogger("relayrun.loop")
 
@@ -63,8 +63,13 @@ def assign_request(run: RunView, decision: Assign, create: NewRunBody | None = N
 class RunnerClient:
     """Calls to one runner."""
 
-    def __init__(self, host: str, port: int, token: str) -> None:
-        self._transport = Transport(host, port, token)
+    def __init__(self, host: str, port: int, token: str | Tokens) -> None:
+        self._transport = Transport(host, port, OneToken(token) if isinstance(token, str) else token)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the runner's last word was that it has another token."""
+        return self._transport.refused
 
     @property
     def url(self) -> str:

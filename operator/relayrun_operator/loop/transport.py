@@ -8,12 +8,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import aiohttp
 
 from relayrun_core.errors import RelayrunError
+from relayrun_core.rotating import bearer
 
 _CONNECT_SECONDS = 2.0
+_UNAUTHORIZED = 401
 _KEPT_SECONDS = 60.0
 
 
@@ -23,6 +26,34 @@ class RunnerUnreachable(RelayrunError):
 
 class NotSent(RunnerUnreachable):
     """A call that was not made at all."""
+
+
+class TokenRefused(NotSent):
+    """The runner has another token than we: it did nothing."""
+
+
+class Tokens(Protocol):
+    """The tokens that runners may want to hear."""
+
+    def all(self) -> tuple[str, ...]:
+        """As far as they are known."""
+
+    async def renew(self) -> None:
+        """They were refused: find out whether there are others by now."""
+
+
+class OneToken:
+    """A token that never changes."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def all(self) -> tuple[str, ...]:
+        """See Tokens."""
+        return (self._token,)
+
+    async def renew(self) -> None:
+        """See Tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +67,11 @@ class Response:
 class Transport:
     """Connections to one runner. Belongs to the loop of its first call."""
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int, tokens: Tokens) -> None:
         self.url = f"http://{host}:{port}"
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        #: The runner's last word was that it has another token.
+        self.refused = False
+        self._tokens = tokens
         self._opened: aiohttp.ClientSession | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -46,7 +79,7 @@ class Transport:
         """One call. RunnerUnreachable: it may have been carried out, or not."""
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
         with _failures_named(f"{method} {self.url}{target}"):
-            async with self._session().request(method, self.url + target, data=body, timeout=timeout) as answer:
+            async with await self._send(method, target, data=body, timeout=timeout) as answer:
                 return Response(answer.status, await answer.read())
 
     @asynccontextmanager
@@ -55,7 +88,7 @@ class Transport:
         place = f"GET {self.url}{target}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=silence_seconds)
         with _failures_named(place):
-            answer = await self._session().get(self.url + target, timeout=timeout)
+            answer = await self._send("GET", target, timeout=timeout)
         try:
             if answer.status != 200:
                 raise RunnerUnreachable(f"{place} failed: status {answer.status}")
@@ -76,10 +109,23 @@ class Transport:
         session.detach()
         self._closing = asyncio.get_running_loop().create_task(_await(closing))
 
+    async def _send(self, method: str, target: str, **options: Any) -> aiohttp.ClientResponse:
+        """The answer, begun. Raises TokenRefused."""
+        shown: tuple[str, ...] | None = None
+        while shown != (shown := self._tokens.all()):
+            headers = {"Authorization": bearer(shown)}
+            answer = await self._session().request(method, self.url + target, headers=headers, **options)
+            self.refused = answer.status == _UNAUTHORIZED
+            if not self.refused:
+                return answer
+            answer.release()
+            await self._tokens.renew()
+        raise TokenRefused(f"{method} {self.url}{target}: the runner has another token than the operator")
+
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
-                headers=self._headers,
+                headers={"Content-Type": "application/json"},
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

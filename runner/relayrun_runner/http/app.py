@@ -1,11 +1,10 @@
 """Which route is where, behind the agent's token."""
 
-import hmac
-
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from relayrun_core.rotating import RotatingSecret, shows
 from relayrun_core.runner_requests import CUSTOM_PATH
 from relayrun_runner.errors import NoCustomApp, NotReady
 from relayrun_runner.graphs.user_context import UserContext
@@ -37,7 +36,7 @@ def make_app(parts: Parts) -> ASGIApp:
         ],
         exception_handlers=EXCEPTION_HANDLERS,
     )
-    return BearerToken(UserContext(app), parts.token)
+    return BearerToken(UserContext(app), parts.tokens)
 
 
 class CustomRoutes:
@@ -60,17 +59,20 @@ class CustomRoutes:
 class BearerToken:
     """Answers 401 to whoever does not know the agent's token, except on the open paths."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, tokens: RotatingSecret) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
         if scope["type"] in ("http", "websocket"):
             given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-            scope["authorized"] = hmac.compare_digest(given, self._expected)
+            scope["authorized"] = self._knows(given)
             if not scope["authorized"] and scope["path"] not in OPEN_PATHS:
                 answer = json_response({"reason": "Unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _knows(self, authorization: bytes) -> bool:
+        return any(shows(authorization, token) for token in self._tokens.all())

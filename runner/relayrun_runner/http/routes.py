@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from relayrun_core.db.identities import Identity
+from relayrun_core.rotating import RotatingSecret
 from relayrun_core.runner_protocol import AssignRequest, FinishRequest, ReadinessBody, StopAction
 from relayrun_core.runner_requests import SELECTED_HEADER
 from relayrun_core.runs import Outcome
@@ -50,7 +51,7 @@ class Loaded:
 class Parts:
     """All that the routes need. `assigner` and `loaded` are None while the runner starts."""
 
-    token: str
+    tokens: RotatingSecret
     table: RunTable
     graphs_loop: GraphsLoop
     readiness: Readiness

@@ -95,9 +95,15 @@ class RunnerProcess:
         self._watching = WatchStreams(
             identity, self._table, lambda: self._watchdog.lag_seconds * 1000, self._graph_names
         )
-        token = settings.token.get_secret_value()
+        self._tokens = settings.tokens
         self._parts = Parts(
-            token, self._table, self._graphs_loop, self._readiness, self._metrics, self._watching, self._essential_parts
+            self._tokens,
+            self._table,
+            self._graphs_loop,
+            self._readiness,
+            self._metrics,
+            self._watching,
+            self._essential_parts,
         )
         listener = bind(settings.host, settings.port)
         log.info("runner %s listens on %s:%s", settings.name, *listener.getsockname()[:2])
@@ -113,7 +119,7 @@ class RunnerProcess:
         self._thread.start()
         self._signals.install()
         self._forks.guard()
-        install(OwnServer(self._settings.api_url, self._settings.token.get_secret_value()))
+        install(OwnServer(self._settings.api_url, self._tokens))
         # Of this thread and the graphs' loop, until a run says that it is the run's.
         CALLER.set(AGENT)
         registry = self._load()
