@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from langgraph_sdk import get_client
@@ -36,6 +37,55 @@ async def test_the_sdks_key_makes_its_owner_the_owner(api: Api) -> None:
     assert (await api.http.get(f"/threads/{thread['thread_id']}", headers=bearer(other))).status_code == 404
     admin, _ = await create_key(api.database, "root", admin=True)
     assert (await api.http.get(f"/threads/{thread['thread_id']}", headers=bearer(admin))).status_code == 200
+
+
+async def test_admins_make_list_and_revoke_keys(api: Api) -> None:
+    admin, _ = await create_key(api.database, "root", admin=True)
+    made = await api.http.post(
+        "/keys", json={"owner": "shop", "name": "backend", "expires_in_days": 1}, headers=bearer(admin)
+    )
+    assert (made.status_code, made.headers["cache-control"]) == (201, "no-store")
+    key = made.json()
+    assert datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"]) == timedelta(days=1)
+    assert (await api.http.get(f"/threads/{uuid4()}", headers=bearer(key["key"]))).status_code == 404
+
+    listed = (await api.http.get("/keys", headers=bearer(admin))).json()
+    assert [(one["owner"], one["admin"]) for one in listed] == [("root", True), ("shop", False)]
+    assert all(name in one for one in listed for name in ("last_used_at", "revoked_at"))
+    assert key["key"] not in str(listed)
+
+    revoked = await api.http.delete(f"/keys/{key['key_id']}", headers=bearer(admin))
+    assert revoked.json()["revoked_at"] is not None
+    check_problem(await api.http.delete("/keys/ffffffff", headers=bearer(admin)), 404, "key_not_found")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/keys"), ("GET", "/keys"), ("DELETE", "/keys/1f0a93c2")])
+async def test_keys_are_for_admins(api: Api, method: str, path: str) -> None:
+    text, _ = await create_key(api.database, "alice")
+    body = {"owner": "alice", "admin": True} if method == "POST" else None
+    check_problem(await api.http.request(method, path, json=body, headers=bearer(text)), 403, "forbidden")
+    check_problem(await api.http.request(method, path, json=body), 401, "unauthenticated")
+
+
+async def test_a_server_that_takes_no_keys_makes_none(shared: Api) -> None:
+    problem = check_problem(await shared.http.post("/keys", json={"owner": "me"}), 403, "forbidden")
+    assert "RELAYRUN_AUTH" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"owner": ""},
+        {"owner": "a\nb"},
+        {"owner": "a", "expires_in_days": 0},
+        {"owner": "a", "admin": "yes"},
+        {"owner": "a", "expires": 30},
+    ],
+)
+async def test_a_key_that_cannot_be_is_refused(api: Api, body: dict[str, object]) -> None:
+    admin, _ = await create_key(api.database, "root", admin=True)
+    check_problem(await api.http.post("/keys", json=body, headers=bearer(admin)), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("wrong", ["lsv2_x", "", PREFIX, PREFIX + "0" * 64, PREFIX + "\xe9" * 64, "0" * 64])

@@ -135,6 +135,12 @@ class RunNotFound(NotFound):
     code = "run_not_found"
 
 
+class KeyNotFound(NotFound):
+    """No such API key."""
+
+    code = "key_not_found"
+
+
 class AssistantNotFound(NotFound):
     """No such assistant."""
 

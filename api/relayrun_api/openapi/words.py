@@ -29,6 +29,7 @@ TAGS: Mapping[str, str] = {
     "crons": "Runs that start by the clock.",
     "assistants": "Graphs with configuration, in versions. A path takes a graph's name too, for its own assistant.",
     "agents": "Who executes runs, and which graphs they offer.",
+    "keys": "API keys, made, listed and revoked by admins.",
     "store": "What agents remember beyond a thread.",
     "event protocol": "Commands and events of LangGraph's newest clients, over HTTP and on a WebSocket.",
     "system": "For operators and probes. These need no token.",
@@ -40,6 +41,7 @@ _SELECT = "Answer with these members alone"
 #: Of parameters in paths, queries and headers, by name.
 PARAMETERS: Mapping[str, str] = {
     "run_id": "A run's id",
+    "key_id": "An API key's id: its first characters behind `relayrun_`",
     "assistant_id": "An assistant's id, or a graph's name for its own assistant",
     "checkpoint_id": "A checkpoint's id, from the thread's history",
     "limit": "At most how many to answer with",
@@ -73,6 +75,7 @@ PARAMETER_EXAMPLES: Mapping[str, str | list[str]] = {
     "assistant_id": "agent",
     "checkpoint_id": things.CHECKPOINT,
     "cron_id": things.CRON,
+    "key_id": "1f0a93c2",
     "namespace": "lookup",
     "query.namespace": ["users.ann"],
     "key": "address",

@@ -1,0 +1,87 @@
+"""Bodies and answers about API keys."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from relayrun_api.http import examples as things
+from relayrun_core.db.keys import ApiKey
+
+_LONGEST = 256
+_LONGEST_DAYS = 36_500
+_KEY = {
+    "key_id": "1f0a93c2",
+    "owner": "ann",
+    "admin": False,
+    "name": "the shop's backend",
+    "created_at": things.BEGAN,
+    "last_used_at": None,
+    "expires_at": None,
+    "revoked_at": None,
+}
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must have printable characters only")
+    return text
+
+
+Label = Annotated[str, Field(min_length=1, max_length=_LONGEST), AfterValidator(_printable)]
+
+
+class KeyCreate(BaseModel):
+    """A new key. A member that is not known is refused: a typo must not make a key that never expires."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    owner: Label = Field(description="Who owns what is made with it: as the subject of a token")
+    admin: bool = Field(default=False, description="Whether it may see and do everything", strict=True)
+    name: Label | None = Field(default=None, description="What it is for")
+    expires_in_days: float | None = Field(default=None, gt=0, le=_LONGEST_DAYS, description="Without it: never")
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """How long it is valid; None: until it is revoked."""
+        return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
+
+
+@dataclass
+class Key:
+    """A key without its text, which nobody is told twice. `last_used_at` is to the hour."""
+
+    __pydantic_config__ = things.example(**_KEY)
+
+    key_id: str
+    owner: str
+    admin: bool
+    name: str | None
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, row: ApiKey) -> Self:
+        """What is told of a row."""
+        return cls(
+            key_id=row.key_id,
+            owner=row.owner,
+            admin=row.admin,
+            name=row.name,
+            created_at=row.created_at,
+            last_used_at=row.last_used_at,
+            expires_at=row.expires_at,
+            revoked_at=row.revoked_at,
+        )
+
+
+@dataclass
+class NewKey(Key):
+    """A key that was just made. `key` is its text: keep it, for it is told this once."""
+
+    __pydantic_config__ = things.example(**_KEY, key="relayrun_" + "1f0a93c2" * 8)
+
+    key: str
