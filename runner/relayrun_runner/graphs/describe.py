@@ -135,14 +135,19 @@ async def _describe_or_warn(registry: GraphRegistry, name: str) -> GraphDescript
 
 def describe(graph: Graph) -> GraphDescription:
     """A compiled graph's schemas and drawing; whatever LangGraph cannot say is None."""
+    found = dict(graph.get_subgraphs(recurse=True))
     subgraphs = {
-        namespace: schemas_of(subgraph)
-        for namespace, subgraph in graph.get_subgraphs(recurse=True)
-        if isinstance(subgraph, Pregel)
+        namespace: schemas_of(subgraph) for namespace, subgraph in found.items() if isinstance(subgraph, Pregel)
     }
-    drawing = _attempt("drawing", graph, lambda: _drawing(graph.get_graph())) or {}
-    xray = _attempt("drawing of subgraphs", graph, lambda: _drawing(graph.get_graph(xray=True))) or {}
-    mermaid = _attempt("drawing", graph, lambda: graph.get_graph().draw_mermaid())
+    drawing: dict[str, Any] = {}
+    mermaid = None
+    drawn = _attempt("drawing", graph, graph.get_graph)
+    if drawn is not None:
+        drawing = _attempt("drawing", graph, lambda: _drawing(drawn)) or {}
+        mermaid = _attempt("drawing", graph, drawn.draw_mermaid)
+    xray = drawing
+    if found:
+        xray = _attempt("drawing of subgraphs", graph, lambda: _drawing(graph.get_graph(xray=True))) or {}
     return GraphDescription(
         schemas_of(graph), {"graph": drawing, "xray": xray, "mermaid": mermaid, "subgraphs": subgraphs}
     )
@@ -158,16 +163,17 @@ def _drawing(graph: DrawableGraph) -> dict[str, Any]:
 
 def schemas_of(graph: Graph) -> dict[str, Schema]:
     """The five JSON schemas of a graph, or None for one that cannot be made."""
+    own: dict[Any, dict[str, Any]] = {}  # mostly one type for both
     return {
-        "input": _attempt("input schema", graph, lambda: _own_schema(graph, "input")),
-        "output": _attempt("output schema", graph, lambda: _own_schema(graph, "output")),
+        "input": _attempt("input schema", graph, lambda: _own_schema(graph, "input", own)),
+        "output": _attempt("output schema", graph, lambda: _own_schema(graph, "output", own)),
         "state": _attempt("state schema", graph, lambda: _state_schema(graph)),
         "config": _attempt("config schema", graph, lambda: _config_schema(graph)),
         "context": _attempt("context schema", graph, graph.get_context_jsonschema),
     }
 
 
-def _own_schema(graph: Graph, side: Literal["input", "output"]) -> dict[str, Any]:
+def _own_schema(graph: Graph, side: Literal["input", "output"], known: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     try:
         return graph.get_input_jsonschema() if side == "input" else graph.get_output_jsonschema()
     except BaseException:
@@ -175,7 +181,9 @@ def _own_schema(graph: Graph, side: Literal["input", "output"]) -> dict[str, Any
         author_type: Any = getattr(getattr(graph, "builder", None), f"{side}_schema", None)
         if not is_typeddict(author_type):
             raise
-        return _schema(author_type.__name__, get_type_hints(author_type))
+        if author_type not in known:
+            known[author_type] = _schema(author_type.__name__, get_type_hints(author_type))
+        return known[author_type]
 
 
 def _state_schema(graph: Graph) -> dict[str, Any]:
@@ -184,15 +192,21 @@ def _state_schema(graph: Graph) -> dict[str, Any]:
 
 
 def _schema(name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    # One field of a type without a schema must not cost the whole state's.
-    fields: dict[str, Any] = {field: (kind if _has_schema(kind) else Any, None) for field, kind in kinds.items()}
-    model = create_model(name, **fields)
-    return dict(model.model_json_schema())
+    try:
+        return _schema_of_all(name, kinds)
+    except BaseException:  # noqa: BLE001 - pydantic raises whatever an author's type raises
+        # One field of a type without a schema must not cost the whole state's.
+        return _schema_of_all(name, {field: kind if _has_schema(kind) else Any for field, kind in kinds.items()})
+
+
+def _schema_of_all(name: str, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {field: (kind, None) for field, kind in kinds.items()}
+    return dict(create_model(name, **fields).model_json_schema())
 
 
 def _has_schema(kind: Any) -> bool:
     try:
-        create_model("Probe", value=(kind, None)).model_json_schema()
+        _schema_of_all("Probe", {"value": kind})
     except BaseException:  # noqa: BLE001 - pydantic raises whatever an author's type raises
         return False
     return True
