@@ -1,7 +1,9 @@
 """What the start of each part does not import: every restart, reload and scale-out would pay for it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +63,7 @@ CLUSTER = ("kopf", "kubernetes")
         pytest.param(FORKSERVER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server"),
         pytest.param(FORKSERVER_OF_DEV, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp"), id="fork server of dev"),
         pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx", "psycopg"), id="operator"),
-        pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "websockets", "yaml"), id="dev"),
+        pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "httpx", "websockets", "yaml"), id="dev"),
         pytest.param(
             HELP, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "aiohttp", "asyncio", "httpx", "psycopg", "pydantic"), id="help"
         ),
@@ -100,5 +102,48 @@ with quick_imports():
     import httpx._main as within
 import httpx._main as after
 assert before is within is after
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_package_that_is_executed_later_is_the_same_to_whoever_uses_it(tmp_path: Path) -> None:
+    folder = tmp_path / "langsmith" / "types"
+    folder.mkdir(parents=True)
+    (tmp_path / "langsmith" / "__init__.py").touch()
+    (folder / "__init__.py").write_text("from .all_of_it import Model as Model\nprint('executed')")
+    (folder / "all_of_it.py").write_text("class Model: pass")
+    (folder / "one.py").write_text("class One: pass")
+    program = """
+import sys, threading
+from relayrun_core.imports import quick_imports
+
+with quick_imports():
+    from langsmith.types.one import One
+print("imported")
+assert "langsmith.types.all_of_it" not in sys.modules
+import langsmith.types
+found = []
+threads = [threading.Thread(target=lambda: found.append(langsmith.types.Model)) for _ in range(8)]
+for each in threads: each.start()
+for each in threads: each.join()
+from langsmith.types import Model
+assert found == [Model] * 8 and Model is sys.modules["langsmith.types.all_of_it"].Model
+assert langsmith.types.one.One is One and not hasattr(langsmith.types, "nothing")
+assert type(langsmith.types.__loader__) is type(langsmith.types.__spec__.loader) is type(langsmith.__loader__)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stdout.split()) == (0, ["imported", "executed"]), done.stderr
+
+
+def test_a_runners_start_leaves_the_models_of_langsmith_to_their_first_use() -> None:
+    program = f"""{FORKSERVER}
+import sys
+assert "langsmith.types.run_select_field" in sys.modules
+assert "langsmith.types.agent" not in sys.modules
+from langsmith.types.run import Run as by_module
+from langsmith.types import Agent, Run
+assert Run is by_module
+import langsmith.client
 """
     subprocess.run([sys.executable, "-c", program], check=True)
