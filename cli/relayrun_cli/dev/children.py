@@ -34,6 +34,7 @@ class Child:
         self._secrets = secrets
         self._say = say
         self._process: SupervisedProcess | None = None
+        self._started = asyncio.Event()
         self._stopping = asyncio.Event()
 
     async def keep_running(self) -> None:
@@ -42,6 +43,7 @@ class Child:
         while not self._stopping.is_set():
             begun = time.monotonic()
             self._process = self._starter.start("", self._environment, secrets=self._secrets, folder=None)
+            self._started.set()
             await asyncio.wait([self._process.exited])
             code = self._process.exited.result()
             if self._stopping.is_set():
@@ -54,6 +56,12 @@ class Child:
             while (at := restarts.next_at(time.monotonic())) is not None and not self._stopping.is_set():
                 await _wait(self._stopping, at - time.monotonic())
                 restarts, _ = restarts.grant(1, time.monotonic())
+
+    async def begun(self) -> None:
+        """Return once its first process exists, or will never do so."""
+        await self._started.wait()
+        if self._process is not None:
+            await self._process.begun()
 
     async def stop(self, grace_seconds: float) -> None:
         """Ask it to end, and make it end after the grace."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any
 
-import httpx
+import aiohttp
 
 from relayrun_api.console import is_built
 from relayrun_cli.dev import processes
@@ -135,7 +136,7 @@ class Session:
             tasks = [group.create_task(part) for part in parts]
             working = group.create_task(world.run())  # its runners wait for the migrations
             try:
-                await self._greet(database, world)
+                await self._greet(database, world, api)
                 await asyncio.Event().wait()
             finally:
                 self._screen.say("Stopping: runs that are not finished go on at the next start.")
@@ -143,12 +144,12 @@ class Session:
                 for task in tasks:
                     task.cancel()
 
-    async def _greet(self, database: DevDatabase, world: LocalWorld) -> None:
+    async def _greet(self, database: DevDatabase, world: LocalWorld, api: Child) -> None:
         """The banner, once the API lives and runners are ready, or have said why not."""
         options = self._options
         if options.wait_for_client:
             self._screen.warn(f"The runner waits for a debugger on port {options.debug_port}.")
-        await _api_answers(self.url)
+        await _answers(api, self.url)
         ready = asyncio.ensure_future(world.ready())
         try:
             while not (ready.done() or world.problems or options.wait_for_client):
@@ -196,16 +197,17 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])  # its error, if it has one, is the task group's
 
 
-async def _api_answers(url: str) -> None:
+async def _answers(api: Child, url: str) -> None:
     """Wait until the API serves. It has said itself why, if it does not."""
     try:
-        async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+        async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as client:
+            await api.begun()
             while True:
-                try:
-                    if (await client.get(f"{url}/healthz")).is_success:
-                        return
-                except httpx.TransportError:
-                    await asyncio.sleep(POLL_SECONDS)
+                with suppress(aiohttp.ClientError):
+                    async with client.get(f"{url}/healthz") as answer:
+                        if answer.ok:
+                            return
+                await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
         raise CliError(f"The API did not start within {START_SECONDS:.0f} s; its own words are above.") from None
 

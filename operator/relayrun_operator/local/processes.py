@@ -28,6 +28,7 @@ class SupervisedProcess:
         """
         self.name = name
         self._pid: int | None = None
+        self._begun = asyncio.Event()
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._output = output
         self._parent_end = parent_end
@@ -107,6 +108,10 @@ class SupervisedProcess:
         """End it now, with all that it started."""
         self._send(signal.SIGKILL)
 
+    async def begun(self) -> None:
+        """Return once it exists, or will never do so."""
+        await self._begun.wait()
+
     async def wait(self, seconds: float) -> bool:
         """Whether it ended within the time."""
         done, _ = await asyncio.wait([self.exited], timeout=seconds)
@@ -116,6 +121,7 @@ class SupervisedProcess:
         """It exists, and `send` signals it for as long as it has not ended; what was asked of it before is sent now."""
         self._pid = pid
         self._signal = send
+        self._begun.set()
         if self._early is not None:
             self._send(self._early)
 
@@ -126,6 +132,7 @@ class SupervisedProcess:
         os.close(self._parent_end)
         self._output.read_rest()
         self.exited.set_result(code)
+        self._begun.set()
         # And what has left its group. Whoever waits for the exit need not wait for this.
         asyncio.get_running_loop().run_in_executor(None, end_family, self._family)
 

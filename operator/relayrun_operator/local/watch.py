@@ -49,6 +49,7 @@ async def watch_runner(
 
 
 async def _wait_until_ready(runner: LocalRunner, pool_changed: Callable[[], None]) -> None:
+    await runner.process.begun()
     while not runner.process.exited.done():
         readiness = await runner.client.readiness()
         if readiness is not None and readiness.ready:
