@@ -177,6 +177,17 @@ async def test_a_child_lives_in_its_own_environment_s_time_zone(forks: Forks) ->
     assert await forks.said(code, TZ="UTC0") == "UTC 0"
 
 
+async def test_a_child_has_its_own_environment_s_locale_also_where_a_preloaded_module_has_set_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with forking(tmp_path, monkeypatch, "local") as forks:
+        (tmp_path / "modules" / "local.py").write_text("import locale\nlocale.setlocale(locale.LC_ALL, 'C.UTF-8')\n")
+        code = "from locale import *; print(setlocale(LC_CTYPE), setlocale(LC_TIME), setlocale(LC_NUMERIC))"
+        assert await forks.said(code, LC_ALL="C") == "C C C"
+        assert await forks.said(code, LC_ALL="C.UTF-8") == "C.UTF-8 C C"
+        assert await forks.said(code, LC_ALL="there.is.none") == "C C C"
+
+
 async def test_with_us_the_server_its_children_and_what_they_started_end(tmp_path: Path) -> None:
     # A supervisor of its own, which is killed. Two children: one that ends with its lifeline, and one that is frozen.
     package = tmp_path / "modules" / "forked"

@@ -1,6 +1,7 @@
 """Forks, and what a child gives up so that it is as clean as a process that was started."""
 
 import importlib
+import locale
 import os
 import random
 import signal
@@ -79,6 +80,7 @@ def become(child: Child) -> Callable[[], Any]:
     os.environ.clear()
     os.environ.update(child.environment)
     time.tzset()
+    _set_locale()
     if child.folder is not None:
         os.chdir(child.folder)
     module = importlib.import_module(f"{child.package}.__main__")
@@ -92,6 +94,13 @@ def become(child: Child) -> Callable[[], Any]:
     _reseed()
     main: Callable[[], Any] = module.main
     return main
+
+
+def _set_locale() -> None:
+    """As Python does when it starts: a preloaded module may have set another."""
+    locale.setlocale(locale.LC_ALL, "C")
+    with suppress(locale.Error):  # the environment's is not installed
+        locale.setlocale(locale.LC_CTYPE, "")
 
 
 def _reseed() -> None:
