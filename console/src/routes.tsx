@@ -4,6 +4,7 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirec
 import { Layout } from "./layout/Layout";
 import { NotFound } from "./layout/NotFound";
 import { inboxSearch } from "./pages/inbox/search";
+import { playgroundSearch } from "./pages/playground/search";
 import { runsSearch } from "./pages/runs/search";
 import { Crash } from "./ui/Crash";
 import { Loading } from "./ui/states";
@@ -71,6 +72,7 @@ const agents = createRoute({
 const playground = createRoute({
   getParentRoute,
   path: "/playground",
+  validateSearch: playgroundSearch,
   component: lazyRouteComponent(() => import("./pages/playground/PlaygroundPage"), "PlaygroundPage"),
 });
 

@@ -28,11 +28,12 @@ export function InboxPage() {
 
   const there = questions?.filter((question) => !answered.has(question.key)) ?? [];
   const shown = there.filter(({ graph, owner }) => (!search.graph || graph === search.graph) && (!search.owner || owner === search.owner));
-  const named = shown.find((question) => question.threadId === search.thread && question.id === (search.question ?? null));
+  const isNamed = ({ threadId, id }: Question) => threadId === search.thread && (!search.question || id === search.question);
+  const named = shown.find(isNamed);
   // One that is open stays so when somebody else answers it: its reader is told.
-  const isGone = opened !== null && opened.threadId === search.thread && opened.id === (search.question ?? null) && named?.key !== opened.key;
+  const isGone = opened !== null && isNamed(opened) && !shown.some(({ key }) => key === opened.key);
   const current = isGone ? opened : named;
-  if (current && current !== opened && current.key !== opened?.key) setOpened(current);
+  if (current && current.key !== opened?.key) setOpened(current);
 
   const open = (question: Question | undefined) => {
     setOpened(question ?? null);

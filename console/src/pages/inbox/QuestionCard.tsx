@@ -4,13 +4,13 @@ import { Link } from "@tanstack/react-router";
 import { ApiError, sentenceOf } from "../../api/errors";
 import { startRun } from "../../api/runs";
 import type { Json } from "../../api/types";
+import { AnswerForm } from "../../questions/AnswerForm";
+import { titleOf } from "../../questions/shapes";
+import type { JsonSchema } from "../../schema/schema";
 import { Button } from "../../ui/Button";
 import { useNotices } from "../../ui/Notices";
 import { Alert, Failed, Loading } from "../../ui/states";
 import { Time } from "../../ui/Time";
-import { ActionsForm } from "./ActionsForm";
-import { OtherForm } from "./OtherForm";
-import { type Shape, shapeOf, titleOf } from "./shapes";
 import { type Question, waitingStateQuery } from "./useInbox";
 
 interface Props {
@@ -33,7 +33,7 @@ export function QuestionCard({ question, gone, onBack, onAnswered }: Props) {
     },
   });
   const asked = state.data?.interrupts.find(({ id }) => id === question.id);
-  const shape = shapeOf(question.value, asked?.response_schema ?? null);
+  const schema = asked?.response_schema ?? null;
   const wasLate = gone || (send.error instanceof ApiError && send.error.status === 409);
 
   return (
@@ -61,7 +61,7 @@ export function QuestionCard({ question, gone, onBack, onAnswered }: Props) {
       {state.isPending && !gone && !state.error && <Loading what="the question" />}
       {state.error && <Failed error={state.error} retry={() => void state.refetch()} />}
       {state.data && !wasLate && (
-        <Form question={question} shape={shape} next={state.data.next} busy={send.isPending} onSend={send.mutate} />
+        <Form question={question} schema={schema} next={state.data.next} busy={send.isPending} onSend={send.mutate} />
       )}
       {state.data && (
         <details>
@@ -75,13 +75,13 @@ export function QuestionCard({ question, gone, onBack, onAnswered }: Props) {
 
 interface FormProps {
   question: Question;
-  shape: Shape;
+  schema: JsonSchema | null;
   next: string[];
   busy: boolean;
   onSend: (answer: Json) => void;
 }
 
-function Form({ question, shape, next, busy, onSend }: FormProps) {
+function Form({ question, schema, next, busy, onSend }: FormProps) {
   if (question.id === null) {
     return (
       <>
@@ -92,8 +92,7 @@ function Form({ question, shape, next, busy, onSend }: FormProps) {
       </>
     );
   }
-  if (shape.kind === "actions") return <ActionsForm shape={shape} busy={busy} onSend={onSend} />;
-  return <OtherForm question={question.value} schema={shape.schema} busy={busy} onSend={onSend} />;
+  return <AnswerForm question={question.value} schema={schema} busy={busy} onSend={onSend} />;
 }
 
 function requestFor({ assistant, id }: Question, answer: Json): Record<string, unknown> {

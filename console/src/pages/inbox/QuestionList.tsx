@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "react";
 
+import { titleOf } from "../../questions/shapes";
 import { Time } from "../../ui/Time";
-import { titleOf } from "./shapes";
 import type { Question } from "./useInbox";
 
 interface Props {

@@ -1,6 +1,6 @@
 /** The shapes of questions in use, and the answers that they ask for. */
-import type { Json, JsonObject } from "../../api/types";
-import { isObject, type JsonSchema, resolve } from "../../schema/schema";
+import type { Json, JsonObject } from "../api/types";
+import { isObject, type JsonSchema, resolve } from "../schema/schema";
 
 export type Decision = "approve" | "edit" | "reject" | "respond" | "ignore";
 
@@ -23,7 +23,7 @@ export interface Decided {
 /** What is asked: to decide on actions, or anything else. */
 export type Shape =
   | { kind: "actions"; actions: Action[]; words: Record<Decision, string>; answer: (decided: Decided[]) => Json }
-  | { kind: "other"; schema: JsonSchema | null };
+  | { kind: "other" };
 
 const WORDS: Record<Decision, string> = {
   approve: "Approve",
@@ -34,7 +34,7 @@ const WORDS: Record<Decision, string> = {
 };
 
 export function shapeOf(value: Json, schema: JsonSchema | null): Shape {
-  return batch(value) ?? toolApproval(value, schema) ?? humanInterrupts(value) ?? { kind: "other", schema };
+  return batch(value) ?? toolApproval(value, schema) ?? humanInterrupts(value) ?? { kind: "other" };
 }
 
 /** A short name of a question, for lists. */

@@ -1,11 +1,11 @@
 import { type FormEvent, useState } from "react";
 
-import type { Json } from "../../api/types";
-import { isComplete, JsonArea } from "../../schema/JsonArea";
-import { defaultsOf, type JsonSchema, resolve } from "../../schema/schema";
-import { ValueEditor } from "../../schema/ValueEditor";
-import { Button } from "../../ui/Button";
-import { Choice, TextArea } from "../../ui/fields";
+import type { Json } from "../api/types";
+import { isComplete, JsonArea } from "../schema/JsonArea";
+import { defaultsOf, type JsonSchema, resolve } from "../schema/schema";
+import { ValueEditor } from "../schema/ValueEditor";
+import { Button } from "../ui/Button";
+import { Choice, TextArea } from "../ui/fields";
 
 interface Props {
   question: Json;

@@ -1,12 +1,12 @@
 import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 
-import type { Json } from "../../api/types";
-import { isComplete } from "../../schema/JsonArea";
-import { isObject, schemaOf } from "../../schema/schema";
-import { ValueEditor } from "../../schema/ValueEditor";
-import { Button } from "../../ui/Button";
-import { TextArea } from "../../ui/fields";
-import { useKeys } from "../../ui/useKeys";
+import type { Json } from "../api/types";
+import { isComplete } from "../schema/JsonArea";
+import { isObject, schemaOf } from "../schema/schema";
+import { ValueEditor } from "../schema/ValueEditor";
+import { Button } from "../ui/Button";
+import { TextArea } from "../ui/fields";
+import { useKeys } from "../ui/useKeys";
 import type { Action, Decided, Decision, Shape } from "./shapes";
 
 interface Props {

@@ -1,0 +1,97 @@
+"""The console's other pages in a real browser: the inbox, the playground, agents, assistants, crons and the store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.console.looking import finished, looking, too_wide, violations
+from tests.support.reading import client_of
+
+# The first test pays for installing, building and starting everything; the others for a second or two.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+async def values_of(url: str, thread: str) -> dict[str, Any]:
+    """The values of a thread once its run has ended."""
+    async with client_of(url) as client:
+        [run, *_] = (await client.get(f"/threads/{thread}/runs")).json()
+        await client.get(f"/threads/{thread}/runs/{run['run_id']}/join")
+        values: dict[str, Any] = (await client.get(f"/threads/{thread}/state")).json()["values"]
+        return values
+
+
+async def question(page: Page, thread: str) -> None:
+    await expect(page.get_by_role("link", name="Open the thread")).to_have_attribute("href", re.compile(thread))
+
+
+async def test_two_tool_calls_are_decided_with_the_keyboard(looked, dev):
+    page = looked.page
+    thread, _ = await finished(dev.url, "mail", {"messages": [{"role": "user", "content": "Write to Alice"}]})
+    await looked.open(f"/inbox?thread={thread}")
+    await question(page, thread)
+    await expect(page.get_by_role("link", name="Inbox")).to_contain_text("waiting")
+    assert await violations(page) == []
+    await page.keyboard.press("e")
+    await page.get_by_label("text *").fill("On Tuesday?")
+    await page.get_by_role("heading", name="send_mail").click()
+    await page.keyboard.press("r")
+    await page.keyboard.type("Keep it.")
+    await page.get_by_role("button", name="Send all answers").press("Enter")
+    await expect(page.get_by_text("Answered. The run goes on.")).to_be_visible()
+    *_, sent, kept, said = (await values_of(dev.url, thread))["messages"]
+    assert "On Tuesday?" in json.dumps([sent, kept, said])
+    assert "Keep it." in json.dumps([sent, kept])
+
+
+async def test_of_two_who_answer_at_once_one_wins_and_the_other_is_told(looked, browser, dev):
+    thread, _ = await finished(dev.url, "refund", {"order": "4711"})
+    async with looking(browser, dev.url) as second:
+        for one in (looked, second):
+            await one.open(f"/inbox?thread={thread}")
+            await question(one.page, thread)
+            await one.page.get_by_role("radio", name="Approve").check()
+        # Whoever comes second does not see in time that the question is answered.
+        await second.page.route("**/threads/search", lambda route: route.abort())
+        sends = [one.page.get_by_role("button", name="Send the answer") for one in (looked, second)]
+        await sends[0].click()
+        await expect(looked.page.get_by_text("Answered. The run goes on.")).to_be_visible()
+        await sends[1].click()
+        await expect(second.page.get_by_role("alert")).to_contain_text("Somebody else answered this question first.")
+    assert (await values_of(dev.url, thread))["told"] == "Refunded."
+
+
+async def test_a_run_lights_up_its_nodes_pauses_before_one_is_edited_and_goes_on(looked, tmp_path):
+    page, gate = looked.page, tmp_path / "gate"
+    await looked.open("/playground")
+    await page.get_by_label("Assistant").select_option(label="fan")
+    await page.get_by_label("topics").fill("lamps\nchairs")
+    await page.get_by_label("gate").fill(str(gate))
+    await page.get_by_text("Pause at nodes").click()
+    await page.get_by_label("Pause before report").check()
+    await page.get_by_role("button", name="Run", exact=True).click()
+    await expect(page.locator("[data-node='plan'][data-state=done]")).to_be_visible()
+    await expect(page.locator("[data-node='research:read'][data-state=running]")).to_be_visible()
+    # A page that is loaded again shows the same run.
+    await page.reload()
+    await expect(page.locator("[data-node='research:read'][data-state=running]")).to_be_visible()
+    await asyncio.to_thread(gate.touch)
+    await expect(page.get_by_role("heading", name="Paused before report")).to_be_visible()
+    await expect(page.locator("[data-node='research:note'][data-state=done]")).to_be_visible()
+    await expect(page.locator("[data-node='report'][data-state=waiting]")).to_be_visible()
+    assert await violations(page) == []
+    await page.get_by_text("Edit the state").click()
+    state = page.get_by_role("textbox", name="State")
+    await state.fill(json.dumps(json.loads(await state.input_value()) | {"notes": ["and one by hand"]}))
+    await page.get_by_role("button", name="Change the state").click()
+    await expect(page.get_by_text("The state is changed.")).to_be_visible()
+    await page.get_by_role("button", name="Go on").click()
+    await expect(page.get_by_text("Finished.")).to_be_visible()
+    await expect(page.get_by_role("region", name="State")).to_contain_text("chairs: read, and one by hand")
+    await page.set_viewport_size({"width": 375, "height": 800})
+    assert await too_wide(page) == 0
