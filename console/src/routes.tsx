@@ -94,6 +94,12 @@ const store = createRoute({
   component: lazyRouteComponent(() => import("./pages/store/StorePage"), "StorePage"),
 });
 
+const keys = createRoute({
+  getParentRoute,
+  path: "/keys",
+  component: lazyRouteComponent(() => import("./pages/keys/KeysPage"), "KeysPage"),
+});
+
 const status = createRoute({
   getParentRoute,
   path: "/status",
@@ -113,6 +119,7 @@ export const router = createRouter({
     assistants,
     crons,
     store,
+    keys,
     status,
   ]),
   basepath: "/console",

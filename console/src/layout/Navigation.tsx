@@ -18,12 +18,13 @@ const PAGES = [
   { to: "/assistants", name: "Assistants" },
   { to: "/crons", name: "Crons" },
   { to: "/store", name: "Store" },
+  { to: "/keys", name: "API keys" },
   { to: "/status", name: "Status" },
 ] as const;
 
 export function Navigation() {
   const [open, setOpen] = useState(false);
-  const version = useQuery(configQuery).data?.version;
+  const config = useQuery(configQuery).data;
   const { credentials } = useSession();
   return (
     <header className="navigation">
@@ -37,7 +38,7 @@ export function Navigation() {
       </div>
       <nav id="pages" aria-label="Pages" data-open={open || undefined}>
         <ul>
-          {PAGES.map(({ to, name }) => (
+          {PAGES.filter(({ to }) => to !== "/keys" || config?.auth.includes("api-key")).map(({ to, name }) => (
             <li key={to}>
               <Link to={to} search={{}} onClick={() => setOpen(false)}>
                 {name}
@@ -49,7 +50,7 @@ export function Navigation() {
         <div className="navigation-end">
           <ThemeSwitch />
           {credentials && <Button onClick={signOut}>Sign out</Button>}
-          {version && <small>Version {version}</small>}
+          {config?.version && <small>Version {config.version}</small>}
         </div>
       </nav>
     </header>
