@@ -31,8 +31,8 @@ class Looked:
 
 
 @asynccontextmanager
-async def looking(browser: Browser, url: str, **context: Any) -> AsyncIterator[Looked]:
-    """A page of the console in a window of its own."""
+async def looking(browser: Browser, url: str, issuer: str | None = None, **context: Any) -> AsyncIterator[Looked]:
+    """A page of the console in a window of its own. It may ask the API, the issuer and nobody else."""
     options = {"viewport": {"width": 1280, "height": 900}} | context
     window = await browser.new_context(**options)
     await window.add_init_script(path=AXE)
@@ -46,7 +46,7 @@ async def looking(browser: Browser, url: str, **context: Any) -> AsyncIterator[L
             looked.broken.append(message.text)
 
     def asked(request: Request) -> None:
-        if not request.url.startswith((url, "data:", "blob:")):
+        if not request.url.startswith((url, issuer or url, "data:", "blob:")):
             looked.elsewhere.append(request.url)
 
     page.on("pageerror", lambda error: looked.broken.append(str(error)))

@@ -14,10 +14,12 @@ import pytest
 from playwright.async_api import expect
 
 from relayrun_api import console
+from tests.console.issuer import CLIENT, issuing
 from tests.console.looking import finished, looking, start, too_wide, violations
 from tests.examples.visiting import SECRET, asking_for_tokens
 from tests.support.dev import Dev, name_of
 from tests.support.reading import client_of
+from tests.support.waiting import until
 
 # The first test pays for installing, building and starting everything; the others for a second or two.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -196,6 +198,28 @@ async def test_a_token_is_asked_for_and_stays_in_the_tab(browser, dev, dev_datab
         await expect(page.get_by_label("Token")).to_be_visible()
         await page.reload()
         await expect(page.get_by_label("Token")).to_be_visible()
+
+
+async def test_somebody_signs_in_at_the_openid_provider(browser, dev, dev_database):
+    async with issuing(SECRET) as issuer:
+        oidc = {"oidc_issuer": issuer.url, "oidc_client_id": CLIENT}
+        async with (
+            asking_for_tokens(dev, dev_database, dev.url, **oidc) as url,
+            looking(browser, url, issuer.url) as looked,
+        ):
+            page = looked.page
+            await looked.open("/threads?status=idle")
+            await page.get_by_role("button", name="Sign in with").click()
+            await expect(page.get_by_role("heading", name="Threads")).to_be_visible()
+            await expect(page).to_have_url(f"{url}/console/threads?status=idle")
+            await until(lambda: issuer.renewed == 1)
+            await page.reload()
+            await expect(page.get_by_text("There are no such threads.")).to_be_visible()  # for it is Alice's list
+            assert issuer.renewed == 1
+            # A code that was not asked for from this tab signs nobody in.
+            await page.get_by_role("button", name="Sign out").click()
+            await looked.open("/signed-in?code=stolen&state=guessed")
+            await expect(page.get_by_role("alert")).to_contain_text("not begun in this tab")
 
 
 async def _holder(dev: Dev, thread: str, run: str) -> psutil.Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import psutil
 from playwright.async_api import Page, expect
@@ -42,7 +43,7 @@ async def runner_at_work(page: Page, dev: Dev) -> psutil.Process:
 
 
 @asynccontextmanager
-async def asking_for_tokens(dev: Dev, database_url: str, origin: str) -> AsyncIterator[str]:
+async def asking_for_tokens(dev: Dev, database_url: str, origin: str, **more: Any) -> AsyncIterator[str]:
     """A second API of the same installation, as strict as in production: a token, one origin, a rate limit."""
     [api] = dev.running("relayrun_api")
     settings = ApiSettings(
@@ -52,7 +53,7 @@ async def asking_for_tokens(dev: Dev, database_url: str, origin: str) -> AsyncIt
         auth="jwt",
         jwt_secret=SECRET,
         cors_origins=[origin],
-        rate_limit=1,
+        **({"rate_limit": 1} | more),
     )
     async with serving(settings) as (_, _, url):
         yield url
