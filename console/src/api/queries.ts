@@ -1,7 +1,7 @@
 import { QueryClient, queryOptions } from "@tanstack/react-query";
 
 import { call } from "./client";
-import { passes } from "./errors";
+import { passes, Unreachable } from "./errors";
 import type { AgentSummary, ConsoleConfig, RunFilter, RunPage, Status } from "./types";
 
 /** How often lists ask again while the page is visible, in milliseconds. */
@@ -24,7 +24,9 @@ export const queryClient = new QueryClient({
 export const configQuery = queryOptions({
   queryKey: ["config"],
   queryFn: async (): Promise<ConsoleConfig> => {
-    const response = await fetch("/console/config.json");
+    const response = await fetch("/console/config.json").catch(() => {
+      throw new Unreachable();
+    });
     const json = response.headers.get("Content-Type")?.includes("json");
     return response.ok && json ? response.json() : { auth: ["none"], oidc: null, version: "" };
   },

@@ -11,6 +11,7 @@ import { StateBadge } from "../../ui/StateBadge";
 import { Failed, Loading, Reconnecting } from "../../ui/states";
 import { Tabs } from "../../ui/Tabs";
 import { Events } from "./Events";
+import { Log } from "./Log";
 import { RunActions } from "./RunActions";
 import { RunFacts } from "./RunFacts";
 import { TimelineTab } from "./TimelineTab";
@@ -65,6 +66,7 @@ function Shown({ run, stale }: { run: Run; stale: boolean }) {
         tabs={[
           { name: "Timeline", content: <TimelineTab run={run} events={followed.events} /> },
           { name: "Events", content: <Events followed={followed} /> },
+          { name: "Log", content: <Log run={run} /> },
         ]}
       />
     </Page>
