@@ -17,7 +17,11 @@ export function RunFacts({ run }: { run: Run }) {
           <p>
             <strong>{error.error}</strong>: {error.message}
           </p>
-          {typeof error.traceback === "string" && <pre tabIndex={0}>{error.traceback}</pre>}
+          {typeof error.traceback === "string" && (
+            <Details summary="Traceback">
+              <pre tabIndex={0}>{error.traceback}</pre>
+            </Details>
+          )}
         </Alert>
       )}
       <dl className="facts">
