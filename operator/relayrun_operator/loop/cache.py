@@ -66,6 +66,16 @@ class Cache(Generic[R]):
         self.queue.add(*self.runs)
         self.queue.retry_waiting()
 
+    def move_times(self, seconds: float) -> None:
+        """The wall clock was set by so many seconds: what it was measured with is as far away as before."""
+        for run_id, run in self.runs.items():
+            times = {
+                name: value + seconds
+                for name in ("not_before", "active_deadline", "starting_deadline")
+                if (value := getattr(run, name)) is not None
+            }
+            self.runs[run_id] = replace(run, **times)
+
     def requeue_runner(self, name: str) -> None:
         """Decide about whatever may be on this runner: it was lost, or found again."""
         self.queue.add(*(run.run_id for run in self.runs.values() if run.runner == name))

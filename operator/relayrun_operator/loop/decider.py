@@ -33,6 +33,9 @@ logger = logging.getLogger("relayrun.loop")
 
 _RESYNC_SECONDS = 30.0
 
+#: The wall clock was set, when it went otherwise than the monotonic one by so much between two looks.
+_CLOCK_SET_SECONDS = 2.0
+
 
 class Decider(Generic[R]):
     """Decides whenever `wake` is set, and looks at the time twice a second."""
@@ -52,6 +55,8 @@ class Decider(Generic[R]):
         self._ports = ports
         self._wake = wake
         self._liveness = Liveness(now, TickClock.start(now), lost_after_seconds=lost_after_seconds)
+        #: The wall clock less the monotonic one.
+        self._wall_offset = time.time() - now
         self._lost: frozenset[str] = frozenset()
         self._silences = Silences()
 
@@ -77,7 +82,7 @@ class Decider(Generic[R]):
     def decide(self) -> None:
         """Decide about what changed since the last time."""
         began = time.perf_counter()
-        now, wall = time.monotonic(), time.time()
+        now, wall = time.monotonic(), self._wall_time()
         if not self._ports.leads:
             # What stops us from leading may stop us from hearing runners: nobody's silence counts.
             self._liveness = replace(self._liveness, now=now, clock=TickClock.start(now))
@@ -128,11 +133,21 @@ class Decider(Generic[R]):
                     resync_at = now + _RESYNC_SECONDS
                     self._cache.resync()
                     self._ports.resync()
-                self._queue_overdue(time.time())
+                self._queue_overdue(self._wall_time())
                 self.decide()
                 self._ports.adjust(self.silent)
                 if wants_look(self._runner_views(), self._liveness) and (looking is None or looking.done()):
                     looking = tasks.create_task(self._look(), name="look at the runners")
+
+    def _wall_time(self) -> float:
+        """Seconds since the epoch. Once the clock was set, deadlines and pauses are as far away as before."""
+        wall = time.time()
+        offset = wall - time.monotonic()
+        if abs(by := offset - self._wall_offset) >= _CLOCK_SET_SECONDS:
+            logger.warning("this machine's clock was set by %+.0f s: deadlines and pauses of runs move with it", by)
+            self._cache.move_times(by)
+        self._wall_offset = offset
+        return wall
 
     def _queue_overdue(self, wall: float) -> None:
         for run in self._cache.runs.values():
