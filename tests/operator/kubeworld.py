@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
+
 from relayrun_api.kube.objects import agentrun
 from relayrun_core.database import Database
 from relayrun_core.kinds import API_VERSION
@@ -20,6 +22,7 @@ from relayrun_core.runs import NewRun
 from tests.operator.kubelet import Kubelet
 from tests.operator.worlds import AnyPlay, write_agent
 from tests.support.kubernetes import ApiServer, Object, kubeconfig_for, kubernetes
+from tests.support.runner import free_port
 from tests.support.waiting import until
 
 NAMESPACE = "team"
@@ -101,10 +104,17 @@ class Operators:
     folder: Path
     url: str
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+
+    async def metrics(self, name: str) -> str:
+        """What a replica counts."""
+        async with httpx.AsyncClient() as http:
+            return (await http.get(f"http://127.0.0.1:{self.ports[name]}/metrics")).text
 
     async def start(self, name: str) -> asyncio.Task[None]:
         """A replica; its end, as a task."""
-        settings = {"NAMESPACE": NAMESPACE, "POD_NAME": name, "HOST": "127.0.0.1", "PORT": "0"}
+        port = self.ports[name] = free_port()
+        settings = {"NAMESPACE": NAMESPACE, "POD_NAME": name, "HOST": "127.0.0.1", "PORT": str(port)}
         environment = {f"RELAYRUN_{key}": value for key, value in settings.items()}
         kubeconfig = kubeconfig_for(self.folder, self.url, name)
         process = self.processes[name] = await asyncio.create_subprocess_exec(

@@ -2,18 +2,21 @@
 
 import asyncio
 import base64
+import itertools
 import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from relayrun_core.states import RunStatus
 from tests.operator.kubeworld import NAMESPACE, KubePlay, kube_world, leader_of
-from tests.support.kubernetes import Refused, kubeconfig_for
+from tests.support.kubernetes import ApiServer, Refused, kubeconfig_for
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.crash
@@ -138,15 +141,69 @@ async def test_a_leader_that_cannot_renew_its_lease_ends_and_its_standby_goes_on
     assert (await play.until_finished(run_id)).attempt == 1
 
 
-async def test_a_refused_pod_shows_on_its_agent_and_is_made_once_it_is_allowed(play: KubePlay):
-    quota = Refused(403, "Forbidden", "exceeded quota: pods")
-    play.server.refusals["POST", "/api/v1/namespaces/team/pods"] = quota
-    [first, _] = play.runners
-    play.server.delete(f"/api/v1/namespaces/team/pods/{first['name']}")
-    await until(lambda: "exceeded quota: pods" in play.status["conditions"][0]["message"])
-    play.server.refusals.clear()
-    await until(lambda: len(play.ready_runners) == 2)
-    await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
+REFUSALS = {
+    "PodForbidden": Refused(403, "Forbidden", 'admission webhook "policy" denied the request: no such image'),
+    "FailedCreate": Refused(500, "InternalError", "etcdserver: request timed out"),
+}
+
+
+async def test_a_pod_that_is_not_made_shows_on_its_agent_and_is_made_once_it_can_be(play: KubePlay):
+    for reason, refusal in REFUSALS.items():
+        play.server.refusals["POST", "/api/v1/namespaces/team/pods"] = refusal
+        play.server.delete(f"/api/v1/namespaces/team/pods/{play.ready_runners[0]['name']}")
+        await until(lambda sentence=f"{reason}: {refusal}": sentence in play.status["conditions"][0]["message"])
+        play.server.refusals.clear()
+        await until(lambda: len(play.ready_runners) == 2)
+        await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
+
+
+async def test_runs_end_whatever_ails_the_api_server_and_the_operator_counts_it(play: KubePlay):
+    for ail in (throttle, fail, delay, cut_watches, compact):
+        ail(play.server)
+        await all_succeed(play)
+        play.server.fault = play.server.watch_seconds = None
+    await until(lambda: play.unfinished == 0)
+    assert {runner["name"] for runner in play.ready_runners} == {runner["name"] for runner in play.runners}
+    counted = await play.operators.metrics("first")
+    assert 'relayrun_apiserver_requests_total{code="429",method="P' in counted
+    assert 'relayrun_apiserver_requests_total{code="500",method="P' in counted
+
+
+def throttle(server: ApiServer) -> None:
+    server.fault = every_other(429, "TooManyRequests", {"Retry-After": "1"})
+
+
+def fail(server: ApiServer) -> None:
+    server.fault = every_other(500, "InternalError", {})
+
+
+def delay(server: ApiServer) -> None:
+    async def wait(_: Request) -> None:
+        await asyncio.sleep(1)  # what ails it
+
+    server.fault = wait
+
+
+def cut_watches(server: ApiServer) -> None:
+    server.watch_seconds = 0.05
+    server.drop_watches()
+
+
+def compact(server: ApiServer) -> None:
+    server.compact()
+    server.drop_watches()
+
+
+def every_other(status: int, reason: str, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response | None]]:
+    """Refuses every second request that writes."""
+    numbers = itertools.count()
+
+    async def answer(request: Request) -> Response | None:
+        if request.method == "GET" or next(numbers) % 2:
+            return None
+        return JSONResponse({"kind": "Status", "code": status, "reason": reason, "message": reason}, status, headers)
+
+    return answer
 
 
 async def test_an_agentrun_that_git_makes_again_is_not_executed_again_unless_asked(play: KubePlay):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,8 +60,25 @@ class ApiServer:
     #: Bearer tokens whose requests are not answered, as when the network is cut between.
     cut_off: set[str] = field(default_factory=set)
     refusals: dict[tuple[str, str], Refused] = field(default_factory=dict)
+    #: What is wrong with the server itself: asked before each request, an answer of its own goes out instead.
+    fault: Callable[[Request], Awaitable[Response | None]] | None = None
+    #: Watches end after so many seconds, whatever they were asked for.
+    watch_seconds: float | None = None
+    #: Versions that were compacted away: who watches from there has to list anew.
+    oldest_version: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _version: int = 100
+    _drops: int = 0
+
+    def drop_watches(self) -> None:
+        """End the watches that are open."""
+        self._drops += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def compact(self) -> None:
+        """Forget all changes until now, as etcd does after five minutes."""
+        self.oldest_version = self._version
 
     def all(self, kind: str) -> list[Object]:
         """The objects of a kind, `Pod`."""
@@ -145,6 +162,8 @@ class ApiServer:
         if token in self.cut_off:
             return JSONResponse({"kind": "Status", "code": 503, "message": "cut off"}, 503)
         path = request.url.path
+        if self.fault is not None and (answer := await self.fault(request)) is not None:
+            return answer
         if (refusal := self.refusals.get((request.method, path))) is not None:
             return _status(refusal)
         try:
@@ -170,15 +189,22 @@ class ApiServer:
         if request.query_params.get("watch") == "true":
             since = int(request.query_params.get("resourceVersion") or 0)
             seconds = float(request.query_params.get("timeoutSeconds", 300))
+            if self.watch_seconds is not None:
+                seconds = self.watch_seconds
             return StreamingResponse(self._watch(wanted, since, seconds), media_type="application/json")
         items = [found for found in self.objects.values() if wanted(found)]
         return JSONResponse({"kind": "List", "metadata": {"resourceVersion": str(self._version)}, "items": items})
 
     async def _watch(self, wanted: Callable[[Object], bool], since: int, seconds: float) -> AsyncIterator[bytes]:
         place = 0
+        if since < self.oldest_version:
+            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            yield orjson.dumps({"type": "ERROR", "object": gone}) + b"\n"
+            return
         try:
             async with asyncio.timeout(seconds):
-                while True:
+                drops = self._drops
+                while drops == self._drops:
                     changed = self._changed
                     for version, kind, body in self.changes[place:]:
                         if version > since and wanted(body):

@@ -93,6 +93,7 @@ class Agents:
             taken=self._taken.get(agent.key, {}),
             suspended=agent.spec.suspend,
             refusal=agent.refusal,
+            failure=agent.failure,
             pods=[runner.pod for runner in runners if runner not in ready],
             troubles=[trouble for runner in runners if not runner.ready for trouble in runner.troubles],
             refused=[runner.pod_name for runner in runners if self._state(runner) == "refused"],

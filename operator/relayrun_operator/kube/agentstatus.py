@@ -45,6 +45,8 @@ class PoolFacts:
     taken: Mapping[str, str] = field(default_factory=dict)
     suspended: bool = False
     refusal: str = ""
+    #: Its sentence about a pod that it did not make although it may: it throttles, or is ill.
+    failure: str = ""
     pods: Collection[Object] = field(default=(), repr=False)
     #: Why runners whose process runs are not ready, in their own words.
     troubles: Collection[str] = ()
@@ -127,6 +129,10 @@ def _forbidden(facts: PoolFacts) -> Trouble | None:
     return (AgentReason.POD_FORBIDDEN, facts.refusal) if facts.refusal else None
 
 
+def _not_created(facts: PoolFacts) -> Trouble | None:
+    return (AgentReason.FAILED_CREATE, facts.failure) if facts.failure else None
+
+
 def _unauthorized(facts: PoolFacts) -> Trouble | None:
     if not facts.refused:
         return None
@@ -183,7 +189,16 @@ def _unschedulable(facts: PoolFacts) -> Trouble | None:
     return None
 
 
-_TROUBLES = (_forbidden, _unauthorized, _not_pulled, _graphs_failed, _database_away, _crashes, _unschedulable)
+_TROUBLES = (
+    _forbidden,
+    _not_created,
+    _unauthorized,
+    _not_pulled,
+    _graphs_failed,
+    _database_away,
+    _crashes,
+    _unschedulable,
+)
 
 
 def _waiting(pods: Iterable[Object]) -> Iterable[Object]:

@@ -1,7 +1,8 @@
-"""The API server: plain objects in and out, over the official client's connections, authentication and retries."""
+"""The API server: plain objects in and out, over the official client's connections and authentication."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,17 +22,40 @@ _CONNECTIONS = 32
 
 _MERGE_PATCH = "application/merge-patch+json"
 
+_TOO_MANY_REQUESTS = 429
+_THROTTLED_TRIES = 2
+#: A Lease has to be renewed within seconds: who is told to wait longer asks again all the same.
+_LONGEST_PAUSE_SECONDS = 2.0
+
+Observe = Callable[[str, int], None]
+
+
+def _nobody(method: str, status: int) -> None:
+    """Counts nothing."""
+
+
+class Throttled(KubeError):
+    """The API server has too much to do. `seconds`: when to ask again."""
+
+    def __init__(self, reason: str, message: str, seconds: float) -> None:
+        super().__init__(_TOO_MANY_REQUESTS, reason, message)
+        self.seconds = seconds
+
 
 class KubeClient:
     """Requests to the API server. Every method raises KubeError."""
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, observe: Observe) -> None:
         self._api = api
+        self._observe = observe
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> AsyncIterator["KubeClient"]:
-        """Inside a pod with its service account, elsewhere with the kubeconfig."""
+    async def open(cls, observe: Observe = _nobody) -> AsyncIterator["KubeClient"]:
+        """Inside a pod with its service account, elsewhere with the kubeconfig.
+
+        `observe` is called with each request's method and the status of its answer, 0: none.
+        """
         configuration = Configuration()
         configuration.connection_pool_maxsize = _CONNECTIONS
         try:
@@ -39,7 +63,7 @@ class KubeClient:
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         async with ApiClient(configuration) as api:
-            yield cls(api)
+            yield cls(api, observe)
 
     async def get(self, path: str) -> Object:
         """One object."""
@@ -99,7 +123,23 @@ class KubeClient:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> Object:
-        """Any request: the JSON object it answers."""
+        """Any request: the JSON object it answers. While the API server throttles, it is asked again when it says."""
+        for _ in range(_THROTTLED_TRIES):
+            try:
+                return await self._ask(method, path, body, query, content_type, accept)
+            except Throttled as throttled:
+                await asyncio.sleep(throttled.seconds)
+        return await self._ask(method, path, body, query, content_type, accept)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Object | None,
+        query: Mapping[str, str] | None,
+        content_type: str,
+        accept: str,
+    ) -> Object:
         headers = {"Accept": accept, "Content-Type": content_type}
         serialized = await self._api.param_serialize(
             method, path, query_params=list((query or {}).items()), header_params=headers, auth_settings=["BearerToken"]
@@ -110,12 +150,24 @@ class KubeClient:
             )
             text = await answer.read()  # type: ignore[no-untyped-call]
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self._observe(method, 0)
             raise KubeError(0, "Unreachable", f"the API server does not answer: {error!r}") from error
+        self._observe(method, answer.status)
         parsed = _object(text)
         if answer.status >= 400:
             reason = str(parsed.get("reason") or answer.reason)
-            raise KubeError(answer.status, reason, str(parsed.get("message") or text[:200].decode(errors="replace")))
+            message = str(parsed.get("message") or text[:200].decode(errors="replace"))
+            if answer.status == _TOO_MANY_REQUESTS:
+                raise Throttled(reason, message, _pause_of(answer.headers.get("Retry-After")))
+            raise KubeError(answer.status, reason, message)
         return parsed
+
+
+def _pause_of(retry_after: str | None) -> float:
+    try:
+        return min(_LONGEST_PAUSE_SECONDS, max(0.0, float(retry_after or 1)))
+    except ValueError:  # a date
+        return _LONGEST_PAUSE_SECONDS
 
 
 def _object(text: bytes) -> Object:

@@ -56,8 +56,18 @@ class OperatorMetrics:
         self.status_writes = Counter(
             "relayrun_status_writes", "Status patches, by answer.", ("kind", "answer"), registry=registry
         )
+        self._requests = Counter(
+            "relayrun_apiserver_requests",
+            "Requests of the operator to the API server, by the status of the answer; 0: none.",
+            ("method", "code"),
+            registry=registry,
+        )
         self.leading = Gauge("relayrun_leading", "1 while this replica leads.", registry=registry)
         self._agents: set[str] = set()
+
+    def api_server_answered(self, method: str, status: int) -> None:
+        """The API server answered a request with this status; 0: not at all."""
+        self._requests.labels(method, str(status)).inc()
 
     def run_ended(self, agent: str, outcome: str) -> None:
         """A run has ended for good."""

@@ -117,7 +117,7 @@ class Observer:
         if known is not None:
             if int(agent.resource_version) < int(known.resource_version):
                 return
-            agent.refusal, agent.ready = known.refusal, known.ready
+            agent.refusal, agent.failure, agent.ready = known.refusal, known.failure, known.ready
             if known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]:
                 agent.service_made, agent.min_available = known.service_made, known.min_available
             agent.restarts = known.restarts if known.view == agent.view else known.restarts.renewed()

@@ -35,7 +35,7 @@ class Operator:
         settings = self._settings
         async with (
             serve(settings.host, settings.port, self._metrics, self._ailing),
-            KubeClient.open() as client,
+            KubeClient.open(self._metrics.api_server_answered) as client,
         ):
             identity = f"{settings.pod_name}_{uuid.uuid4().hex[:8]}"
             lease = self._lease = Lease(client, settings.namespace, identity)

@@ -127,8 +127,8 @@ class KubePool:
         except KubeError as error:
             self._refused(agent, error, begun, missing)
         else:
-            if agent.refusal and count:
-                agent.refusal = ""
+            if (agent.refusal or agent.failure) and count:
+                agent.refusal = agent.failure = ""
                 self._on_agent(agent)
         finally:
             self._busy.discard(agent.key)
@@ -137,9 +137,8 @@ class KubePool:
         now = time.monotonic()
         agent.restarts = agent.restarts.failed(started_at=begun, now=now, count=missing)
         seconds = agent.restarts.retry_at - now
-        if error.refused:
-            agent.refusal = error.message
-            self._on_agent(agent)
+        agent.refusal, agent.failure = (error.message, "") if error.refused else ("", error.message)
+        self._on_agent(agent)
         logger.warning("no runner for agent %s, trying again in %.0f s: %s", agent.key, seconds, error)
 
     async def _make_service(self, agent: AgentRecord) -> None:

@@ -12,6 +12,7 @@ with one of these, and `Stalled` or `Reconciling` is there beside it.
 | RunnersReady | as many runners as are wanted are ready, or at least one |
 | Progressing | runners start; nothing is known to be wrong |
 | PodForbidden | the API server refuses the runner's pod: a quota, an admission rule, rights |
+| FailedCreate | the API server does not make a runner's pod although it may: it throttles us, or is ill |
 | Unschedulable | the scheduler finds no node for a runner |
 | ImagePullFailed | a node cannot pull the Agent's image |
 | CrashLooping | a runner's process ends again and again |
@@ -42,6 +43,7 @@ class AgentReason(StrEnum):
     RUNNERS_READY = "RunnersReady"
     PROGRESSING = "Progressing"
     POD_FORBIDDEN = "PodForbidden"
+    FAILED_CREATE = "FailedCreate"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CRASH_LOOPING = "CrashLooping"

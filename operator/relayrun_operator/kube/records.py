@@ -192,6 +192,8 @@ class AgentRecord:
     resource_version: str
     #: Why its last pod could not be made, in the API server's words; and when pods may be made again.
     refusal: str = ""
+    #: And why it did not make one although it may: it throttles, or is ill.
+    failure: str = ""
     restarts: Restarts = field(default_factory=Restarts)
     #: The runners of its generation that were ready when the pool was looked at last.
     ready: frozenset[str] = frozenset()
