@@ -200,3 +200,22 @@ def test_access_that_is_not_said_or_cannot_work_fails_with_a_sentence(arguments:
     failed = template(*(f"--set={argument}" for argument in arguments))
     assert failed.returncode != 0
     assert sentence in failed.stderr
+
+
+def test_egress_is_open_unless_asked_and_then_each_part_has_what_it_needs() -> None:
+    assert not [name for name in objects() if name.endswith("-egress")]
+    rules = '[{"ports": [{"port": 443}], "to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]'
+    named = objects("--set=networkPolicy.egress.enabled=true", f"--set-json=networkPolicy.egress.runners={rules}")
+    policies = {name: thing["spec"] for name, thing in named.items() if name.endswith("-egress")}
+    assert {spec["policyTypes"][0] for spec in policies.values()} == {"Egress"}
+    ports = {name: [[at["port"] for at in rule["ports"]] for rule in spec["egress"]] for name, spec in policies.items()}
+    dns, database, kubernetes, runner, api = [53, 53], [5432], [443, 6443], [8123], [8000]
+    assert ports == {
+        "NetworkPolicy/relayrun-operator-egress": [dns, kubernetes, runner],
+        "NetworkPolicy/relayrun-api-egress": [dns, kubernetes, database, runner, [443]],
+        "NetworkPolicy/relayrun-migrations-egress": [dns, database],
+        "NetworkPolicy/relayrun-runners-egress": [dns, database, api, [443]],
+    }
+    [to] = policies["NetworkPolicy/relayrun-runners-egress"]["egress"][2]["to"]
+    api_pods = named["Deployment/relayrun-api"]["spec"]["selector"]["matchLabels"]
+    assert to["podSelector"]["matchLabels"] == api_pods

@@ -54,6 +54,10 @@ class KubePlay(AnyPlay):
         body = {"apiVersion": API_VERSION, "kind": "AgentRun", "metadata": metadata, "spec": spec}
         self.server.create(f"{_KINDS}/agentruns", body)
 
+    def change(self, name: str, **spec: Any) -> None:
+        """Change an AgentRun's spec."""
+        self.server.merge(f"{_KINDS}/agentruns/{name}", {"spec": spec})
+
     def delete(self, name: str) -> None:
         """Delete an AgentRun."""
         self.server.delete(f"{_KINDS}/agentruns/{name}")

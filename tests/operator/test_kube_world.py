@@ -225,6 +225,8 @@ async def test_an_agentrun_that_git_makes_again_is_not_executed_again_unless_ask
     asked = await play.until_ended("refund")
     assert (asked["reason"], len(play.traces("done", "second"))) == ("Succeeded", 2)
     assert asked["runId"] != first["runId"]
+    play.change("refund", ttlSecondsAfterFinished=3600)
+    await until(lambda: play.status_of("refund")["observedGeneration"] == 2)
 
     play.apply("large", {"name": "x" * 5000})
     large = await play.until_ended("large")

@@ -62,6 +62,18 @@ class ContinuedTarget(RunTarget):
         return record.resource_version, record.status, continued(status, self._by, now)
 
 
+class ObservedTarget(RunTarget):
+    """A finished AgentRun whose spec has changed since: its time to live, say. Nothing else of its status changes."""
+
+    def wanted(self) -> tuple[str, dict[str, Any], dict[str, Any]] | None:
+        """See Target."""
+        record = self._record
+        if record.gone:
+            return None
+        status = run_status(record.facts, record.status, time.time()) if record.facts.ending else record.status
+        return record.resource_version, record.status, {**status, "observedGeneration": record.generation}
+
+
 class AgentRuns:
     """AgentRuns by run id and by name."""
 
@@ -80,6 +92,11 @@ class AgentRuns:
         self.by_run[record.run_id] = record
         if record.waiting:
             self._pause(record)
+
+    def observe(self, record: RunRecord) -> None:
+        """Say of a finished AgentRun that its spec was seen, whatever it is now."""
+        if record.finished and not record.gone and record.generation != record.status.get("observedGeneration"):
+            self._writer.touch(ObservedTarget(record), patience=0)
 
     def forget(self, record: RunRecord) -> None:
         """Its object is gone and nothing is left to do for it."""

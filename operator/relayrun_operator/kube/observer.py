@@ -81,7 +81,10 @@ class Observer:
                 self._cache.put_behind(known.run_id, before.run_id)
         else:
             saw(known, dict(body))
-        if known is None or known.finished:
+        if known is None:
+            return
+        if known.finished:
+            self._agentruns.observe(known)
             return
         action = body["spec"].get("cancel")
         deleted = bool(metadata.get("deletionTimestamp"))
