@@ -62,7 +62,10 @@ class Stage:
         self.server = ApiServer()
         self.cache = Cache[Any](WorkQueue(lambda: None), lambda: self.now)
         self.agents: dict[str, AgentRecord] = {}
-        ignored = cast("Any", SimpleNamespace(by_key=self.agents, see_pod=lambda *_: None, lost=lambda *_: None))
+        ignored = cast(
+            "Any",
+            SimpleNamespace(by_key=self.agents, see_pod=lambda *_: None, see_end=lambda *_: None, lost=lambda *_: None),
+        )
         self.observer = Observer(
             self.cache, ignored, ignored, ignored,
             tokens={"team": OneToken("t")}, installation=INSTALLATION,

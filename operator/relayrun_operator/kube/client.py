@@ -45,7 +45,7 @@ class Throttled(KubeError):
 class KubeClient:
     """Requests to the API server. Every method raises KubeError."""
 
-    def __init__(self, api: ApiClient, observe: Observe) -> None:
+    def __init__(self, api: ApiClient, observe: Observe = _nobody) -> None:
         self._api = api
         self._observe = observe
 
