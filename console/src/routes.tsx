@@ -3,9 +3,12 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirec
 
 import { Layout } from "./layout/Layout";
 import { NotFound } from "./layout/NotFound";
+import { agentsSearch } from "./pages/agents/search";
+import { assistantsSearch } from "./pages/assistants/search";
 import { inboxSearch } from "./pages/inbox/search";
 import { playgroundSearch } from "./pages/playground/search";
 import { runsSearch } from "./pages/runs/search";
+import { storeSearch } from "./pages/store/search";
 import { Crash } from "./ui/Crash";
 import { Loading } from "./ui/states";
 
@@ -66,6 +69,7 @@ const inbox = createRoute({
 const agents = createRoute({
   getParentRoute,
   path: "/agents",
+  validateSearch: agentsSearch,
   component: lazyRouteComponent(() => import("./pages/agents/AgentsPage"), "AgentsPage"),
 });
 
@@ -79,6 +83,7 @@ const playground = createRoute({
 const assistants = createRoute({
   getParentRoute,
   path: "/assistants",
+  validateSearch: assistantsSearch,
   component: lazyRouteComponent(() => import("./pages/assistants/AssistantsPage"), "AssistantsPage"),
 });
 
@@ -91,6 +96,7 @@ const crons = createRoute({
 const store = createRoute({
   getParentRoute,
   path: "/store",
+  validateSearch: storeSearch,
   component: lazyRouteComponent(() => import("./pages/store/StorePage"), "StorePage"),
 });
 

@@ -95,3 +95,94 @@ async def test_a_run_lights_up_its_nodes_pauses_before_one_is_edited_and_goes_on
     await expect(page.get_by_role("region", name="State")).to_contain_text("chairs: read, and one by hand")
     await page.set_viewport_size({"width": 375, "height": 800})
     assert await too_wide(page) == 0
+
+
+async def test_an_agent_shows_its_graphs_their_subgraphs_and_schemas(looked):
+    page = looked.page
+    await looked.open("/agents")
+    await expect(page.get_by_role("region", name="Readiness")).to_contain_text("2 of 2 ready")
+    await page.get_by_role("button", name="Draw fan").click()
+    await expect(page.locator("[data-node='research:read']")).to_be_visible()
+    await page.get_by_label("Subgraphs open").uncheck()
+    await expect(page.locator("[data-node='research']")).to_be_visible()
+    assert await violations(page) == []
+    await page.get_by_role("tab", name="Schemas").click()
+    await expect(page.get_by_role("region", name="Input schema")).to_contain_text('"topics"')
+
+
+async def test_an_assistant_gets_a_new_version_and_goes_back_to_the_first(looked, dev):
+    page = looked.page
+    await looked.open("/assistants")
+    await page.get_by_role("button", name="New assistant").click()
+    new = page.get_by_role("dialog", name="New assistant")
+    await new.get_by_label("Graph").select_option("refund")
+    await new.get_by_label("Name").fill("Kind refunds")
+    await new.get_by_role("button", name="Create").click()
+    await page.get_by_label("Description").fill("Says yes.")
+    await page.get_by_label("Config").fill('{"tags": ["kind"')
+    await page.get_by_role("button", name="Save as a new version").click()
+    await expect(page.get_by_label("Config")).to_be_focused()
+    await page.get_by_label("Config").fill('{"tags": ["kind"]}')
+    await page.get_by_role("button", name="Save as a new version").click()
+    row = page.get_by_role("row", name="Kind refunds")
+    await expect(row.get_by_role("cell", name="2", exact=True)).to_be_visible()
+    assert await violations(page) == []
+    await page.get_by_role("tab", name="Versions").click()
+    await page.get_by_role("button", name="Use version 1").click()
+    await expect(row.get_by_role("cell", name="1", exact=True)).to_be_visible()
+    async with client_of(dev.url) as client:
+        [found] = (await client.post("/assistants/search", json={"name": "Kind refunds"})).json()
+        assert (found["version"], found["description"], found["config"]) == (1, None, {})
+        await client.delete(f"/assistants/{found['assistant_id']}")
+
+
+async def test_a_cron_is_made_paused_tested_and_deleted(looked):
+    page = looked.page
+    await looked.open("/crons")
+    await page.get_by_role("button", name="New cron").click()
+    await page.get_by_label("Assistant").select_option(label="chat")
+    await page.get_by_label("Schedule").fill("every day")
+    await page.get_by_label("Time zone").fill("Europe/Berlin")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_role("alert")).to_contain_text("schedule")
+    await page.get_by_label("Schedule").fill("0 9 1 1 *")
+    await page.get_by_role("button", name="JSON").click()
+    await page.get_by_label("Input (JSON)").fill('{"messages": [{"role": "user", "content": "Good morning"}]}')
+    await page.get_by_role("button", name="Create").click()
+    row = page.get_by_role("row", name="0 9 1 1 *")
+    await expect(row.get_by_role("time")).to_have_count(1)
+    assert await violations(page) == []
+    await row.get_by_role("button", name="Pause").click()
+    await expect(row).to_contain_text("paused")
+    await row.get_by_role("button", name="Test").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Run")
+    await expect(page.locator(".state-success").first).to_be_visible()
+    await page.go_back()
+    await row.get_by_role("button", name="Delete").click()
+    await page.get_by_role("button", name="Delete it").click()
+    await expect(row).to_have_count(0)
+
+
+async def test_an_item_of_the_store_is_made_found_by_its_meaning_and_deleted(looked, dev):
+    page = looked.page
+    async with client_of(dev.url) as client:
+        lamp = {"namespace": ["things", "lamp"], "key": "lamp", "value": {"text": "a lamp in the house"}}
+        await client.put("/store/items", json=lamp)
+    await looked.open("/store")
+    await page.get_by_role("button", name="New item").click()
+    await page.get_by_label("Namespace", exact=True).fill("things.drinks")
+    await page.get_by_label("Key").fill("tea")
+    await page.get_by_label("Value").fill('{"text": "green tea"}')
+    await page.get_by_role("button", name="Keep").click()
+    await page.get_by_label("Below the namespace").select_option("things")
+    await page.get_by_label("About").fill("tea")
+    await page.get_by_role("button", name="Search").click()
+    rows = page.get_by_role("row")
+    await expect(rows.nth(1)).to_contain_text("green tea")
+    await expect(page.get_by_role("columnheader", name="Score")).to_be_visible()
+    await expect(rows).to_have_count(3)
+    assert await violations(page) == []
+    await page.get_by_role("button", name="tea", exact=True).click()
+    await page.get_by_role("button", name="Delete", exact=True).click()
+    await page.get_by_role("button", name="Delete it for good").click()
+    await expect(rows).to_have_count(2)
