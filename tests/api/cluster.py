@@ -38,6 +38,18 @@ class Cluster:
         metadata = {"name": name, "namespace": NAMESPACE}
         self.server.create(f"{_KINDS}/agents", {"kind": "Agent", "metadata": metadata, "spec": spec, "status": status})
 
+    @property
+    def agents(self) -> list[Object]:
+        """The Agents; changes of one are changes of the object."""
+        return self.server.all("Agent")
+
+    def set_agents(self, *agents: Object) -> None:
+        """These Agents and no others, as old as they say."""
+        for gone in self.agents:
+            self.server.remove(f"{_KINDS}/agents/{gone['metadata']['name']}")
+        for body in agents:
+            self.server.objects[f"{_KINDS}/agents/{body['metadata']['name']}"] = body
+
     def delete_agent(self, name: str) -> None:
         self.server.remove(f"{_KINDS}/agents/{name}")
 

@@ -17,7 +17,7 @@ from relayrun_core.graph_names import Claimant
 from relayrun_core.ids import default_assistant_id, new_run_id
 from relayrun_core.kinds.names import api_run
 from relayrun_core.runs import NewRun, RunSpec
-from tests.api.apiserver import ApiServer
+from tests.api.cluster import Cluster
 from tests.api.conftest import Api
 from tests.api.play import STEPS, register
 from tests.support.waiting import eventually
@@ -35,22 +35,22 @@ async def look_again(api: Api) -> None:
     services.catalog._read_at = float("-inf")
 
 
-def agent(cluster: ApiServer, name: str, created: str, **spec: Any) -> dict[str, Any]:
+def agent(cluster: Cluster, name: str, created: str, **spec: Any) -> dict[str, Any]:
     like = cluster.agents[0]
     metadata = {**like["metadata"], "name": name, "creationTimestamp": created}
     return {**like, "metadata": metadata, "spec": {**like["spec"], **spec}}
 
 
 @pytest.fixture
-async def api(clustered: Api, cluster: ApiServer) -> Api:
+async def api(clustered: Api, cluster: Cluster) -> Api:
     """`default`, the older one, and `second` offer the graph `steps`."""
-    cluster.agents[:] = [agent(cluster, "second", NEWER), agent(cluster, "default", OLDER)]
+    cluster.set_agents(agent(cluster, "second", NEWER), agent(cluster, "default", OLDER))
     await register(clustered.database, "steps", STEPS, "second")
     await look_again(clustered)
     return clustered
 
 
-async def found_in(cluster: ApiServer, run_id: str) -> dict[str, Any] | None:
+async def found_in(cluster: Cluster, run_id: str) -> dict[str, Any] | None:
     return cluster.runs.get(api_run(UUID(run_id)))
 
 
@@ -61,7 +61,7 @@ async def agent_of(api: Api, run: Any) -> str:
 
 
 async def test_the_older_agent_has_the_plain_name_and_the_newer_one_its_own_in_front(
-    api: Api, cluster: ApiServer
+    api: Api, cluster: Cluster
 ) -> None:
     client = api.sdk.assistants
     names = {found["graph_id"]: found["assistant_id"] for found in await client.search(graph_id="steps", limit=100)}
@@ -76,7 +76,7 @@ async def test_the_older_agent_has_the_plain_name_and_the_newer_one_its_own_in_f
     for name in ("second/steps", theirs):
         assert await agent_of(api, await api.sdk.runs.create(None, name, input={})) == "second"
 
-    cluster.agents[:] = [entry for entry in cluster.agents if entry["metadata"]["name"] != "default"]
+    cluster.delete_agent("default")
     await look_again(api)
     found = {entry["graph_id"]: entry["assistant_id"] for entry in await client.search(graph_id="steps")}
     assert found == {"steps": names["steps"]}, "ids are made of the name, whoever has it"
@@ -86,7 +86,7 @@ async def test_the_older_agent_has_the_plain_name_and_the_newer_one_its_own_in_f
         await api.sdk.runs.create(None, "default/steps", input={})
 
 
-async def test_what_was_made_stays_with_its_agent_when_the_name_moves(api: Api, cluster: ApiServer) -> None:
+async def test_what_was_made_stays_with_its_agent_when_the_name_moves(api: Api, cluster: Cluster) -> None:
     made = await api.sdk.assistants.create("steps")
     cron = await api.sdk.crons.create("steps", schedule="@yearly", input={})
     thread = (await api.sdk.threads.create())["thread_id"]
@@ -96,7 +96,7 @@ async def test_what_was_made_stays_with_its_agent_when_the_name_moves(api: Api, 
     await api.sdk.runs.create(talk, "steps", input={})
 
     # `default` was made again: the other one is the older one now.
-    cluster.agents[:] = [agent(cluster, "default", "2026-03-01T00:00:00Z"), agent(cluster, "second", NEWER)]
+    cluster.set_agents(agent(cluster, "default", "2026-03-01T00:00:00Z"), agent(cluster, "second", NEWER))
     await look_again(api)
     assert await agent_of(api, await api.sdk.runs.create(None, "steps", input={})) == "second"
     assert await agent_of(api, await api.sdk.runs.create(None, made["assistant_id"], input={})) == "default"
@@ -124,14 +124,14 @@ async def test_while_nobody_knows_who_is_the_oldest_only_full_names_are_good(api
     assert await agent_of(api, await api.sdk.runs.create(None, "second/steps", input={})) == "second"
 
 
-def weighed(cluster: ApiServer, default: int, second: int) -> None:
-    cluster.agents[:] = [
+def weighed(cluster: Cluster, default: int, second: int) -> None:
+    cluster.set_agents(
         agent(cluster, "default", OLDER, traffic={"group": "steps", "weight": default}),
         agent(cluster, "second", NEWER, traffic={"group": "steps", "weight": second}),
-    ]
+    )
 
 
-async def test_agents_of_a_group_share_a_name_by_weight_and_threads_stay(api: Api, cluster: ApiServer) -> None:
+async def test_agents_of_a_group_share_a_name_by_weight_and_threads_stay(api: Api, cluster: Cluster) -> None:
     weighed(cluster, 0, 100)
     await look_again(api)
     thread = (await api.sdk.threads.create())["thread_id"]
@@ -163,13 +163,13 @@ async def test_agents_of_a_group_share_a_name_by_weight_and_threads_stay(api: Ap
     assert await agent_of(api, await api.sdk.runs.create(thread, "steps", input={})) == "second"
 
     # The canary is done: what the group had is its last Agent's.
-    cluster.agents[:] = [agent(cluster, "default", OLDER, traffic={"group": "steps"})]
+    cluster.set_agents(agent(cluster, "default", OLDER, traffic={"group": "steps"}))
     await look_again(api)
     for name in ("steps", made["assistant_id"]):
         assert await agent_of(api, await api.sdk.runs.create(thread, name, input={})) == "default"
 
 
-async def test_the_weights_decide_for_each_run_without_a_thread(api: Api, cluster: ApiServer) -> None:
+async def test_the_weights_decide_for_each_run_without_a_thread(api: Api, cluster: Cluster) -> None:
     weighed(cluster, 50, 50)
     await look_again(api)
     runs = await api.sdk.runs.create_batch([{"assistant_id": "steps", "input": {}} for _ in range(40)])
