@@ -31,6 +31,7 @@ from relayrun_core.runs import RunHead
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView, Finish, Liveness, RunView, TickClock, plan
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Nothing, Wait
+from relayrun_operator.local.runner import LocalListener
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.calls import RunnerCalls
 from relayrun_operator.loop.client import RunnerClient, assign_request
@@ -352,7 +353,7 @@ class Play:
 
     def _hear(self, played: Played, line: Line) -> None:
         runner = self.cache.runners[played.name]
-        handle_line(line, time.monotonic(), runner, self.cache, self.hinted.append, lambda: None)
+        handle_line(line, time.monotonic(), runner, self.cache, LocalListener(self.hinted.append, lambda: None))
 
     def _any(self) -> Played:
         return self.chance.choice(list(self.played.values()))

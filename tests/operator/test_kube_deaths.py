@@ -16,9 +16,9 @@ from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import parse_agent
 from relayrun_operator.kube.runner import PodRunner
-from relayrun_operator.kube.watch import watch_pod
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
+from relayrun_operator.loop.watch import watch_runner
 from relayrun_operator.loop.workqueue import WorkQueue
 from tests.operator.scripted import TOKEN, ScriptedRunner
 from tests.support.waiting import until
@@ -128,7 +128,7 @@ class Listening:
         self.down: list[bool] = []
         self.deaths: list[dict[str, int]] = []
 
-    def on_report(self, runner: PodRunner, told: RunReport) -> None:
+    def on_report(self, runner: PodRunner, reported: RunReport) -> None:
         """Not of interest."""
 
     def on_unknown(self, runner: PodRunner, run_id: str) -> None:
@@ -150,7 +150,7 @@ async def test_another_process_at_the_same_address_has_none_of_the_runs_and_is_r
         listed = ListLine(holder="first", slots=4, graphs=["steps"])
         another = listed.model_copy(update={"holder": "second", "deaths": {"Killed": 1}})
         scripted.say(listed)
-        task = asyncio.create_task(watch_pod(runner, cache, listening))
+        task = asyncio.create_task(watch_runner(runner, cache, listening))
         await until(lambda: runner.holder == "first")
         runner.set_report("run", Report(1, AttemptState.RUNNING), 0.0)
         scripted.answers = [(503, ReadinessBody(ready=False).model_dump())]

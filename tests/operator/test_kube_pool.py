@@ -14,9 +14,9 @@ from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
-from relayrun_operator.kube.watch import lose_process
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.transport import OneToken
+from relayrun_operator.loop.watch import lose_process
 from relayrun_operator.loop.workqueue import WorkQueue
 
 INSTALLATION = Installation("token", "http://relayrun-api")

@@ -23,11 +23,11 @@ from relayrun_core.runner_protocol import (
     Trouble,
 )
 from relayrun_core.states import RunStatus
-from relayrun_operator.local.runner import LocalRunner
-from relayrun_operator.local.watch import watch_runner
+from relayrun_operator.local.runner import LocalListener, LocalRunner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
 from relayrun_operator.loop.transport import OneToken, RunnerUnreachable, Transport
+from relayrun_operator.loop.watch import watch_runner
 from relayrun_operator.loop.workqueue import WorkQueue
 from tests.operator.build import told
 from tests.operator.scripted import ACCEPTED, SILENCE, TOKEN, Answer, ScriptedRunner
@@ -52,7 +52,8 @@ class Watched:
         process = cast("Any", SimpleNamespace(exited=self.exited))
         self.runner: LocalRunner = scripted.as_runner(process=process, ready=False, holder=None)
         self.cache.runners["r1"] = self.runner
-        self.task = asyncio.create_task(watch_runner(self.runner, self.cache, self.hints.append, lambda: None))
+        listener = LocalListener(self.hints.append, lambda: None)
+        self.task = asyncio.create_task(watch_runner(self.runner, self.cache, listener, self.exited))
 
     def introduce(self, *runs: RunReport, **fields: Any) -> None:
         known = {"holder": "h", "runner": "r1", "slots": 3, "graphs": ["steps"], "runs": list(runs)}

@@ -27,14 +27,6 @@ class PodRunner(Runner):
     pod: Object
     #: How the processes before the present one in its pod ended, by reason, as far as it was told of; None: not known.
     deaths: dict[str, int] | None = None
-    #: Its process does not listen: it has crashed, or has not started yet.
-    down: bool = False
-    #: Since when it is not ready, monotonic: from its container's start, where there is one.
-    unready_since: float = 0.0
-    #: Its pod has been ready.
-    was_ready: bool = False
-    #: Since when it refuses the operator's token, monotonic.
-    refused_since: float | None = None
     #: The pool was told that it came to its end.
     end_noted: bool = False
 

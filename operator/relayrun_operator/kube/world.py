@@ -34,12 +34,12 @@ from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.ports import KubePorts
 from relayrun_operator.kube.runner import PodRunner, has_ended
 from relayrun_operator.kube.token import NamespaceTokens
-from relayrun_operator.kube.watch import watch_pod
 from relayrun_operator.kube.writer import StatusWriter
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.calls import RunnerCalls
 from relayrun_operator.loop.decider import Decider
 from relayrun_operator.loop.transport import RunnerUnreachable
+from relayrun_operator.loop.watch import watch_runner
 from relayrun_operator.loop.workqueue import WorkQueue
 from relayrun_operator.settings import OperatorSettings
 
@@ -195,7 +195,7 @@ class KubeWorld:
     def _listen(self, runner: PodRunner) -> None:
         self._leave(runner)
         if not has_ended(runner.pod):
-            work = watch_pod(runner, self._cache, self)
+            work = watch_runner(runner, self._cache, self)
             self._streams[runner.name] = self._tasks.create_task(work, name=f"runner {runner.name}")
 
     def _leave(self, runner: PodRunner) -> None:

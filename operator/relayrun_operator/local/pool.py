@@ -15,12 +15,12 @@ from relayrun_core.process.secrets import without_secrets
 from relayrun_core.settings import RunnerSettings
 from relayrun_operator.engine import AgentView, Demand, decide_pool
 from relayrun_operator.local.processes import free_port
-from relayrun_operator.local.runner import LocalRunner
+from relayrun_operator.local.runner import LocalListener, LocalRunner
 from relayrun_operator.local.settings import LocalWorldSettings
 from relayrun_operator.local.starter import Starter
-from relayrun_operator.local.watch import watch_runner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
+from relayrun_operator.loop.watch import watch_runner
 
 logger = logging.getLogger("relayrun.local")
 
@@ -65,7 +65,7 @@ class LocalPool:
         self._tasks = tasks
         self._cache = cache
         self._starter = starter
-        self._reread = reread
+        self._listener = LocalListener(reread, wake)
         self._wake = wake
         self._build = settings.build
         self._started = 0
@@ -170,7 +170,7 @@ class LocalPool:
         self._tasks.create_task(self._live(runner), name=f"runner {name}")
 
     async def _live(self, runner: LocalRunner) -> None:
-        watching = asyncio.create_task(watch_runner(runner, self._cache, self._reread, self._wake))
+        watching = asyncio.create_task(self._watch(runner))
         # In the very turn of the loop in which its death is known: whatever it executed waits for this.
         runner.process.exited.add_done_callback(lambda exited: self._ended(runner, exited.result()))
         try:
@@ -182,6 +182,10 @@ class LocalPool:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+    async def _watch(self, runner: LocalRunner) -> None:
+        await runner.process.begun()
+        await watch_runner(runner, self._cache, self._listener, runner.process.exited)
 
     def _ended(self, runner: LocalRunner, code: int) -> None:
         runner.client.close()

@@ -22,6 +22,13 @@ class Runner:
     debugged: bool = False
     #: Its process or pod is known to be gone.
     gone: bool = False
+    #: Its process does not listen: it has crashed, or has not started yet. Its pod may start another one.
+    down: bool = False
+    #: Since when it is not ready; for a pod from its container's start, where there is one.
+    unready_since: float = 0.0
+    was_ready: bool = False
+    #: Since when it refuses the operator's token.
+    refused_since: float | None = None
     #: With `Pod` isolation: the run it belongs to.
     owner: str | None = None
     holder: str | None = None
