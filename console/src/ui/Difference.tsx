@@ -1,3 +1,5 @@
+import "./difference.css";
+
 import { useMemo } from "react";
 
 import { type Change, changesOf } from "./changes";

@@ -1,3 +1,4 @@
+import "./journal.css";
 import "./run.css";
 
 import { getRouteApi, Link } from "@tanstack/react-router";

@@ -52,13 +52,19 @@ function rank(row: Row): number {
 }
 
 /** What a run waits for, by its reason. */
-const WAITS: Record<string, string> = { ThreadBusy: "Waits for the thread", BackOff: "Waits after a failure" };
+const WAITS: Record<string, string> = {
+  NoCapacity: "Waits for a runner",
+  AgentNotReady: "Waits for the agent",
+  AgentNotFound: "Waits for the agent",
+  ThreadBusy: "Waits for the thread",
+  BackOff: "Waits after a failure",
+};
 
 function waitRow(run: Run, accepted: number, begun: number | null, end: number, active: boolean): Row | null {
   const to = begun ?? end;
   if (to <= accepted) return null;
   const open = begun === null && active;
-  const label = open ? (WAITS[run.reason ?? ""] ?? "Waits for a runner") : "Waited";
+  const label = open ? (WAITS[run.reason ?? ""] ?? "Waiting") : "Waited";
   return { key: "wait", label, about: open ? (run.message ?? "") : "", bar: { from: accepted, to, kind: "wait", open } };
 }
 

@@ -10,6 +10,7 @@ import { JsonView } from "../../ui/JsonView";
 import { ShortId } from "../../ui/ShortId";
 import { Failed, Loading } from "../../ui/states";
 import { Tabs } from "../../ui/Tabs";
+import { assistantOf } from "./assistant";
 import { Fork } from "./Fork";
 
 interface Props {
@@ -21,7 +22,7 @@ interface Props {
 /** The state at one checkpoint, what changed with it, and a way to go on from it in another way. */
 export function CheckpointPanel({ thread, step, onClose }: Props) {
   const [forking, setForking] = useState(false);
-  const { thread_id: threadId, metadata } = thread;
+  const { thread_id: threadId } = thread;
   const { checkpoint, parent_checkpoint: parent } = step;
   const states = useQuery({
     queryKey: ["states", parent?.checkpoint_id, checkpoint.checkpoint_id],
@@ -32,7 +33,6 @@ export function CheckpointPanel({ thread, step, onClose }: Props) {
     },
     staleTime: Infinity,
   });
-  const assistant = [metadata.assistant_id, metadata.graph_id].find((id) => typeof id === "string");
   const runId = step.metadata.run_id;
   return (
     <section className="card step" aria-label="Checkpoint">
@@ -62,7 +62,7 @@ export function CheckpointPanel({ thread, step, onClose }: Props) {
           ]}
         />
       )}
-      {forking && <Fork threadId={threadId} step={step} assistant={assistant} onClose={() => setForking(false)} />}
+      {forking && <Fork threadId={threadId} step={step} assistant={assistantOf(thread)} onClose={() => setForking(false)} />}
     </section>
   );
 }

@@ -2,7 +2,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 
-import { editState, getState, type Step } from "../../api/history";
+import { editState, getState, type Step, type ThreadState } from "../../api/history";
 import { queryClient } from "../../api/queries";
 import { requestOf, type Run, startRun } from "../../api/runs";
 import type { Json, JsonObject } from "../../api/types";
@@ -24,29 +24,41 @@ interface Props {
 /** Go on from a checkpoint in another way: edit its state, and run from there. */
 export function Fork({ threadId, step, run, assistant, onClose }: Props) {
   const state = useQuery({
-    queryKey: ["states", step.checkpoint.checkpoint_id],
-    queryFn: ({ signal }) => getState(threadId, step.checkpoint, signal),
+    queryKey: ["states", "fork", step.checkpoint.checkpoint_id],
+    queryFn: async ({ signal }) => {
+      const { checkpoint, parent_checkpoint: parent } = step;
+      const both = [getState(threadId, checkpoint, signal), parent && getState(threadId, parent, signal)] as const;
+      const [at, before] = await Promise.all(both);
+      return { values: at.values, writers: writersOf(before) };
+    },
     staleTime: Infinity,
   });
   return (
-    <Dialog title="Fork from here" open onClose={onClose}>
+    <Dialog title="Edit the state and go on" open onClose={onClose}>
       {state.error && <Failed error={state.error} retry={() => void state.refetch()} />}
       {state.isPending && <Loading what="the state" />}
       {state.data && (
-        <Editor threadId={threadId} step={step} run={run} assistant={assistant} values={state.data.values} onClose={onClose} />
+        <Editor threadId={threadId} step={step} run={run} assistant={assistant} onClose={onClose} {...state.data} />
       )}
     </Dialog>
   );
 }
 
+/** The nodes that wrote a state: those that ran from the one before. What comes next depends on them. */
+function writersOf(before: ThreadState | null): string[] {
+  const names = before?.tasks.flatMap(({ name }) => (name === null || name === "__start__" ? [] : [name]));
+  return [...new Set(names)];
+}
+
 interface EditorProps extends Omit<Props, "run"> {
   run: Run | undefined;
   values: JsonObject | Json[];
+  writers: string[];
 }
 
-function Editor({ threadId, step, run, assistant, values, onClose }: EditorProps) {
+function Editor({ threadId, step, run, assistant, values, writers, onClose }: EditorProps) {
   const [text, setText] = useState(() => JSON.stringify(values, null, 2));
-  const [node, setNode] = useState("");
+  const [node, setNode] = useState(writers.length === 1 ? writers[0]! : "");
   const navigate = useNavigate();
   const edited = parse(text);
   const changes = "error" in edited ? null : changesIn(values, edited.value);
@@ -86,7 +98,7 @@ function Editor({ threadId, step, run, assistant, values, onClose }: EditorProps
         onChange={setText}
         error={"error" in edited ? edited.error : undefined}
       />
-      <TextField label="As node" value={node} onChange={setNode} hint="Empty: as the node that wrote last." />
+      <TextField label="As node" value={node} onChange={setNode} hint={hintOf(writers)} />
       {fork.error && <Failed error={fork.error} />}
       <div className="actions">
         <Button kind="primary" disabled={"error" in edited || fork.isPending} onClick={() => fork.mutate({ runs: true })}>
@@ -101,6 +113,11 @@ function Editor({ threadId, step, run, assistant, values, onClose }: EditorProps
       </div>
     </>
   );
+}
+
+function hintOf(writers: string[]): string {
+  const several = writers.length > 1 ? ` ${writers.join(" and ")} wrote this state.` : "";
+  return `What comes next is what follows this node.${several} Empty: as LangGraph finds.`;
 }
 
 function parse(text: string): { value: Json } | { error: string } {

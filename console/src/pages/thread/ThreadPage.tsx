@@ -11,7 +11,6 @@ import { POLL_MS, searchRuns } from "../../api/queries";
 import { deleteThread, getThread, type Thread } from "../../api/threads";
 import { Button } from "../../ui/Button";
 import { Confirm } from "../../ui/Confirm";
-import { JsonView } from "../../ui/JsonView";
 import { useNotices } from "../../ui/Notices";
 import { Empty, Page } from "../../ui/Page";
 import { ShortId } from "../../ui/ShortId";
@@ -21,6 +20,7 @@ import { ThreadBadge } from "../../ui/ThreadBadge";
 import { Conversation } from "./Conversation";
 import { History } from "./History";
 import { messagesOf } from "./messages";
+import { State } from "./State";
 import { ThreadFacts } from "./ThreadFacts";
 import { ThreadRuns } from "./ThreadRuns";
 
@@ -72,7 +72,7 @@ function Shown({ thread, stale }: { thread: Thread; stale: boolean }) {
     ...(messages || events.length > 0
       ? [{ name: "Conversation", content: <Conversation messages={messages ?? []} events={events} /> }]
       : []),
-    { name: "State", content: state.data ? <JsonView label="State" value={state.data.values} /> : <Loading what="the state" /> },
+    { name: "State", content: state.data ? <State thread={thread} state={state.data} /> : <Loading what="the state" /> },
     { name: "History", content: <History thread={thread} /> },
     { name: "Runs", content: <ThreadRuns threadId={threadId} /> },
   ];
