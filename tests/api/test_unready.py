@@ -78,6 +78,25 @@ async def test_it_serves_once_the_database_has_started_and_wakes_its_streams(dat
             assert (await joining).json() == {"messages": []}
 
 
+async def test_a_full_disk_is_told_and_all_goes_on_once_there_is_room(database: Database, tmp_path: Path) -> None:
+    function = """
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$
+    """
+    trigger = "CREATE TRIGGER full_disk BEFORE INSERT ON threads FOR EACH ROW EXECUTE FUNCTION full_disk()"
+    async with api(database.url, tmp_path) as http:
+        await until_it_is(lambda: is_ready(http))
+        before = (await http.post("/threads", json={})).json()["thread_id"]
+        await database.execute(function)
+        await database.execute(trigger)
+        detail = "The database's disk is full, so nothing can be saved: try again once there is room."
+        assert await refuses(http, "/threads", method="POST") == detail
+        assert (await http.get(f"/threads/{before}")).is_success
+        assert await is_ready(http)
+        await database.execute("DROP TRIGGER full_disk ON threads")
+        assert (await http.post("/threads", json={})).is_success
+
+
 async def test_a_database_without_this_version_s_tables_is_told_until_they_are_there(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

@@ -183,6 +183,23 @@ async def test_pods_in_back_off_that_had_served_are_replaced_as_quickly_as_kille
     await on_stage(play)
 
 
+@pytest.mark.parametrize(("ready_after", "replaced"), [(None, False), (1, False), (30, True)])
+async def test_a_new_leader_sees_in_the_pod_whether_it_had_served(on_stage, ready_after, replaced) -> None:
+    async def play(stage: Stage) -> None:
+        assert await stage.adjust() == 3
+        name = next(iter(stage.cache.runners))
+        stage.back_off(name)
+        status = stage.cache.runners[name].pod["status"]
+        changed = f"2026-01-01T00:00:{ready_after or 0:02}Z"
+        conditions = [{"type": "Ready", "status": "False", "lastTransitionTime": changed}]
+        seen = {**status, "startTime": "2026-01-01T00:00:00Z", "conditions": conditions}
+        stage.observer.see_pod({**stage.cache.runners[name].pod, "status": seen})
+        assert await stage.adjust() == int(replaced)
+        assert stage.cache.runners[name].draining is replaced
+
+    await on_stage(play)
+
+
 async def test_a_pod_in_back_off_that_never_served_stays_and_is_not_made_again(on_stage) -> None:
     async def play(stage: Stage) -> None:
         assert await stage.adjust() == 3

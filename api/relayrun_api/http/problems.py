@@ -83,6 +83,9 @@ def problem_of(error: Exception) -> Problem:
             return Problem(422, "invalid_text", "The request has a value that Postgres cannot store: correct it.")
         case psycopg.errors.QueryCanceled():
             return problem_of(SearchTooSlow())
+        case psycopg.errors.DiskFull():
+            detail = "The database's disk is full, so nothing can be saved: try again once there is room."
+            return Problem(503, "database_away", detail, {"Retry-After": "1"})
         case _ if is_transient(error):
             detail = "The database does not answer: try again in a moment."
             return Problem(503, "database_away", detail, {"Retry-After": "1"})

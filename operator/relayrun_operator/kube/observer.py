@@ -20,7 +20,16 @@ from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
-from relayrun_operator.kube.runner import PodRunner, agent_of, has_ended, is_serving, key_of, owner_run, startup_of
+from relayrun_operator.kube.runner import (
+    PodRunner,
+    agent_of,
+    has_been_ready,
+    has_ended,
+    is_serving,
+    key_of,
+    owner_run,
+    startup_of,
+)
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import RunnerClient
 from relayrun_operator.loop.transport import Tokens
@@ -246,7 +255,7 @@ class Observer:
         if startup_of(body) is not startup_of(runner.pod):
             runner.unready_since = time.monotonic()
         runner.pod = dict(body)
-        runner.was_ready = runner.was_ready or runner.ready or is_serving(body)
+        runner.was_ready = runner.was_ready or runner.ready or has_been_ready(body)
         uid = owner_run(body)
         if uid is not None and runner.owner is None:
             owner = next((r for r in self._agentruns.by_key.values() if r.uid == uid), None)

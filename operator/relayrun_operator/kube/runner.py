@@ -6,6 +6,7 @@ from typing import Any
 
 from relayrun_operator.engine import RunnerView, Startup
 from relayrun_operator.kube import names
+from relayrun_operator.kube.conditions import seconds
 from relayrun_operator.loop.runner import Runner
 
 Object = dict[str, Any]
@@ -16,6 +17,10 @@ PULL_REASONS = frozenset(
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 #: What a container waits for that failed: the kubelet tries again later, and later each time.
 BACK_OFF_REASONS = frozenset({"CrashLoopBackOff"}) | PULL_REASONS | CONFIG_REASONS
+
+
+#: Of a pod that was never ready, both times are of the kubelet's first look at it.
+_READY_SOONEST_SECONDS = 5.0
 
 
 @dataclass(kw_only=True)
@@ -103,6 +108,17 @@ def is_serving(pod: Mapping[str, Any]) -> bool:
         return True
     containers = status.get("containerStatuses") or ()
     return any(entry.get("name") == names.CONTAINER and entry.get("ready") for entry in containers)
+
+
+def has_been_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod is ready, or was: its condition `Ready` has changed since the pod began."""
+    status = pod.get("status") or {}
+    began = seconds(status.get("startTime"))
+    for entry in status.get("conditions") or ():
+        if entry["type"] == "Ready" and entry["status"] == "False" and began is not None:
+            changed = seconds(entry.get("lastTransitionTime"))
+            return changed is not None and changed - began >= _READY_SOONEST_SECONDS
+    return is_serving(pod)
 
 
 def owner_run(pod: Mapping[str, Any]) -> str | None:
