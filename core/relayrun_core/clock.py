@@ -1,5 +1,5 @@
-"""The clocks by which a process is measured. Author code that puts something else in the place of `time.time`, as tools
-that freeze time do, changes none of them: they look into modules, and find the functions themselves, but no wrapper.
+"""The clocks of our own code. Tools that freeze time replace the functions of `time` wherever a module holds them; they
+do not find these wrappers, so author code that uses such a tool does not stop our clocks.
 """
 
 import time

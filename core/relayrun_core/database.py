@@ -1,4 +1,4 @@
-"""Connections to Postgres: one pool a process and loop, and what a lost connection looks like."""
+"""Connections to Postgres: one pool for each process and event loop. Statements are in `relayrun_core.db`."""
 
 import asyncio
 import logging
@@ -115,7 +115,7 @@ class Database:
             await pool.close(timeout=1)
 
     def share(self, most: int, *, wait_seconds: float, parameters: Mapping[str, str]) -> "Database":
-        """At most `most` of its connections at once; all that is done with one is a transaction with `parameters`."""
+        """Return a view that uses at most `most` connections at once, each for one transaction with `parameters`."""
         share = Database(self.where)
         share.pool, share._connections, share._pooled = self.pool, self._connections, self._pooled
         share._parameters = {**self._parameters, **parameters}
@@ -249,7 +249,7 @@ class Database:
         return await self.twice(run)
 
     async def twice(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await `call()`, and once more when its connection turned out to be dead.
+        """Await `call()`, and retry it once when its connection turns out to be dead.
 
         After a restart of the server every idle connection is, and the first call would only find that out. Asking
         each connection before each call would cost a round trip.
@@ -265,7 +265,7 @@ class Database:
 
 
 def current_url(where: ConnectionSettings) -> str:
-    """The URL as of now. Raises psycopg.OperationalError, as when the database is away, where there is none."""
+    """Return the current URL. Raises psycopg.OperationalError when there is none, as when the database is away."""
     try:
         return where.read_url()
     except (OSError, ValueError) as error:
@@ -282,7 +282,7 @@ async def set_up_session(conn: Connection, parameters: Mapping[str, str]) -> boo
 
 
 async def is_pooled(conn: psycopg.AsyncConnection[Any]) -> bool:
-    """Whether a pooler is between this connection and Postgres."""
+    """Return whether a pooler is between this connection and Postgres."""
     row = await (await conn.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
     return row is not None and conn.info.backend_pid not in (row.values() if isinstance(row, dict) else row)
 
@@ -319,7 +319,7 @@ def connection_options(role: Role) -> dict[str, Any]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the database was away or busy, so that the same call may succeed later.
+    """Return whether the database was away or busy, so that the same call may succeed later.
 
     A pool that was closed opens no more, and what psycopg calls an InterfaceError is our own misuse of it.
     """
@@ -331,5 +331,5 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_closed(error: BaseException) -> bool:
-    """Whether this process has closed its connections: nothing that needs them ever succeeds here again."""
+    """Return whether this process has closed its connections, so that no call can succeed here again."""
     return isinstance(error, PoolClosed)

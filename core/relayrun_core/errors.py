@@ -1,8 +1,8 @@
-"""What core's functions raise. Every message says what happened, to what, and what to do."""
+"""The exceptions of core. Every message says what happened, to what, and what to do."""
 
 
 class RelayrunError(Exception):
-    """The root of what Relayrun raises itself."""
+    """The base class of Relayrun's own exceptions."""
 
 
 class ThreadNotFound(RelayrunError):
@@ -10,7 +10,7 @@ class ThreadNotFound(RelayrunError):
 
 
 class ThreadExists(RelayrunError):
-    """A thread with this id exists already and the caller asked to be told."""
+    """A thread with this id exists already, and the caller wants an error in that case."""
 
 
 class ThreadBusyError(RelayrunError):
@@ -26,7 +26,7 @@ class ResumeConflict(RelayrunError):
 
 
 class MetadataTooLarge(RelayrunError):
-    """What the thread or assistant has would, with what was to be merged into it, be larger than it may."""
+    """The metadata of the thread or assistant would be larger than allowed after the merge."""
 
 
 class RunNotFound(RelayrunError):
@@ -42,11 +42,11 @@ class RunFinished(RelayrunError):
 
 
 class StaleAttempt(RelayrunError):
-    """This attempt does not hold its run any more: it must stop and write nothing."""
+    """This attempt no longer holds its run: it must stop and write nothing."""
 
 
 class NotStorable(RelayrunError):
-    """A value that no checkpoint or JSON can hold: the run that made it fails, and nothing else."""
+    """A value that neither a checkpoint nor JSON can hold. Only the run that made it fails."""
 
 
 class SchemaUnknown(RelayrunError):
@@ -54,7 +54,7 @@ class SchemaUnknown(RelayrunError):
 
 
 class NeedsDirectConnection(RelayrunError):
-    """What was asked cannot go through a pooler of connections."""
+    """The operation does not work through a connection pooler."""
 
 
 class SchemaTooOld(RelayrunError):

@@ -13,7 +13,7 @@ ASSISTANT_NAMESPACE = UUID("6ba7b821-9dad-11d1-80b4-00c04fd430c8")
 
 
 def uuid_of(text: str) -> UUID | None:
-    """The UUID that a text is, or None."""
+    """Parse a UUID; None for any other text."""
     try:
         return UUID(text)
     except ValueError:
@@ -21,7 +21,7 @@ def uuid_of(text: str) -> UUID | None:
 
 
 def former_thread_id(owner: str | None, name: str) -> UUID:
-    """What versions before called the thread that `owner` calls `name`. Anybody can work it out: it proves nothing.
+    """Return the id of the thread `name` of `owner` in earlier versions. It is no secret: anybody can compute it.
 
     Threads that were made so keep it; `relayrun_core.db.threads` knows.
     """
@@ -53,15 +53,15 @@ def new_run_id() -> UUID:
 
 
 def event_id(number: int, seq: int) -> str:
-    """What a client sees as an event's id: the n-th run of the thread, and the event's place in that run."""
+    """Return an event's id for clients: the number of the run in its thread, and the event's place in that run."""
     return f"{number}-{seq}"
 
 
 def parse_event_id(text: str) -> tuple[int, int]:
-    """The run's number and the seq of an event id; `-`, `-1` and the empty string mean the start: (0, -1).
+    """Parse an event id into the run's number and the seq. `-`, `-1` and the empty string mean the start: (0, -1).
 
-    A number alone is in front of that run's events, so that `0` is in front of all. Raises ValueError for anything else
-    that is not an event id.
+    A number alone is the place before that run's first event, so `0` is before all events. Raises ValueError for
+    anything else that is not an event id.
     """
     if text in ("", "-", "-1"):
         return 0, -1

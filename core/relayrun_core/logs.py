@@ -1,4 +1,4 @@
-"""Logging: one human sentence a line, with the machine's fields behind it or, as JSON, around it."""
+"""Logging: one sentence a line, followed by its fields, or both as JSON."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 
 
 def configure_logging(level: str = "info", form: str = "text") -> None:
-    """Send the log to stderr. `form` is `text` or `json`; fields given as `extra=` appear in both."""
+    """Send the log to stderr. `form` is `text` or `json`. Fields that are given as `extra=` appear in both."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

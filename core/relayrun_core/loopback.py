@@ -1,4 +1,4 @@
-"""The credential that an agent's own code has when it calls the API of its installation.
+"""The credential with which an agent's own code calls the API of its installation.
 
 A runner writes one for each request, signed with a key that is made of the runners' token. It says for which attempt of
 which run the call is, and never for whom: that stands in the run's row, which the API reads. So it is worth nothing
@@ -49,7 +49,7 @@ _CLAIM = TypeAdapter(_Claim)
 
 
 class InvalidCredential(Exception):
-    """It was not signed by a runner of this installation, or its time is over."""
+    """No runner of this installation signed it, or it has expired."""
 
 
 class Signer:
@@ -65,12 +65,12 @@ class Signer:
         self._keys = [hmac.digest(token.encode(), _PURPOSE, sha256) for token in runner_tokens]
 
     def sign(self, caller: Caller, now: float) -> str:
-        """A credential for a call at `now`, in seconds since 1970."""
+        """Make a credential for a call at `now`, in seconds since 1970."""
         content = orjson.dumps(_Claim(caller, int(now)))
         return ".".join(map(_text, (content, *self._signatures(content))))
 
     def verify(self, credential: str, now: float) -> Caller:
-        """Who calls. Raises InvalidCredential."""
+        """Return the caller. Raises InvalidCredential."""
         try:
             content, *given = (base64.urlsafe_b64decode(part) for part in credential.split(".", _MOST_SIGNATURES))
         except (ValueError, binascii.Error) as error:

@@ -1,4 +1,4 @@
-"""Text from outside, before a terminal or log shows it: it must neither steer the one nor forge lines of the other."""
+"""Makes text from outside safe to show, so that it can neither control a terminal nor forge lines of a log."""
 
 import re
 
@@ -10,22 +10,22 @@ _BUT_LINES = re.compile(f"(?![\n\t])[{_UNSAFE}]")
 
 
 def one_line(text: str) -> str:
-    r"""The text on one line, with the escapes of Python in place of what is unsafe: `\n`, `\x1b`, `\u202e`."""
+    r"""Return the text on one line, with Python escapes in place of unsafe characters: `\n`, `\x1b`, `\u202e`."""
     return _ANY.sub(_escape, text)
 
 
 def lines(text: str, indent: str = "") -> str:
-    """The same, with the text's own lines and tabs; `indent` is put before each line."""
+    """Escape unsafe characters, but keep lines and tabs. Puts `indent` before each line."""
     return "\n".join(indent + line for line in _BUT_LINES.sub(_escape, text).split("\n"))
 
 
 def json_text(text: str) -> str:
-    """JSON that says the same and can be shown; what JSON itself escapes or has between values stays."""
+    """Escape unsafe characters in JSON text, which stays the same JSON."""
     return _BUT_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def bounded(text: str, most: int) -> str:
-    """The text, or its two ends and how much is left out between them: `most` characters and one short line."""
+    """Shorten the text to its two ends, `most` characters in all, and a line between that says how much is left out."""
     if len(text) <= most:
         return text
     half = most // 2

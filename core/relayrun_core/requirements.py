@@ -1,6 +1,6 @@
-"""What a distribution of ours needs of other packages, against what is installed.
+"""Checks a distribution's requirements against the installed packages.
 
-`python -m relayrun_core.requirements DISTRIBUTION` says what does not fit, and then ends with 1: images are checked so.
+`python -m relayrun_core.requirements DISTRIBUTION` prints what does not fit and exits with 1. Images are built with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 
 def unmet(name: str) -> list[str]:
-    """A phrase for each requirement of a distribution that nothing installed fits; extras do not count.
+    """Return a phrase for each requirement that no installed package meets, extras aside.
 
     Empty as well where the distribution itself is not installed: its code is then run from its folder.
     """

@@ -1,4 +1,4 @@
-"""What a runner and whoever gives it runs say to each other: states, bodies and refusals, for both sides and for tests.
+"""The protocol between operator and runner: states, bodies and refusals, for both sides and for tests.
 
 ```
  PUT    /runs/{run}          AssignRequest ─▶ Accepted 202 · AlreadyFinished 200 · a Refusal 404, 409 · Unavailable 503
@@ -26,7 +26,7 @@ STARTING = "start"
 
 
 class AttemptState(StrEnum):
-    """What an attempt does on a runner. `Claiming`: its PUT is not answered yet; no stream tells that."""
+    """The state of an attempt on a runner. `Claiming`: its PUT is not answered yet; streams never report it."""
 
     CLAIMING = "Claiming"
     RUNNING = "Running"
@@ -291,7 +291,7 @@ class HeartbeatLine(_Body):
 
 
 class ListLine(_Body):
-    """Everything about a runner: what it does not name it does not have.
+    """All attempts of a runner. It has none that the list does not name.
 
     `holder` is the UUID of its process; `deaths` counts how those before it in its pod ended, by reason.
     """

@@ -286,7 +286,7 @@ def _is_safe(url: str) -> bool:
 
 
 class KeepSettings(BaseSettings):
-    """How long threads are kept, and what their runs told."""
+    """How long threads and their runs' events are kept."""
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
@@ -316,7 +316,7 @@ class KeepSettings(BaseSettings):
 
 
 class WebhookSettings(BaseSettings):
-    """Who may be told of a run's end, and how receivers know that we tell it."""
+    """Where webhooks may go, and how they are signed."""
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 

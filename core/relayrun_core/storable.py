@@ -1,4 +1,4 @@
-"""Values as Postgres can store them and every client can read them: the one place that makes them so.
+"""Makes values storable: as JSON or text that Postgres can store and every client can read.
 
 NaN and the infinities become null. NULs, which neither `text` nor `jsonb` holds, and lone surrogates, which no UTF-8
 has, become U+FFFD.
@@ -28,7 +28,7 @@ Default = Callable[[Any], Any]
 
 
 def storable_text(text: str) -> str:
-    """The text without NULs and lone surrogates."""
+    """Replace NULs and lone surrogates in the text."""
     if "\0" in text:
         text = text.replace("\0", _REPLACEMENT)
     try:
@@ -39,9 +39,9 @@ def storable_text(text: str) -> str:
 
 
 def dumps(value: Any, default: Default = str, option: int = orjson.OPT_NON_STR_KEYS) -> bytes:
-    """JSON that is valid Unicode, has no escaped NUL and is stored by Postgres. Raises NotStorable.
+    """Write JSON that is valid Unicode and that Postgres can store. Raises NotStorable.
 
-    `default` gives a value that JSON has no word for as one that it has, `option` is orjson's.
+    `default` converts values that JSON does not have; `option` is orjson's.
     """
     try:
         text = orjson.dumps(value, default=default, option=option)

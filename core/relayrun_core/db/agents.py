@@ -66,7 +66,7 @@ class NewGraph:
 
 
 async def register_graphs(database: Database, graphs: Iterable[NewGraph], *, agent: str, build: str) -> None:
-    """Note that a build of an agent offers these graphs; saying it again updates it. Nobody ever sees some of them."""
+    """Record the graphs that a build of an agent offers, all at once. A second call updates them."""
     params = [
         {
             "agent": agent,
@@ -113,12 +113,12 @@ _INDEXED = "SELECT agent FROM agent_stores WHERE indexed"
 
 
 async def register_store(database: Database, *, agent: str, indexed: bool) -> None:
-    """Note whether an agent's runners embed what they store; saying it again updates it."""
+    """Record whether an agent's runners embed store items. A second call updates it."""
     await database.execute(_REGISTER_STORE, (agent, indexed))
 
 
 async def indexed_agents(database: Database) -> frozenset[str]:
-    """The agents whose runners embed what they store."""
+    """Return the agents whose runners embed store items."""
     return frozenset(row["agent"] for row in await database.fetch_all(_INDEXED))
 
 
@@ -145,7 +145,7 @@ FROM llm_reports WHERE good_until > now() GROUP BY agent, endpoint, reason ORDER
 
 @dataclass(frozen=True)
 class LlmVerdict:
-    """What a runner says of an endpoint. `reason`: why it is down, a sentence; None: it is well."""
+    """A runner's verdict on an endpoint. `reason`: a sentence that says why it is down; None when it is up."""
 
     endpoint: str
     reason: str | None = None
@@ -153,7 +153,7 @@ class LlmVerdict:
 
 @dataclass(frozen=True)
 class LlmReport:
-    """What `runners` of an agent's runners say of an endpoint, the last of them `age_seconds` ago."""
+    """The verdict of `runners` runners of an agent on an endpoint, the latest of `age_seconds` ago."""
 
     agent: str
     endpoint: str
@@ -177,10 +177,10 @@ async def report_llm(
 
 
 async def take_llm_reports_back(database: Database, holder: UUID) -> None:
-    """Remove what this runner has reported: it goes."""
+    """Remove this runner's reports, at its end."""
     await database.execute(_TAKE_BACK, (holder,))
 
 
 async def llm_reports(database: Database) -> list[LlmReport]:
-    """What the runners that are there say, by agent and endpoint."""
+    """Return the current reports, by agent and endpoint."""
     return [LlmReport(**row) for row in await database.fetch_all(_GOOD)]

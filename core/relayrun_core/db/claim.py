@@ -31,10 +31,10 @@ _LOOK_SOON = "UPDATE runs SET look_after = NULL WHERE run_id = %s AND status = '
 
 @dataclass(frozen=True)
 class Claim:
-    """A runner's wish to execute a run.
+    """A runner's request to execute a run.
 
     `holder` names the runner *process*. `excused`: the runner before was drained or deleted, so its attempt is not
-    held against the run. `alone`: nothing else runs on this runner. `announce`: the attempt's `metadata` event is
+    counted as a failure. `alone`: nothing else runs on this runner. `announce`: the attempt's `metadata` event is
     journaled in the same commit, and readers are told.
     """
 
@@ -93,7 +93,7 @@ Answer = Claimed | Finished | Stale | ThreadBusy | BackOff | NotFound
 
 
 async def claim(database: Database, request: Claim) -> Answer:
-    """Ask for the run. Idempotent for the same holder and attempt. Ends sessions that are frozen on its lock."""
+    """Claim the run. Idempotent for the same holder and attempt. Ends frozen sessions that hold the run's lock."""
     params = {
         "run": request.run_id,
         "attempt": request.attempt,
@@ -132,9 +132,9 @@ async def claim(database: Database, request: Claim) -> Answer:
 
 
 async def release(database: Database, run_id: UUID, attempt: int, events: Sequence[Event] = ()) -> bool:
-    """Give a run back that a draining runner stopped between two steps, behind its last `events`.
+    """Give back a run that a draining runner stopped between two steps, after its last `events`.
 
-    False when the attempt did not hold it.
+    Returns False when the attempt did not hold it.
     """
 
     async def release_once() -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Crons whose time has come: a run is accepted and its cron moved on in one transaction.
+"""Fires due crons: accepts the run and schedules the cron's next time in one transaction.
 
 Lock order: the thread row, the cron row, then as everywhere. A cron that changed since it was read does not fire.
 """
@@ -21,7 +21,7 @@ SELECT {COLUMNS}, now() AS now FROM crons WHERE next_run_at <= now()
 ORDER BY row_number() OVER (PARTITION BY owner ORDER BY next_run_at), next_run_at LIMIT %s"""  # noqa: S608
 _NEXT = "SELECT extract(epoch FROM min(next_run_at) - now())::float AS seconds FROM crons WHERE next_run_at IS NOT NULL"
 # A thread that somebody holds for longer delays its own crons and no others.
-_PATIENCE = "SELECT set_config('lock_timeout', '1s', true)"
+_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', '1s', true)"
 _LOCK_THREAD = "SELECT 1 FROM threads WHERE thread_id = %s FOR UPDATE"
 _HOLD = "SELECT 1 FROM crons WHERE cron_id = %s AND revision = %s FOR UPDATE SKIP LOCKED"
 _ADVANCE = """
@@ -54,10 +54,10 @@ class Fired:
 
 
 async def fire_cron(database: Database, cron: Cron, new: NewRun, next_run_at: datetime | None) -> Fired | None:
-    """Accept the run and move the cron on, both or neither; None when somebody else does, or the cron has changed."""
+    """Accept the run and set the cron's next time, or neither. None: another replica did, or the cron has changed."""
     async with database.connection() as conn:
         async with conn.transaction():
-            await conn.execute(_PATIENCE.encode())
+            await conn.execute(_LOCK_TIMEOUT.encode())
             if cron.thread_id is not None:
                 await conn.execute(_LOCK_THREAD.encode(), (cron.thread_id,))
             held = await (await conn.execute(_HOLD.encode(), (cron.cron_id, cron.revision))).fetchone()
@@ -72,7 +72,7 @@ async def fire_cron(database: Database, cron: Cron, new: NewRun, next_run_at: da
 
 
 async def skip_cron(database: Database, cron: Cron, next_run_at: datetime | None, refusal: str | None) -> bool:
-    """Move the cron on without a run; False when somebody else did, or the cron has changed."""
+    """Set the cron's next time without a run. Returns False when another replica did, or the cron changed."""
     return await database.execute(_ADVANCE, _advance_params(cron, next_run_at, refusal, None)) > 0
 
 

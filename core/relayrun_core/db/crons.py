@@ -1,4 +1,4 @@
-"""Crons: kept, changed, found. How they fire is in `cron_firing`."""
+"""Creates, changes and finds crons. `cron_firing` fires them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -117,7 +117,7 @@ _COUNT = "SELECT count(*) AS number "
 
 
 async def database_now(database: Database) -> datetime:
-    """The time that decides what is due."""
+    """Return the database's time, which decides what is due."""
     row = await database.fetch_one(_NOW)
     assert row is not None
     now: datetime = row["now"]
@@ -125,7 +125,7 @@ async def database_now(database: Database) -> datetime:
 
 
 async def create_cron(database: Database, new: NewCron, *, limit: int | None) -> Cron | None:
-    """Keep a cron; None when its owner has `limit` of them. Raises ThreadNotFound."""
+    """Create a cron; None when its owner has `limit` of them already. Raises ThreadNotFound."""
     params = {**vars(new), **_stored(new), "limit": limit}
     try:
         async with database.connection() as conn, conn.transaction():
@@ -137,13 +137,13 @@ async def create_cron(database: Database, new: NewCron, *, limit: int | None) ->
 
 
 async def get_cron(database: Database, cron_id: UUID) -> Cron | None:
-    """The cron, or None."""
+    """Return the cron, or None."""
     row = await database.fetch_one(_GET, (cron_id,))
     return to_cron(row) if row else None
 
 
 async def edit_cron(database: Database, cron_id: UUID, change: Callable[[Cron, datetime], Cron]) -> Cron | None:
-    """Keep what `change` makes of the cron and of the time; None when there is no such cron."""
+    """Store what `change` makes of the cron, given the time; None when there is no such cron."""
     async with database.connection() as conn, conn.transaction():
         row = await (await conn.execute(_LOCK.encode(), (cron_id,))).fetchone()
         if row is None:
@@ -155,7 +155,7 @@ async def edit_cron(database: Database, cron_id: UUID, change: Callable[[Cron, d
 
 
 async def delete_cron(database: Database, cron_id: UUID) -> bool:
-    """Forget a cron; its runs stay. False when there is no such cron."""
+    """Delete a cron; its runs stay. Returns False when there is no such cron."""
     return await database.execute(_DELETE, (cron_id,)) > 0
 
 

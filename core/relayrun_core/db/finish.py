@@ -1,4 +1,4 @@
-"""Finish: how a run ends, once and for good."""
+"""Ends runs, each exactly once."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -32,11 +32,11 @@ async def finish(
     events: Sequence[Event] = (),
     hint: Hint | None = None,
 ) -> None:
-    """End the run as its attempt found it, behind its last `events`. Telling it twice is a success.
+    """End the run with its attempt's outcome, after its last `events`. A second call succeeds and changes nothing.
 
-    `hint` sends the hints of it, where somebody gathers them; else it waits until they are sent.
+    `hint` queues the notifications; without it they are sent before this returns.
     An accepted cancel wins: the run is then cancelled, whatever the outcome says. Raises StaleAttempt when the
-    attempt does not hold the run any more, RunNotFound.
+    attempt no longer holds the run, RunNotFound.
     """
     try:
         answer = await _finish(database, run_id, attempt, outcome, events, hint)
@@ -50,7 +50,7 @@ async def finish(
 
 
 async def finish_from_outside(database: Database, run_id: UUID, outcome: Outcome) -> None:
-    """End the run by decision: a deadline, a cancel, an invalid run. No runner can write to it afterwards.
+    """End the run for a deadline, a cancel or because it is invalid. No runner can write to it afterwards.
 
     Raises RunFinished when it had ended before, RunNotFound.
     """
@@ -88,7 +88,7 @@ async def _finish(
 
 
 def outcome_columns(outcome: Outcome) -> dict[str, Any]:
-    """The outcome as parameters of a statement, each as text."""
+    """Return the outcome as parameters of a statement, each as text."""
     interrupts, questions, head = outcome.interrupts, outcome.questions, outcome.head
     if questions is None and interrupts is not None:
         questions = storable.dumps([{"value": entry.value, "id": entry.id} for entry in interrupts])
@@ -142,7 +142,7 @@ class RunOutcome:
 
 
 async def read_outcome(database: Database, run_id: UUID) -> RunOutcome | None:
-    """How the run ended; None: there is no such run."""
+    """Return how the run ended; None when there is no such run."""
     row = await database.fetch_one(_READ, (run_id,))
     if row is None:
         return None
@@ -158,7 +158,7 @@ async def read_outcome(database: Database, run_id: UUID) -> RunOutcome | None:
 
 
 async def read_output(database: Database, run_id: UUID) -> bytes | None:
-    """What the run itself came to, as JSON; None: nothing, or it ended too long ago."""
+    """Return the run's own output as JSON; None when it has none, or when it ended too long ago."""
     row = await database.fetch_one(_OUTPUT, (run_id,))
     return None if row is None else _output(row)
 

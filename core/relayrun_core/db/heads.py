@@ -1,4 +1,4 @@
-"""Threads' newest states as JSON, as the last finish or edit left them: kept with it, in its transaction."""
+"""The newest state of each thread as JSON, stored in the transaction of the finish or edit that made it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ _BLANK = "SELECT NOT EXISTS (SELECT 1 FROM checkpoints WHERE thread_id = %s::tex
 class NewestState:
     """A thread's state as of its last finish or edit. `state` is JSON without `values`, which are JSON.
 
-    `busy`: a run is under way, and may have gone on from there.
+    `busy`: a run is in progress, and may have changed the state since.
     """
 
     busy: bool
@@ -39,7 +39,7 @@ class NewestState:
         return any(task["checkpoint"] for task in orjson.loads(self.state)["tasks"])
 
     def json(self) -> bytes:
-        """The state as it is told."""
+        """Return the state as clients see it."""
         return b'{"values":' + self.values + b"," + self.state[1:]
 
     def marked(self, source: str) -> bytes:
@@ -50,7 +50,7 @@ class NewestState:
 
 
 async def newest_state(database: Database, thread_id: UUID) -> NewestState | None:
-    """The thread's newest state, unless somebody changed it who did not say to what."""
+    """Return the thread's newest state; None when a later change did not store its result."""
     row = await database.fetch_one(_READ, (thread_id,))
     if row is None or row["values"] is None:
         return None
@@ -58,13 +58,13 @@ async def newest_state(database: Database, thread_id: UUID) -> NewestState | Non
 
 
 async def is_blank(database: Database, thread_id: UUID) -> bool:
-    """Whether the thread has no state at all yet."""
+    """Return whether the thread has no state yet."""
     row = await database.fetch_one(_BLANK, (thread_id,))
     return row is None or bool(row["blank"])
 
 
 def made_by(agent: str, graph: str, build: str) -> str:
-    """Who tells a state: another build's graph may tell the same checkpoint in another way."""
+    """Return what made a state: another build's graph may show the same checkpoint in another way."""
     return f"{agent}/{graph}@{build}"
 
 

@@ -1,4 +1,4 @@
-"""The journal: a run's events, appended by its attempt, and read in pages by those who follow it."""
+"""The journal: a run's events. Its attempt appends them; streams read them in pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,12 +37,12 @@ class Event:
 
 
 def first_seq(attempt: int) -> int:
-    """The seq of an attempt's first event."""
+    """Return the seq of an attempt's first event."""
     return (attempt << 32) + 1
 
 
 async def append(conn: Connection, run_id: UUID, attempt: int, events: Sequence[Event]) -> None:
-    """Append events in one asynchronous commit behind the fence; events that are there already are skipped.
+    """Append events behind the fence, in one asynchronous commit. Skips events that exist already.
 
     Raises psycopg's error with SQLSTATE `RR001` when the attempt does not hold the run (`is_stale` tells).
     """
@@ -64,7 +64,7 @@ def event_columns(events: Sequence[Event]) -> tuple[bytes, bytes, bytes]:
 
 
 async def read_events(database: Database, run_id: UUID, after_seq: int, limit: int = 500) -> list[Event]:
-    """At most `limit` events behind `after_seq`, in order."""
+    """Return at most `limit` events after `after_seq`, in order."""
     rows = await database.fetch_all(_READ, (run_id, after_seq, limit))
     return [Event(row["seq"], row["event"], row["data"].encode()) for row in rows]
 
@@ -102,7 +102,7 @@ class Page:
 
 
 async def read_page(database: Database, run_id: UUID, after_seq: int) -> Page | None:
-    """The events behind `after_seq`, at most `PAGE_EVENTS` and no more once `PAGE_BYTES` are reached; None: none."""
+    """Return the events after `after_seq`, up to `PAGE_EVENTS` or `PAGE_BYTES`; None when there are none."""
     params = {"run": run_id, "after": after_seq, "limit": PAGE_EVENTS, "bytes": PAGE_BYTES}
     rows = await database.fetch_all(_PAGE, params)
     if not rows:
@@ -111,13 +111,13 @@ async def read_page(database: Database, run_id: UUID, after_seq: int) -> Page | 
 
 
 async def read_newest(database: Database, run_id: UUID, after_seq: int) -> Page | None:
-    """The run's newest event behind `after_seq` without its data, for who waits for the last one alone."""
+    """Return the run's newest event after `after_seq`, without its data."""
     row = await database.fetch_one(_NEWEST, (run_id, after_seq))
     return Page([Event(row["seq"], row["event"], b"")], row["number"]) if row else None
 
 
 async def newest_events(database: Database, positions: Mapping[UUID, int]) -> dict[UUID, int]:
-    """The newest seq of those of the runs that have events behind the given seq."""
+    """Return the newest seq of each run that has events after the given seq."""
     rows = await database.fetch_all(_NEWS, (list(positions), list(positions.values())))
     return {row["run_id"]: row["seq"] for row in rows}
 
@@ -146,7 +146,7 @@ class TimedPage(Page):
 
 
 async def newest_turn(database: Database, thread_id: UUID) -> int:
-    """The number of the first run of the turn that is under way, else of the newest one; 0 when there is none."""
+    """Return the number of the first run of the current turn, or of the newest turn; 0 when there is none."""
     row = await database.fetch_one(_TURN, {"thread": thread_id})
     return int(row["number"]) if row else 0
 

@@ -1,4 +1,4 @@
-"""API keys: made, found by what a caller sends, listed, revoked. Only their hashes are kept."""
+"""Creates, finds, lists and revokes API keys. Only their hashes are stored."""
 
 import hashlib
 import secrets
@@ -57,7 +57,7 @@ class ApiKey:
     revoked_at: datetime | None
 
     def valid(self, now: datetime) -> bool:
-        """Whether it may still be used."""
+        """Return whether the key may be used."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
@@ -78,7 +78,7 @@ def looks_like_key(text: str) -> bool:
 async def create_key(
     database: Database, owner: str, *, admin: bool = False, name: str | None = None, lifetime: timedelta | None = None
 ) -> tuple[str, ApiKey]:
-    """Make a key. Its text is returned here and never again."""
+    """Create a key. This is the only time that its text is returned."""
     for last in (*[False] * (_TRIES - 1), True):
         text = PREFIX + secrets.token_hex(_SECRET_BYTES)
         key_id = text.removeprefix(PREFIX)[:_ID_LENGTH]
@@ -102,7 +102,7 @@ async def create_key(
 
 
 async def find_key(database: Database, text: str) -> ApiKey | None:
-    """The key that a caller sent, whether or not it is still valid; None when there is none."""
+    """Return the key that a caller sent, valid or not; None when there is none."""
     row = await database.fetch_one(_FIND, {"hash": _hash(text)})
     return ApiKey(**row) if row else None
 

@@ -1,4 +1,4 @@
-"""Filters on metadata, as authors' handlers return them: who is hidden from whom. One meaning, for a row and in SQL.
+"""Filters on metadata, as authors' handlers return them, with the same meaning in Python and in SQL.
 
 `{"owner": "alice"}` and `{"owner": {"$eq": "alice"}}` mean equality, `{"members": {"$contains": "alice"}}` (or a list
 of such) means to be in a list; several mean all of them; `$or` and `$and` take a list of at least two filters.
@@ -20,7 +20,7 @@ _GROUPS = ("$or", "$and")
 
 
 class InvalidFilter(ValueError):
-    """What a handler returned is no filter."""
+    """A handler returned something that is not a filter."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class MetadataFilter:
     conditions: Mapping[str, Any]
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether a row with this metadata is to be seen."""
+        """Return whether a row with this metadata is visible."""
         return _matches(self.conditions, metadata)
 
     def sql(self, column: str, name: str = "visible") -> tuple[str, dict[str, Any]]:
@@ -40,7 +40,7 @@ class MetadataFilter:
 
 
 def parse_filter(given: Mapping[str, Any]) -> MetadataFilter | None:
-    """The filter; None: it hides nothing. Raises InvalidFilter."""
+    """Check a filter; None when it hides nothing. Raises InvalidFilter."""
     if _checked(given, 0) > _MOST_CONDITIONS:
         raise InvalidFilter(f"a filter has at most {_MOST_CONDITIONS} conditions, elements of $contains among them")
     return MetadataFilter(given) if given else None

@@ -1,4 +1,4 @@
-"""Applies the migrations, once, under an advisory lock: by `relayrun dev` or by a Job, never by every replica."""
+"""Applies the migrations, under an advisory lock. `relayrun dev` or a Job calls it, never every replica."""
 
 import psycopg
 from psycopg.rows import tuple_row

@@ -1,6 +1,6 @@
-"""Hints through NOTIFY that something of a run changed, and LISTEN for them.
+"""Sends hints through NOTIFY that a run or thread changed, and listens for them.
 
-Nobody relies on them; readers poll as well.
+Hints only save time: every reader polls as well.
 """
 
 import asyncio
@@ -51,12 +51,12 @@ Hint = Callable[[str, UUID], None]
 
 
 async def notify(database: Database, run_id: UUID) -> None:
-    """Say that the run changed and may have new events; an asynchronous commit of its own."""
+    """Send a hint that the run changed and may have new events, in an asynchronous commit of its own."""
     await database.execute(NOTIFY_BOTH, notify_params(run_id))
 
 
 async def notify_thread(database: Database, thread_id: UUID) -> None:
-    """Say to who follows the thread that it changed, beside its runs' events."""
+    """Send a hint to followers of the thread that it changed in another way than by its runs' events."""
     await database.execute(NOTIFY, (EVENTS_CHANNEL, thread_id))
 
 
@@ -72,10 +72,10 @@ def many_params(hints: Iterable[tuple[str, UUID]]) -> tuple[bytes, bytes]:
 
 
 class Hints:
-    """Sends hints in the background, all that have gathered in one commit; `run()` must be running meanwhile.
+    """Sends hints in the background, in batches. `run()` must be running.
 
-    The first goes at once, and at most one commit is under way, so that many runs cost few commits. A hint that cannot
-    be sent is dropped.
+    The first goes at once, and at most one commit is in progress, so that many runs cost few commits. A hint that
+    cannot be sent is dropped.
     """
 
     def __init__(self, database: Database) -> None:
@@ -89,7 +89,7 @@ class Hints:
         self._work.set()
 
     async def run(self) -> None:
-        """Send what comes, until cancelled."""
+        """Send hints until cancelled."""
         while True:
             await self._work.wait()
             self._work.clear()

@@ -1,6 +1,7 @@
-"""The outbox of webhooks: ended runs that somebody wants to be told of. Rows come by a trigger, wherever a run ends.
+"""The outbox of webhooks: ended runs whose end is to be delivered. A trigger adds rows, wherever a run ends.
 
-A row is taken for a while, so that one whose taker died is taken again: at least once. `tries` tells takers apart.
+A worker takes a row for a while. If it dies, another worker takes the row: delivery is at least once. `tries` tells
+workers apart.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,7 +34,7 @@ _FORGET_FAILED = "DELETE FROM webhooks WHERE failed_at < now() - %s"
 
 @dataclass(frozen=True)
 class Delivery:
-    """One try to tell `url` of a run's end. `owner` is empty where nobody owns; `values` and `questions` are the
+    """One try to deliver a run's end to `url`. `owner` is empty for runs without one; `values` and `questions` are the
     thread's, as the run left them.
     """
 
@@ -58,7 +59,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Busy:
-    """How many of an owner's are under way, and the hosts that none more of theirs may go to now."""
+    """How many of an owner's deliveries are in progress, and the hosts that take no more of them now."""
 
     under_way: int
     hosts: list[str]
@@ -74,7 +75,7 @@ async def take_deliveries(
     busy: Mapping[str, Busy] = NOBODY_BUSY,
     busy_hosts: Collection[str] = (),
 ) -> list[Delivery]:
-    """What is due, for this caller alone until a minute from now: the first of every owner before the second of any.
+    """Take due deliveries for this caller alone, for a minute. Owners take turns: all first ones, then all second ones.
 
     `busy`: what the caller is under way with, by owner, who has at most `each` at once. Nothing for the busy hosts.
     """
@@ -89,14 +90,14 @@ async def take_deliveries(
 
 
 async def delivered(database: Database, delivery: Delivery) -> None:
-    """The receiver has it."""
+    """Record that the receiver has it."""
     await database.execute(_DELIVERED, (delivery.run_id,))
 
 
 async def put_off(
     database: Database, delivery: Delivery, problem: str, *, seconds: float = 0.0, final: bool = False
 ) -> bool:
-    """It failed, and is tried again in so many seconds; False: it is given up, because this was `final` or long ago."""
+    """Record a failure and retry after so many seconds. Returns False when it is given up, as `final` or too old."""
     params = {
         "run": delivery.run_id,
         "tries": delivery.tries,
@@ -110,7 +111,7 @@ async def put_off(
 
 
 async def forget_failed(database: Database, older_than: timedelta) -> None:
-    """Remove what was given up that long ago."""
+    """Remove deliveries that were given up that long ago."""
     await database.execute(_FORGET_FAILED, (older_than,))
 
 

@@ -1,9 +1,9 @@
-"""psycopg's pool, made whole: a client may be cancelled at any moment, and no connection is lost by it.
+"""psycopg's pool, made safe for cancellation: a client may be cancelled at any moment, and no connection is lost.
 
-psycopg's own waits for a lock and for a condition while it hands connections out and takes them back. A client that is
-cancelled there takes its connection along, on Python 3.11 for certain (`asyncio.wait_for` loses a race between what it
-waits for and the cancel), and a pool that lost all of them never recovers. Here nothing waits but the client in its
-place, for a future: what the lock kept apart has no `await` in it, so that on one loop it is never interrupted.
+psycopg's own pool waits for a lock and a condition while it lends and takes back connections. A client that is
+cancelled there keeps its connection, on Python 3.11 for certain (`asyncio.wait_for` loses a race between what it
+waits for and the cancel), and a pool that lost all of them never recovers. Here only the client waits, in its place
+in the queue, for a future. The code that the lock protected has no `await`, so nothing interrupts it on one loop.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class _Stack(deque[Any]):
     """
 
     def popleft(self) -> Any:
-        """The connection that was used last."""
+        """Return the connection that was used last."""
         return self.pop()
 
 
@@ -54,7 +54,7 @@ class _Place:
         self._given: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
 
     async def wait(self, seconds: float) -> Connection:
-        """The connection. Raises PoolTimeout, and what `fail` was told."""
+        """Return the connection. Raises PoolTimeout, and what `fail` was given."""
         late = PoolTimeout(f"couldn't get a connection after {seconds:.2f} sec")
         timer = asyncio.get_running_loop().call_later(seconds, self._fail, late)
         try:
@@ -86,7 +86,7 @@ class _Place:
 
 
 class Pool(AsyncConnectionPool[Connection]):
-    """A pool for the clients of one loop, who may be cancelled. LangGraph's savers and stores take it as psycopg's."""
+    """A pool for the clients of one event loop. LangGraph's savers and stores accept it as psycopg's."""
 
     def __init__(self, conninfo: str | Callable[[], str], **options: Any) -> None:
         super().__init__(conninfo, connection_class=psycopg.AsyncConnection[DictRow], open=False, **options)
@@ -96,11 +96,11 @@ class Pool(AsyncConnectionPool[Connection]):
 
     @property
     def starved_seconds(self) -> float:
-        """How long clients have been asking while nobody was given a connection; 0: nobody asks in vain."""
+        """How long clients have been waiting while none got a connection; 0 when none waits in vain."""
         return 0.0 if self._starving_since is None else monotonic_seconds() - self._starving_since
 
     async def putconn(self, conn: Connection) -> None:
-        """Take a connection back. One that has to be asked for anything first is a worker's business."""
+        """Take a connection back. A worker takes care of one that is in the middle of a transaction."""
         if self.closed or conn.pgconn.transaction_status in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
             await super().putconn(conn)
         else:
@@ -108,13 +108,13 @@ class Pool(AsyncConnectionPool[Connection]):
             self.run_task(ReturnConnection(self, conn, from_getconn=False))
 
     async def check(self) -> None:
-        """Replace dead connections; once for all who ask meanwhile. psycopg's forgets that it was cancelled."""
+        """Replace dead connections. Concurrent callers share one check. psycopg's own loses a cancel."""
         if self._checking is None or self._checking.done():
             self._checking = asyncio.create_task(super().check(), name=f"check {self.name}")
         await asyncio.shield(self._checking)
 
     async def close(self, timeout: float = _CLOSE_SECONDS) -> None:  # noqa: ASYNC109 - psycopg's
-        """Close all that is in the pool; what is in use, when it comes back."""
+        """Close all idle connections now, and those in use when they come back."""
         await super().close(timeout)
         if self._checking is not None:
             await asyncio.wait((self._checking,), timeout=timeout)

@@ -1,4 +1,4 @@
-"""The unfinished runs as those see them who place runs: without payload, with their deadlines worked out."""
+"""The queue: unfinished runs without payload, with computed deadlines, for the parts that place runs."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -22,12 +22,12 @@ _NAMES = tuple(field.name for field in fields(RunHead))
 
 
 async def heads_of(database: Database, run_ids: list[UUID]) -> list[RunHead]:
-    """Those of the runs that exist, finished ones too, in no order."""
+    """Return those of the runs that exist, finished ones included, in no order."""
     return [_to_head(row) for row in await database.fetch_all(_OF_RUNS, (run_ids,))]
 
 
 async def unfinished_heads(database: Database) -> list[RunHead]:
-    """All pending and running runs, in the order in which they were accepted."""
+    """Return all pending and running runs, in the order of their acceptance."""
     return [_to_head(row) for row in await database.fetch_all(_UNFINISHED)]
 
 
@@ -57,7 +57,7 @@ class AgentLoad:
 
 
 async def load_by_agent(database: Database) -> list[AgentLoad]:
-    """The load of every agent that has unfinished runs."""
+    """Return the load of every agent that has unfinished runs."""
     return [
         AgentLoad(row["agent"], row["running"], row["queued"], row["oldest"]) for row in await database.fetch_all(_LOAD)
     ]

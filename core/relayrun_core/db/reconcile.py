@@ -1,4 +1,4 @@
-"""The reconciler: puts right what a crash between two systems left behind. Every API replica runs it; so does `dev`.
+"""The reconciler: repairs what a crash between two systems left behind. Every API replica runs it, and so does `dev`.
 
 `decide` is pure and knows AgentRuns; where there are none (local mode) unfinished rows are the queue themselves.
 """
@@ -47,7 +47,7 @@ class ObjectView:
 
 
 def decide(run: Run, seen: ObjectView | None, *, dispatched: bool, now: datetime, grace: timedelta) -> Repair:
-    """What to do about an unfinished run. `seen` None: there are no AgentRuns in this world."""
+    """Decide what to do about an unfinished run. `seen` is None where there are no AgentRuns (local mode)."""
     if run.status.finished:
         return Repair.NOTHING
     if run.cancel_requested_at is not None and now - run.cancel_requested_at > grace + _MARGIN:
@@ -64,7 +64,7 @@ def decide(run: Run, seen: ObjectView | None, *, dispatched: bool, now: datetime
 
 
 async def reconcile(database: Database, *, now: datetime, grace_seconds: float) -> list[UUID]:
-    """Finish the runs whose cancel nobody carried out within the grace; their ids are returned.
+    """Finish the runs whose cancel nobody carried out within the grace, and return their ids.
 
     Several replicas may do this at once: finishing is idempotent.
     """
@@ -130,7 +130,7 @@ FROM runs WHERE status = 'pending' AND refusal IS NOT NULL"""
 
 @dataclass(frozen=True)
 class Dispatch:
-    """An unfinished run whose AgentRun is to be looked at. `cluster` is where one was made; None: never."""
+    """An unfinished run whose AgentRun is due for a check. `cluster` is where one was created; None when none was."""
 
     run: Run
     dispatched_at: datetime | None
@@ -140,7 +140,7 @@ class Dispatch:
 
 
 async def due(database: Database, limit: int) -> list[Dispatch]:
-    """Unfinished runs that nobody has looked at for a while, for this caller alone."""
+    """Take unfinished runs that nobody has checked for a while, for this caller alone."""
     return [
         Dispatch(to_run(row), row["dispatched_at"], row["cluster"], _to_object(row["object"]), row["refusals"])
         for row in await database.fetch_all(_DUE, (limit,))
@@ -148,17 +148,17 @@ async def due(database: Database, limit: int) -> list[Dispatch]:
 
 
 async def mark_dispatched(database: Database, run_id: UUID, cluster: str) -> None:
-    """We made the run's AgentRun: from now on its absence from that cluster means that somebody deleted it."""
+    """Record that the run's AgentRun was created: from now on its absence from that cluster means a deletion."""
     await database.execute(_DISPATCHED, {"run": run_id, "cluster": cluster})
 
 
 async def mark_seen(database: Database, run_id: UUID, cluster: str) -> None:
-    """The run's AgentRun, whoever made it, is in that cluster."""
+    """Record that the run's AgentRun is in that cluster, whoever created it."""
     await database.execute(_SEEN, {"run": run_id, "cluster": cluster})
 
 
 async def mark_refused(database: Database, run_id: UUID, message: str) -> None:
-    """The API server refused the AgentRun: it is tried again later."""
+    """Record that the API server refused the AgentRun. It is tried again later."""
     await database.execute(_REFUSED, {"run": run_id, "message": message})
 
 
@@ -174,7 +174,7 @@ async def cancelling_runs(database: Database, thread_id: UUID) -> list[UUID]:
 
 
 async def refusals(database: Database) -> tuple[int, str | None]:
-    """How many waiting runs have no AgentRun because it was refused, and why the oldest was."""
+    """Return how many waiting runs have no AgentRun because it was refused, and why the oldest was refused."""
     row = await database.fetch_one(_REFUSALS)
     return (row["runs"], row["message"]) if row else (0, None)
 

@@ -46,7 +46,7 @@ DELETE FROM graphs g WHERE g.registered_at < now() - %s
 
 
 async def forget_old_events(database: Database, keep: timedelta) -> int:
-    """Remove the events of all runs that ended longer ago than `keep`; how many there were is returned.
+    """Remove the events of all runs that ended longer ago than `keep`. Returns how many events.
 
     In small transactions; one process at a time, the others leave at once. The runs stay, and each thread's state; how
     an older run of it ended, and what its code printed, goes with its events.
@@ -60,12 +60,12 @@ async def forget_old_events(database: Database, keep: timedelta) -> int:
 
 
 async def forget_old_builds(database: Database, older_than: timedelta) -> int:
-    """Remove what builds offered that are not their agent's newest and so old; how many graphs is returned."""
+    """Remove the graphs of old builds, except the newest of each agent. Returns how many graphs."""
     return await database.execute(_FORGET_BUILDS, (older_than,))
 
 
 async def forget_deleted_runs(database: Database, older_than: timedelta) -> int:
-    """Remove the names of deleted runs that nobody can give to a runner any more; how many is returned."""
+    """Remove the names of deleted runs that can no longer reach a runner. Returns how many."""
     return await database.execute(_FORGET_DELETED, (older_than,))
 
 
@@ -128,14 +128,14 @@ _PRUNED = "UPDATE threads SET pruned_at = now() WHERE thread_id = %s"
 
 @dataclass(frozen=True)
 class Keep:
-    """How long threads are kept that do not say so: those made for one run alone, and, unless None, all others."""
+    """How long threads without a TTL of their own are kept: those of stateless runs, and, unless None, all others."""
 
     temporary: timedelta
     unused: timedelta | None = None
 
 
 async def sweep_threads(database: Database, keep: Keep) -> int:
-    """Do with all threads whose time is over what is due; how many there were is returned."""
+    """Delete or reduce all expired threads. Returns how many."""
     queries = [_EXPIRED, _TEMPORARY] + ([_UNUSED] if keep.unused is not None else [])
     done = 0
     for query in queries:
@@ -156,7 +156,7 @@ async def prune_threads(
     any_owner: bool,
     visible: MetadataFilter | None = None,
 ) -> int:
-    """Forget or reduce those of the threads that are the owner's, and visible, and have no unfinished run.
+    """Delete or reduce those of the threads that the owner may see and that have no unfinished run.
 
     How many is returned.
     """

@@ -27,8 +27,8 @@ TtlStrategy = Literal["delete", "keep_latest"]
 
 @dataclass(frozen=True)
 class Ttl:
-    """How long a thread is kept from its last update on, and what becomes of it then: all of it goes, or all of its
-    checkpoints but the newest.
+    """How long a thread is kept after its last update, and what happens then: it is deleted, or loses all checkpoints
+    but the newest.
     """
 
     minutes: float

@@ -1,4 +1,4 @@
-"""Runs: accepted, looked up, cancelled."""
+"""Accepts, reads and cancels runs."""
 
 from typing import Any
 from uuid import UUID
@@ -71,7 +71,7 @@ _REFUSALS: dict[str, tuple[type[Exception], str]] = {
 
 
 async def create_run(database: Database, new: NewRun) -> None:
-    """Accept a run: once this returns it will be executed, whatever dies. Telling it twice is the same run.
+    """Accept a run: once this returns, it will be executed, whatever dies. A second call with its id changes nothing.
 
     Raises ThreadNotFound, ThreadBusyError (strategy reject), ThreadInterrupted or ResumeConflict.
     """
@@ -90,13 +90,13 @@ async def create_run(database: Database, new: NewRun) -> None:
 
 
 async def create_within(conn: Connection, new: NewRun) -> str:
-    """Accept a run in the caller's transaction; what is answered is for `raise_refusal`. The caller sends the hint."""
+    """Accept a run in the caller's transaction. Returns an answer for `raise_refusal`. The caller sends the hint."""
     row = await (await conn.execute(_CREATE.encode(), run_params(new))).fetchone()
     return row["answer"] if row else "ThreadNotFound"
 
 
 def run_params(new: NewRun) -> dict[str, Any]:
-    """The parameters that every way of accepting a run has."""
+    """Return the parameters that all statements that accept a run share."""
     return {
         "run": new.run_id,
         "thread": new.thread_id,
@@ -116,7 +116,7 @@ def run_params(new: NewRun) -> dict[str, Any]:
 
 
 def raise_refusal(answer: str, new: NewRun) -> None:
-    """Raise what the database's `answer` to a new run means; nothing for Created."""
+    """Raise the exception for the database's `answer` to a new run; nothing for Created."""
     if answer != "Created":
         kind, sentence = _REFUSALS[answer]
         raise kind(sentence.format(thread=new.thread_name or new.thread_id))
@@ -165,18 +165,18 @@ async def _require_checkpoint(conn: Connection, new: NewRun) -> None:
 
 
 async def get_run(database: Database, run_id: UUID) -> Run | None:
-    """The run, or None."""
+    """Return the run, or None."""
     row = await database.fetch_one(_GET, (run_id,))
     return to_run(row) if row else None
 
 
 async def get_runs(database: Database, run_ids: list[UUID]) -> list[Run]:
-    """Those of the runs that exist, in no order."""
+    """Return those of the runs that exist, in no order."""
     return [to_run(row) for row in await database.fetch_all(_GET_MANY, (run_ids,))]
 
 
 async def unfinished_runs(database: Database) -> list[Run]:
-    """All pending and running runs, in the order in which they were accepted."""
+    """Return all pending and running runs, in the order of their acceptance."""
     return [to_run(row) for row in await database.fetch_all(_UNFINISHED)]
 
 
@@ -225,7 +225,7 @@ async def unfinished_run_ids(
 
 
 async def request_cancel(database: Database, run_id: UUID, action: CancelAction) -> None:
-    """Accept a cancel: a run that waits has ended when this returns, a running one ends within its grace.
+    """Accept a cancel. A waiting run has ended when this returns; a running one ends within its grace period.
 
     Raises RunNotFound, or RunFinished when the run had ended before.
     """
@@ -244,6 +244,6 @@ async def request_cancel(database: Database, run_id: UUID, action: CancelAction)
 
 
 async def delete_run(database: Database, run_id: UUID) -> bool:
-    """Forget a finished run and its journal; False when it does not exist or has not finished."""
+    """Delete a finished run and its journal. Returns False when it does not exist or has not finished."""
     row = await database.fetch_one(_DELETE, (run_id,))
     return bool(row and row["runs"])

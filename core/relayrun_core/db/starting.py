@@ -1,6 +1,6 @@
-"""Runs that callers start: at most so many for each of them, and each once for its idempotency key.
+"""Starts runs, under the caller's rate limit, and once for each idempotency key.
 
-All of it is one statement, also for several runs, so that replicas share the count and a crash leaves either everything
+All of it is one statement, also for several runs: replicas share the count, and a crash leaves either everything
 or nothing.
 """
 
@@ -53,7 +53,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class OnceKey:
-    """What makes a start happen once: the `key` that `owner` sent, and a hash of the request it stands for."""
+    """An idempotency key: the `key` that `owner` sent, and a hash of its request."""
 
     owner: str
     key: str
@@ -62,7 +62,7 @@ class OnceKey:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a start is held against, and the headers that it came with."""
+    """The conditions of a start: its rate limit, its idempotency key, and the headers of its request."""
 
     limit: Limit | None = None
     once: OnceKey | None = None
@@ -71,14 +71,14 @@ class Terms:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is left of a limit, and the seconds until there will be more."""
+    """What is left of a rate limit, and the seconds until there is more."""
 
     remaining: int
     seconds: float
 
 
 class Answer(StrEnum):
-    """What became of a start. A replay is what the same request started before."""
+    """The result of a start. A replay is the run that the same request started before."""
 
     CREATED = "Created"
     REPLAYED = "Replayed"
@@ -91,7 +91,7 @@ _OURS = frozenset(Answer)
 
 @dataclass(frozen=True)
 class Start:
-    """The answer, the runs it is about, and the allowance where there is a limit."""
+    """The answer, its runs, and what is left of the rate limit, if there is one."""
 
     answer: Answer
     run_ids: tuple[UUID, ...]
@@ -104,7 +104,7 @@ class Start:
 
 
 async def start_run(database: Database, new: NewRun, terms: Terms) -> Start:
-    """Accept a run as `create_run` does, which also says what this raises; under these terms."""
+    """Accept a run under these terms. Raises as `create_run` does."""
     if terms.limit is None and terms.once is None:
         await create_run(database, new)
         return Start(Answer.CREATED, (new.run_id,))
@@ -133,7 +133,7 @@ async def start_runs(database: Database, new: Sequence[NewRun], terms: Terms) ->
 
 
 async def forget_old_starts(database: Database, window: timedelta) -> None:
-    """Remove what no limit of this window and no key's lifetime needs any more."""
+    """Remove starts that no rate limit and no idempotency key needs any more."""
     await database.execute(_FORGET_STARTS, (window,))
     await database.execute(_FORGET_KEYS, (_KEYS_KEPT,))
 
@@ -184,7 +184,7 @@ class LinedUp(StrEnum):
 
 
 async def due_later(database: Database, within_seconds: float, limit: int = 100) -> list[tuple[UUID, float]]:
-    """Delayed runs with something to do within the time, and in how many seconds; 0 or less: now.
+    """Return delayed runs that are due within the time, with the seconds until then; 0 or less means now.
 
     Those that are due come first, of each owner the soonest first, and the owners in turn.
     """
@@ -193,7 +193,7 @@ async def due_later(database: Database, within_seconds: float, limit: int = 100)
 
 
 async def line_up(database: Database, run_id: UUID) -> LinedUp:
-    """Let a delayed run whose time has come join its thread's line, and say so to who places runs."""
+    """Put a due delayed run into its thread's queue, and notify those who place runs."""
 
     async def attempt() -> dict[str, Any] | None:
         async with database.connection() as conn:

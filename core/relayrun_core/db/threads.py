@@ -1,4 +1,4 @@
-"""Threads: created, looked up, edited, forgotten. Searches are in `thread_search`, copies in `thread_copy`."""
+"""Creates, reads, edits and deletes threads. `thread_search` has searches, `thread_copy` copies."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -57,7 +57,7 @@ _DELETIONS = 100
 
 @dataclass(frozen=True)
 class NewThread:
-    """A thread to be made."""
+    """A thread to be created."""
 
     thread_id: UUID
     owner: str | None = None
@@ -90,7 +90,7 @@ async def create_thread(
 
 @dataclass(frozen=True)
 class DeletedRun:
-    """A run that was unfinished when it was deleted. `object`: the AgentRun that it came with, if it came with one."""
+    """A run that was unfinished when it was deleted. `object` is the AgentRun that requested it, if one did."""
 
     run_id: UUID
     agent: str
@@ -104,7 +104,7 @@ class DeletedRun:
 
 @asynccontextmanager
 async def thread_in_making(database: Database, new: NewThread) -> AsyncIterator[Connection]:
-    """A transaction in which the thread is new, so that it exists with all that is done inside or not at all.
+    """Open a transaction that creates the thread, so that it exists with all that is done inside, or not at all.
 
     Raises ThreadExists, whoever owns it.
     """
@@ -115,13 +115,13 @@ async def thread_in_making(database: Database, new: NewThread) -> AsyncIterator[
 
 
 async def get_thread(database: Database, thread_id: UUID) -> Thread | None:
-    """The thread, or None."""
+    """Return the thread, or None."""
     row = await database.fetch_one(_GET, (thread_id,))
     return to_thread(row) if row else None
 
 
 async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, Any], ttl: Ttl | None = None) -> Thread:
-    """Merge keys into the thread's metadata, and say how long it is kept. Raises ThreadNotFound, MetadataTooLarge."""
+    """Merge keys into the thread's metadata, and set its TTL. Raises ThreadNotFound, MetadataTooLarge."""
     params = {"thread": thread_id, "metadata": orjson.dumps(metadata).decode(), **_ttl_params(ttl)}
     row = await database.fetch_one(_PATCH, params)
     if row is None and await get_thread(database, thread_id):
@@ -141,7 +141,7 @@ async def assistants_configurable(database: Database, thread_id: UUID) -> dict[s
 
 @asynccontextmanager
 async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tuple[Connection, Thread]]:
-    """A transaction that has locked the thread and proved that no run of it is unfinished.
+    """Open a transaction that has locked the thread, after checking that it has no unfinished run.
 
     State edits and deletion happen inside. Raises ThreadNotFound, ThreadBusyError.
     """
@@ -155,7 +155,7 @@ async def idle_thread(database: Database, thread_id: UUID) -> AsyncIterator[tupl
 
 
 async def set_thread_state(conn: Connection, thread_id: UUID, left: Outcome) -> None:
-    """Note the state that an edit left behind, as a run that ended there would. In `idle_thread`."""
+    """Store the state after an edit, as the end of a run would. Call it in `idle_thread`."""
     columns = outcome_columns(left)
     values = columns["head_values"] or columns["values"]
     small = values is not None and len(values) <= MAX_VALUES_BYTES
@@ -165,8 +165,9 @@ async def set_thread_state(conn: Connection, thread_id: UUID, left: Outcome) -> 
 
 
 async def delete_thread(database: Database, thread_id: UUID) -> list[DeletedRun]:
-    """Forget a thread, its runs and its checkpoints. Returned are the runs that were unfinished: no runner can write to
-    the thread any more.
+    """Delete a thread, its runs and its checkpoints. No runner can write to it afterwards.
+
+    Returns the runs that were unfinished.
 
     Raises ThreadNotFound; ThreadBusyError where runs are started on it all the time.
     """
@@ -190,7 +191,7 @@ async def delete_thread(database: Database, thread_id: UUID) -> list[DeletedRun]
 
 
 async def forget(conn: Connection, thread_id: UUID) -> None:
-    """Remove a thread and all that it has, in the caller's transaction, which has locked it and found it idle."""
+    """Delete a thread and all that belongs to it, in the caller's transaction, which has locked it as idle."""
     for statement in _DELETE:
         await conn.execute(statement.encode(), (thread_id,))
 
@@ -220,7 +221,7 @@ async def thread_id_of(database: Database, owner: str | None, name: str) -> UUID
 
 
 async def thread_ids_of(database: Database, owner: str | None, names: Sequence[str]) -> list[UUID]:
-    """The ids of the threads that `owner` calls so, in this order, whether they exist yet or not.
+    """Return the ids of the threads that `owner` calls by these names, in this order, whether they exist or not.
 
     A UUID-shaped name is the id itself, whoever owns that. For others nobody but this installation can tell the id
     before the thread is there. What Postgres cannot store is no thread's name, and gets an id that no thread has.
@@ -235,5 +236,5 @@ async def thread_ids_of(database: Database, owner: str | None, names: Sequence[s
 
 
 def is_storable(text: str) -> bool:
-    """Whether Postgres takes it as a text: no NUL, no half of a surrogate pair."""
+    """Return whether Postgres accepts the text: it has no NUL and no lone surrogate."""
     return storable_text(text) == text

@@ -1,4 +1,4 @@
-"""Imports of a start, at less than they cost by themselves."""
+"""Makes the imports of a starting process faster."""
 
 import gc
 import importlib.abc

@@ -1,4 +1,4 @@
-"""A child process that must not outlive its parent, and what it has started that must not outlive it."""
+"""Ends a child process with its parent, and all that it has started with it."""
 
 import contextlib
 import os
@@ -24,10 +24,10 @@ _PARENT = 1
 
 
 def exit_with_parent() -> None:
-    """End this process at once, with what it has started, when the parent named by RELAYRUN_PARENT_FD dies; without it
-    do nothing.
+    """End this process and all that it has started when the parent named by RELAYRUN_PARENT_FD dies. Does nothing
+    without that variable.
 
-    A pipe and not a signal: the kernel closes it however the parent ends, and it works on every POSIX system.
+    It watches a pipe, which the kernel closes however the parent ends, on every POSIX system.
     """
     text = os.environ.pop(VARIABLE, None)
     if text is None:
@@ -39,7 +39,9 @@ def exit_with_parent() -> None:
 
 
 def take_ready() -> Callable[[], None]:
-    """What tells the parent that this process is ready, to be called once. Call this before author code loads."""
+    """Return a function that notifies the parent that this process is ready, to be called once. Call this before author
+    code loads.
+    """
     text = os.environ.pop(READY_VARIABLE, None)
     if text is None:
         return lambda: None
@@ -54,9 +56,9 @@ def take_ready() -> Callable[[], None]:
 
 
 def end_children() -> None:
-    """Kill every child of this process, and what these leave behind to it. Only where there is /proc.
+    """Kill all children of this process, and the orphans that it adopts from them. Needs /proc.
 
-    Returns when there is none, or after a second: what the kernel cannot end yet is nobody's to wait for.
+    Returns when there are none left, or after a second.
     """
     for _ in range(_MOST_LOOKS):
         children = [process for process in _processes() if _parent_of(process) == os.getpid()]
@@ -74,7 +76,7 @@ def end_children() -> None:
 
 
 def end_family(family: str) -> None:
-    """Kill every process whose environment has this `RELAYRUN_FAMILY`, but for this one. Only where there is /proc."""
+    """Kill every process whose environment has this `RELAYRUN_FAMILY`, except this one. Needs /proc."""
     wanted = f"{FAMILY_VARIABLE}={family}".encode()
     for _ in range(_MOST_LOOKS):
         found = [process for process in _processes() if wanted in _environment(process)]

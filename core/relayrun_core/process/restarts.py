@@ -1,4 +1,4 @@
-"""When what has ended is started again: one rule for runners, the API and Postgres here, and for pods. Pure.
+"""When an ended process is started again: one rule for local runners, API and Postgres, and for pods. Pure.
 
 ```
   ended ──▶ killed from outside, or it had been ready ──▶ at once, while the bucket has tokens
@@ -28,16 +28,16 @@ _SENT_BY_OTHERS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, sign
 
 
 def killed_from_outside(code: int) -> bool:
-    """Whether an exit code, as `subprocess` tells it, is that of a process that somebody else ended."""
+    """Return whether an exit code, as `subprocess` gives it, means that somebody else ended the process."""
     return -code in _SENT_BY_OTHERS
 
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """What may be started again, and when. Times are seconds of one monotonic clock.
+    """The state of restarts: what may be started again, and when. Times are seconds of one monotonic clock.
 
-    Tell it of each end that nobody asked for (`ended`), of each process that became ready (`became_ready`) and of a
-    new generation of code or settings (`renewed`); ask it (`grant`) before anything is started.
+    Report to it each unexpected end (`ended`), each process that became ready (`became_ready`) and each
+    new generation of code or settings (`renewed`). Call `grant` before anything is started.
     """
 
     burst: int = BURST
@@ -53,13 +53,13 @@ class Restarts:
     retry_at: float = float("-inf")
 
     def ended(self, code: int, *, was_ready: bool, started_at: float, now: float) -> "Restarts":
-        """A process ended unasked, with the exit code that `subprocess` gives."""
+        """Record an unexpected end, with the exit code that `subprocess` gives."""
         if was_ready or killed_from_outside(code):
             return replace(self, replacements=self.replacements + 1)
         return self.failed(started_at=started_at, now=now)
 
     def failed(self, *, started_at: float, now: float, count: int = 1) -> "Restarts":
-        """`count` starts came to nothing. Those that began before the last failure are of the same round."""
+        """Record `count` failed starts. Those that began before the last failure belong to the same round."""
         waits = replace(self, retries=self.retries + count)
         if started_at < self.failed_at:
             return waits
@@ -67,17 +67,17 @@ class Restarts:
         return replace(waits, failures=self.failures + 1, failed_at=now, retry_at=now + seconds)
 
     def became_ready(self) -> "Restarts":
-        """A process of this generation is ready: whatever failed before may be tried at once."""
+        """Record that a process of this generation is ready: failed ones may be tried again at once."""
         return replace(self, failures=0, failed_at=float("-inf"), retry_at=float("-inf"))
 
     def renewed(self) -> "Restarts":
-        """Other code or settings: what failed before says nothing about them. Tokens stay spent."""
+        """Record new code or settings, about which earlier failures say nothing. Tokens stay spent."""
         return replace(self.became_ready(), retries=0)
 
     def grant(self, wanted: int, now: float) -> tuple["Restarts", int]:
-        """How many of the `wanted` processes may be started now, and what is so once they are.
+        """Return the state after the start, and how many of the `wanted` processes may be started now.
 
-        What is wanted beyond those that ended is new, and free.
+        Processes beyond those that ended are new: they need no token.
         """
         due = now >= self.retry_at
         retries = min(self.retries, wanted) if due else self.retries
@@ -95,7 +95,7 @@ class Restarts:
         return after, new + replaced + (retries if due else 0)
 
     def next_at(self, now: float) -> float | None:
-        """When something that waits may be started; `now`: already. None: nothing waits."""
+        """Return when the next waiting process may start, `now` if already; None when none waits."""
         times = []
         if self.replacements:
             lacking = 1 - self._tokens(now)
@@ -115,7 +115,7 @@ _MEMORY_EVENTS = (Path("/sys/fs/cgroup/memory.events"), Path("/sys/fs/cgroup/mem
 
 
 class DeathReason(StrEnum):
-    """Why. A label of a metric: the set is fixed."""
+    """Why a process died. A label of a metric, so the set is fixed."""
 
     #: Somebody sent it a signal.
     KILLED = "Killed"
@@ -128,7 +128,7 @@ class DeathReason(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What happened to the process, as the end of a sentence that begins with it."""
+        """What happened, as the end of a sentence whose subject is the process."""
         return _SENTENCES[self]
 
 
@@ -141,7 +141,7 @@ _SENTENCES = {
 
 
 def reason_of(code: int, *, out_of_memory: bool = False) -> DeathReason:
-    """The reason for an exit code, as `subprocess` tells it. `out_of_memory`: the kernel has killed for memory."""
+    """Return the reason for an exit code, as `subprocess` gives it. `out_of_memory`: the kernel killed for memory."""
     if code >= 0:
         return DeathReason.EXITED
     if not killed_from_outside(code):
@@ -150,7 +150,7 @@ def reason_of(code: int, *, out_of_memory: bool = False) -> DeathReason:
 
 
 def memory_kills() -> int:
-    """How often the kernel has killed for memory in this container; 0 where it does not say."""
+    """Return how often the kernel has killed for memory in this container; 0 when it does not say."""
     for file in _MEMORY_EVENTS:
         with suppress(OSError):
             return sum(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("oom_kill "))
