@@ -49,6 +49,45 @@ async def test_two_tool_calls_are_decided_with_the_keyboard(looked, dev):
     assert "Keep it." in json.dumps([sent, kept])
 
 
+async def test_questions_of_every_shape_have_a_form(looked, dev):
+    page = looked.page
+    room = {"action": "book_room", "args": {"nights": 2, "city": "Rome"}}
+
+    async def answered(thread: str) -> Any:
+        await expect(page.get_by_text("Answered. The run goes on.")).to_be_visible()
+        return (await values_of(dev.url, thread))["answer"]
+
+    async def asked(kind: str) -> str:
+        thread, _ = await finished(dev.url, "ask", {"kind": kind})
+        await looked.open(f"/inbox?thread={thread}")
+        await question(page, thread)
+        return thread
+
+    thread = await asked("inbox")
+    await expect(page.locator(".action strong")).to_have_text("it")
+    await page.get_by_role("radio", name="Edit").check()
+    await page.get_by_label("nights *").fill("3")
+    await page.get_by_role("button", name="Send the answer").click()
+    edited = room | {"args": {"nights": 3, "city": "Rome"}}
+    assert await answered(thread) == [{"type": "edit", "args": edited}]
+    thread = await asked("inbox")
+    await page.keyboard.press("a")
+    await page.keyboard.press("Enter")
+    assert await answered(thread) == [{"type": "accept", "args": room}]
+    thread = await asked("schema")
+    await page.get_by_label("nights *").fill("4")
+    await page.get_by_label("breakfast *").check()
+    assert await violations(page) == []
+    await page.get_by_role("button", name="Send the answer").click()
+    assert await answered(thread) == {"nights": 4, "breakfast": True}
+    thread = await asked("text")
+    async with client_of(dev.url) as client:
+        body = {"assistant_id": "ask", "command": {"resume": "Bob"}}
+        await client.post(f"/threads/{thread}/runs/wait", json=body)
+    await expect(page.get_by_role("alert")).to_contain_text("This question does not wait now")
+    await expect(page.get_by_role("button", name="Send the answer")).to_be_disabled()
+
+
 async def test_of_two_who_answer_at_once_one_wins_and_the_other_is_told(looked, browser, dev):
     thread, _ = await finished(dev.url, "refund", {"order": "4711"})
     async with looking(browser, dev.url) as second:
@@ -108,6 +147,8 @@ async def test_an_agent_shows_its_graphs_their_subgraphs_and_schemas(looked):
     assert await violations(page) == []
     await page.get_by_role("tab", name="Schemas").click()
     await expect(page.get_by_role("region", name="Input schema")).to_contain_text('"topics"')
+    await page.get_by_role("button", name="Close").click()
+    await expect(page.get_by_role("tab")).to_have_count(0)
 
 
 async def test_an_assistant_gets_a_new_version_and_goes_back_to_the_first(looked, dev):

@@ -31,9 +31,9 @@ const START: Followed = { events: [], connection: "connecting", error: null };
 
 /** A run's events from the first one on, and on as they come, whatever happens to the connection. */
 export function useRunEvents(threadId: string, runId: string | undefined): Followed {
-  const [followed, setFollowed] = useState(START);
+  const [followed, setFollowed] = useState<Followed & { of?: string | undefined }>(START);
   useEffect(() => {
-    setFollowed(START);
+    setFollowed({ ...START, of: runId });
     if (runId === undefined) return;
     const abort = new AbortController();
     const events: RunEvent[] = [];
@@ -55,7 +55,8 @@ export function useRunEvents(threadId: string, runId: string | undefined): Follo
       clearTimeout(timer);
     };
   }, [threadId, runId]);
-  return followed;
+  // Until the effect has run, what is there is another run's.
+  return followed.of === runId ? followed : START;
 }
 
 /** Follow an event stream to its end. A connection that is cut is made again behind the last event. */

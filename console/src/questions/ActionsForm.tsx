@@ -6,6 +6,7 @@ import { isObject, schemaOf } from "../schema/schema";
 import { ValueEditor } from "../schema/ValueEditor";
 import { Button } from "../ui/Button";
 import { TextArea } from "../ui/fields";
+import { Markdown } from "../ui/Markdown";
 import { useKeys } from "../ui/useKeys";
 import type { Action, Decided, Decision, Shape } from "./shapes";
 
@@ -100,7 +101,8 @@ function ActionFields({ action, index, words, draft, onChange }: FieldsProps) {
   return (
     <fieldset className="action" data-action={index}>
       <legend>{action.name}</legend>
-      {action.description && <p className="description">{action.description}</p>}
+      {action.description && action.markdown && <Markdown text={action.description} />}
+      {action.description && !action.markdown && <p className="description">{action.description}</p>}
       {decision !== "edit" && <Arguments args={action.args} />}
       <div className="decisions">
         {action.allowed.map((one) => (

@@ -9,6 +9,8 @@ export interface Action {
   name: string;
   args: Json;
   description: string | null;
+  /** Whether the description is markdown. */
+  markdown?: boolean;
   allowed: Decision[];
   /** Of the arguments, where the question says it. */
   schema?: JsonSchema;
@@ -104,7 +106,8 @@ function humanInterrupts(value: Json): Shape | null {
     if (config.allow_edit) allowed.push("edit");
     if (config.allow_respond) allowed.push("respond");
     if (config.allow_ignore) allowed.push("ignore");
-    return { name: String(action_request.action), args: action_request.args ?? {}, description: textOf(description), allowed };
+    const name = String(action_request.action);
+    return { name, args: action_request.args ?? {}, description: textOf(description), markdown: true, allowed };
   });
   const answer = (decided: Decided[]) =>
     decided.map(({ decision, args, message }, index): Json => {

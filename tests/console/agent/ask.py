@@ -24,7 +24,7 @@ def ask(state: Question) -> Question:
     if kind == "inbox":  # agent-inbox's HumanInterrupt
         config = {"allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True}
         request = {"action": "book_room", "args": {"nights": 2, "city": "Rome"}}
-        return {"answer": interrupt([{"action_request": request, "config": config, "description": "Book it?"}])}
+        return {"answer": interrupt([{"action_request": request, "config": config, "description": "Book **it**?"}])}
     if kind == "schema":
         return {"answer": interrupt({"question": "Which stay?"}, response_schema=Stay)}
     return {"answer": interrupt("What is your name?")}

@@ -11,7 +11,9 @@ import { Tabs } from "../../ui/Tabs";
 /** One graph: its drawing and its schemas. */
 export function GraphPanel({ graph, onClose }: { graph: string; onClose: () => void }) {
   const panel = useRef<HTMLElement>(null);
-  useEffect(() => panel.current?.scrollIntoView({ block: "nearest" }), []);
+  useEffect(() => {
+    panel.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <section className="card graph-panel" aria-label={`Graph ${graph}`} ref={panel}>
       <div className="page-head">

@@ -15,6 +15,11 @@ import { type Question, useInbox } from "./useInbox";
 
 const route = getRouteApi("/inbox");
 const STEP = 100;
+const FILTERS = [
+  ["Agent", "agent"],
+  ["Graph", "graph"],
+  ["Owner", "owner"],
+] as const;
 
 /** What waits for a person, in all threads, oldest first. */
 export function InboxPage() {
@@ -26,11 +31,11 @@ export function InboxPage() {
   const [opened, setOpened] = useState<Question | null>(null);
   const [answered, setAnswered] = useState<ReadonlySet<string>>(new Set());
 
-  const there = questions?.filter((question) => !answered.has(question.key)) ?? [];
-  const shown = there.filter(({ graph, owner }) => (!search.graph || graph === search.graph) && (!search.owner || owner === search.owner));
+  const there = questions?.filter((question) => !answered.has(pauseOf(question))) ?? [];
+  const shown = there.filter((question) => FILTERS.every(([, name]) => !search[name] || question[name] === search[name]));
   const isNamed = ({ threadId, id }: Question) => threadId === search.thread && (!search.question || id === search.question);
   const named = shown.find(isNamed);
-  // One that is open stays so when somebody else answers it: its reader is told.
+  // One that is open stays so when it does not wait any more: its reader is told.
   const isGone = opened !== null && isNamed(opened) && !shown.some(({ key }) => key === opened.key);
   const current = isGone ? opened : named;
   if (current && current.key !== opened?.key) setOpened(current);
@@ -47,7 +52,7 @@ export function InboxPage() {
   };
   const finish = (question: Question) => {
     const index = shown.indexOf(question);
-    setAnswered(new Set([...answered, question.key]));
+    setAnswered(new Set([...answered, pauseOf(question)]));
     open(shown[index + 1] ?? shown[index - 1]);
     void refetch();
   };
@@ -75,18 +80,17 @@ export function InboxPage() {
         <div className="inbox" data-open={current ? true : undefined}>
           <div className="inbox-side">
             <div className="filters">
-              <Filter
-                label="Graph"
-                value={search.graph}
-                values={there.map(({ graph }) => graph)}
-                onChange={(graph) => void navigate({ search: ({ graph: _, ...rest }) => ({ ...rest, ...(graph && { graph }) }) })}
-              />
-              <Filter
-                label="Owner"
-                value={search.owner}
-                values={there.flatMap(({ owner }) => owner ?? [])}
-                onChange={(owner) => void navigate({ search: ({ owner: _, ...rest }) => ({ ...rest, ...(owner && { owner }) }) })}
-              />
+              {FILTERS.map(([label, name]) => (
+                <Filter
+                  key={name}
+                  label={label}
+                  value={search[name]}
+                  values={there.flatMap((question) => question[name] ?? [])}
+                  onChange={(value) =>
+                    void navigate({ search: ({ [name]: _, ...rest }) => ({ ...rest, ...(value && { [name]: value }) }) })
+                  }
+                />
+              ))}
             </div>
             <QuestionList questions={shown} current={current?.key} onOpen={open} />
             {hasMore && (
@@ -110,6 +114,11 @@ export function InboxPage() {
       )}
     </Page>
   );
+}
+
+/** The same question may wait again later, for another answer. */
+function pauseOf({ key, askedAt }: Question): string {
+  return `${key} ${askedAt}`;
 }
 
 interface FilterProps {

@@ -1,5 +1,6 @@
-/** What the address of the inbox says: a graph, an owner, and the question that is open. */
+/** What the address of the inbox says: an agent, a graph, an owner, and the question that is open. */
 export interface InboxSearch {
+  agent?: string;
   graph?: string;
   owner?: string;
   thread?: string;
@@ -8,7 +9,7 @@ export interface InboxSearch {
 
 export function inboxSearch(raw: Record<string, unknown>): InboxSearch {
   const search: InboxSearch = {};
-  for (const name of ["graph", "owner", "thread", "question"] as const) {
+  for (const name of ["agent", "graph", "owner", "thread", "question"] as const) {
     const value = raw[name];
     if ((typeof value === "string" || typeof value === "number") && value !== "") search[name] = String(value);
   }

@@ -8,7 +8,7 @@ import type { JsonSchema } from "../../schema/schema";
 
 /** A question that waits for a person, or a pause without one. */
 export interface Question {
-  /** Of this question at this pause: it differs when the same node asks again. */
+  /** Stays the same while the thread works on and the question waits again. */
   key: string;
   threadId: string;
   threadName: string | null;
@@ -18,6 +18,7 @@ export interface Question {
   assistant: string;
   graph: string;
   askedAt: string;
+  agent: string | null;
   owner: string | null;
   runId: string | null;
 }
@@ -38,12 +39,13 @@ export function useInbox(limit: number) {
     refetchInterval: 2 * POLL_MS,
     placeholderData: keepPreviousData,
   });
-  // Owners and names are told with runs.
+  // Agents, owners and names are told with runs.
   const runs = useQuery(waitingQuery).data?.runs;
   const runOf = new Map(runs?.map((run) => [run.thread_id, run]));
   const questions = threads.data?.flatMap((thread) => questionsOf(thread)).map((question) => {
     const run = runOf.get(question.threadId);
-    return { ...question, threadName: run?.thread_name ?? null, owner: run?.owner ?? null, runId: run?.run_id ?? null };
+    const { agent = null, owner = null, thread_name: threadName = null, run_id: runId = null } = run ?? {};
+    return { ...question, agent, owner, threadName, runId };
   });
   return { ...threads, questions, hasMore: threads.data?.length === limit };
 }
@@ -55,7 +57,7 @@ const SEARCH = {
   select: ["thread_id", "metadata", "interrupts", "error", "state_updated_at"],
 };
 
-function questionsOf(thread: Thread): Omit<Question, "threadName" | "owner" | "runId">[] {
+function questionsOf(thread: Thread): Omit<Question, "threadName" | "agent" | "owner" | "runId">[] {
   const { thread_id, metadata, state_updated_at } = thread;
   const graph = String(metadata.graph_id ?? "");
   const common = {
@@ -64,11 +66,12 @@ function questionsOf(thread: Thread): Omit<Question, "threadName" | "owner" | "r
     assistant: String(metadata.assistant_id ?? graph),
     askedAt: state_updated_at,
   };
-  const keyOf = (id: string) => `${thread_id} ${id} ${state_updated_at}`;
+  // A node's second question has the id of its first.
+  const keyOf = (id: string, value: Json) => `${thread_id} ${id} ${JSON.stringify(value)}`;
   const asked = Object.values(thread.interrupts).flat();
-  if (asked.length > 0) return asked.map(({ id, value }) => ({ ...common, key: keyOf(id), id, value }));
+  if (asked.length > 0) return asked.map(({ id, value }) => ({ ...common, key: keyOf(id, value), id, value }));
   // A run that was cancelled leaves its thread interrupted as well, with an error.
-  return thread.error === null ? [{ ...common, key: keyOf(""), id: null, value: null }] : [];
+  return thread.error === null ? [{ ...common, key: keyOf("", state_updated_at), id: null, value: null }] : [];
 }
 
 export interface ThreadState {
@@ -78,10 +81,11 @@ export interface ThreadState {
 }
 
 /** The state in which a thread waits: it has the schema of the answer. */
-export function waitingStateQuery({ threadId, key }: Question) {
+export function waitingStateQuery({ threadId, askedAt }: Question) {
   return queryOptions({
-    queryKey: ["inbox", "state", key],
+    queryKey: ["inbox", "state", threadId, askedAt],
     queryFn: ({ signal }) => call<ThreadState>("GET", `/threads/${threadId}/state`, undefined, signal),
     staleTime: Infinity,
+    placeholderData: keepPreviousData,
   });
 }

@@ -70,6 +70,13 @@ export function Session({ assistant, threadId, runId, onGoTo }: Props) {
   }, [progress.states, isPaused, state.data]);
   const values = state.data && !runs ? state.data.values : progress.values;
 
+  const statusOf = () => {
+    if (runs) return "Running…";
+    if (!ended || !state.data) return "";
+    if (isPaused) return "Paused.";
+    return progress.error === null ? "Finished." : "Failed.";
+  };
+
   return (
     <div className="playground">
       <div className="playground-side">
@@ -130,7 +137,7 @@ export function Session({ assistant, threadId, runId, onGoTo }: Props) {
       <div className="playground-main">
         <Reconnecting shown={connection === "reconnecting"} />
         <p className="hint" role="status">
-          {runs ? "Running…" : isPaused ? "Paused." : ended ? (progress.error === null ? "Finished." : "Failed.") : ""}
+          {statusOf()}
         </p>
         {Boolean(error) && <Failed error={error} />}
         {progress.error !== null && <Alert>{progress.error}</Alert>}

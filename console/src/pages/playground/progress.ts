@@ -31,7 +31,7 @@ export function progressOf(events: RunEvent[], before: ReadonlyMap<string, NodeS
       values = JSON.parse(data) as Json;
     } else if (mode === "error") {
       const told: Json = JSON.parse(data);
-      error = isObject(told) ? String(told.message ?? told.error) : String(told);
+      error = isObject(told) ? [told.error, told.message].filter(Boolean).join(": ") : String(told);
     } else if (mode === "metadata") {
       // A later attempt begins its tasks again.
       for (const [node, working] of tasks) if (working.size > 0) states.delete(node);
