@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.parts import ALL, CLIENT
-from bench.plot import draw
 from bench.samples import KillSample, Results, column, p50, p99, summary
 
 Row = tuple[str, Callable[[Results], str]]
@@ -70,6 +69,8 @@ def write(all_results: list[Results], where: str, folder: Path) -> None:
     told = {"machine": where, "servers": [results.as_json() for results in all_results]}
     (folder / "results.json").write_text(json.dumps(told, indent=1))
     (folder / "results.md").write_text(markdown(all_results, where))
+    from bench.plot import draw  # late: matplotlib is slow to import
+
     draw(all_results, where, folder / "results.png")
 
 

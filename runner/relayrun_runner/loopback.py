@@ -81,11 +81,18 @@ class Loopback(httpx.BaseTransport):
 
     def __init__(self, server: OwnServer) -> None:
         self._server = server
-        self._transport = httpx.HTTPTransport(retries=_RETRIES, limits=_LIMITS, trust_env=False)
+        self._lock = threading.Lock()
+        self._transport: httpx.HTTPTransport | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send it."""
-        return self._transport.handle_request(self._server.addressed(request))
+        return self._made().handle_request(self._server.addressed(request))
+
+    def _made(self) -> httpx.HTTPTransport:
+        with self._lock:
+            if self._transport is None:  # it reads all certificates, which no start has to wait for
+                self._transport = httpx.HTTPTransport(retries=_RETRIES, limits=_LIMITS, trust_env=False)
+            return self._transport
 
 
 def install(server: OwnServer) -> None:
