@@ -77,8 +77,14 @@ def from_a_checkout_with_pip(venv: Venv, _: Built) -> None:
     ],
 )
 async def test_a_new_project_runs_where_relayrun_is_installed(
-    version: str, install: Callable[[Venv, Built], None], built: Built, pytestconfig: pytest.Config
+    version: str,
+    install: Callable[[Venv, Built], None],
+    built: Built,
+    pytestconfig: pytest.Config,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # As people have it: what one command has compiled the next one loads.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     async with scratch_folder("installed") as folder:
         venv = Venv(folder / "venv", interpreter(pytestconfig, version))
         await asyncio.to_thread(install, venv, built)
