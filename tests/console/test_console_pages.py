@@ -27,7 +27,9 @@ async def values_of(url: str, thread: str) -> dict[str, Any]:
 
 
 async def question(page: Page, thread: str) -> None:
+    """Wait until the question of the thread can be answered."""
     await expect(page.get_by_role("link", name="Open the thread")).to_have_attribute("href", re.compile(thread))
+    await expect(page.locator("form.answer")).to_be_visible()
 
 
 async def test_two_tool_calls_are_decided_with_the_keyboard(looked, dev):

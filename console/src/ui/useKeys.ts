@@ -1,4 +1,4 @@
-import { useEffect, useRef, useSyncExternalStore } from "react";
+import { useLayoutEffect, useRef, useSyncExternalStore } from "react";
 
 const SETTING = "relayrun.keys";
 const listeners = new Set<() => void>();
@@ -23,10 +23,10 @@ export function useSingleKeys(): [boolean, (on: boolean) => void] {
 export function useKeys(keys: Record<string, () => void>): void {
   const [on] = useSingleKeys();
   const current = useRef(keys);
-  useEffect(() => {
+  useLayoutEffect(() => {
     current.current = keys;
   });
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!on) return;
     const press = (event: KeyboardEvent) => {
       const { target } = event;

@@ -1,7 +1,7 @@
 import "./inbox.css";
 
 import { getRouteApi } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 
 import { Button } from "../../ui/Button";
 import { Choice } from "../../ui/fields";
@@ -11,10 +11,10 @@ import { useKeys } from "../../ui/useKeys";
 import { KeyHelp } from "./KeyHelp";
 import { QuestionCard } from "./QuestionCard";
 import { QuestionList } from "./QuestionList";
-import { type Question, useInbox } from "./useInbox";
+import { MOST_THREADS, type Question, useInbox } from "./useInbox";
 
 const route = getRouteApi("/inbox");
-const STEP = 100;
+const FIRST = 100;
 const FILTERS = [
   ["Agent", "agent"],
   ["Graph", "graph"],
@@ -25,9 +25,9 @@ const FILTERS = [
 export function InboxPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const [limit, setLimit] = useState(STEP);
+  const [limit, setLimit] = useState(FIRST);
   const [helps, setHelps] = useState(false);
-  const { questions, error, isPending, refetch, hasMore, isFetching } = useInbox(limit);
+  const { questions, error, isPending, refetch, hasMore, isFetching, isPlaceholderData } = useInbox(limit);
   const [opened, setOpened] = useState<Question | null>(null);
   const [answered, setAnswered] = useState<ReadonlySet<string>>(new Set());
 
@@ -56,6 +56,11 @@ export function InboxPage() {
     open(shown[index + 1] ?? shown[index - 1]);
     void refetch();
   };
+  const more = () => setLimit(Math.min(2 * limit, MOST_THREADS));
+  // Threads of runs that were cancelled are looked at and not shown.
+  useEffect(() => {
+    if (hasMore && !isPlaceholderData && there.length === 0) more();
+  });
   useKeys({ j: () => step(1), k: () => step(-1), "?": () => setHelps(true) });
 
   return (
@@ -93,11 +98,6 @@ export function InboxPage() {
               ))}
             </div>
             <QuestionList questions={shown} current={current?.key} onOpen={open} />
-            {hasMore && (
-              <Button disabled={isFetching} onClick={() => setLimit(limit + STEP)}>
-                Look at more threads
-              </Button>
-            )}
           </div>
           {current ? (
             <QuestionCard
@@ -110,6 +110,13 @@ export function InboxPage() {
           ) : (
             <Empty title="Choose a question." />
           )}
+        </div>
+      )}
+      {hasMore && (
+        <div className="actions">
+          <Button disabled={isFetching} onClick={more}>
+            Look at more threads
+          </Button>
         </div>
       )}
     </Page>

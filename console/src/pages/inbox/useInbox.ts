@@ -31,6 +31,9 @@ interface Thread {
   state_updated_at: string;
 }
 
+/** The API answers no more at once. */
+export const MOST_THREADS = 1000;
+
 /** What waits for a person, oldest first, of at most so many threads. */
 export function useInbox(limit: number) {
   const threads = useQuery({
@@ -47,7 +50,7 @@ export function useInbox(limit: number) {
     const { agent = null, owner = null, thread_name: threadName = null, run_id: runId = null } = run ?? {};
     return { ...question, agent, owner, threadName, runId };
   });
-  return { ...threads, questions, hasMore: threads.data?.length === limit };
+  return { ...threads, questions, hasMore: threads.data?.length === limit && limit < MOST_THREADS };
 }
 
 const SEARCH = {
