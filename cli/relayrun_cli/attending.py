@@ -1,4 +1,4 @@
-"""What becomes of a run that a command has started: left alone, waited for, or shown as it goes."""
+"""Attends to a run that a command has started: leaves it alone, waits for it, or shows its progress."""
 
 from __future__ import annotations
 

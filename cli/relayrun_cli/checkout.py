@@ -1,4 +1,4 @@
-"""What images and clusters are made from: the files of the checkout, or those that the wheel has kept of it.
+"""Finds the sources of images and clusters: in the checkout, or in the copy that the wheel contains.
 
 `hatch_build.py` puts them into the wheel, in the checkout's layout, but for the packages: those are installed.
 """

@@ -1,4 +1,4 @@
-"""A run's journal as it comes over HTTP: replayed, followed, and gone on with after a lost connection."""
+"""Follows a run's journal over HTTP, and reconnects where it stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the libraries fit that Relayrun shares an environment with; without importing any of them."""
+"""Checks that the installed libraries fit Relayrun, without importing them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs as the API tells of them: found by what a person calls them, and how they ended."""
+"""Finds runs by the name or id that a person gives, and says how they ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's events for people: what was said token by token, one line for each step."""
+"""Shows a run's events to people: messages token by token, and one line for each step."""
 
 from __future__ import annotations
 

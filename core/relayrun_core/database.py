@@ -61,7 +61,7 @@ class Database:
         self.broken = False
         self._connections: WeakSet[Connection] = WeakSet()
         self._pooled: WeakSet[Connection] = WeakSet()
-        # Of a share: how many may be taken at once, and the patience with that.
+        # Of a share: how many may be taken at once, and how long to wait for one.
         self._places: asyncio.Semaphore | None = None
         self._wait_seconds = 0.0
         self._backends: set[tuple[int, datetime]] = set()

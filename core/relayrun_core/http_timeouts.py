@@ -48,7 +48,7 @@ class SlowReader:
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, timeouts: ClientTimeouts) -> None:
         self._loop = loop
         self._transport = transport
-        self._patience = timeouts
+        self._timeouts = timeouts
         self._paused = False
         self._resumed = False
         self._left = 0
@@ -72,14 +72,14 @@ class SlowReader:
     def _look_later(self) -> None:
         self._resumed = False
         self._left = self._transport.get_write_buffer_size()
-        self._timer = self._loop.call_later(self._patience.seconds, self._look)
+        self._timer = self._loop.call_later(self._timeouts.seconds, self._look)
 
     def _look(self) -> None:
         self._timer = None
         if not self._paused:
             return
         taken = self._left - self._transport.get_write_buffer_size()
-        if self._resumed or taken >= self._patience.least_bytes:
+        if self._resumed or taken >= self._timeouts.least_bytes:
             self._look_later()
         else:
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""`relayrun new`: a small project to begin with."""
+"""`relayrun new`: creates a small project to start with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of `relayrun dev`: the banner, and lines among the logs."""
+"""What `relayrun dev` shows a person: the banner, and lines among the logs."""
 
 from __future__ import annotations
 

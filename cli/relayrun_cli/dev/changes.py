@@ -1,4 +1,4 @@
-"""When the agent's code changed: which files count, and what they amount to as one hash."""
+"""Detects changes of the agent's code: which files count, and one hash of them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `relayrun dev` was asked for."""
+"""The options of `relayrun dev`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which port the API gets."""
+"""Chooses the API's port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With what the API and the runners are started: settings and environment. Pure."""
+"""The settings and environment of the API and the runners in `relayrun dev`. Pure."""
 
 from __future__ import annotations
 

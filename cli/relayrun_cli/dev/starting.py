@@ -1,4 +1,4 @@
-"""The first moment of `relayrun dev`: the process that forks all others begins to import before this one does."""
+"""Starts `relayrun dev` quickly: the process that forks all others begins its imports before this one does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into the cluster: the values of the chart, and the Agent. Pure."""
+"""The chart's values and the Agent for a project's cluster. Pure."""
 
 from __future__ import annotations
 

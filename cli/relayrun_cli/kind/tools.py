@@ -1,4 +1,4 @@
-"""The commands that a cluster is made with: whether they are there, and how they are called."""
+"""Finds and calls the commands that create a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As whom Postgres runs. It refuses root, so root lends it to an unprivileged user that exists already."""
+"""The user that Postgres runs as. It refuses root, so under root it runs as an existing unprivileged user."""
 
 from __future__ import annotations
 

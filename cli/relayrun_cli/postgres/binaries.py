@@ -1,4 +1,4 @@
-"""Where the binaries of PostgreSQL 18 are. The wheel's Python code is never imported."""
+"""Finds the binaries of PostgreSQL 18, without importing the wheel's Python code."""
 
 from __future__ import annotations
 

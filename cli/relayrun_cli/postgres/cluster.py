@@ -1,4 +1,4 @@
-"""What is inside the embedded server: its initialisation, settings, role and database."""
+"""Sets up the embedded server: initialisation, settings, role and database."""
 
 from __future__ import annotations
 

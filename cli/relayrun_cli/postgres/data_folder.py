@@ -1,4 +1,4 @@
-"""The data folder: made, and removed with all that belongs to it."""
+"""Creates the data folder, and removes it with all that belongs to it."""
 
 from __future__ import annotations
 

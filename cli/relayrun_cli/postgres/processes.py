@@ -1,4 +1,4 @@
-"""Which processes are a Postgres on our data folder, and which lock files are remains of a dead one.
+"""Finds the Postgres that runs on our data folder, and recognizes lock files that a dead one left behind.
 
 A pid in a file proves nothing: after a crash or a reboot it may be anybody's. A process is ours only if it is
 a postgres with our data folder, and only then is it ever signalled.

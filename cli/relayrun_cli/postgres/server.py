@@ -1,4 +1,4 @@
-"""The embedded server's life.
+"""Starts, supervises and stops the embedded server.
 
 locked ──▶ answers on its socket? ──yes──▶ adopted ─────────────┐
                │ no                                              ▼

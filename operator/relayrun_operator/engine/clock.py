@@ -1,4 +1,4 @@
-"""The clock that silence is measured with: it counts only time in which the engine itself was awake."""
+"""The clock that measures a runner's silence. It counts only time in which the engine itself was awake."""
 
 from dataclasses import dataclass, replace
 
@@ -22,10 +22,10 @@ class TickClock:
         return cls(ticked_at=now, trusted_since=now)
 
     def tick(self, now: float) -> "TickClock":
-        """The clock after the engine ran at `now`; a late tick starts every silence afresh."""
+        """Return the clock after the engine ran at `now`. After a late tick every silence starts anew."""
         late = now - self.ticked_at >= TICK_SECONDS + LATE_SECONDS
         return replace(self, ticked_at=now, trusted_since=now if late else self.trusted_since)
 
     def silence_began(self, last_heard: float) -> float:
-        """Since when a runner, last heard at `last_heard`, counts as silent."""
+        """Return since when a runner that was last heard at `last_heard` counts as silent."""
         return max(last_heard, self.trusted_since)

@@ -1,4 +1,4 @@
-"""What the engine can decide about one run."""
+"""The decisions that the engine can make about one run."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from relayrun_operator.engine.reasons import AssignReason, WaitReason
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """All is as it should be."""
+    """Nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Tell the runner to stop an attempt that holds nothing any more, without touching the run."""
+    """Tell the runner to stop an attempt that no longer holds its run. The run is not changed."""
 
     runner: str
     attempt: int

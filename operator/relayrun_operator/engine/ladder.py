@@ -1,4 +1,4 @@
-"""The rules for one run, in order: the first that answers wins, and the order is the design's.
+"""The rules for one run. They are asked in order, and the first answer wins.
 
 finished → deleted or cancelled → past a deadline → reported in an older attempt → running and healthy → its runner
 was not asked yet → (from here on its runner is lost, or it has none) agent missing → thread busy → backing off → its
@@ -30,14 +30,14 @@ def decide(run: RunView, world: World) -> Decision:
 
 
 def finished(run: RunView, world: World) -> Decision | None:
-    """A finished run never changes; whoever still works on it is stopped."""
+    """A finished run never changes. An attempt that still works on it is stopped."""
     if not run.status.finished:
         return None
     return older_attempt_is_reported(run, world) or Nothing()
 
 
 def cancelled(run: RunView, world: World) -> Decision | None:
-    """Its runner cancels it, so that the graph can clean up; a run that nobody has ends here."""
+    """Its runner cancels it, so that the graph can clean up. A run without a runner ends here."""
     if run.cancel is None and not run.deleted:
         return None
     holder = _healthy_holder(run, world)
@@ -49,7 +49,7 @@ def cancelled(run: RunView, world: World) -> Decision | None:
 
 
 def deadline_is_over(run: RunView, world: World) -> Decision | None:
-    """Deadlines are enforced from outside: a runner that hangs cannot be asked to."""
+    """The operator enforces deadlines, because a runner may hang."""
     if run.active_deadline is not None:
         if world.wall >= run.active_deadline:
             return Finish(Reason.DEADLINE_EXCEEDED, reasons.DEADLINE)
@@ -59,7 +59,7 @@ def deadline_is_over(run: RunView, world: World) -> Decision | None:
 
 
 def older_attempt_is_reported(run: RunView, world: World) -> Decision | None:
-    """A zombie that came back can write nothing, but it can still call tools: stop it, once."""
+    """An older attempt that came back can write nothing, but can still call tools: stop it, once."""
     for runner in world.runners.values():
         report = runner.runs.get(run.run_id)
         older = report is not None and report.attempt < run.attempt and report.state is AttemptState.RUNNING
@@ -70,12 +70,12 @@ def older_attempt_is_reported(run: RunView, world: World) -> Decision | None:
 
 
 def runs_on_a_healthy_runner(run: RunView, world: World) -> Decision | None:
-    """Nothing to do while its runner is heard and reports it."""
+    """Nothing to do while its runner is heard and reports the run."""
     return Nothing() if _healthy_holder(run, world) else None
 
 
 def runner_was_not_asked_yet(run: RunView, world: World) -> Decision | None:
-    """After a restart of ours a runner may have the run: its first list, or its silence, will tell."""
+    """After a restart of the operator a runner may have the run: its first list, or its silence, decides."""
     runner = world.runners.get(run.runner or "")
     if runner and runner.holder is None and runner.name not in world.lost:
         return Nothing()
@@ -90,14 +90,14 @@ def agent_is_missing(run: RunView, world: World) -> Decision | None:
 
 
 def thread_is_busy(run: RunView, world: World) -> Decision | None:  # noqa: ARG001 - a rule's shape
-    """Runs of a thread go one after the other; the end of the one before wakes this one."""
+    """A thread's runs execute one after the other. The end of one wakes the next."""
     if run.queued_behind is None:
         return None
     return Wait(WaitReason.THREAD_BUSY, reasons.THREAD_BUSY.format(other=run.queued_behind))
 
 
 def backs_off(run: RunView, world: World) -> Decision | None:
-    """Between attempts without progress there is a pause, which the claim decided."""
+    """After an attempt without progress there is a pause, which the claim set."""
     if run.not_before is None or run.not_before <= world.wall:
         return None
     sentence = reasons.NOT_ANSWERED.format(runner=run.runner) if run.unanswered else reasons.BACK_OFF
@@ -105,7 +105,7 @@ def backs_off(run: RunView, world: World) -> Decision | None:
 
 
 def claim_was_not_answered(run: RunView, world: World) -> Decision | None:
-    """The claim may have committed: the number may go to the same process only, where it is idempotent."""
+    """The claim may have committed. The same attempt may go only to the same process, where it is idempotent."""
     runner = world.runners.get(run.runner or "")
     if not run.unanswered or runner is None or runner.name in world.lost or runner.holder != run.holder:
         return None
@@ -113,7 +113,7 @@ def claim_was_not_answered(run: RunView, world: World) -> Decision | None:
 
 
 def agent_is_not_ready(run: RunView, world: World) -> Decision | None:
-    """No runner is there to take it, or none may."""
+    """No runner is ready to take it, or the agent is suspended."""
     if world.agents[run.agent].suspend:
         return Wait(WaitReason.AGENT_NOT_READY, reasons.AGENT_SUSPENDED.format(agent=run.agent))
     if not ready_runners(run.agent, world):
@@ -122,7 +122,7 @@ def agent_is_not_ready(run: RunView, world: World) -> Decision | None:
 
 
 def graph_is_unknown(run: RunView, world: World) -> Decision | None:
-    """No ready runner has the graph: waiting would not make it appear."""
+    """No ready runner has the graph, and waiting does not help."""
     runners = ready_runners(run.agent, world)
     if any(offers(runner, run.graph) for runner in runners):
         return None

@@ -1,4 +1,4 @@
-"""When a runner is lost. Being wrong is safe, because the fence decides; being hasty wastes work."""
+"""Decides when a runner is lost. A wrong decision is safe, because the fence protects the run, but wastes work."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ END_SILENT_AFTER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """What a runner's silence is measured with, in seconds of the monotonic clock.
+    """The inputs for measuring a runner's silence, in seconds of the monotonic clock.
 
     `looked_at`: when the processes or pods themselves were last looked at, not only their streams.
     """
@@ -56,7 +56,7 @@ class Silences:
 
 
 def silent_runners(runners: Collection[RunnerView], liveness: Liveness) -> frozenset[str]:
-    """The names of the runners that are silent for too long, although their process or pod is there.
+    """Return the names of runners that are silent for too long, although their process or pod is there.
 
     When most are silent at once, something of ours is the likely cause: they are given up only after their
     processes or pods have been looked at since.
@@ -68,7 +68,7 @@ def silent_runners(runners: Collection[RunnerView], liveness: Liveness) -> froze
 
 
 def lost_runners(runners: Collection[RunnerView], liveness: Liveness) -> frozenset[str]:
-    """The names of the runners that are gone or silent for too long."""
+    """Return the names of runners that are gone or silent for too long."""
     return silent_runners(runners, liveness).union(runner.name for runner in runners if runner.gone)
 
 
@@ -79,12 +79,12 @@ def wants_look(runners: Collection[RunnerView], liveness: Liveness) -> bool:
 
 
 def is_quiet(runner: RunnerView, liveness: Liveness) -> bool:
-    """Whether the runner should have been heard by now."""
+    """Return whether the runner should have been heard by now."""
     return not runner.debugged and liveness.silence_seconds(runner) >= liveness.quiet_after_seconds
 
 
 def is_held(run: RunView, runner: RunnerView) -> bool:
-    """Whether the runner's process has the run's attempt and may still write."""
+    """Return whether the runner's process has the run's attempt and may still write."""
     report = runner.runs.get(run.run_id)
     return (
         report is not None

@@ -1,4 +1,4 @@
-"""Decisions for many runs at once: in their order, each seeing the slots that those before it took."""
+"""Decides for many runs at once, in order. Each decision sees the slots that earlier ones took."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,7 +14,7 @@ from relayrun_operator.engine.world import World
 def plan(changed: Iterable[RunView], world: World, waiting: Iterable[RunView] = ()) -> list[tuple[RunView, Decision]]:
     """Decide for the `changed` runs and, when room may have appeared, those `waiting` for it; oldest first.
 
-    Once an agent's runners are full, those that wait for one are passed over: a long queue costs little.
+    Once an agent's runners are full, its other waiting runs are skipped, so a long queue costs little.
     """
     queue = {run.run_id: run for run in waiting}
     certain = {run.run_id: run for run in changed}

@@ -1,4 +1,4 @@
-"""How many runners an agent should have, and which come and go. Says what to start and drain, does neither.
+"""Decides how many runners an agent should have, and which to start and drain. Pure.
 
 ```
   start ──▶ not ready ──▶ ready ──▶ draining ──▶ gone

@@ -1,4 +1,4 @@
-"""Why a run waits, and the sentences that people read. How runs end is `relayrun_core.states.Reason`.
+"""The reasons why a run waits, and their messages. `relayrun_core.states.Reason` has the reasons of ends.
 
 | reason | condition `Assigned` | meaning |
 |---|---|---|

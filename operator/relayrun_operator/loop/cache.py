@@ -1,6 +1,6 @@
-"""The cache of what was observed of runs and runners: rows, reports and answers, merged in whatever order they come.
+"""The cache of observed runs and runners: merges rows, reports and answers in whatever order they come.
 
-Nothing here decides. Attempts order what is known: news of a newer attempt win, news of an older one are late.
+Nothing here decides. Attempts order the news: a newer attempt wins over an older one.
 
 ```
   row ───────▶ see_row ────┐
@@ -62,7 +62,7 @@ class Cache(Generic[R]):
         return {name: Demand(active[name], queued[name], suspects[name], alone[name]) for name in names}
 
     def resync(self) -> None:
-        """Decide about every run."""
+        """Queue every run."""
         self.queue.add(*self.runs)
         self.queue.retry_waiting()
 
@@ -77,7 +77,7 @@ class Cache(Generic[R]):
             self.runs[run_id] = replace(run, **times)
 
     def requeue_runner(self, name: str) -> None:
-        """Decide about whatever may be on this runner: it was lost, or found again."""
+        """Queue all runs that may be on this runner: it was lost, or found again."""
         self.queue.add(*(run.run_id for run in self.runs.values() if run.runner == name))
         if name in self.runners:
             self.queue.add(*self.runners[name].reports)
@@ -110,7 +110,7 @@ class Cache(Generic[R]):
             self._replace(replace(known, cancel=head.cancel))
 
     def see_cancel(self, run_id: str, *, cancel: CancelAction | None = None, deleted: bool = False) -> None:
-        """Note that the run should end: somebody cancelled it, or deleted its object. This cannot be taken back."""
+        """Note that the run should end: it was cancelled, or its AgentRun was deleted. This cannot be undone."""
         known = self.runs.get(run_id)
         if known is not None:
             self._replace(replace(known, cancel=known.cancel or cancel, deleted=known.deleted or deleted))
@@ -139,7 +139,7 @@ class Cache(Generic[R]):
         self.end(run_id, RunStatus.CANCELLED, attempt)
 
     def nobody_survived(self) -> None:
-        """We have just started, and runners end with us: whatever ran goes on elsewhere, and is not to blame."""
+        """Note that no runner survived our restart. Its runs go on elsewhere; no attempt counts as failed."""
         for run_id, run in self.runs.items():
             if run.status is RunStatus.RUNNING:
                 self.runs[run_id] = replace(run, runner=None, holder=None, excused=True)
@@ -147,7 +147,7 @@ class Cache(Generic[R]):
     # What the runners say
 
     def remove_runner(self, name: str, *, excused: bool) -> None:
-        """Its process is gone. `excused`: that was not the fault of what it executed."""
+        """Remove a runner whose process is gone. `excused`: its runs did not cause that."""
         runner = self.runners.pop(name)
         for run in [run for run in self.runs.values() if run.runner == name]:
             pause = None if run.unanswered else run.not_before  # there is nobody to ask again
@@ -173,7 +173,7 @@ class Cache(Generic[R]):
         return unknown
 
     def see_report(self, runner: Runner, line: RunReport) -> bool:
-        """What a runner says of one attempt. False: nothing is known of this run, read its row."""
+        """Merge a runner's report of one attempt. False: the run is unknown, so its row must be read."""
         run_id, report = line.run_id, Report(line.attempt, line.state)
         known = self.runs.get(run_id)
         before = runner.reports.get(run_id)

@@ -1,4 +1,4 @@
-"""Carries out decisions at runners: concurrently, bounded, each answer noted in the cache. Nothing here decides.
+"""Carries out decisions by calls to runners, concurrently and bounded, and puts the answers into the cache.
 
 ```
  Assign ──PUT──▶ 202 accepted · 200 finished · 409 why not · no clear answer: the same number, the same runner, later
@@ -76,7 +76,7 @@ class RunnerCalls(Generic[R]):
         self._stop(run, decision.runner, decision.attempt, StopAction(decision.action), AttemptState.CANCELLING)
 
     def abandon(self, run: RunView, decision: Abandon) -> None:
-        """Tell the runner to stop an attempt that holds nothing."""
+        """Tell the runner to stop an attempt that no longer holds its run."""
         logger.info(decision.message, extra={"run": run.run_id, "attempt": decision.attempt})
         self._stop(run, decision.runner, decision.attempt, StopAction.ABANDON, AttemptState.ABANDONED)
 

@@ -1,4 +1,4 @@
-"""The runner protocol, from the caller's side: one method a call."""
+"""The client of the runner protocol: one method for each call."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator

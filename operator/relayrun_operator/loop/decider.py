@@ -1,4 +1,4 @@
-"""The loop between observing and doing: it asks the engine about what changed, and carries out what the engine says."""
+"""The reconcile loop: asks the engine about each change, and carries out its decisions."""
 
 import asyncio
 import logging
@@ -75,12 +75,12 @@ class Decider(Generic[R]):
                 self.decide()
 
     def listen(self) -> None:
-        """Note that this process is awake and listens, although it does not decide yet."""
+        """Note that this process listens, although it does not decide yet."""
         now = time.monotonic()
         self._liveness = replace(self._liveness, now=now, clock=self._liveness.clock.tick(now))
 
     def decide(self) -> None:
-        """Decide about what changed since the last time."""
+        """Decide about all changes since the last call."""
         began = time.perf_counter()
         now, wall = time.monotonic(), self._wall_time()
         if not self._ports.leads:

@@ -1,4 +1,4 @@
-"""What the loop needs of the world that it runs in: `local` and `kube` each have an implementation.
+"""The ports of the loop: what it needs of its world. `local` and `kube` each implement them.
 
 ```
   agents, leads ──▶ Decider ──▶ report_…                  (what is observed, what people and metrics are told)

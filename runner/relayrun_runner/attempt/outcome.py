@@ -1,4 +1,4 @@
-"""How an attempt's run ended: the state it left, the questions it waits at, the error it died of."""
+"""Makes the outcome of an attempt: the final state, the pending interrupts, or the error."""
 
 import json
 import re

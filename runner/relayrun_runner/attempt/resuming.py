@@ -1,4 +1,4 @@
-"""How an attempt goes on with its run: what it calls the graph with, or that there is nothing left to call.
+"""Decides how an attempt goes on with its run: with which input it calls the graph, if at all.
 
 ```
  attempt 1, or head not ours ──▶ the run's input, or its command with the answers still open

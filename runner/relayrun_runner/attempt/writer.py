@@ -1,4 +1,4 @@
-"""The one writer of an attempt: checkpoints, tasks' writes and journal events, committed together behind one fence.
+"""The only writer of an attempt: commits checkpoints, task writes and journal events together, behind one fence.
 
 ```
  saver: checkpoint, writes ──▶ batches ─┐

@@ -1,1 +1,1 @@
-"""The author's own authentication and authorization, which the API asks for."""
+"""The author's own authentication and authorization, which the API calls."""

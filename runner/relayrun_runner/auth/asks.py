@@ -1,4 +1,4 @@
-"""What the API asks of an author's auth, and what it is answered: the bodies of POST /auth."""
+"""The bodies of POST /auth: the API's questions to an author's auth, and the answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What author code finds around it: the variables of `env`, and the folders of `dependencies` on `sys.path`."""
+"""The environment of author code: the variables of `env`, and the folders of `dependencies` on `sys.path`."""
 
 import os
 import sys

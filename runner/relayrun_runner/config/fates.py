@@ -1,4 +1,4 @@
-"""What becomes of every key of LangGraph's `langgraph.json`: read, build only, ignored or refused. Pure data.
+"""The fate of every key of LangGraph's `langgraph.json`: read, build only, ignored or refused. Pure data.
 
 The keys are those of langgraph-cli 0.4; a key that is not here is unknown, and the nearest known one is named.
 """

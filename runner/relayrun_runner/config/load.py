@@ -1,4 +1,4 @@
-"""How a `langgraph.json` is read and checked."""
+"""Reads and checks a `langgraph.json`."""
 
 import json
 import os

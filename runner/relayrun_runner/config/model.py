@@ -1,4 +1,4 @@
-"""What a `langgraph.json` says."""
+"""The model of a `langgraph.json`."""
 
 import re
 from collections.abc import Iterable, Sequence

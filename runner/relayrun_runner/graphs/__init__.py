@@ -1,1 +1,1 @@
-"""The author's graphs: loaded, made by factories, described, and their values stored and told."""
+"""The author's graphs: loading, factories, descriptions, and the serialization of their values."""

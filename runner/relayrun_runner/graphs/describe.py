@@ -1,4 +1,4 @@
-"""What a graph looks like from outside: its JSON schemas and its drawing.
+"""Describes graphs: their JSON schemas, subgraphs and drawings.
 
 The API has no agent code. What it knows of a graph is written to the database at start; for an assistant, whose config
 may make another graph of a factory, and for what there is in many forms, it asks.

@@ -1,4 +1,4 @@
-"""Values in checkpoints: LangGraph's own form, and in its words what LangGraph hands to pickle or refuses.
+"""Serializes values in checkpoints: in LangGraph's own form, also those that LangGraph pickles or refuses.
 
 Nothing is ever unpickled that a client could have sent. What a value becomes is a call of a constructor, in the form
 that LangGraph has for those: it reads such a checkpoint too, and `checkpointer.serde` of `langgraph.json` says which of

@@ -1,4 +1,4 @@
-"""For whom a question about a graph or a thread is asked: factories find it in their config, as that of a run."""
+"""The user of a request about a graph or thread. Factories find it in their config, as in a run's."""
 
 from contextvars import ContextVar
 from typing import Any, cast

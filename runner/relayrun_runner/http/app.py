@@ -1,4 +1,4 @@
-"""Which route is where, behind the agent's token."""
+"""The routes of the runner protocol, behind the runner token."""
 
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute

@@ -1,4 +1,4 @@
-"""What the routes answer with: JSON, and for each exception its status and reason."""
+"""Responses of the runner protocol: JSON, and the status and reason of each exception."""
 
 import asyncio
 from collections.abc import AsyncGenerator

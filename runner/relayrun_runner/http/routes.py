@@ -1,4 +1,4 @@
-"""What the routes are made of."""
+"""The handlers of the runner protocol's routes."""
 
 from dataclasses import dataclass
 from typing import Any

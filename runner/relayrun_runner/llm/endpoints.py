@@ -1,4 +1,4 @@
-"""Where an agent's language models are, read from the environment that its code sees. Nothing is asked here.
+"""Finds an agent's language models in the environment of its code. It calls none of them.
 
 A key alone is no sign of use, as shells have keys for other programs too: then one of the provider's clients has to
 be installed beside the agent. An address that is set is a sign by itself.

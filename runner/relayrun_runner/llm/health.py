@@ -1,4 +1,4 @@
-"""Asks the agent's language models now and then whether they answer, and reports it for `/status`.
+"""Checks periodically whether the agent's language models answer, and reports it for `/status`.
 
 Asked for is the list of models: it costs no tokens, and a wrong key is refused. No sentence here has a key in it, which
 is why none repeats what an exception says: a header that cannot be sent is quoted there.

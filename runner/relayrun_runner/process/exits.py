@@ -1,4 +1,4 @@
-"""How a runner ends itself. Nothing needs a farewell: what it held goes on elsewhere."""
+"""Ends the runner's process at once. It needs no clean-up: its runs go on elsewhere."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""A forked child of author code has a copy of this process: it must neither speak for it nor go on with its work.
+"""Guards against forks by author code: a child must not use this process's connections or go on with its work.
 
 Only `os.fork` is meant, and what is made of it, as multiprocessing's processes: a program that is started inherits none
 of our descriptors.

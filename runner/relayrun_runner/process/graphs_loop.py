@@ -1,4 +1,4 @@
-"""The way from the protocol's thread to the graphs' loop, where the executor and author code live."""
+"""Calls from the protocol's thread to the graphs' event loop, where the executor and author code run."""
 
 import asyncio
 import logging
@@ -41,19 +41,19 @@ class RunExecutor(Protocol):
 
 
 class GraphsLoop:
-    """Closed until the graphs are loaded. Its methods are called from the protocol's loop."""
+    """The graphs' event loop, closed until the graphs are loaded. Call its methods from the protocol's loop."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._executor: RunExecutor | None = None
 
     def open(self, loop: asyncio.AbstractEventLoop, executor: RunExecutor) -> None:
-        """From now on runs can be executed."""
+        """Open it: from now on runs can be executed."""
         self._loop = loop
         self._executor = executor
 
     def close(self) -> None:
-        """The graphs' loop ends: nothing goes there any more."""
+        """Close it: the graphs' loop ends."""
         self._executor = None
 
     @property

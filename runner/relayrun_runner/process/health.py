@@ -1,4 +1,4 @@
-"""Whether this runner can take runs, and whether it must end: readiness, lost parts, and an event loop that is blocked.
+"""The health of a runner: whether it is ready, whether it lost a part and must end, whether its event loop is blocked.
 
 An async node that computes, or calls something synchronous, holds up every run of its runner. The log then names it
 and the place, once. A process that has lost a part that every run needs is ended.
@@ -32,12 +32,12 @@ class Readiness:
         }
 
     def set(self, subject: str, message: str, traceback: str | None = None, *, waiting: bool = False) -> None:
-        """This subject is in the way now."""
+        """Report that this subject prevents readiness."""
         with self._lock:
             self._troubles[subject] = Trouble(subject=subject, message=message, traceback=traceback, waiting=waiting)
 
     def clear(self, subject: str) -> None:
-        """This subject is in order."""
+        """Report that this subject no longer prevents readiness."""
         with self._lock:
             self._troubles.pop(subject, None)
 
@@ -53,17 +53,17 @@ class Readiness:
 
 
 class EssentialParts:
-    """The parts by name, each with a question that is answered by True once it has ended. For any thread."""
+    """The parts that every run needs. Each has a function that returns True once the part has ended. Thread-safe."""
 
     def __init__(self) -> None:
         self._parts: dict[str, Callable[[], bool]] = {}
 
     def add(self, name: str, has_ended: Callable[[], bool]) -> None:
-        """The process cannot go on without this part."""
+        """Add a part."""
         self._parts[name] = has_ended
 
     def ended(self) -> str | None:
-        """The name of a part that has ended; None while all are there."""
+        """Return the name of a part that has ended; None while none has."""
         return next((name for name, has_ended in list(self._parts.items()) if has_ended()), None)
 
 

@@ -1,4 +1,4 @@
-"""Event loops and worker threads that author code shares and cannot end.
+"""Event loops and worker threads that author code uses and cannot end.
 
 asyncio hands SystemExit and KeyboardInterrupt of a task or a callback on to whoever runs the loop, which stops with
 that, and anybody may call `loop.stop()`. Neither says anything about the other runs of the loop: it goes on. Whoever

@@ -1,4 +1,4 @@
-"""What a runner counts, for Prometheus. Labels come from fixed sets: never a run or a thread."""
+"""The Prometheus metrics of a runner. Labels come from fixed sets: never a run or a thread."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

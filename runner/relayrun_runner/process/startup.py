@@ -1,4 +1,4 @@
-"""What a runner waits for before it is ready, and what it flushes before it goes."""
+"""What a runner waits for before it is ready, and what it flushes before it ends."""
 
 import asyncio
 import logging

@@ -1,1 +1,1 @@
-"""The runs of this runner: taken, stopped, told of."""
+"""The runs of this runner: assigning, stopping, reporting."""

@@ -1,4 +1,4 @@
-"""What the table knows of one attempt, how the watch stream tells it, and what is answered about it."""
+"""An entry of the run table, and its forms in the watch stream and in answers."""
 
 from dataclasses import dataclass
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Stopping a run that executes here, and the cancel that a blocked loop does not hear."""
+"""Stops a run that executes here, also when a blocked event loop does not handle the cancel."""
 
 import asyncio
 import logging

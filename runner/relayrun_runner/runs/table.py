@@ -1,4 +1,4 @@
-"""The table: what every run is doing on this runner, for the protocol, the executor and the watch streams.
+"""The run table: the state of every run on this runner, for the protocol, the executor and the watch streams.
 
 ```
   reserve ──▶ (Claiming) ──started──▶ Running ──cancelling──▶ Cancelling

@@ -1,1 +1,1 @@
-"""The long-term memory store: what the graphs and the clients use of it."""
+"""The long-term memory store, for graphs and for clients."""

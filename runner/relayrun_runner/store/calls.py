@@ -1,4 +1,4 @@
-"""What clients ask of the store: the very store of the graphs, on their loop, by a share of its connections.
+"""Store calls of clients. They use the store of the graphs, on the graphs' loop, with a share of its connections.
 
 The API checks who may and what is bounded; `label`, where it is set, is one that every namespace in the answer has in
 an owner's place.

@@ -1,4 +1,4 @@
-"""The store of the graphs for those who ask from outside: by a share of its connections, and for a bounded answer."""
+"""The graphs' store for clients: with a share of its connections, and with bounded answers."""
 
 from typing import Any
 

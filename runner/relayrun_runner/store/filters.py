@@ -1,4 +1,4 @@
-"""What the filter of a store search means, in SQL over the items.
+"""Translates the filter of a store search into SQL.
 
 LangGraph's Postgres store compares all but equality as text, so that 10 is less than 9, and finds nothing inside nested
 objects. Here a filter means what it means in the in-memory store of `langgraph dev`: numbers are compared as numbers.

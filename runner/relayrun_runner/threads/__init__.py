@@ -1,1 +1,1 @@
-"""Threads' states: read, edited, made."""
+"""The states of threads: reading, editing, creating."""

@@ -1,4 +1,4 @@
-"""What is asked about threads' states, as the protocol's routes are given it."""
+"""The bodies and queries of the routes for threads' states."""
 
 from typing import Any
 from uuid import UUID

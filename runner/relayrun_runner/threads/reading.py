@@ -1,4 +1,4 @@
-"""The reading thread: an event loop with connections of its own, on which threads' pasts are read.
+"""The reading thread: an event loop with its own connections, which reads states and histories.
 
 A long history is seconds of decoding. On the graphs' loop that would hold up every run, on the protocol's the
 heartbeats. Here it holds up other readers at most: what is asked is done page by page, and between two pages others

@@ -1,4 +1,4 @@
-"""What threads' states are and were. Reading goes past the fence, and off the graphs' loop."""
+"""Reads the states and histories of threads, without the fence and off the graphs' loop."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

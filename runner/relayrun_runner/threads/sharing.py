@@ -1,4 +1,4 @@
-"""Values that many checkpoints of a thread have in common: decoded once, and told as JSON once.
+"""Shares values that many checkpoints of a thread have in common: each is decoded once, and written as JSON once.
 
 Each version of `messages` is kept as a copy of the whole list. A history of n turns would decode, and tell, each of
 its messages up to 3 n times over: nearly all of its time.

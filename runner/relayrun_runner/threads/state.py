@@ -1,4 +1,4 @@
-"""Edits of threads' states: what needs the compiled graph. Lives on the graphs' loop.
+"""Edits threads' states, with the compiled graph, on the graphs' loop.
 
 An edit locks the thread's row, proves that no run of it is pending or running, and is written in that one transaction;
 so is a new thread together with the state that it begins with.
