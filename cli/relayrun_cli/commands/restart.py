@@ -12,10 +12,6 @@ import typer
 
 from relayrun_cli.errors import CliError
 from relayrun_cli.kind.tools import call, need_kubectl
-from relayrun_core.kinds import GROUP
-
-#: On the pods' template: another value is another template, whose runners replace those that are there.
-RESTARTED_AT = f"{GROUP}/restartedAt"
 
 _LOOK_SECONDS = 1.0
 
@@ -37,11 +33,14 @@ def restart(
     timeout: Annotated[int, typer.Option(min=1, help="With --wait: give up after so many seconds.")] = 600,
 ) -> None:
     """Replace the runners of an Agent in a cluster. Runs go on: each at its next step, on a new runner."""
+    from relayrun_core.kinds import GROUP  # late: no other verb pays for the kinds' models
+
     need_kubectl()
     flags = [*(["--context", context] if context else []), *(["-n", namespace] if namespace else [])]
     kubectl = ["kubectl", *flags]
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    patch = {"spec": {"podTemplate": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
+    # Another template, whose runners replace those that are there.
+    patch = {"spec": {"podTemplate": {"metadata": {"annotations": {f"{GROUP}/restartedAt": now}}}}}
     call([*kubectl, "patch", f"agents.{GROUP}", agent, "--type=merge", "-p", json.dumps(patch)])
     typer.echo(f"Agent {agent} restarts: its runners are replaced one after the other.")
     if wait:
