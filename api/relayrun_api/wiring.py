@@ -12,8 +12,7 @@ from relayrun_api.assistants.service import AssistantService
 from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.crons.service import CronService
 from relayrun_api.custom_routes.service import CustomRoutes, open_transport
-from relayrun_api.http.reads import Reads
-from relayrun_api.http.shares import Shares
+from relayrun_api.http.shares import Reads, Shares
 from relayrun_api.metrics import Metrics
 from relayrun_api.runners.author_handlers import AuthorHandlers
 from relayrun_api.runners.client import Runners, RunnersFile

@@ -28,8 +28,7 @@ from relayrun_api.services import Given, Services
 from relayrun_api.streaming.follow import follow
 from relayrun_api.streaming.sse import HEADERS, MEDIA_TYPE, START, LastEventId, Position, position_after
 from relayrun_api.threads import permissions as thread_permissions
-from relayrun_api.threads.dependencies import ThreadAt
-from relayrun_api.threads.service import find_thread, refer, visible_thread
+from relayrun_api.threads.service import ThreadAt, find_thread, refer, visible_thread
 from relayrun_core import errors as core
 from relayrun_core.db.journal import read_page
 from relayrun_core.db.starting import Terms

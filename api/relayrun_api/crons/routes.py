@@ -14,7 +14,7 @@ from relayrun_api.http import examples as things
 from relayrun_api.http.listing import listed
 from relayrun_api.http.responses import Json
 from relayrun_api.services import Given
-from relayrun_api.threads.dependencies import ThreadAt
+from relayrun_api.threads.service import ThreadAt
 from relayrun_core.db import crons as db
 
 router = Router("crons")

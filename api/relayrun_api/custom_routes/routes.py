@@ -7,7 +7,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from relayrun_api.custom_routes.caller import user_for
+from relayrun_api.custom_routes.service import user_for
 from relayrun_api.custom_routes.socket import serve_socket
 from relayrun_api.services import Services
 

@@ -11,17 +11,20 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import httpx
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
+from relayrun_api.auth import Principal
 from relayrun_api.custom_routes.client_body import ClientBody, ClientLeft
 from relayrun_api.custom_routes.headers import answer_headers, is_answered, request_headers
-from relayrun_api.http.errors import ApiError, Invalid, RunnerLost, RunnerRefused, RunnersAway, TooSlow
+from relayrun_api.http.errors import ApiError, Invalid, RunnerLost, RunnerRefused, RunnersAway, TooSlow, Unauthenticated
+from relayrun_api.http.shares import Shares
 from relayrun_api.http.streamed import CUT
 from relayrun_api.runners.client import RunnerEntry, Runners
 from relayrun_api.runners.graphs import GraphCatalog
@@ -228,3 +231,27 @@ def _app(row: GraphRow, root: str = "") -> CustomApp:
 def away(app: CustomApp) -> RunnersAway:
     """The refusal while no runner has the app."""
     return RunnersAway(f"No runner of agent {app.agent!r} is up: try again in a moment.", headers={"Retry-After": "1"})
+
+
+async def user_for(app: CustomApp, connection: HTTPConnection, held: AsyncExitStack) -> dict[str, Any] | None:
+    """Who calls, in the words of LangGraph's SDK; None for an app that is open to all. The caller's share is held.
+
+    Raises Unauthenticated, TooManyAtOnce.
+    """
+    shares: Shares = connection.app.state.shares
+    if app.open_to_all:
+        await held.enter_async_context(shares.open(None, connection))
+        return None
+    caller: Principal | None = await connection.app.state.authenticator.authenticate(connection)
+    if caller is None:
+        raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
+    await held.enter_async_context(shares.open(caller.owner, connection))
+    if caller.user is not None:
+        return dict(caller.user)
+    identity = caller.owner or ""
+    return {
+        "identity": identity,
+        "display_name": identity,
+        "is_authenticated": caller.owner is not None,
+        "permissions": [],
+    }

@@ -14,9 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
-from relayrun_api.custom_routes.caller import user_for
 from relayrun_api.custom_routes.headers import answer_headers, request_headers
-from relayrun_api.custom_routes.service import CustomApp, away
+from relayrun_api.custom_routes.service import CustomApp, away, user_for
 from relayrun_api.http.bodies import MAX_BODY_BYTES
 from relayrun_api.http.errors import ApiError, Forbidden, RunnerLost, TooSlow
 from relayrun_api.http.problems import problem_of

@@ -23,7 +23,7 @@ from relayrun_api.event_protocol.models import (
 )
 from relayrun_api.event_protocol.run_state import PROTOCOL_MODES
 from relayrun_api.event_protocol.seq import before_run
-from relayrun_api.event_protocol.tree import tree_of
+from relayrun_api.event_protocol.translator import tree_of
 from relayrun_api.http.errors import AssistantNotFound, IdempotencyKeyReused, Invalid
 from relayrun_api.http.models import RunConfig
 from relayrun_api.http.responses import loads, run_headers

@@ -33,8 +33,7 @@ from relayrun_api.runs.terms import StartTerms
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, LastEventId, frame
 from relayrun_api.threads import permissions as thread_permissions
-from relayrun_api.threads.dependencies import ThreadAt
-from relayrun_api.threads.service import ThreadRef, sees_thread
+from relayrun_api.threads.service import ThreadAt, ThreadRef, sees_thread
 from relayrun_core.db.threads import get_thread
 
 router = Router("event protocol")

@@ -31,7 +31,9 @@ from relayrun_api.event_protocol.events import (
 from relayrun_api.event_protocol.messages import MessageEvent, Messages
 from relayrun_api.event_protocol.run_state import LifecycleEvent, ProtocolRun, Questions, Subgraphs, Tools, error_of
 from relayrun_api.http.responses import dumps, loads
-from relayrun_core.db.journal import Event
+from relayrun_core.database import Database
+from relayrun_core.db.journal import Event, read_page
+from relayrun_core.runs import Run
 from relayrun_core.states import RunStatus
 
 _LOST = "The runner was lost while it told this: what is missing here is told anew."
@@ -216,3 +218,24 @@ def _messages(events: Iterable[MessageEvent]) -> Iterator[ProtocolEvent]:
 def _lifecycle(events: Iterable[LifecycleEvent], first: int = 0) -> Iterator[ProtocolEvent]:
     for nth, event in enumerate(events, first):
         yield event_of("lifecycle", event.namespace, event.data, Part.LIFECYCLE, nth)
+
+
+async def tree_of(database: Database, run: Run) -> dict[str, Any]:
+    """Return the tree of a run and its subgraphs now, from its lifecycle events, for the command `agent.getTree`."""
+    known = ProtocolRun.of(run)
+    translator = ProtocolTranslator(known, ChannelFilter(frozenset(("lifecycle",))))
+    nodes: dict[Namespace, dict[str, Any]] = {(): {"namespace": [], "status": "started", "graph_name": known.graph}}
+    after = -1
+    while page := await read_page(database, run.run_id, after):
+        for event in page.events:
+            for translated in translator.translate(event):
+                data = loads(translated.data)
+                node = nodes.setdefault(
+                    translated.namespace, {"namespace": list(translated.namespace), "graph_name": ""}
+                )
+                node |= {"status": data["event"], "graph_name": data.get("graph_name") or node["graph_name"]}
+        after = page.events[-1].seq
+    for namespace in sorted(nodes, key=len, reverse=True)[:-1]:
+        parent = next(namespace[:length] for length in range(len(namespace) - 1, -1, -1) if namespace[:length] in nodes)
+        nodes[parent].setdefault("children", []).insert(0, nodes[namespace])
+    return nodes[()]

@@ -9,8 +9,8 @@ from psycopg_pool import PoolTimeout
 from starlette.responses import Response
 
 from relayrun_api.http.errors import TooManyAtOnce
-from relayrun_api.http.reads import Reads
 from relayrun_api.http.responses import Json, dumps
+from relayrun_api.http.shares import Reads
 from relayrun_api.http.streamed import Streamed, Truncated
 from relayrun_core.db.listing import Listing, keys_of, read_part
 

@@ -1,7 +1,6 @@
-"""How much of this process one caller may have at once: what is open, and what is asked of runners.
+"""Limits how much of this process one caller uses at once: open streams, calls to runners, and searches.
 
-Whose share something is, is said once, where the caller becomes known; what asks a runner on its behalf, however deep
-below, counts for it.
+The owner is set once, where the caller is authenticated. All calls to runners on its behalf count towards its share.
 """
 
 import asyncio
@@ -16,6 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relayrun_api.http.errors import TooManyAtOnce
 from relayrun_api.http.rate_limit import subject_of
+from relayrun_core.connecting import ConnectionSettings
+from relayrun_core.database import Database
 from relayrun_core.settings import AccessSettings
 
 #: Whoever is told to come back is told so for this many seconds.
@@ -137,3 +138,36 @@ def held(app: ASGIApp) -> ASGIApp:
 
 def _subject(owner: str | None, connection: HTTPConnection) -> str:
     return subject_of(owner, connection.client.host if connection.client else None)
+
+
+class Reads:
+    """Lends the connections, in shares by owner."""
+
+    def __init__(self, database: Database, connections: int, seconds: float) -> None:
+        self._database = database
+        # Until those that came before were cut off, and some more.
+        self._shares = OwnerShares("searches", each=max(1, connections // 2), wait_seconds=3 * seconds)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, where: str | ConnectionSettings, connections: int, seconds: float) -> AsyncIterator["Reads"]:
+        """Connections, so many at most, whose statements may take so many seconds each."""
+        async with Database.open(
+            where,
+            role="api",
+            max_size=connections,
+            timeout_seconds=3 * seconds,
+            parameters={"statement_timeout": f"{round(seconds * 1000)}ms"},
+        ) as database:
+            yield cls(database, connections, seconds)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the connections are of no use any more, although the database answers."""
+        return self._database.broken
+
+    @asynccontextmanager
+    async def by(self, who: str, *, wait_seconds: float | None = None) -> AsyncIterator[Database]:
+        """The connections, for as long as the owner's share is held. Raises TooManyAtOnce."""
+        async with self._shares.share(who, wait_seconds=wait_seconds):
+            yield self._database

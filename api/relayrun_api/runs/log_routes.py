@@ -16,7 +16,7 @@ from relayrun_api.http.errors import Invalid
 from relayrun_api.http.responses import Json
 from relayrun_api.services import Given
 from relayrun_api.threads import permissions as thread_permissions
-from relayrun_api.threads.dependencies import ThreadAt
+from relayrun_api.threads.service import ThreadAt
 from relayrun_core.db.run_logs import LogPage, LogPosition, read_log
 
 router = Router("runs")

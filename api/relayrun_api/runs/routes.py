@@ -23,8 +23,7 @@ from relayrun_api.services import Given, Services
 from relayrun_api.streaming.follow import NO_RUN
 from relayrun_api.streaming.sse import LastEventId, position_after
 from relayrun_api.threads import permissions as thread_permissions
-from relayrun_api.threads.dependencies import ThreadAt
-from relayrun_api.threads.service import ThreadRef, visible_thread
+from relayrun_api.threads.service import ThreadAt, ThreadRef, visible_thread
 from relayrun_core import runs as rows
 from relayrun_core.db.runs import get_run, runs_found
 from relayrun_core.db.starting import Terms

@@ -12,8 +12,7 @@ from relayrun_api.runs import permissions
 from relayrun_api.runs.search_models import RunCount, RunFilter, RunPage, RunSearch, RunSummary, encode_cursor
 from relayrun_api.services import Given, Services
 from relayrun_api.threads import permissions as thread_permissions
-from relayrun_api.threads.dependencies import ThreadAt
-from relayrun_api.threads.service import refer
+from relayrun_api.threads.service import ThreadAt, refer
 from relayrun_core.db.run_search import Attempt, RunNumbers, RunQuery, attempts_of, run_numbers, search_runs
 
 router = Router("runs")

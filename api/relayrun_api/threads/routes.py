@@ -22,7 +22,6 @@ from relayrun_api.http.streamed import Streamed
 from relayrun_api.services import Given, Services
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, LastEventId
 from relayrun_api.threads import permissions
-from relayrun_api.threads.dependencies import ThreadAt
 from relayrun_api.threads.extract import Extract
 from relayrun_api.threads.models import (
     Pruned,
@@ -36,6 +35,7 @@ from relayrun_api.threads.models import (
     thread_answer,
 )
 from relayrun_api.threads.service import (
+    ThreadAt,
     find_thread,
     forget_thread,
     make_thread,

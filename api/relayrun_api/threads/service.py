@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from relayrun_api.auth import Principal, Scope
+from fastapi import Depends, Path
+
+from relayrun_api.auth import Caller, Principal, Scope
 from relayrun_api.http.access_log import note_owner
 from relayrun_api.http.errors import Invalid, NoThreadId, ThreadNotFound
 from relayrun_api.runners.dispatch import Dispatcher
+from relayrun_api.services import Given
 from relayrun_api.threads.models import MAX_NAME
 from relayrun_core import errors as core
 from relayrun_core.database import Database
@@ -109,3 +112,14 @@ async def forget_threads(database: Database, dispatcher: Dispatcher, assistant: 
         for thread_id in threads:
             with suppress(core.ThreadNotFound):
                 await forget_thread(database, dispatcher, thread_id)
+
+
+async def _thread_ref(
+    services: Given,
+    caller: Caller,
+    thread_id: Annotated[str, Path(description="A thread's UUID, or your own name for it")],
+) -> ThreadRef:
+    return await refer(services.database, caller, thread_id)
+
+
+ThreadAt = Annotated[ThreadRef, Depends(_thread_ref)]

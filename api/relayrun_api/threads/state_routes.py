@@ -14,8 +14,7 @@ from relayrun_api.http.streamed import Streamed
 from relayrun_api.runners.transport import RunnerReading
 from relayrun_api.services import Given
 from relayrun_api.threads import permissions
-from relayrun_api.threads.dependencies import ThreadAt
-from relayrun_api.threads.service import visible_thread
+from relayrun_api.threads.service import ThreadAt, visible_thread
 from relayrun_api.threads.state_models import HistoryQuery, StateAt, StateEdited, StateUpdate, ThreadState
 from relayrun_api.threads.states import selected
 

@@ -8,13 +8,13 @@ Pure: no I/O, no clock of its own.
 ```
 """
 
-from relayrun_operator.engine.clock import TickClock
 from relayrun_operator.engine.decisions import Abandon, Assign, Cancel, Decision, Finish, Nothing, Wait
 from relayrun_operator.engine.ladder import decide
 from relayrun_operator.engine.loss import (
     LOST_AFTER_SECONDS,
     Liveness,
     Silences,
+    TickClock,
     lost_runners,
     silent_runners,
     wants_look,

@@ -1,10 +1,38 @@
 """Decides when a runner is lost. A wrong decision is safe, because the fence protects the run, but wastes work."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from relayrun_operator.engine.clock import TickClock
 from relayrun_operator.engine.model import RunnerView, RunView
+
+#: How often a world ticks.
+TICK_SECONDS = 0.5
+
+#: A tick this late means that we were paused, not the runners: what they said meanwhile is still unread.
+LATE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TickClock:
+    """Remembers when the engine last ran, in seconds of a monotonic clock."""
+
+    ticked_at: float
+    trusted_since: float
+
+    @classmethod
+    def start(cls, now: float) -> "TickClock":
+        """A clock that trusts nothing heard before `now`, because nobody listened."""
+        return cls(ticked_at=now, trusted_since=now)
+
+    def tick(self, now: float) -> "TickClock":
+        """Return the clock after the engine ran at `now`. After a late tick every silence starts anew."""
+        late = now - self.ticked_at >= TICK_SECONDS + LATE_SECONDS
+        return replace(self, ticked_at=now, trusted_since=now if late else self.trusted_since)
+
+    def silence_began(self, last_heard: float) -> float:
+        """Return since when a runner that was last heard at `last_heard` counts as silent."""
+        return max(last_heard, self.trusted_since)
+
 
 #: A stream that says nothing for this long belongs to a lost runner, unless a setting says otherwise; heartbeats come
 #: every 2 s.

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import assert_never
 
 from relayrun_core.runner_protocol import AttemptState, RunReport, StopAction
-from relayrun_operator.engine.clock import TICK_SECONDS
+from relayrun_operator.engine.loss import TICK_SECONDS
 from relayrun_operator.kube.agentruns import AgentRuns
 from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.cleaning import clean_forever

@@ -23,7 +23,7 @@ from relayrun_operator.engine import (
     plan,
     wants_look,
 )
-from relayrun_operator.engine.clock import TICK_SECONDS
+from relayrun_operator.engine.loss import TICK_SECONDS
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.calls import RunnerCalls
 from relayrun_operator.loop.ports import Ports
