@@ -1,5 +1,3 @@
-import { Client } from "@langchain/langgraph-sdk/client";
-
 import { authorization, refuse } from "../auth/session";
 import { refusal, Unreachable } from "./errors";
 
@@ -29,6 +27,3 @@ export async function call<Answer>(method: string, path: string, body?: unknown,
   const response = await ask(`${origin}${path}`, init);
   return response.status === 204 ? (undefined as Answer) : response.json();
 }
-
-/** LangGraph's client. TanStack Query tries again, so the client does not. */
-export const langgraph = new Client({ apiUrl: origin, callerOptions: { maxRetries: 0, fetch: ask as typeof fetch } });

@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 
 import { sentenceOf } from "../../api/errors";
 import { queryClient } from "../../api/queries";
-import type { Json } from "../../api/types";
+import type { Json, JsonObject } from "../../api/types";
 import { isComplete, JsonArea } from "../../schema/JsonArea";
 import { isObject } from "../../schema/schema";
 import { Button } from "../../ui/Button";
@@ -26,7 +26,7 @@ export function ItemDialog({ item, below, onClose }: Props) {
   const { done } = useNotices();
   const [namespace, setNamespace] = useState(item ? joined(item.namespace) : below);
   const [key, setKey] = useState(item?.key ?? "");
-  const [value, setValue] = useState<Json | undefined>(item?.value ?? {});
+  const [value, setValue] = useState<Json | undefined>((item?.value as JsonObject | undefined) ?? {});
   const [ttl, setTtl] = useState("");
   const [deleting, setDeleting] = useState(false);
   const act = useMutation({

@@ -28,7 +28,7 @@ export function StorePage() {
     queryFn: ({ signal }) => searchItems(namespace, query, limit, signal),
     placeholderData: keepPreviousData,
   });
-  const known = prefixes(namespaces.data?.namespaces ?? [], namespace);
+  const known = prefixes(namespaces.data ?? [], namespace);
   const go = (next: { namespace: string; query: string }) =>
     void navigate({
       search: { ...(next.namespace && { namespace: next.namespace }), ...(next.query && { query: next.query }) },
@@ -37,7 +37,7 @@ export function StorePage() {
     event.preventDefault();
     go({ namespace, query: draft });
   };
-  const scored = data?.items.some(({ score }) => typeof score === "number") ?? false;
+  const scored = data?.some(({ score }) => typeof score === "number") ?? false;
   return (
     <Page
       title="Store"
@@ -57,17 +57,17 @@ export function StorePage() {
         <TextField type="search" label="About" value={draft} onChange={setDraft} placeholder="What to look for" />
         <Button type="submit">Search</Button>
       </form>
-      {query && data && !scored && data.items.length > 0 && (
+      {query && data && !scored && data.length > 0 && (
         <p className="hint">The store has no vectors: it cannot look for a meaning. See store.index of langgraph.json.</p>
       )}
       {error && <Failed error={error} retry={() => void refetch()} />}
       {!data && !error && <Loading what="items" />}
-      {data?.items.length === 0 && (
+      {data?.length === 0 && (
         <Empty title={namespace || query ? "Nothing fits." : "Nothing is remembered yet."}>
           <p>Nodes put items here with LangGraph's store.</p>
         </Empty>
       )}
-      {data && data.items.length > 0 && (
+      {data && data.length > 0 && (
         <div className="table-frame" aria-busy={isFetching}>
           <table className="store">
             <thead>
@@ -84,7 +84,7 @@ export function StorePage() {
               </tr>
             </thead>
             <tbody>
-              {data.items.map((item) => (
+              {data.map((item) => (
                 <tr key={`${joined(item.namespace)} ${item.key}`}>
                   <td>{joined(item.namespace)}</td>
                   <th scope="row">
@@ -95,7 +95,7 @@ export function StorePage() {
                   {scored && <td className="number">{item.score?.toFixed(3)}</td>}
                   <td className="store-value">{JSON.stringify(item.value)}</td>
                   <td>
-                    <Time at={item.updated_at} />
+                    <Time at={item.updatedAt} />
                   </td>
                 </tr>
               ))}
@@ -103,7 +103,7 @@ export function StorePage() {
           </table>
         </div>
       )}
-      {data?.items.length === limit && (
+      {data?.length === limit && (
         <div className="actions">
           <Button disabled={isFetching} onClick={() => setLimit(limit + STEP)}>
             More items

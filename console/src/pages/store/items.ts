@@ -1,37 +1,28 @@
-import { call } from "../../api/client";
-import type { Json } from "../../api/types";
+import type { SearchItem } from "@langchain/langgraph-sdk";
 
-export interface Item {
-  namespace: string[];
-  key: string;
-  value: Json;
-  created_at: string;
-  updated_at: string;
-  /** How near it is to what was looked for. */
-  score?: number | null;
-}
+import { langgraph } from "../../api/langgraph";
+import type { JsonObject } from "../../api/types";
 
-export interface Items {
-  items: Item[];
-}
+export type Item = SearchItem;
 
 /** Labels have no dots, so that dots can join them. */
 export const joined = (namespace: string[]) => namespace.join(".");
 export const labels = (namespace: string) => (namespace === "" ? [] : namespace.split("."));
 
-export function searchItems(namespace: string, query: string, limit: number, signal: AbortSignal): Promise<Items> {
-  const body = { namespace_prefix: labels(namespace), limit, ...(query && { query }) };
-  return call("POST", "/store/items/search", body, signal);
+export async function searchItems(namespace: string, query: string, limit: number, signal: AbortSignal): Promise<Item[]> {
+  const found = await langgraph.store.searchItems(labels(namespace), { limit, signal, ...(query && { query }) });
+  return found.items;
 }
 
-export function listNamespaces(signal: AbortSignal): Promise<{ namespaces: string[][] }> {
-  return call("POST", "/store/namespaces", { limit: 1000 }, signal);
+export async function listNamespaces(signal: AbortSignal): Promise<string[][]> {
+  return (await langgraph.store.listNamespaces({ limit: 1000, signal })).namespaces;
 }
 
-export function putItem({ namespace, key }: Pick<Item, "namespace" | "key">, value: Json, ttl?: number): Promise<void> {
-  return call("PUT", "/store/items", { namespace, key, value, ...(ttl !== undefined && { ttl }) });
+/** `ttl` is in minutes; without it the settings of the store hold. */
+export function putItem({ namespace, key }: Pick<Item, "namespace" | "key">, value: JsonObject, ttl?: number): Promise<void> {
+  return langgraph.store.putItem(namespace, key, value, ttl === undefined ? {} : { ttl });
 }
 
 export function deleteItem({ namespace, key }: Item): Promise<void> {
-  return call("DELETE", "/store/items", { namespace, key });
+  return langgraph.store.deleteItem(namespace, key);
 }
