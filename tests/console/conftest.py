@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from tests.support.postgres import fresh_database
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parents[1] / "console"
 CONFIG = HERE / "agent" / "langgraph.json"
+
+# It takes the pictures of the docs, and is run for them alone.
+collect_ignore = [] if os.environ.get("SCREENSHOTS") else ["test_screenshots.py"]
 
 expect.set_options(timeout=30_000)
 

@@ -46,7 +46,7 @@ async def test_runs_are_filtered_in_the_address_and_several_are_cancelled_and_re
     held = [await start(dev.url, "fan", {"gate": str(gate)}, **about) for _ in range(2)]
     await looked.open("/runs")
     rows = page.locator("tbody tr")
-    await page.get_by_label("Text in metadata or ids").fill("T-4711")
+    await page.get_by_label("Metadata or ids").fill("T-4711")
     await expect(rows).to_have_count(3)
     await page.get_by_role("button", name="success", exact=True).click()
     await expect(rows).to_have_count(1)
@@ -75,7 +75,7 @@ async def test_a_watched_run_goes_on_when_its_runner_and_the_api_are_killed(look
     # Steps beside each other: each has a row of its own.
     await expect(timeline.get_by_role("button", name="research")).to_have_count(3)
     await expect(timeline).to_contain_text("Attempt 1")
-    (await _holder(dev, thread, run)).kill()
+    (await holder(dev, thread, run)).kill()
     await expect(timeline).to_contain_text("Attempt 2")
     await expect(timeline).to_contain_text("lost")
     [api] = dev.running("relayrun_api")
@@ -222,7 +222,7 @@ async def test_somebody_signs_in_at_the_openid_provider(browser, dev, dev_databa
             await expect(page.get_by_role("alert")).to_contain_text("not begun in this tab")
 
 
-async def _holder(dev: Dev, thread: str, run: str) -> psutil.Process:
+async def holder(dev: Dev, thread: str, run: str) -> psutil.Process:
     """The runner that executes a run."""
     async with client_of(dev.url) as client:
         name = (await client.get(f"/threads/{thread}/runs/{run}")).json()["runner"]

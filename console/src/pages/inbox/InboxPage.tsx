@@ -44,7 +44,7 @@ export function InboxPage() {
     setOpened(question ?? null);
     const { thread: _, question: __, ...filters } = search;
     const next = question && { thread: question.threadId, ...(question.id && { question: question.id }) };
-    void navigate({ search: { ...filters, ...next }, replace: true });
+    void navigate({ search: { ...filters, ...next }, replace: true, resetScroll: false });
   };
   const step = (by: number) => {
     const index = shown.findIndex((question) => question.key === current?.key);

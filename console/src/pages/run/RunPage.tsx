@@ -63,7 +63,7 @@ function Shown({ run, stale }: { run: Run; stale: boolean }) {
       <Tabs
         label="The run"
         value={tab ?? "Timeline"}
-        onChange={(name) => void navigate({ search: (before) => ({ ...before, tab: name }), replace: true })}
+        onChange={(name) => void navigate({ search: (before) => ({ ...before, tab: name }), replace: true, resetScroll: false })}
         tabs={[
           { name: "Timeline", content: <TimelineTab run={run} events={followed.events} /> },
           { name: "Events", content: <Events followed={followed} /> },

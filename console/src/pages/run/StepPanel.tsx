@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import type { RunEvent } from "../../api/events";
 import { getState } from "../../api/history";
@@ -36,10 +36,15 @@ export function StepPanel({ run, row, step: { before, task, after }, events, onC
     },
     staleTime: Infinity,
   });
+  const panel = useRef<HTMLElement>(null);
+  // Below a long timeline it would open out of sight.
+  useEffect(() => {
+    panel.current?.scrollIntoView({ block: "nearest" });
+  }, [states.data]);
   const tokens = tokensOf(task.result);
   const namespace = task.checkpoint?.checkpoint_ns;
   return (
-    <section className="card step" aria-label={`Step ${row.label}`}>
+    <section ref={panel} className="card step" aria-label={`Step ${row.label}`}>
       <div className="page-head">
         <h2>{row.label}</h2>
         <small>{row.about}</small>

@@ -27,7 +27,7 @@ export function TimelineTab({ run, events }: { run: Run; events: RunEvent[] }) {
   const navigate = route.useNavigate();
   const opened = timeline.rows.find((row) => row.key === chosen && row.step);
   const choose = (key: string | undefined) =>
-    void navigate({ search: ({ step: _, ...rest }) => (key ? { ...rest, step: key } : rest), replace: true });
+    void navigate({ search: ({ step: _, ...rest }) => (key ? { ...rest, step: key } : rest), replace: true, resetScroll: false });
 
   if (steps.isPending && !steps.error) return <Loading what="the timeline" />;
   return (

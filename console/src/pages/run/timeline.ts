@@ -79,7 +79,7 @@ function attemptRows(run: Run, attempts: Attempt[], end: number): Row[] {
       kind: ending === "Lost" ? "lost" : "attempt",
       open,
     };
-    const row: Row = { key: `attempt-${number}`, label: `Attempt ${number}`, about: `${runner}${endingOf(ending)}`, bar };
+    const row: Row = { key: `attempt-${number}`, label: `Attempt ${number}`, about: `${endingOf(ending)}${runner}`, bar };
     const before = attempts[index - 1];
     if (!before?.ended_at || Date.parse(before.ended_at) >= from) return [row];
     const gap: Bar = { from: Date.parse(before.ended_at), to: from, kind: "wait", open: false };
@@ -88,8 +88,8 @@ function attemptRows(run: Run, attempts: Attempt[], end: number): Row[] {
 }
 
 function endingOf(ending: Attempt["ending"]): string {
-  if (ending === "Lost") return " · lost";
-  return ending === "Drained" ? " · handed over" : "";
+  if (ending === "Lost") return "lost · ";
+  return ending === "Drained" ? "handed over · " : "";
 }
 
 function stepRows(run: Run, steps: Step[], begun: number, end: number, active: boolean): Row[] {

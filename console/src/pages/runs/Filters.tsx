@@ -48,7 +48,7 @@ export function Filters({ search, onChange }: Props) {
           options={SPANS}
           onChange={(value) => set("within", value && Number(value))}
         />
-        <Typed label="Text in metadata or ids" value={search.text} onChange={(value) => set("text", value)} />
+        <Typed label="Metadata or ids" value={search.text} onChange={(value) => set("text", value)} />
         <Typed label="Thread" value={search.thread} onChange={(value) => set("thread", value)} />
         <Typed label="Assistant" value={search.assistant} onChange={(value) => set("assistant", value)} />
         <Typed label="Owner" value={search.owner} onChange={(value) => set("owner", value)} />

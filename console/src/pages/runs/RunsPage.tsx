@@ -33,7 +33,7 @@ export function RunsPage() {
         </Button>
       }
     >
-      <Filters search={search} onChange={(next) => void navigate({ search: next, replace: true })} />
+      <Filters search={search} onChange={(next) => void navigate({ search: next, replace: true, resetScroll: false })} />
       <Reconnecting shown={error !== null && data !== undefined} />
       {isPending && !error && <Loading what="runs" />}
       {error && !data && <Failed error={error} retry={() => void refetch()} />}

@@ -31,7 +31,7 @@ export function History({ thread }: { thread: Thread }) {
   });
   const nodes = useMemo(() => treeOf(history.data?.pages.flat() ?? []), [history.data]);
   const choose = (id: string | undefined) =>
-    void navigate({ search: ({ at: _, ...rest }) => (id ? { ...rest, at: id } : rest), replace: true });
+    void navigate({ search: ({ at: _, ...rest }) => (id ? { ...rest, at: id } : rest), replace: true, resetScroll: false });
   if (!history.data)
     return history.error ? <Failed error={history.error} retry={() => void history.refetch()} /> : <Loading what="the history" />;
   if (nodes.length === 0) return <Empty title="Nothing has happened on this thread yet." />;

@@ -94,7 +94,7 @@ function Shown({ thread, stale }: { thread: Thread; stale: boolean }) {
       <Tabs
         label="The thread"
         value={(isThere && tab) || tabs[0]!.name}
-        onChange={(name) => void navigate({ search: (before) => ({ ...before, tab: name }), replace: true })}
+        onChange={(name) => void navigate({ search: (before) => ({ ...before, tab: name }), replace: true, resetScroll: false })}
         tabs={tabs}
       />
     </Page>

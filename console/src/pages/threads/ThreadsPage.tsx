@@ -30,7 +30,7 @@ export function ThreadsPage() {
   });
   const rows = threads.data?.pages.flat() ?? [];
   const change = (name: "status" | "metadata", value: string) =>
-    void navigate({ search: ({ [name]: _, ...rest }) => (value ? { ...rest, [name]: value } : rest), replace: true });
+    void navigate({ search: ({ [name]: _, ...rest }) => (value ? { ...rest, [name]: value } : rest), replace: true, resetScroll: false });
   return (
     <Page title="Threads">
       <div className="filters">
