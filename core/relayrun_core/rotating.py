@@ -1,8 +1,8 @@
 """Secrets that are replaced while processes run: from a mounted file at each use, two of them while one is rotated.
 
 ```
-  /run/relayrun/token/token             the one in force, which is used
-  /run/relayrun/token/previous-token    the one before it, which is accepted as well, while the file is there
+  /run/relayrun/runner-token/token             the one in force, which is used
+  /run/relayrun/runner-token/previous-token    the one before it, which is accepted too, while the file is there
 ```
 The kubelet writes both anew when the Secret changes, in different pods at different times.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -14,7 +15,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.cluster import Cluster, Object, wait_until
+from tests.cluster.conftest import SECOND_NAMESPACE
+from tests.support.cluster import NAMESPACE, Cluster, Object, wait_until
 
 LONG = {"count": 600, "step_seconds": 0.1}
 
@@ -244,3 +246,54 @@ def _status_of_soon(http: httpx.Client, path: str) -> str:
 
     told: str = wait_until(ask, "a replica answers", 60)
     return told
+
+
+def test_the_runners_token_is_rotated_under_load_and_no_pod_restarts(cluster: Cluster, http: httpx.Client) -> None:
+    secret = "relayrun-runner-token"
+    pods = [pod["metadata"]["name"] for pod in (*cluster.runners("all"), *cluster.pods("api"))]
+    lives = {name: life(cluster, name) for name in pods}
+    before = base64.b64decode(cluster.get("secret", secret)["data"]["token"]).decode()
+    steps: tuple[Object, ...] = ({"token": "a new one", "previous-token": before}, {"token": "a new one"})
+    done, failed = threading.Event(), list[str]()
+
+    def load() -> None:
+        while not done.is_set():
+            thread = http.post("/threads", json={}).json()["thread_id"]
+            for path, body in (("runs/wait", {"assistant_id": "all/quick", "input": {}}), ("history", {})):
+                answer = http.post(f"/threads/{thread}/{path}", json=body)
+                if not answer.is_success:
+                    failed.append(answer.text)
+
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(load)
+        try:
+            for number, step in enumerate(steps):
+                data = dict.fromkeys(("token", "previous-token")) | {
+                    key: base64.b64encode(text.encode()).decode() for key, text in step.items()
+                }
+                for namespace in (NAMESPACE, SECOND_NAMESPACE):
+                    cluster.kubectl(
+                        "-n", namespace, "patch", "secret", secret, "--type=merge", "-p", json.dumps({"data": data})
+                    )
+                for name in pods:  # a changed pod makes its kubelet look at once
+                    cluster.kubectl("annotate", "pod", name, f"tests/step={number}", "--overwrite")
+                    wait_until(
+                        lambda name=name, step=step: mounted(cluster, name) == step, f"{name} has the files", 100
+                    )
+        finally:
+            done.set()
+        loading.result()
+    assert not failed, failed[0]
+    assert {name: life(cluster, name) for name in pods} == lives
+
+
+def mounted(cluster: Cluster, pod: str) -> Object:
+    files = "pathlib.Path('/run/relayrun/runner-token').glob('[!.]*')"
+    script = f"import json, pathlib; print(json.dumps({{file.name: file.read_text() for file in {files}}}))"
+    found: Object = json.loads(cluster.kubectl("exec", pod, "--", "python", "-c", script))
+    return found
+
+
+def life(cluster: Cluster, pod: str) -> tuple[str, int]:
+    found = cluster.get("pod", pod)
+    return found["metadata"]["uid"], found["status"]["containerStatuses"][0]["restartCount"]
