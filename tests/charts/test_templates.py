@@ -219,3 +219,16 @@ def test_egress_is_open_unless_asked_and_then_each_part_has_what_it_needs() -> N
     [to] = policies["NetworkPolicy/relayrun-runners-egress"]["egress"][2]["to"]
     api_pods = named["Deployment/relayrun-api"]["spec"]["selector"]["matchLabels"]
     assert to["podSelector"]["matchLabels"] == api_pods
+
+
+def test_every_documented_upgrade_keeps_the_values_of_before() -> None:
+    pages = [
+        CHART.parents[1] / "README.md",
+        *(CHART.parents[1] / "docs").glob("*.md"),
+        CHART / "templates" / "NOTES.txt",
+    ]
+    lines = [
+        line for page in pages for line in page.read_text().splitlines() if line.lstrip("$ ").startswith("helm upgrade")
+    ]
+    assert len(lines) >= 2
+    assert [line for line in lines if "--reset-then-reuse-values" not in line and " -f " not in line] == []
