@@ -4,6 +4,7 @@
  PUT    /runs/{run}          AssignRequest ─▶ Accepted 202 · AlreadyFinished 200 · a Refusal 404, 409 · Unavailable 503
  DELETE /runs/{run}?attempt&action=StopAction ─▶ 202 · NotFound 404
  POST   /runs/{run}/finish   FinishRequest ─▶ AlreadyFinished 200 · NotFound 404
+ POST   /runs/{run}/known    KnownRequest ─▶ KnownBody 200
  GET    /runs?watch=1        ─▶ a ListLine, then RunLines and HeartbeatLines, as NDJSON
  GET    /readyz              ─▶ ReadinessBody 200, 503
 ```
@@ -122,7 +123,20 @@ class FinishRequest(_Body):
     spec_hash: str | None = None
 
 
+class KnownRequest(_Body):
+    """Was an AgentRun of this name and spec there before?"""
+
+    object: ObjectRef
+    spec_hash: str
+
+
 # Answers
+
+
+class KnownBody(_Body):
+    """Whether it was."""
+
+    known: bool
 
 
 class OutcomeBody(_Body):

@@ -69,7 +69,7 @@ class Stage:
         self.observer = Observer(
             self.cache, ignored, ignored, ignored,
             tokens={"team": OneToken("t")}, installation=INSTALLATION,
-            listen=lambda _: None, leave=lambda _: None, wake=lambda: None,
+            listen=lambda _: None, leave=lambda _: None, wake=lambda: None, displace=lambda *_: None,
         )  # fmt: skip
         lease = SimpleNamespace(held=True, check=lambda: None)
         self.pool = KubePool(

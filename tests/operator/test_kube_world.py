@@ -228,6 +228,24 @@ async def test_an_agentrun_that_git_makes_again_is_not_executed_again_unless_ask
     play.change("refund", ttlSecondsAfterFinished=3600)
     await until(lambda: play.status_of("refund")["observedGeneration"] == 2)
 
+    # One that would cancel what goes on now on its thread.
+    interrupts = {"thread": "refunds", "multitaskStrategy": "Interrupt"}
+    play.apply("first", {"name": "first"}, **interrupts)
+    await play.until_ended("first")
+    play.apply("second", {"name": "later", "gate": "later"}, thread="refunds")
+    await play.until_traced("later", "second")
+    play.delete("first")
+    play.apply("first", {"name": "first"}, **interrupts)
+    await until(lambda: play.status_of("first").get("reason") == "ThreadBusy")
+    (play.folder / "later").touch()
+    outcomes = [await play.until_ended(name) for name in ("second", "first")]
+    assert [status["reason"] for status in outcomes] == ["Succeeded", "AlreadyExecuted"]
+    play.apply("third", {"name": "third", "gate": "gate"}, thread="refunds")
+    await play.until_traced("third", "second")
+    play.apply("fourth", {"name": "fourth", "gate": ""}, **interrupts)
+    assert (await play.until_ended("third"))["phase"] == "Cancelled"
+    await play.until_ended("fourth")
+
     play.apply("large", {"name": "x" * 5000})
     large = await play.until_ended("large")
     assert ("output" in large, f"`relayrun output {large['runId']}`" in large["message"]) == (False, True)

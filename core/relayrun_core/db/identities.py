@@ -28,6 +28,10 @@ WHERE namespace = %(namespace)s AND name = %(name)s AND spec_hash = %(spec_hash)
 _CANCELLED = """
 INSERT INTO agentrun_identities (namespace, name, spec_hash, run_id, reason)
 VALUES (%(namespace)s, %(name)s, %(spec_hash)s, %(run)s, %(reason)s) ON CONFLICT DO NOTHING"""
+_KNOWN = """
+SELECT 1 FROM agentrun_identities i
+WHERE i.namespace = %(namespace)s AND i.name = %(name)s AND i.spec_hash = %(spec_hash)s AND i.run_id <> %(run)s
+  AND (i.reason IS NOT NULL OR EXISTS (SELECT 1 FROM runs r WHERE r.run_id = i.run_id))"""
 _FORGET = "DELETE FROM agentrun_identities WHERE seen_at < now() - %s"
 
 
@@ -73,6 +77,11 @@ async def meet(conn: Connection, identity: Identity, run_id: UUID) -> Earlier | 
         return Earlier(run_before, None, Reason(reason))
     await conn.execute(_TAKE_OVER.encode(), params)  # what had it was never accepted
     return None
+
+
+async def is_known(database: Database, identity: Identity, run_id: UUID) -> bool:
+    """Whether an AgentRun of this identity was there before, with another run."""
+    return await database.fetch_one(_KNOWN, identity.params(run_id)) is not None
 
 
 async def note_cancelled(database: Database, identity: Identity, run_id: UUID) -> None:

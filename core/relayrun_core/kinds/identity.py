@@ -21,8 +21,12 @@ _DEFAULTS = {
 def spec_hash(spec: Mapping[str, Any], annotations: Mapping[str, str]) -> str:
     """A hash of an AgentRun's spec, as the API server has it, and of the annotation that asks for another execution.
 
-    It is the same with and without fields that have their default, and whatever fields later versions add.
+    It is the same with and without fields that have their default, and whatever fields later versions add. Empty for a
+    spec that is nested too deeply.
     """
     said = {key: value for key, value in spec.items() if key not in MUTABLE and value != _DEFAULTS.get(key, ...)}
-    text = json.dumps([said, annotations.get(RERUN)], sort_keys=True, separators=(",", ":"))
+    try:
+        text = json.dumps([said, annotations.get(RERUN)], sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        return ""  # nested too deeply for any runner as well
     return hashlib.sha256(text.encode()).hexdigest()

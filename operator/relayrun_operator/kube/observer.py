@@ -57,6 +57,7 @@ class Observer:
         listen: Callable[[PodRunner], None],
         leave: Callable[[PodRunner], None],
         wake: Callable[[], None],
+        displace: Callable[[RunRecord, list[str], CancelAction], None],
     ) -> None:
         #: When the API server was heard last (monotonic): events, relists.
         self.heard_at = time.monotonic()
@@ -70,6 +71,7 @@ class Observer:
         self._listen = listen
         self._leave = leave
         self._wake = wake
+        self._displace = displace
         self._arrivals = 0
 
     def see_run(self, body: Body) -> None:
@@ -228,8 +230,9 @@ class Observer:
                 self._cache.end(record.run_id, Reason.INVALID_RUN.status, 0)
                 self._agentruns.refuse(record, REJECTED)
             return
-        for other in older:
-            self._cache.see_cancel(other.run_id, cancel=CancelAction(spec.multitask_strategy.lower()))
+        if older:
+            action = CancelAction(spec.multitask_strategy.lower())
+            self._displace(record, [other.run_id for other in older], action)
 
     def _new_runner(self, body: Body) -> PodRunner:
         metadata = body["metadata"]

@@ -1,7 +1,8 @@
 """The ports on Kubernetes: runners are pods, told only while the Lease holds; runs are AgentRuns, told every answer."""
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from relayrun_core.runner_protocol import (
     Accepted,
@@ -10,11 +11,12 @@ from relayrun_core.runner_protocol import (
     FinishRequest,
     Full,
     Invalid,
+    KnownRequest,
     NotFound,
     OutcomeBody,
     ThreadBusy,
 )
-from relayrun_core.states import Reason
+from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
 from relayrun_operator.kube import names
 from relayrun_operator.kube.agentruns import AgentRuns
@@ -34,6 +36,9 @@ from relayrun_operator.loop.ports import Ended
 from relayrun_operator.loop.transport import NotSent, RunnerUnreachable
 
 logger = logging.getLogger("relayrun.kube")
+
+#: A question that no runner answered is asked again so soon.
+_AGAIN_SECONDS = 0.5
 
 
 class KubePorts:
@@ -109,7 +114,7 @@ class KubePorts:
         record = self._agentruns.by_run.get(run.run_id)
         nobody_has_it = record is not None and record.inline and run.attempt == 0
         wanted = FinishRequest(reason=decision.reason, message=decision.message)
-        if nobody_has_it and record is not None and decision.reason is Reason.CANCELLED:
+        if nobody_has_it and record is not None and record.spec_hash and decision.reason is Reason.CANCELLED:
             wanted = wanted.model_copy(update={"object": record.object, "spec_hash": record.spec_hash})
         runner = None if nobody_has_it and wanted.object is None else self._any_runner(run.agent)
         ended: AlreadyFinished | None = None
@@ -125,6 +130,22 @@ class KubePorts:
             ended = AlreadyFinished(outcome=outcome)
         self._agentruns.ended(run.run_id, run.attempt, ended)
         return Ended(ended.outcome.status, max(ended.attempt or run.attempt, run.attempt + 1))
+
+    async def displace(self, record: RunRecord, others: Sequence[str], action: CancelAction) -> None:
+        """Cancel the runs before it on its thread, unless it was there before: then it does nothing."""
+        wanted = KnownRequest(object=record.object, spec_hash=record.spec_hash)
+        while not (record.finished or record.gone):
+            runner = self._any_runner(record.agent) if self._lease.held else None
+            try:
+                if runner is not None:
+                    if not await runner.client.is_known(record.run_id, wanted):
+                        for other in others:
+                            if other in self._cache.runs:
+                                self._cache.see_cancel(other, cancel=action)
+                    return
+            except RunnerUnreachable as error:
+                logger.info("%s", error, extra={"run": record.run_id})
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def reread(self, run_id: str) -> bool:  # noqa: ARG002 - a port's shape
         """There is no database to read."""

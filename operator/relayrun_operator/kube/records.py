@@ -172,7 +172,7 @@ def creation_of(record: RunRecord, spec: AgentRunSpec, agent: AgentSpec) -> NewR
         agent=spec.agent_ref.name,
         spec=run,
         object=record.object,
-        spec_hash=record.spec_hash,
+        spec_hash=record.spec_hash or None,
     )
 
 

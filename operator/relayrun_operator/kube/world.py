@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import assert_never
 
 from relayrun_core.runner_protocol import AttemptState, RunReport, StopAction
+from relayrun_core.states import CancelAction
 from relayrun_operator.engine.loss import TICK_SECONDS
 from relayrun_operator.kube.agentruns import AgentRuns
 from relayrun_operator.kube.agents import Agents
@@ -32,6 +33,7 @@ from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.observer import Observer
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.ports import KubePorts
+from relayrun_operator.kube.records import RunRecord
 from relayrun_operator.kube.runner import PodRunner, has_ended
 from relayrun_operator.kube.token import NamespaceTokens
 from relayrun_operator.kube.writer import StatusWriter
@@ -93,6 +95,7 @@ class KubeWorld:
             listen=self._listen,
             leave=self._leave,
             wake=self._on_change,
+            displace=self._displace,
         )
         self._lister = Lister(
             client, settings.namespaces, self._cache, self._agentruns, self._agents.by_key, self._observer
@@ -204,6 +207,9 @@ class KubeWorld:
             stream.cancel()
         if has_ended(runner.pod):
             self._pool.remove(runner)
+
+    def _displace(self, record: RunRecord, others: list[str], action: CancelAction) -> None:
+        self._tasks.create_task(self._ports.displace(record, others, action), name=f"displace for {record.run_id}")
 
     def _on_change(self) -> None:
         self._wake.set()

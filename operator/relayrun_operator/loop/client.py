@@ -16,6 +16,8 @@ from relayrun_core.runner_protocol import (
     AssignRequest,
     FinishRequest,
     Invalid,
+    KnownBody,
+    KnownRequest,
     Line,
     NewRunBody,
     ReadinessBody,
@@ -102,6 +104,17 @@ class RunnerClient:
         with self._must_be_clear(answer):
             if answer.status == AlreadyFinished.http_status:
                 return AlreadyFinished.parse(answer.body)
+        raise self._unclear(answer)
+
+    async def is_known(self, run_id: str, wanted: KnownRequest) -> bool:
+        """Whether an AgentRun of this name and spec was there before. Runners of versions before know none."""
+        body = wanted.model_dump_json().encode()
+        answer = await self._transport.call("POST", f"/runs/{run_id}/known", body, seconds=_CALL_SECONDS)
+        if answer.status == 404:
+            return False
+        with self._must_be_clear(answer):
+            if answer.status == 200:
+                return KnownBody.parse(answer.body).known
         raise self._unclear(answer)
 
     async def stop(self, run_id: str, attempt: int, action: StopAction) -> bool:

@@ -20,6 +20,7 @@ def make_app(parts: Parts) -> ASGIApp:
             Route("/runs/{run_id:uuid}", routes.put_run, methods=["PUT"]),
             Route("/runs/{run_id:uuid}", routes.delete_run, methods=["DELETE"]),
             Route("/runs/{run_id:uuid}/finish", routes.finish_run, methods=["POST"]),
+            Route("/runs/{run_id:uuid}/known", routes.know_run, methods=["POST"]),
             Route("/runs", routes.list_runs, methods=["GET"]),
             Route("/threads/{thread_id:uuid}", routes.create_thread, methods=["POST"]),
             Route("/threads/{thread_id:uuid}/state", routes.get_state, methods=["GET"]),

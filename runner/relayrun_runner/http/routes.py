@@ -12,7 +12,14 @@ from starlette.responses import Response, StreamingResponse
 
 from relayrun_core.db.identities import Identity
 from relayrun_core.rotating import RotatingSecret
-from relayrun_core.runner_protocol import AssignRequest, FinishRequest, ReadinessBody, StopAction
+from relayrun_core.runner_protocol import (
+    AssignRequest,
+    FinishRequest,
+    KnownBody,
+    KnownRequest,
+    ReadinessBody,
+    StopAction,
+)
 from relayrun_core.runner_requests import SELECTED_HEADER
 from relayrun_core.runs import Outcome
 from relayrun_runner.auth.asks import parse_question
@@ -130,6 +137,13 @@ class Routes:
         outcome = Outcome(body.reason, body.message)
         answer = await self._assigner.finish(_id(request, "run_id"), outcome, identity)
         return json_response(answer.model_dump(), answer.http_status)
+
+    async def know_run(self, request: Request) -> Response:
+        """Whether an AgentRun was there before."""
+        body = KnownRequest.parse(await request.body())
+        identity = Identity(body.object, body.spec_hash)
+        known = await self._assigner.is_known(_id(request, "run_id"), identity)
+        return json_response(KnownBody(known=known).model_dump())
 
     async def list_runs(self, request: Request) -> Response:
         """Every run here, once or, with `watch=1`, as a stream."""

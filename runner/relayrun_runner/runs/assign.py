@@ -21,7 +21,7 @@ import psycopg
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db import claim as claims
 from relayrun_core.db.finish import finish_from_outside
-from relayrun_core.db.identities import Earlier, Identity, note_cancelled
+from relayrun_core.db.identities import Earlier, Identity, is_known, note_cancelled
 from relayrun_core.db.runs import ensure_run, get_run
 from relayrun_core.db.threads import thread_id_of, thread_ids_of
 from relayrun_core.errors import (
@@ -125,6 +125,10 @@ class Assigner:
             log.debug("it had ended before", extra={"run": str(run_id)})
         run = await get_run(self._database, run_id)
         return NotFound() if run is None else await ended(self._database, run, inline=False)
+
+    async def is_known(self, run_id: UUID, identity: Identity) -> bool:
+        """Whether an AgentRun of this identity was there before, with another run."""
+        return await is_known(self._database, identity, run_id)
 
     async def delete(self, run_id: UUID, attempt: int, action: CancelAction | None) -> Answer:
         """Tell the run to stop; `action` None abandons it. Nothing happens for another attempt than the one named."""
