@@ -115,7 +115,7 @@ def test_a_package_that_is_executed_later_is_the_same_to_whoever_uses_it(tmp_pat
     (folder / "one.py").write_text("class One: pass")
     program = """
 import sys, threading
-from relayrun_core.imports import quick_imports
+from relayrun_core.process.imports import quick_imports
 
 with quick_imports():
     from langsmith.types.one import One
