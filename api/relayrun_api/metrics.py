@@ -1,4 +1,4 @@
-"""What `/metrics` shows of an API process. Labels are from fixed sets: never a run, a thread or a path as sent."""
+"""The Prometheus metrics of an API process. Labels are from fixed sets: never a run, a thread or a path as sent."""
 
 from collections.abc import Iterable
 

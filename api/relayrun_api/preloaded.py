@@ -1,4 +1,4 @@
-"""What an API that serves has loaded: imported by a process that forks it."""
+"""Imports all modules of a serving API, for the process that forks it."""
 
 import anyio._backends._asyncio  # noqa: F401
 import httpcore  # noqa: F401

@@ -1,4 +1,4 @@
-"""Tasks, ended for certain."""
+"""Cancels tasks reliably."""
 
 import asyncio
 

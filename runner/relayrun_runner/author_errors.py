@@ -1,4 +1,4 @@
-"""What author code raises: an error of what it was called for, and of no more, with a traceback for its author.
+"""Errors of author code: they fail only the call that ran it, and carry a traceback for the author.
 
 Wherever author code is called, BaseException is caught: SystemExit of a tool's argparse, KeyboardInterrupt,
 GeneratorExit, a CancelledError that nobody asked for, and what authors derive from BaseException themselves.

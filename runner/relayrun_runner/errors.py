@@ -1,4 +1,4 @@
-"""What the runner raises itself. Every message says what happened, to what, and what to do."""
+"""The runner's own exceptions. Every message says what happened, to what, and what to do."""
 
 from pathlib import Path
 

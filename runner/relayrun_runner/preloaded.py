@@ -1,4 +1,4 @@
-"""What a ready runner has loaded, but for its agent's code: imported by the process that forks runners."""
+"""Imports all modules of a ready runner except the agent's code, for the process that forks runners."""
 
 import anyio._backends._asyncio  # noqa: F401
 import langchain_core.runnables.graph_mermaid  # noqa: F401

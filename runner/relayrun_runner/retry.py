@@ -1,4 +1,4 @@
-"""Waiting out a database that is away: the same call again, until the run's deadline."""
+"""Repeats a call while the database is away, until the run's deadline."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What a graph looks like: asked of a runner, which makes it with the assistant's config; else as it was registered."""
+"""Drawings of graphs: from a runner, with the assistant's config; else as they were registered."""
 
 from typing import Any
 

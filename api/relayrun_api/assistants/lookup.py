@@ -1,4 +1,4 @@
-"""Which assistant a caller means: one that it sees, by its id, or a graph's default one, by the graph's name.
+"""Finds the assistant that a caller means: one that it may see, by id, or a graph's default one, by the graph's name.
 
 Each is looked up in the database when it is asked for, so that a change is there for the next request on any replica.
 """

@@ -1,4 +1,4 @@
-"""Requests in front of an author's handlers: what each wants is asked, and what comes back is written into it."""
+"""Admits requests: asks the author's handlers, and applies their answers to the request."""
 
 from typing import Any
 from uuid import UUID

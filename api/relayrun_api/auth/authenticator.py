@@ -1,4 +1,4 @@
-"""The ways to prove who one is, as the settings allow them.
+"""Makes the authenticator that the settings ask for.
 
 Tokens come in headers only: what stands in an address ends up in logs, histories and `Referer`.
 """

@@ -1,4 +1,4 @@
-"""Where callers are asked who they are: in front of each route, before anything of the request's body is read.
+"""Authenticates and authorizes the caller in front of each route, before the request's body is read.
 
 Where an author's handlers decide, they are asked here too what the caller may, for all routes alike.
 """

@@ -1,4 +1,4 @@
-"""API keys, as callers send them."""
+"""Authenticates callers by API key."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""How long a stream that has no end of its own may outlive what its caller proved at its beginning.
+"""Checks again, while an endless stream is open, whether its caller may still read it.
 
 A token expires, a key is revoked, or a thread is not shared any more while somebody follows it: who it is and whether
 they may read is asked again now and then, and whoever is refused by now is cut off, to come back with a new token. What

@@ -1,4 +1,4 @@
-"""Calls of agents' own code, from runners: their credential is checked, and whose they are is read from the run."""
+"""Authenticates calls of agents' own code: checks the runner's credential, and reads the owner from the run."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A caller, what it may see, and what finds out who it is."""
+"""The caller, what it may see, and the protocol of authenticators."""
 
 import hashlib
 from collections import OrderedDict

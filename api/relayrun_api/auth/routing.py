@@ -1,4 +1,4 @@
-"""How routes are declared: each says who may call it, what it is and what it answers with, where it stands."""
+"""Declares routes: each states its permission, its summary and its answers where it is defined."""
 
 from collections.abc import Callable
 from typing import Any, Required, TypedDict, TypeVar, Unpack

@@ -1,4 +1,4 @@
-"""JSON Web Tokens. PyJWT checks them; here stands what is asked of it, and who a token makes of its bearer."""
+"""Authenticates callers by JSON Web Token: how PyJWT checks a token, and which caller it stands for."""
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence

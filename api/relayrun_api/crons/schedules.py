@@ -1,4 +1,4 @@
-"""When a cron fires: expressions with five fields and time zones, read as Debian's cron reads them. Pure."""
+"""Computes when a cron fires: expressions with five fields and time zones, as Debian's cron reads them. Pure."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Crons on behalf of a caller: made, found, changed, deleted."""
+"""Creates, finds, changes and deletes crons on behalf of a caller."""
 
 import asyncio
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""A request's body as it comes, bounded, for somebody else to send on; and the news that the client has left."""
+"""Streams a request's body, bounded, for passing it on, and notices when the client leaves."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Paths that no route has: an agent's own web app answers there, if there is one (docs/custom-routes.md)."""
+"""Paths without a route of ours: an agent's own web app answers there, if there is one (docs/custom-routes.md)."""
 
 from contextlib import AsyncExitStack
 

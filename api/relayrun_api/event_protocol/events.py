@@ -1,4 +1,4 @@
-"""An event of the event protocol: what it says, how it is written, and who wants it. Pure."""
+"""Events of the event protocol: their content, their encoding, and the filters of subscriptions. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is known of a run beside its journal, and what of it is open: its subgraphs, tool calls and questions. Pure."""
+"""The state of a run while its journal is translated: open subgraphs, tool calls and interrupts. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How request bodies are read: JSON by orjson, bounded in bytes and depth, with text that Postgres can store."""
+"""Reads request bodies: JSON by orjson, bounded in bytes and depth, with text that Postgres can store."""
 
 import re
 from array import array

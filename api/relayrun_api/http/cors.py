@@ -1,4 +1,4 @@
-"""Which web pages may call: CORS by settings, for every answer, errors included."""
+"""CORS: which web pages may call, by settings, for every answer, errors included."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The API's exceptions, each with its HTTP face."""
+"""The API's exceptions, each with its HTTP status and code."""
 
 import re
 from collections.abc import Mapping

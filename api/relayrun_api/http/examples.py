@@ -1,4 +1,4 @@
-"""The ids and values that the document's examples are about: one customer, who asks for a refund."""
+"""The ids and values of the examples in the OpenAPI document: one customer, who asks for a refund."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: the request id, the time to the answer's start, and a last net for exceptions.
+"""Pure ASGI middleware: the request id, the time to the answer's start, and the last handler of exceptions.
 
 Not Starlette's BaseHTTPMiddleware: that puts a queue and a task between a stream and its client.
 """

@@ -1,4 +1,4 @@
-"""How any exception becomes problem details (RFC 9457): a superset of `{"detail": …}`, which LangGraph's SDKs read."""
+"""Converts any exception to problem details (RFC 9457): a superset of `{"detail": …}`, which LangGraph's SDKs read."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What all WebSockets share: which pages may connect, how a browser sends its token, how a connection is refused."""
+"""Shared by all WebSockets: which pages may connect, how a browser sends its token, how a connection is refused."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""The Agents of the installation, as the API server told a moment ago."""
+"""The Agents of the installation, as the API server listed them a moment ago."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Runs become AgentRuns, as soon as they are accepted and beside the answer; what fails is left to the reconciler."""
+"""Creates the AgentRun of each accepted run, while the answer is sent. The reconciler repeats what fails."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The reconciler: every replica looks after unfinished runs whose row and AgentRun may not agree."""
+"""The reconciler: every replica repairs unfinished runs whose row and AgentRun disagree."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Runners, asked for what needs the compiled graph: a thread's state and history."""
+"""The client of runners, for what needs the compiled graph: a thread's state and history."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How an accepted run reaches the part that places it. The rows are the truth; dispatching only makes it quick."""
+"""Dispatches accepted runs to the part that places them. The rows are the truth; dispatching only saves time."""
 
 from typing import Any, Protocol
 from uuid import UUID

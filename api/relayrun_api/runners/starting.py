@@ -1,4 +1,4 @@
-"""The moment between the start of `relayrun dev` and its first ready runner: what needs graphs waits for it.
+"""Waits for the first ready runner after the start of `relayrun dev`.
 
 In a cluster there is no such moment: agents come and go beside each other, and the graphs of one must not wait for
 another's.

@@ -1,4 +1,4 @@
-"""Connections to runners, of which any may be killed at any moment, and their answers as they come."""
+"""Connections to runners, any of which may be killed at any moment, with streamed answers."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

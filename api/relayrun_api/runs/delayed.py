@@ -1,4 +1,4 @@
-"""Starts runs that were accepted for later, at their time. Every replica does; core sees to it that each starts once.
+"""Starts delayed runs at their time. Every replica does; the database ensures that each starts once.
 
 A replica that dies on the way leaves the run delayed, or lined up: then who places runs finds it as any other.
 """

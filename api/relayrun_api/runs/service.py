@@ -1,4 +1,4 @@
-"""Runs: accepted and found, on behalf of a caller."""
+"""Accepts and finds runs on behalf of a caller."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

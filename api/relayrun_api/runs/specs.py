@@ -1,4 +1,4 @@
-"""What a run shall do (`RunSpec`), from the bodies that ask for it and the assistant's settings. Pure."""
+"""Makes the `RunSpec` of a run from the request's body and the assistant's settings. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a request that starts a run is held against: the caller's limit, and the idempotency key that it sends."""
+"""The terms of a request that starts a run: the caller's rate limit, and the idempotency key."""
 
 import hashlib
 from typing import Annotated

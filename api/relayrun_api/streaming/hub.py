@@ -1,4 +1,4 @@
-"""Who waits for which run's events: one LISTEN connection a process, and one question a second for all of them.
+"""Wakes readers of runs' events: one LISTEN connection for each process, and one poll a second for all readers.
 
 Notifications are hints and may be lost; the question finds what they missed.
 """

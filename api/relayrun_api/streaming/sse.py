@@ -1,4 +1,4 @@
-"""Server-sent events as bytes, and the ids by which a reader comes back. Pure."""
+"""Encodes server-sent events, and parses the ids with which a reader resumes. Pure."""
 
 from typing import Annotated, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Removes what has had its time: what limits and idempotency keys need no more, threads, journals, old builds' graphs.
+"""Deletes what has expired: starts and idempotency keys, threads, journals, graphs of old builds.
 
 Every replica does, in local mode and in a cluster; it is harmless to do twice.
 """

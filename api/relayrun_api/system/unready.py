@@ -1,4 +1,4 @@
-"""Until the database has answered once and has this version's tables, requests are refused with the reason."""
+"""Refuses requests with 503 until the database has answered once and has this version's tables."""
 
 import asyncio
 

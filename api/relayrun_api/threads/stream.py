@@ -1,4 +1,4 @@
-"""The stream of a thread: the events of all its runs, one run after the other, and the edits of its state.
+"""The stream of a thread: the events of all its runs in order, and the edits of its state.
 
 ```
  run n ──▶ its journal to the end ──▶ edits of the state behind it ──▶ run n + 1, once there is one

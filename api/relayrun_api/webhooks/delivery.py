@@ -1,4 +1,4 @@
-"""Webhooks: tells receivers of runs that have ended, from the outbox. Every replica does; each takes rows of its own.
+"""Delivers webhooks of ended runs, from the outbox. Every replica does; each takes rows of its own.
 
 ```
  a run ends, and in the same transaction its row ──▶ taken for a minute ──▶ POST ─┬─ 2xx ──▶ removed

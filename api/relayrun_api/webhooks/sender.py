@@ -1,4 +1,4 @@
-"""One try to tell a receiver of a run's end: its name looked up once, and the very address called that was looked at.
+"""Sends one webhook: looks the receiver's name up once, checks the address, and calls that very address.
 
 Signed as Standard Webhooks says (standardwebhooks.com), for which there are libraries in many languages.
 """

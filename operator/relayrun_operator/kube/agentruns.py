@@ -1,4 +1,4 @@
-"""The AgentRuns: what the API server has, what is known of each run, and what should be written back.
+"""The AgentRuns: as the API server has them, what is known of each run, and the status to write back.
 
 The loop's cache knows the unfinished runs; here are the objects, those of finished runs too, and their status.
 """

@@ -1,4 +1,4 @@
-"""Agents: what the API server has of them, and the status that is written back."""
+"""The Agents: as the API server has them, and the status to write back."""
 
 import logging
 import time

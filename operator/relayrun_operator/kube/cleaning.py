@@ -1,4 +1,4 @@
-"""Finished AgentRuns leave: after their TTL, or, without one, when the Agent's history is longer than it may be.
+"""Deletes finished AgentRuns: after their TTL, or without one when the Agent's history exceeds its limit.
 
 The history never takes one that waits for a person, nor one that failed within a day: nobody may have read them yet.
 """

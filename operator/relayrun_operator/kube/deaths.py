@@ -1,4 +1,4 @@
-"""Deaths of runners that nobody asked for: counted, and told under `kubectl describe agent`.
+"""Counts unexpected deaths of runners, and reports them as Events of the Agent.
 
 A pod's first process starts a runner that dies anew, and its next runner says how those before it ended. When the whole
 container ends, as by an out-of-memory kill, the kubelet says so in the pod's status.

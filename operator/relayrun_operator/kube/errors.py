@@ -1,4 +1,4 @@
-"""What the operator raises on Kubernetes, and the API server's refusals as exceptions."""
+"""The operator's exceptions on Kubernetes, the API server's refusals among them."""
 
 from relayrun_core.errors import RelayrunError
 

@@ -1,4 +1,4 @@
-"""The operator's own HTTP: /healthz for the kubelet, /readyz, /metrics for Prometheus."""
+"""The operator's HTTP server: /healthz for the kubelet, /readyz, /metrics for Prometheus."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

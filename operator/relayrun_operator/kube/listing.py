@@ -1,4 +1,4 @@
-"""Lists objects: all of them when a leader begins, and now and then, for what watches missed."""
+"""Lists all objects when a leader starts, and again periodically, in case watches missed something."""
 
 import asyncio
 import logging

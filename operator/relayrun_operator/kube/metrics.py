@@ -1,4 +1,4 @@
-"""What the operator counts, for Prometheus. Labels come from fixed sets: never a run or a thread.
+"""The operator's Prometheus metrics. Labels come from fixed sets: never a run or a thread.
 
 The operator counts AgentRuns. Metrics of runs and threads have other names, and the API and the runners export them.
 """

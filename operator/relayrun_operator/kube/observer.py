@@ -1,4 +1,4 @@
-"""What the API server tells, put into the caches: AgentRuns, Agents and pods, in whatever order it comes.
+"""Puts events of the API server into the caches: AgentRuns, Agents and pods, in whatever order they come.
 
 Every method is idempotent and takes an object as it is now; a deletion is an object that is `gone`.
 """

@@ -1,4 +1,4 @@
-"""One operator process: stands by until it leads, then runs the world until it does not lead any more."""
+"""One operator process: stands by until it leads, then runs the world until it loses the lead."""
 
 import asyncio
 import logging

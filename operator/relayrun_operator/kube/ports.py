@@ -1,4 +1,4 @@
-"""The ports on Kubernetes: runners are pods, told only while the Lease holds; runs are AgentRuns, told every answer."""
+"""The ports on Kubernetes: runners are pods, called while the Lease holds; runs are AgentRuns, which show answers."""
 
 import asyncio
 import logging

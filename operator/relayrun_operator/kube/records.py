@@ -1,4 +1,4 @@
-"""AgentRuns and Agents as the operator remembers them: parsed once, when the API server tells of them."""
+"""AgentRuns and Agents in the operator's memory, parsed once for each event of the API server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A runner that is a pod: what the API server and its own stream tell of it."""
+"""A runner that is a pod: its state, from the API server and from its own stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A pydantic model's JSON schema as a structural schema, the form in which a CRD wants it. Pure."""
+"""Converts a pydantic model's JSON schema to a structural schema, as CRDs need it. Pure."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The world of one leader: observes objects and runners, asks the engine, carries out what it says.
+"""The world of one leader: observes objects and runners, asks the engine, carries out its decisions.
 
 ```
   AgentRuns, Agents, pods (kopf) ─▶ Observer ─┐                                   ┌─▶ PUT, DELETE to runners

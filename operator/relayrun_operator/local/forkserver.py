@@ -1,4 +1,4 @@
-"""Starts processes as forks of one that has imported their modules: its start, its end, and what it is asked."""
+"""The client of the fork server: starts processes as forks of one that has imported their modules."""
 
 import asyncio
 import contextlib

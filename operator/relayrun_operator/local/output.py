@@ -1,4 +1,4 @@
-"""What a process prints, passed on line by line with its name in front."""
+"""Passes on what a process prints, line by line, with its name in front."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The pool of runner processes: starts and drains them as the engine says, and knows when one has ended."""
+"""The pool of runner processes: starts and drains them as the engine decides, and notices when one ends."""
 
 import asyncio
 import logging

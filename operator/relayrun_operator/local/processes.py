@@ -1,4 +1,4 @@
-"""A process of ours: its output passed on, its death known at once, and all that it has started ended with it."""
+"""A supervised process: passes on its output, notices its death at once, and ends all that it has started with it."""
 
 import asyncio
 import contextlib

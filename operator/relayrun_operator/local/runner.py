@@ -1,4 +1,4 @@
-"""A runner that is a process of this machine, and what follows from what it says."""
+"""A runner that is a process of this machine, and the listener for its reports."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

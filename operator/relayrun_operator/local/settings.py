@@ -1,4 +1,4 @@
-"""What the local world is told by whoever starts it (`relayrun dev`, tests)."""
+"""The settings of the local world, from `relayrun dev` or a test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

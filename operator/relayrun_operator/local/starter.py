@@ -1,4 +1,4 @@
-"""How processes are started: forked, where that can be, or by a command."""
+"""Starts processes: as forks where that is possible, else by a command."""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The local world: observes rows and runner processes, asks the engine, carries out what it says.
+"""The local world: observes rows and runner processes, asks the engine, carries out its decisions.
 
 ```
   rows (NOTIFY, poll) ─┐                              ┌─▶ RunnerCalls ─▶ PUT, DELETE to runners; finish from outside

@@ -1,4 +1,4 @@
-"""A run's stream: its graph's chunks and events as journal events, in the stream modes that were asked for."""
+"""Encodes a graph's chunks and events as journal events, in the requested stream modes."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
