@@ -22,6 +22,7 @@ help:  ## Show what there is
 
 setup: .venv/.ready  ## Get uv if there is none, and everything the other targets need
 	@$(RUN) compileall -q $(OURS)
+	@scripts/console.sh || echo "The console could not be built: all but the page at /console works. \`make console\` tries again."
 
 console: setup  ## Build the console, the page at /console (needs Node.js, or gets it)
 	@scripts/console.sh
@@ -106,7 +107,8 @@ endef
 
 .venv/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml) | $(UV)
 	@# Compiled whatever PYTHONDONTWRITEBYTECODE says: a start without bytecode costs 2.5 times as much.
-	@$(UV) sync --frozen --quiet --compile-bytecode
+	@# Most of the console's build waits for a package index, as this does.
+	@scripts/console.sh >/dev/null 2>&1 & $(UV) sync --frozen --quiet --compile-bytecode
 	@touch $@
 
 $(CURDIR)/.uv/bin/uv:
