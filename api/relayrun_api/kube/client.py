@@ -12,6 +12,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from relayrun_core.kinds import GROUP, VERSION
 from relayrun_core.kinds.names import AGENTRUN_DEFINITION, LEASE
+from relayrun_core.proxies import has_proxy
 
 Object = dict[str, Any]
 
@@ -46,6 +47,7 @@ class Kube:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.client_session_kwargs = {"trust_env": has_proxy(configuration.host)}
         async with ApiClient(configuration) as api:
             yield cls(api)
 

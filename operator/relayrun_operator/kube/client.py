@@ -1,16 +1,19 @@
 """The API server: plain objects in and out, over the official client's connections and authentication."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import builtins
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
+import orjson
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTResponse
 
+from relayrun_core.proxies import has_proxy
 from relayrun_operator.kube.errors import KubeError
 
 Object = dict[str, Any]
@@ -19,6 +22,11 @@ Object = dict[str, Any]
 _REQUEST_SECONDS = 15.0
 
 _CONNECTIONS = 32
+_REFUSED = 400
+#: A watch is opened anew this often even when all seems well; a dead connection is noticed by the missing bookmarks.
+_WATCH_SECONDS = 240
+_SILENCE_SECONDS = 75.0
+_CONNECT_SECONDS = 5.0
 
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -62,6 +70,7 @@ class KubeClient:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.client_session_kwargs = {"trust_env": has_proxy(configuration.host)}
         async with ApiClient(configuration) as api:
             yield cls(api, observe)
 
@@ -71,14 +80,45 @@ class KubeClient:
 
     async def list(self, path: str, query: Mapping[str, str] | None = None) -> list[Object]:
         """All objects of a collection, in pages."""
-        items: list[Object] = []
+        return (await self.list_with_version(path, query))[0]
+
+    async def list_with_version(
+        self, path: str, query: Mapping[str, str] | None = None
+    ) -> tuple[builtins.list[Object], str]:
+        """The same, and the version from which a watch goes on."""
+        items: builtins.list[Object] = []
         more: dict[str, str] = {"limit": "500", **(query or {})}
         while True:
             page = await self.request("GET", path, query=more)
             items += page["items"] or ()
             if not (token := page["metadata"].get("continue")):
-                return items
+                return items, str(page["metadata"].get("resourceVersion") or "0")
             more["continue"] = token
+
+    @asynccontextmanager
+    async def watch(self, path: str, version: str) -> AsyncIterator[AsyncIterator[Object]]:
+        """The events of a collection behind this version, until the API server or the connection ends them.
+
+        Each is `{"type", "object"}`. KubeError too when nothing came for longer than bookmarks take.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+        with self._observed("GET"):
+            answer = await self._call("GET", path, query=query, limit=limit)
+        self._observe("GET", answer.status)
+        if answer.status >= _REFUSED:
+            with _unreachable():
+                text = await answer.read()  # type: ignore[no-untyped-call]
+            raise _refusal(answer, text)
+        try:
+            yield _events(answer.response)
+        finally:
+            answer.response.close()
 
     async def list_names(self, path: str) -> dict[str, str]:
         """The uid of every object of a collection, by name, without their contents."""
@@ -140,27 +180,72 @@ class KubeClient:
         content_type: str,
         accept: str,
     ) -> Object:
+        with self._observed(method):
+            answer = await self._call(
+                method, path, body=body, query=query, content_type=content_type, accept=accept, limit=_REQUEST_SECONDS
+            )
+            text = await answer.read()  # type: ignore[no-untyped-call]
+        self._observe(method, answer.status)
+        if answer.status >= _REFUSED:
+            raise _refusal(answer, text)
+        return _object(text)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit: float | aiohttp.ClientTimeout,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> RESTResponse:
         headers = {"Accept": accept, "Content-Type": content_type}
         serialized = await self._api.param_serialize(
             method, path, query_params=list((query or {}).items()), header_params=headers, auth_settings=["BearerToken"]
         )
+        return await self._api.call_api(serialized[0], serialized[1], serialized[2], body=body, _request_timeout=limit)
+
+    @contextmanager
+    def _observed(self, method: str) -> Iterator[None]:
         try:
-            answer = await self._api.call_api(
-                serialized[0], serialized[1], serialized[2], body=body, _request_timeout=_REQUEST_SECONDS
-            )
-            text = await answer.read()  # type: ignore[no-untyped-call]
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            with _unreachable():
+                yield
+        except KubeError:
             self._observe(method, 0)
-            raise KubeError(0, "Unreachable", f"the API server does not answer: {error!r}") from error
-        self._observe(method, answer.status)
-        parsed = _object(text)
-        if answer.status >= 400:
-            reason = str(parsed.get("reason") or answer.reason)
-            message = str(parsed.get("message") or text[:200].decode(errors="replace"))
-            if answer.status == _TOO_MANY_REQUESTS:
-                raise Throttled(reason, message, _pause_of(answer.headers.get("Retry-After")))
-            raise KubeError(answer.status, reason, message)
-        return parsed
+            raise
+
+
+@contextmanager
+def _unreachable() -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise KubeError(0, "Unreachable", f"the API server does not answer: {error!r}") from error
+
+
+def _refusal(answer: RESTResponse, text: bytes) -> KubeError:
+    parsed = _object(text)
+    reason = str(parsed.get("reason") or answer.reason)
+    message = str(parsed.get("message") or text[:200].decode(errors="replace"))
+    if answer.status == _TOO_MANY_REQUESTS:
+        return Throttled(reason, message, _pause_of(answer.headers.get("Retry-After")))
+    return KubeError(answer.status, reason, message)
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Object]:
+    # An AgentRun's line may be longer than what `readline` allows.
+    rest = b""
+    while True:
+        with _unreachable():
+            chunk = await response.content.readany()
+        if not chunk:
+            return
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line:
+                yield _object(line)
 
 
 def _pause_of(retry_after: str | None) -> float:
@@ -172,7 +257,7 @@ def _pause_of(retry_after: str | None) -> float:
 
 def _object(text: bytes) -> Object:
     try:
-        parsed = json.loads(text)
+        parsed = orjson.loads(text)
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

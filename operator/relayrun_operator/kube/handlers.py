@@ -1,4 +1,7 @@
-"""kopf: its watches, with reconnects, and handlers of a few lines. No finalizers, no annotations, nothing written."""
+"""kopf: its watches of Agents and pods, with reconnects, and handlers of a few lines.
+
+No finalizers, no annotations, nothing written. AgentRuns are many, and have a watch of their own: `runwatch`.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +22,7 @@ _CONNECT_SECONDS = 5.0
 
 
 async def watch(observer: Observer, namespaces: list[str], claim_signals: Callable[[], None]) -> None:
-    """Tell the observer of every change, until cancelled. kopf takes SIGTERM for itself, which is claimed back."""
+    """Tell the observer of their changes, until cancelled. kopf takes SIGTERM for itself, which is claimed back."""
     others = asyncio.all_tasks()
     registry = kopf.OperatorRegistry()
     _register(registry, observer)
@@ -39,11 +42,6 @@ def _register(registry: kopf.OperatorRegistry, observer: Observer) -> None:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         # Without the synchronous client, which would be loaded for its configuration alone.
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-
-    @kopf.on.event(GROUP, VERSION, "agentruns", registry=registry)
-    async def on_run(event: kopf.RawEvent, **_: Any) -> None:
-        body: Any = event["object"]
-        (observer.lose_run_of if event["type"] == "DELETED" else observer.see_run)(body)
 
     @kopf.on.event(GROUP, VERSION, "agents", registry=registry)
     async def on_agent(event: kopf.RawEvent, **_: Any) -> None:
@@ -72,6 +70,4 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.label_selectors["", "v1", "pods"] = names.SELECTOR
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = _CONNECT_SECONDS
-    # One worker an object: with thousands of finished runs they should not linger.
-    settings.queueing.idle_timeout = 0.5
     return settings

@@ -35,6 +35,7 @@ from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.ports import KubePorts
 from relayrun_operator.kube.records import RunRecord
 from relayrun_operator.kube.runner import PodRunner, has_ended
+from relayrun_operator.kube.runwatch import watch_runs
 from relayrun_operator.kube.token import NamespaceTokens
 from relayrun_operator.kube.writer import StatusWriter
 from relayrun_operator.loop.cache import Cache
@@ -130,6 +131,9 @@ class KubeWorld:
         self._log_what_there_is(time.monotonic() - began)
         watching = watch(self._observer, self._settings.namespaces, self._claim_signals)
         self._tasks.create_task(watching, name="watches")
+        for namespace in self._settings.namespaces:
+            runs = watch_runs(self._client, namespace, self._observer)
+            self._tasks.create_task(runs, name=f"watch AgentRuns of {namespace}")
         self._tasks.create_task(self._lister.relist_forever(), name="relist")
         cleaning = clean_forever(self._client, self._lease, self._agentruns, self._agents.by_key)
         self._tasks.create_task(cleaning, name="cleaning")
