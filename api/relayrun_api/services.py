@@ -5,9 +5,9 @@ Their types come from the rooms above this one, and are imported for the type ch
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -43,6 +43,8 @@ class World:
     dispatcher: Dispatcher
     runners: RunnerSource
     checks: ClusterChecks
+    #: Returns the revisions of the named agent, as its status lists them; the current one has `current`.
+    revisions: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
     #: Returns those of the named agents that exist; None while that is not known.
     claimants: Callable[[Collection[str]], Awaitable[Mapping[str, Claimant] | None]]
 
@@ -69,6 +71,7 @@ class Services:
     starting: Starting
     states: StateService
     store: StoreService
+    revisions: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
     status: StatusService
     metrics: Metrics
     shares: Shares

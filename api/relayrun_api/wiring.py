@@ -1,7 +1,8 @@
 """Makes all services of one API process, and closes them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
@@ -85,17 +86,23 @@ async def open_services(settings: ApiSettings, metrics: Metrics, shares: Shares)
             starting=starting,
             states=StateService(database, runners, catalog),
             store=StoreService(runners, catalog, database, settings.default_graph),
+            revisions=world.revisions,
             status=StatusService(database, runners, __version__, world.checks),
             metrics=metrics,
             shares=shares,
         )
 
 
+async def _no_revisions(_: str) -> Sequence[Mapping[str, Any]]:
+    """A local agent has the code that its files have."""
+    return ()
+
+
 @asynccontextmanager
 async def _open_world(settings: ApiSettings, database: Database) -> AsyncIterator[World]:
     """The world that the settings name."""
     if settings.world == "local":
-        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster, all_of_them)
+        yield World(LocalDispatcher(), RunnersFile(settings.runners_file), no_cluster, _no_revisions, all_of_them)
         return
     # Only there is the Kubernetes client installed.
     from relayrun_api.kube.world import open_cluster

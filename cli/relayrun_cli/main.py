@@ -22,6 +22,7 @@ from relayrun_cli.commands import (
     reset,
     restart,
     retry,
+    revisions,
     run,
     show,
     threads,
@@ -56,7 +57,7 @@ def _options(
 
 
 _RUNS = (run, ps, show, output, logs, cancel, retry, threads)
-for module in (new, dev, validate, build, up, *_RUNS, keys, restart, reset):
+for module in (new, dev, validate, build, up, *_RUNS, keys, revisions, restart, reset):
     module.register(cli)
 
 

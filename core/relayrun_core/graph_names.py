@@ -15,13 +15,15 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 class Claimant:
     """An Agent that offers a graph. `created_at`: its `metadata.creationTimestamp`; None where there is no object.
 
-    `group` and `weight` are its `spec.traffic`.
+    `group` and `weight` are its `spec.traffic`, `revision` its current one; `pins`: open threads keep theirs.
     """
 
     agent: str
     created_at: datetime | None = None
     group: str | None = None
     weight: int = 100
+    revision: str | None = None
+    pins: bool = False
 
 
 def holders(claimants: Iterable[Claimant]) -> tuple[Claimant, ...]:

@@ -99,7 +99,8 @@ class NewRunBody(_Body):
 class AssignRequest(_Body):
     """Take an attempt. `graph` spares a query where the caller knows it; `alone` asks for the whole runner.
 
-    `excused`: the end of the attempt before was not the run's fault.
+    `excused`: the end of the attempt before was not the run's fault. `pinned`: a run that began under another revision
+    is refused.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
@@ -107,6 +108,7 @@ class AssignRequest(_Body):
     attempt: int = Field(ge=1, le=2**31 - 1)
     excused: bool = False
     alone: bool = False
+    pinned: bool = False
     graph: str | None = None
     create: NewRunBody | None = None
 
@@ -235,6 +237,13 @@ class ThreadBusy(_Refusal):
     by: str
 
 
+class WrongRevision(_Refusal):
+    """The run, or its open thread, began under another revision of the agent."""
+
+    reason: Literal["WrongRevision"] = "WrongRevision"
+    revision: str
+
+
 class NotFound(_Refusal):
     """The database has no such run; the runner has no such attempt."""
 
@@ -263,7 +272,7 @@ class Unavailable(_Body):
     reason: Literal["NotReady", "DatabaseAway"]
 
 
-Refusal = Full | Draining | BackOff | Stale | ThreadBusy | NotFound | UnknownGraph | Invalid
+Refusal = Full | Draining | BackOff | Stale | ThreadBusy | WrongRevision | NotFound | UnknownGraph | Invalid
 AssignAnswer = Accepted | AlreadyFinished | Refusal
 
 _REFUSAL: TypeAdapter[Refusal] = TypeAdapter(Annotated[Refusal, Field(discriminator="reason")])

@@ -154,6 +154,8 @@ class Run:
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    #: The template that its last runner was made from, in a cluster; before, that of its open thread.
+    revision: str | None = None
 
     @property
     def is_rolled_back(self) -> bool:

@@ -28,7 +28,15 @@ from relayrun_core.runner_protocol import (
 from relayrun_core.runs import ObjectRef, RunSpec
 from relayrun_core.states import CancelAction, Reason, RunStatus
 
-WHATEVER = {"seconds": 1.0, "suspect": False, "attempt": 3, "by": "another run", "graph": "g", "message": "m"}
+WHATEVER = {
+    "revision": "5d41402a",
+    "seconds": 1.0,
+    "suspect": False,
+    "attempt": 3,
+    "by": "another run",
+    "graph": "g",
+    "message": "m",
+}
 
 
 @pytest.mark.parametrize("kind", get_args(Refusal), ids=lambda kind: kind.__name__)

@@ -39,6 +39,10 @@ class KubePlay(AnyPlay):
     operators: Operators
     agent = f"{NAMESPACE}/default"
 
+    def change_agent(self, **spec: Any) -> None:
+        """Change the Agent, as `kubectl patch` does."""
+        self.server.merge(f"{_KINDS}/agents/default", {"spec": spec})
+
     async def accept(self, new: NewRun) -> None:
         await super().accept(new)
         self.server.create(f"{_KINDS}/agentruns", agentrun(new, NAMESPACE))
@@ -153,8 +157,10 @@ def leader_of(server: ApiServer) -> str:
 
 
 @asynccontextmanager
-async def kube_world(folder: Path, database_url: str, *, runners: int = 2, slots: int = 4) -> AsyncIterator[KubePlay]:
-    """A world that runs until the block ends, with ready runners."""
+async def kube_world(
+    folder: Path, database_url: str, *, runners: int = 2, slots: int = 4, more: Object | None = None
+) -> AsyncIterator[KubePlay]:
+    """A world that runs until the block ends, with ready runners. `more` of the Agent's spec."""
     config = write_agent(folder / "agent")
     async with (
         kubernetes() as (server, url),
@@ -169,6 +175,7 @@ async def kube_world(folder: Path, database_url: str, *, runners: int = 2, slots
             "runsPerRunner": slots,
             "runners": {"min": runners, "max": runners, "spare": 0},
             "databaseSecretRef": {"name": "postgres", "key": "url"},
+            **(more or {}),
         }
         agent = {"apiVersion": API_VERSION, "kind": "Agent", "spec": spec}
         server.create(f"{_KINDS}/agents", {**agent, "metadata": {"name": "default", "namespace": NAMESPACE}})

@@ -12,6 +12,7 @@ from relayrun_operator.kube import observer, pool
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.observer import Observer
+from relayrun_operator.kube.pins import Pins
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.records import AgentRecord
 from relayrun_operator.loop.cache import Cache
@@ -64,10 +65,17 @@ class Stage:
         self.agents: dict[str, AgentRecord] = {}
         ignored = cast(
             "Any",
-            SimpleNamespace(by_key=self.agents, see_pod=lambda *_: None, see_end=lambda *_: None, lost=lambda *_: None),
+            SimpleNamespace(
+                by_key=self.agents,
+                see_pod=lambda *_: None,
+                see_end=lambda *_: None,
+                lost=lambda *_: None,
+                unfinished=tuple,
+            ),
         )
+        pins = Pins(self.cache, self.agents, ignored, lambda: 0.0)
         self.observer = Observer(
-            self.cache, ignored, ignored, ignored,
+            self.cache, ignored, ignored, ignored, pins,
             tokens={"team": OneToken("t")}, installation=INSTALLATION,
             listen=lambda _: None, leave=lambda _: None, wake=lambda: None, displace=lambda *_: None,
         )  # fmt: skip

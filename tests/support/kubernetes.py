@@ -30,6 +30,7 @@ Change = tuple[int, str, Object]
 
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 _KINDS = {
+    "/apis/apps/v1": [("controllerrevisions", "ControllerRevision")],
     "/api/v1": [
         ("pods", "Pod"),
         ("services", "Service"),

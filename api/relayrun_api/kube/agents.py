@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,13 +30,18 @@ class AgentEntry:
     defaults: dict[str, Any] = field(default_factory=dict)
     created_at: datetime | None = None
     traffic: Mapping[str, Any] | None = None
+    #: Whether open threads keep their revision.
+    pins: bool = False
+    current_revision: str | None = None
+    revisions: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def claimant(self) -> Claimant:
         """What decides about its graphs' names."""
+        plain = Claimant(self.name, self.created_at, revision=self.current_revision, pins=self.pins)
         if self.traffic is None:
-            return Claimant(self.name, self.created_at)
-        return Claimant(self.name, self.created_at, self.traffic["group"], self.traffic.get("weight", 100))
+            return plain
+        return replace(plain, group=self.traffic["group"], weight=self.traffic.get("weight", 100))
 
 
 class AgentDirectory:
@@ -79,6 +84,13 @@ class AgentDirectory:
         if name not in self._agents:
             await self._look(_LOOK_AGAIN_SECONDS)
         return self._agents.get(name)
+
+    async def revisions(self, name: str) -> Sequence[Mapping[str, Any]]:
+        """The Agent's revisions, as its status lists them; the current one has `current`."""
+        agent = await self.find(name)
+        if agent is None:
+            return ()
+        return [{**entry, "current": entry["name"] == agent.current_revision} for entry in agent.revisions]
 
     async def namespace_of(self, name: str) -> str:
         """Where the Agent is; for one that is nowhere, where it is looked for first."""
@@ -125,6 +137,9 @@ def _entry(body: Object) -> AgentEntry:
         _defaults(spec.get("runDefaults") or {}),
         datetime.fromisoformat(created) if (created := body["metadata"].get("creationTimestamp")) else None,
         spec.get("traffic"),
+        (spec.get("updateStrategy") or {}).get("threads") == "Pin",
+        status.get("currentRevision"),
+        tuple(status.get("revisions") or ()),
     )
 
 

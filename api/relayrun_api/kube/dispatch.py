@@ -106,6 +106,9 @@ class KubeDispatcher:
         return known
 
     async def _create_and_displace(self, run: NewRun | Run) -> None:
+        agent = await self._agents.find(run.agent)
+        if agent is not None and agent.pins:
+            run = await get_run(self._database, run.run_id) or run  # which says where its open thread is
         await self.create(run)
         if run.spec.multitask_strategy in _CANCELS_OTHERS:
             for other in await cancelling_runs(self._database, run.thread_id):

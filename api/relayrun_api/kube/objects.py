@@ -3,7 +3,7 @@
 from typing import Any
 
 from relayrun_core.kinds import API_VERSION
-from relayrun_core.kinds.names import BACKUP_EXCLUDED, api_run
+from relayrun_core.kinds.names import BACKUP_EXCLUDED, REVISION_LABEL, api_run
 from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import Reason
 
@@ -39,10 +39,17 @@ def agentrun(run: Run | NewRun, namespace: str) -> Object:
     }
     if run.owner is not None:
         spec["owner"] = run.owner
+    metadata: Object = {
+        "name": api_run(run.run_id),
+        "namespace": namespace,
+        "annotations": dict(BACKUP_EXCLUDED),
+    }
+    if isinstance(run, Run) and run.revision is not None:
+        metadata["labels"] = {REVISION_LABEL: run.revision}
     return {
         "apiVersion": API_VERSION,
         "kind": "AgentRun",
-        "metadata": {"name": api_run(run.run_id), "namespace": namespace, "annotations": dict(BACKUP_EXCLUDED)},
+        "metadata": metadata,
         "spec": spec,
     }
 

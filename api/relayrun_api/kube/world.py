@@ -92,7 +92,7 @@ async def open_cluster(settings: ApiSettings, database: Database) -> AsyncIterat
             background = asyncio.gather(agents.run(), reconciler.run())
             try:
                 checks = cluster_checks(kube, agents, settings.namespace)
-                yield World(dispatcher, ServiceRunners(agents), checks, agents.claimants)
+                yield World(dispatcher, ServiceRunners(agents), checks, agents.revisions, agents.claimants)
             finally:
                 background.cancel()
                 await asyncio.gather(background, return_exceptions=True)

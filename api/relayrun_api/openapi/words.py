@@ -66,6 +66,7 @@ PARAMETERS: Mapping[str, str] = {
     "key": "The item's key",
     "refresh_ttl": "Whether reading lets the item live longer; without it: as the agent has it",
     "agent": "Whose runner to ask, where there are several agents",
+    "agent_name": "The Agent's name",
 }
 
 #: Prefilled in /docs: of what stands in a path or has to be sent.
@@ -76,6 +77,7 @@ PARAMETER_EXAMPLES: Mapping[str, str | list[str]] = {
     "checkpoint_id": things.CHECKPOINT,
     "cron_id": things.CRON,
     "key_id": "1f0a93c2",
+    "agent_name": "support",
     "namespace": "lookup",
     "query.namespace": ["users.ann"],
     "key": "address",

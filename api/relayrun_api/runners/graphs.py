@@ -73,6 +73,7 @@ class GraphCatalog:
         self._claimants = claimants
         self._offered: list[OfferedGraph] = []
         self._rows: list[GraphRow] = []
+        self._pinning: frozenset[str] = frozenset()
         self._by_name: dict[str, OfferedGraph] = {}
         self._by_default_id: dict[UUID, OfferedGraph] = {}
         self._shared: frozenset[str] = frozenset()
@@ -140,6 +141,10 @@ class GraphCatalog:
         sharing = offered is None or any(share.claimant.agent == agent for share in plain.shares)
         return plain if sharing else None
 
+    def pins(self, agent: str) -> bool:
+        """Whether the agent's open threads kept their revision a moment ago."""
+        return agent in self._pinning
+
     def is_shared(self, graph: str) -> bool:
         """Whether several agents offered it a moment ago."""
         return graph in self._shared
@@ -186,6 +191,11 @@ class GraphCatalog:
                 return
             rows = await list_graphs(self._database)
             agents = await self._claimants({row.agent for row in rows})
+            current = {name: claimant.revision for name, claimant in (agents or {}).items() if claimant.revision}
+            if any(current.get(row.agent, row.build) != row.build for row in rows):
+                # A runner of an older revision came last.
+                rows = await list_graphs(self._database, current)
+            self._pinning = frozenset(name for name, claimant in (agents or {}).items() if claimant.pins)
             self._take(rows, agents)
             self._read_at = now
 

@@ -56,6 +56,31 @@ class Alive:
 
 
 @dataclass
+class Revision:
+    """A template that an Agent's runners were made from."""
+
+    __pydantic_config__ = things.example(
+        name="5d41402a",
+        image="registry.example/support:1.4",
+        current=False,
+        created_at="2026-11-16T09:00:00Z",
+        replaced_at="2026-11-23T09:00:00Z",
+        pinned_until="2026-11-30T09:00:00Z",
+        runners=0,
+        open_threads=2,
+    )
+
+    name: Annotated[str, Field(description="The template's hash")]
+    image: str
+    current: bool
+    created_at: str
+    replaced_at: Annotated[str | None, Field(description="When another took its place")]
+    pinned_until: Annotated[str | None, Field(description="Until when it keeps its open threads, if it does")]
+    runners: int
+    open_threads: Annotated[int, Field(description="Threads that began there and are busy or wait for an answer")]
+
+
+@dataclass
 class Queue:
     """Runs that wait for a runner."""
 

@@ -7,18 +7,20 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from relayrun_api import __version__
-from relayrun_api.auth import MaybeCaller
+from relayrun_api.auth import Caller, MaybeCaller
 from relayrun_api.auth.routing import Router
-from relayrun_api.http.errors import RunnersAway
+from relayrun_api.http.errors import Forbidden, RunnersAway
 from relayrun_api.http.operation import Text
 from relayrun_api.http.problems import Problem
 from relayrun_api.http.responses import Json, problem_response
 from relayrun_api.services import Given
-from relayrun_api.system.models import Alive, Answering, Info, Status
+from relayrun_api.system.models import Alive, Answering, Info, Revision, Status
 from relayrun_api.system.status import Health, utc_now
+from relayrun_core.db.agents import open_threads
 from relayrun_core.db.queue import load_by_agent
 
 router = Router("system", open_to_all=True)
+_guarded = Router("agents")
 
 
 @router.get(
@@ -69,6 +71,38 @@ async def status(services: Given, caller: MaybeCaller) -> Response:
     body = found.body(utc_now(), in_detail=caller is not None and caller.admin)
     shown = Status(status=body["status"]) if caller is None else body
     return Json(shown, 503 if found.overall is Health.DOWN else 200)
+
+
+@_guarded.get(
+    "/revisions/{agent_name}",
+    operation_id="list_revisions",
+    description="For admins. Of a cluster's Agent, the newest first; a local agent has none.",
+    permission=lambda _: [],
+    answer=list[Revision],
+    refusals=(403,),
+)
+async def revisions(agent_name: str, services: Given, caller: Caller) -> Response:
+    """List an Agent's revisions with their open threads."""
+    if not caller.admin:
+        raise Forbidden("Revisions are for admins.")
+    threads = await open_threads(services.database, agent_name)
+    found = [
+        Revision(
+            name=entry["name"],
+            image=entry["image"],
+            current=entry["current"],
+            created_at=entry["createdAt"],
+            replaced_at=entry.get("replacedAt"),
+            pinned_until=entry.get("pinnedUntil"),
+            runners=entry["runners"],
+            open_threads=threads.get(entry["name"], 0),
+        )
+        for entry in await services.revisions(agent_name)
+    ]
+    return Json(found)
+
+
+router.routes += _guarded.routes
 
 
 @router.get(

@@ -54,7 +54,7 @@ class StateService:
         newest = None if place else await newest_state(self._database, thread.thread_id)
         if newest is not None and subgraphs and newest.has_subgraphs:
             newest = None  # theirs are nowhere but in their checkpoints
-        if newest is not None and not newest.busy and await self._would_show(at, newest):
+        if newest is not None and not newest.busy and await self._would_show(thread, at, newest):
             return newest.json()
         params = {"graph": at[1], "subgraphs": str(subgraphs).lower(), **place}
         try:
@@ -64,10 +64,13 @@ class StateService:
                 raise
             return known
 
-    async def _would_show(self, at: tuple[str, str], newest: NewestState) -> bool:
-        """Whether any runner would answer with the same."""
+    async def _would_show(self, thread: Thread, at: tuple[str, str], newest: NewestState) -> bool:
+        """Whether any runner that the thread may go on at would answer with the same."""
         offered = await self._catalog.find_of(*at)
-        return offered is not None and newest.made_by == made_by(*at, offered.graph.build)
+        if offered is None:
+            return False
+        pinned = thread.revision if self._catalog.pins(at[0]) else None
+        return newest.made_by == made_by(*at, pinned or offered.graph.build)
 
     async def _as_of_last_finish(self, thread: Thread, newest: NewestState | None) -> bytes | None:
         """The state as of the last finish, marked as such; None where nobody has kept it."""

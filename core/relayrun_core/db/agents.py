@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from pydantic import TypeAdapter
 
 from relayrun_core import storable
@@ -21,14 +22,18 @@ VALUES (%(agent)s, %(graph)s, %(build)s, %(description)s, %(schemas)s,
     %(drawing)s::jsonb || jsonb_build_object('http', %(http)s::jsonb, 'assistant', %(assistant)s::jsonb))
 ON CONFLICT (agent, graph, build) DO UPDATE SET description = EXCLUDED.description, schemas = EXCLUDED.schemas,
     drawing = EXCLUDED.drawing, registered_at = now()"""
-# The newest build of an agent says what it offers; older builds stay for runs that began in them.
+# The current build of an agent says what it offers, if that has registered, else the newest; older builds stay for runs
+# that began in them.
 _LIST = """
 SELECT g.agent, g.graph, g.build, g.description, g.schemas, g.drawing - '{http,assistant}'::text[] AS drawing,
     g.drawing -> 'http' AS http, g.drawing -> 'assistant' AS assistant, g.registered_at FROM graphs g
-WHERE g.build = (SELECT n.build FROM graphs n WHERE n.agent = g.agent ORDER BY n.registered_at DESC LIMIT 1)
+WHERE g.build = (SELECT n.build FROM graphs n WHERE n.agent = g.agent
+                 ORDER BY n.build IS NOT DISTINCT FROM %s::jsonb ->> n.agent DESC, n.registered_at DESC LIMIT 1)
 ORDER BY g.agent, g.graph"""
 
 
+_OPEN_THREADS = """
+SELECT revision, count(*) AS threads FROM threads WHERE agent = %s AND revision IS NOT NULL GROUP BY revision"""
 _REGISTERED = "SELECT DISTINCT agent, graph FROM graphs"
 _HTTP = TypeAdapter(CustomHttp)
 
@@ -85,9 +90,15 @@ async def register_graphs(database: Database, graphs: Iterable[NewGraph], *, age
         await cursor.executemany(_REGISTER, params)
 
 
-async def list_graphs(database: Database) -> list[GraphRow]:
-    """Every agent's graphs, of its newest build."""
-    return [_to_row(row) for row in await database.fetch_all(_LIST)]
+async def list_graphs(database: Database, current: Mapping[str, str] | None = None) -> list[GraphRow]:
+    """Every agent's graphs, of its build in `current` if that has registered, else of its newest one."""
+    wanted = orjson.dumps(dict(current or {})).decode()
+    return [_to_row(row) for row in await database.fetch_all(_LIST, (wanted,))]
+
+
+async def open_threads(database: Database, agent: str) -> dict[str, int]:
+    """How many open threads of the agent began under each revision."""
+    return {row["revision"]: row["threads"] for row in await database.fetch_all(_OPEN_THREADS, (agent,))}
 
 
 async def registered_graphs(database: Database) -> list[tuple[str, str]]:

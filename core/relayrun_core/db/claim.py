@@ -21,8 +21,8 @@ EXISTS (SELECT 1 FROM run_attempts
         WHERE run_id = %(run)s AND ended_at IS NULL AND claimed_at < pg_postmaster_start_time())"""
 _CLAIM = f"""
 SELECT c.answer, c.detail, {RUN_COLUMNS}
-FROM relayrun_claim(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s OR {_OUTLASTED}, %(alone)s,
-                    %(announce)s) AS c
+FROM relayrun_claim_v2(%(run)s, %(attempt)s, %(holder)s, %(runner)s, %(excused)s OR {_OUTLASTED}, %(alone)s,
+                       %(announce)s, %(revision)s, %(pinned)s) AS c
     CROSS JOIN LATERAL (SELECT (c.run).*) AS r"""  # noqa: S608 - our own column names
 _RELEASE = "SELECT relayrun_release(%s, %s) AS released"
 # A runner's SIGTERM may come from the deletion of the run's AgentRun, which only the reconciler can tell from a drain.
@@ -35,7 +35,8 @@ class Claim:
 
     `holder` names the runner *process*. `excused`: the runner before was drained or deleted, so its attempt is not
     counted as a failure. `alone`: nothing else runs on this runner. `announce`: the attempt's `metadata` event is
-    journaled in the same commit, and readers are told.
+    journaled in the same commit, and readers are told. `revision` is the runner's; `pinned`: a run or thread that began
+    under another one is not taken.
     """
 
     run_id: UUID
@@ -45,6 +46,8 @@ class Claim:
     excused: bool = False
     alone: bool = False
     announce: bool = False
+    revision: str | None = None
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,18 @@ class BackOff:
 
 
 @dataclass(frozen=True)
+class WrongRevision:
+    """The run, or its open thread, began under this revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
 class NotFound:
     """There is no such run."""
 
 
-Answer = Claimed | Finished | Stale | ThreadBusy | BackOff | NotFound
+Answer = Claimed | Finished | Stale | ThreadBusy | BackOff | WrongRevision | NotFound
 
 
 async def claim(database: Database, request: Claim) -> Answer:
@@ -102,6 +112,8 @@ async def claim(database: Database, request: Claim) -> Answer:
         "excused": request.excused,
         "alone": request.alone,
         "announce": request.announce,
+        "revision": request.revision,
+        "pinned": request.pinned,
     }
 
     async def attempt() -> dict[str, Any] | None:
@@ -127,6 +139,8 @@ async def claim(database: Database, request: Claim) -> Answer:
             return ThreadBusy(UUID(detail["by"]))
         case "BackOff":
             return BackOff(float(detail["seconds"]), detail["suspect"], detail["attempt"])
+        case "WrongRevision":
+            return WrongRevision(detail["revision"])
         case _:
             return NotFound()
 
@@ -156,5 +170,6 @@ async def release(database: Database, run_id: UUID, attempt: int, events: Sequen
 
 
 __all__ = [
-    "Answer", "BackOff", "Claim", "Claimed", "Finished", "NotFound", "Stale", "ThreadBusy", "claim", "release",
+    "Answer", "BackOff", "Claim", "Claimed", "Finished", "NotFound", "Stale", "ThreadBusy", "WrongRevision", "claim",
+    "release",
 ]  # fmt: skip

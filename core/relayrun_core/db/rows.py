@@ -59,6 +59,8 @@ class Thread:
     state_updated_at: datetime
     ttl_minutes: float | None
     ttl_strategy: TtlStrategy | None
+    #: What it goes on under while it is open.
+    revision: str | None = None
 
     @property
     def ttl(self) -> Ttl | None:

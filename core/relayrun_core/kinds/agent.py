@@ -1,5 +1,6 @@
 """Agent: an image with a `langgraph.json`, its settings and its pool of runners."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -46,6 +47,13 @@ class UpdateStrategy(KubeModel):
 
     max_unavailable: int = Field(0, ge=0, description="How many runners may be missing meanwhile.")
     max_surge: int = Field(1, ge=0, description="How many runners there may be too many meanwhile.")
+    threads: Literal["Migrate", "Pin"] = Field(
+        "Migrate",
+        description="Migrate: open threads go on in the new runners. Pin: they go on under their own revision.",
+    )
+    pin_deadline_seconds: int = Field(
+        604_800, ge=0, description="How long after its replacement a revision keeps its threads; then they migrate."
+    )
 
 
 class Traffic(KubeModel):
@@ -105,6 +113,19 @@ class AgentSpec(KubeModel):
         return 1 if self.isolation == "Pod" else self.runs_per_runner or 10
 
 
+class AgentRevision(KubeModel):
+    """A template of an Agent's runners that is kept."""
+
+    name: str = Field(description="The template's hash, which its pods and runs have as their revision.")
+    image: str = Field(description="Its image.")
+    created_at: datetime = Field(description="When it was first seen.")
+    replaced_at: datetime | None = Field(
+        None, description="When another one took its place; unset for the current one."
+    )
+    pinned_until: datetime | None = Field(None, description="Until when it keeps its open threads, if it does.")
+    runners: int = Field(0, description="Runners of this revision.")
+
+
 class AgentStatus(KubeModel):
     """What is observed of an agent."""
 
@@ -113,6 +134,8 @@ class AgentStatus(KubeModel):
     )
     conditions: list[Condition] = Field([], description="Ready, and why not; Reconciling and Stalled for kstatus.")
     graphs: list[str] = Field([], description="The graphs that the agent's runners have loaded.")
+    current_revision: str | None = Field(None, description="The revision of new runners.")
+    revisions: list[AgentRevision] = Field([], max_length=256, description="Revisions that are kept, the newest first.")
     replicas: int = Field(0, description="Runners there are.")
     selector: str = Field(
         "", description="The label selector of the runners' pods, for `kubectl scale` and autoscalers."

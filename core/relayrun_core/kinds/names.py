@@ -8,6 +8,8 @@ LEASE = "relayrun-operator"
 RUNNER_PORT = 8123
 #: The kind's definition, whose UID tells a rebuilt cluster from this one.
 AGENTRUN_DEFINITION = "agentruns.relayrun.dev"
+#: On an AgentRun: the revision that it goes on under.
+REVISION_LABEL = "relayrun.dev/revision"
 #: Backups leave the objects out that the API makes: Postgres has what they say.
 BACKUP_EXCLUDED = {"velero.io/exclude-from-backup": "true"}
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from relayrun_core.graph_names import holders
@@ -14,6 +14,7 @@ from relayrun_operator.kube.agentstatus import PoolFacts, agent_status
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import AgentRecord
+from relayrun_operator.kube.revisions import agent_of_pool, pin_ends_at
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.kube.writer import StatusWriter
 from relayrun_operator.loop.cache import Cache
@@ -64,7 +65,7 @@ class Agents:
     def refresh(self, silent: frozenset[str]) -> None:
         """Work out every status again, and have written what differs. `silent`: runners that are given up."""
         self._silent = silent
-        self._demand = self._cache.demand()
+        self._demand = _by_agent(self._cache.demand())
         self._taken = taken_names(self.by_key.values(), self._graphs_of)
         self._observe()
         self._post_refusals()
@@ -78,6 +79,7 @@ class Agents:
     def status_of(self, agent: AgentRecord) -> dict[str, Any]:
         """The Agent's status as it should be."""
         runners = [runner for runner in self._cache.runners.values() if runner.agent == agent.key]
+        made_of = Counter(r.generation for r in self._cache.runners.values() if agent_of_pool(r.agent) == agent.key)
         ready = [runner for runner in runners if self._state(runner) == "ready"]
         demand = self._demand.get(agent.key, Demand())
         facts = PoolFacts(
@@ -90,6 +92,11 @@ class Agents:
             queued_runs=demand.queued,
             graphs=self._graphs_of(agent),
             agent=agent.name,
+            revision=agent.view.generation,
+            revisions=[
+                (revision, pin_ends_at(revision, agent.spec.update_strategy), made_of[revision.name])
+                for revision in agent.revisions.values()
+            ],
             taken=self._taken.get(agent.key, {}),
             suspended=agent.spec.suspend,
             refusal=agent.refusal,
@@ -117,14 +124,14 @@ class Agents:
     def _observe(self) -> None:
         active = Counter({name: demand.active for name, demand in self._demand.items()})
         queued = Counter({name: demand.queued for name, demand in self._demand.items()})
-        runners = Counter((runner.agent, self._state(runner)) for runner in self._cache.runners.values())
+        runners = Counter((agent_of_pool(runner.agent), self._state(runner)) for runner in self._cache.runners.values())
         self._metrics.observe_agents(self.by_key, active, queued, runners)
 
     def _post_refusals(self) -> None:
         refused = {name: runner for name, runner in self._cache.runners.items() if self._state(runner) == "refused"}
         for name in refused.keys() - self._refused:
             runner = refused[name]
-            agent = self.by_key.get(runner.agent)
+            agent = self.by_key.get(agent_of_pool(runner.agent))
             if agent is not None:
                 about = About("Agent", agent.namespace, agent.name, agent.body["metadata"]["uid"])
                 sentence = reasons.UNAUTHORIZED.format(pods=runner.pod_name)
@@ -141,6 +148,21 @@ class Agents:
         about = About("Agent", agent.namespace, agent.name, metadata["uid"])
         wrong = ready["status"] == "False" and ready["reason"] != reasons.AgentReason.PROGRESSING
         self._events.post(about, ready["reason"], ready["message"], unusual=wrong)
+
+
+def _by_agent(demand: Mapping[str, Demand]) -> dict[str, Demand]:
+    """What each Agent has to carry, with its replaced revisions."""
+    added: dict[str, Demand] = {}
+    for pool, one in demand.items():
+        key = agent_of_pool(pool)
+        other = added.get(key, Demand())
+        added[key] = Demand(
+            other.active + one.active,
+            other.queued + one.queued,
+            other.suspects + one.suspects,
+            other.queued_suspects + one.queued_suspects,
+        )
+    return added
 
 
 def taken_names(

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from relayrun_core.graph_names import full_name
 from relayrun_operator.kube import names, reasons
-from relayrun_operator.kube.conditions import condition, settle
+from relayrun_operator.kube.conditions import condition, settle, timestamp
 from relayrun_operator.kube.reasons import AgentReason
+from relayrun_operator.kube.revisions import Revision
 from relayrun_operator.kube.runner import CONFIG_REASONS, PULL_REASONS
 
 Object = dict[str, Any]
@@ -21,6 +23,9 @@ _STALLED = frozenset(
         AgentReason.GRAPH_LOAD_FAILED,
     }
 )
+
+#: As many as the kind allows.
+_MOST_REVISIONS = 256
 
 #: A process that has ended this often without ever being ready will not be mended by another try.
 _RESTARTS = 2
@@ -43,6 +48,9 @@ class PoolFacts:
     graphs: Collection[str] = ()
     agent: str = ""
     taken: Mapping[str, str] = field(default_factory=dict)
+    revision: str = ""
+    #: Each with the end of its pin, in Unix seconds, and how many runners it has.
+    revisions: Collection[tuple[Revision, float | None, int]] = ()
     suspended: bool = False
     refusal: str = ""
     #: Its sentence about a pod that it did not make although it may: it throttles, or is ill.
@@ -71,6 +79,7 @@ def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
         **({} if facts.generation is None else {"observedGeneration": facts.generation}),
         "conditions": settle(wanted, known),
         "graphs": sorted(facts.graphs),
+        **_revisions(facts),
         "replicas": facts.replicas,
         "readyReplicas": facts.ready,
         "updatedReplicas": facts.updated,
@@ -78,6 +87,24 @@ def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
         "activeThreads": facts.active_threads,
         "queuedRuns": facts.queued_runs,
     }
+
+
+def _revisions(facts: PoolFacts) -> Object:
+    if not facts.revisions:
+        return {}
+    newest_first = sorted(facts.revisions, key=lambda entry: entry[0].replaced_at or inf, reverse=True)
+    listed = [
+        {
+            "name": revision.name,
+            "image": revision.spec["image"],
+            "createdAt": timestamp(revision.created_at),
+            **({} if revision.replaced_at is None else {"replacedAt": timestamp(revision.replaced_at)}),
+            **({} if pinned_until is None else {"pinnedUntil": timestamp(pinned_until)}),
+            "runners": runners,
+        }
+        for revision, pinned_until, runners in newest_first[:_MOST_REVISIONS]
+    ]
+    return {"currentRevision": facts.revision, "revisions": listed}
 
 
 def _name_conflict(facts: PoolFacts, now: float) -> list[Object]:

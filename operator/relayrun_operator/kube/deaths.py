@@ -12,6 +12,7 @@ from relayrun_operator.kube import names
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import AgentRecord
+from relayrun_operator.kube.revisions import agent_of_pool
 from relayrun_operator.kube.runner import PodRunner
 
 Object = Mapping[str, Any]
@@ -66,8 +67,9 @@ class Deaths:
 
     def _note(self, runner: PodRunner, reason: DeathReason, count: int, text: str, why: str) -> None:
         self._tell_runs(runner.name, why)
-        self._metrics.runners_died(runner.agent, reason, count)
-        agent = self._agents.get(runner.agent)
+        key = agent_of_pool(runner.agent)
+        self._metrics.runners_died(key, reason, count)
+        agent = self._agents.get(key)
         if agent is not None:
             about = About("Agent", agent.namespace, agent.name, agent.body["metadata"]["uid"])
             times = f" ({count} times)" if count > 1 else ""

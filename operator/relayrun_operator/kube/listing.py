@@ -45,6 +45,8 @@ class Lister:
         for namespace in self._namespaces:
             for agent in await self._list(names.agents_path(namespace)):
                 self._observer.see_agent(agent)
+            for revision in await self._revisions(namespace):
+                self._observer.see_revision(revision)
             for run in by_creation(await self._list(names.runs_path(namespace))):
                 self._observer.see_run(run)
             for pod in await self._list(names.core_path(namespace, "pods"), names.SELECTOR):
@@ -71,6 +73,13 @@ class Lister:
                     logger.warning("%s cannot be listed yet: %s", path, error)
                 said = str(error)
                 await asyncio.sleep(1.0)  # back-off between two tries
+
+    async def _revisions(self, namespace: str) -> list[dict[str, Any]]:
+        try:
+            return await self._client.list(names.revision_path(namespace), {"labelSelector": names.MANAGED})
+        except KubeError as error:
+            logger.warning("the revisions of Agents are not known, open threads may migrate: %s", error)
+            return []
 
     async def _relist(self, namespace: str) -> None:
         began = time.monotonic()

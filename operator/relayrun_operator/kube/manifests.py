@@ -38,10 +38,12 @@ class Installation:
     defaults: tuple[tuple[str, str], ...] = ()
 
 
-def runner_pod(agent: Object, spec: AgentSpec, installation: Installation, ordinal: int) -> Object:
-    """A runner's pod; `agent` is the Agent as the API server has it, `spec` the same, parsed."""
+def runner_pod(
+    agent: Object, spec: AgentSpec, installation: Installation, ordinal: int, revision: str | None = None
+) -> Object:
+    """A runner's pod; `agent` is the Agent as the API server has it, `spec` the same, parsed, or a `revision`'s."""
     name, namespace = agent["metadata"]["name"], agent["metadata"]["namespace"]
-    template = template_hash(agent, spec, installation)
+    template = revision or template_hash(agent, spec, installation)
     pod = _template(name, spec, installation, build=template)
     labels = {
         **pod["metadata"].get("labels", {}),

@@ -9,6 +9,10 @@ from relayrun_core.rotating import PREVIOUS
 AGENT_LABEL = f"{GROUP}/agent"
 #: On a pod: the hash of the template it was made from.
 TEMPLATE_LABEL = f"{GROUP}/template"
+#: On an AgentRun: the revision that it goes on under.
+REVISION_LABEL = f"{GROUP}/revision"
+#: On a ControllerRevision: when another revision took its place.
+REPLACED_AT = f"{GROUP}/replaced-at"
 #: On a pod: what makes it one of ours, for selectors that need no value.
 RUNNER_LABEL = "app.kubernetes.io/component"
 RUNNER_COMPONENT = "runner"
@@ -27,6 +31,7 @@ TOKEN_KEY = "token"  # noqa: S105 - the name of a key, not a secret
 #: What is accepted as well while the token is rotated.
 PREVIOUS_KEY = PREVIOUS + TOKEN_KEY
 
+MANAGED = f"{MANAGED_LABEL}={MANAGER}"
 SELECTOR = f"{MANAGED_LABEL}={MANAGER},{RUNNER_LABEL}={RUNNER_COMPONENT}"
 
 
@@ -53,6 +58,11 @@ def core_path(namespace: str, kind: str, name: str = "") -> str:
 def budget_path(namespace: str, name: str = "") -> str:
     """Where the API server has PodDisruptionBudgets."""
     return _path("/apis/policy/v1", namespace, "poddisruptionbudgets", name)
+
+
+def revision_path(namespace: str, name: str = "") -> str:
+    """Where the API server has ControllerRevisions."""
+    return _path("/apis/apps/v1", namespace, "controllerrevisions", name)
 
 
 def lease_path(namespace: str, name: str = "") -> str:

@@ -6,6 +6,7 @@ Every method is idempotent and takes an object as it is now; a deletion is an ob
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,8 +19,10 @@ from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.conditions import seconds
 from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.manifests import Installation
+from relayrun_operator.kube.pins import Pins
 from relayrun_operator.kube.reasons import REJECTED
 from relayrun_operator.kube.records import RunRecord, cancel_of, head_of, parse_agent, parse_run
+from relayrun_operator.kube.revisions import parse_revision
 from relayrun_operator.kube.runner import (
     PodRunner,
     agent_of,
@@ -51,6 +54,7 @@ class Observer:
         agentruns: AgentRuns,
         agents: Agents,
         deaths: Deaths,
+        pins: Pins,
         *,
         tokens: Mapping[str, Tokens],
         installation: Installation,
@@ -65,6 +69,7 @@ class Observer:
         self._agentruns = agentruns
         self._agents = agents
         self._deaths = deaths
+        self._pins = pins
         self._began_at = int(time.time())  # as exact as creation times are
         self._tokens = tokens
         self._installation = installation
@@ -136,8 +141,20 @@ class Observer:
                 agent.service_made, agent.min_available = known.service_made, known.min_available
             agent.restarts = known.restarts if known.view == agent.view else known.restarts.renewed()
         self._agents.by_key[agent.key] = agent
+        self._pins.see_agent(agent, known)
         if known is None or known.view != agent.view:
             self._touch_runs_of(agent.key)
+
+    def see_revision(self, body: Body) -> None:
+        """A revision of an Agent was kept; Agents are seen first."""
+        with suppress(KeyError):  # not ours, or of an Agent that is gone
+            key, revision = parse_revision(body)
+            agent = self._agents.by_key[key]
+            owners = body["metadata"].get("ownerReferences") or ()
+            if any(owner["uid"] == agent.body["metadata"]["uid"] for owner in owners):
+                agent.revisions[revision.name] = revision
+                agent.unwritten.discard(revision.name)
+                self._pins.refresh(agent)
 
     def lose_agent(self, body: Body) -> None:
         """The Agent does not exist any more; its pods go with it, its runs wait for one of that name."""
@@ -145,6 +162,7 @@ class Observer:
         metadata = body["metadata"]
         key = f"{metadata['namespace']}/{metadata['name']}"
         self._agents.by_key.pop(key, None)
+        self._pins.lose_agent(key)
         self._touch_runs_of(key)
 
     def see_pod(self, body: Body) -> None:
@@ -187,7 +205,7 @@ class Observer:
 
     def _note_end(self, runner: PodRunner) -> None:
         """Its pod has failed: the kubelet refused or evicted it."""
-        agent = self._agents.by_key.get(runner.agent)
+        agent = self._agents.by_key.get(runner.agent) or self._pins.pools.get(runner.agent)
         if agent is not None and not runner.draining and runner.generation == agent.view.generation:
             now, ready = time.monotonic(), runner.ready or runner.was_ready
             agent.restarts = agent.restarts.ended(_FAILED, was_ready=ready, started_at=runner.started_at, now=now)
@@ -215,6 +233,7 @@ class Observer:
             agent = self._agents.by_key.get(record.agent)
             head = head_of(record, record.spec, agent.spec if agent else None, order)
             self._cache.see_row(head)
+            self._pins.place(record)
             self._apply_strategy(record, record.spec)
         return record
 
@@ -240,7 +259,7 @@ class Observer:
         now = time.monotonic()
         return PodRunner(
             name=key_of(body),
-            agent=agent_of(body),
+            agent=self._pins.pool_of(agent_of(body), metadata["labels"].get(names.TEMPLATE_LABEL)),
             generation=metadata["labels"].get(names.TEMPLATE_LABEL, ""),
             client=RunnerClient(ip, names.PORT, self._tokens[metadata["namespace"]]),
             slots=1,

@@ -65,7 +65,7 @@ class KubePool:
             if agent.key not in self._busy:
                 agent.restarts, count = agent.restarts.grant(decision.start, now)
                 min_available = max(0, decision.wanted - 1)
-                unmade = not agent.service_made or agent.min_available != min_available
+                unmade = not agent.pinned and (not agent.service_made or agent.min_available != min_available)
                 if count or (unmade and now >= agent.restarts.retry_at):
                     self._busy.add(agent.key)
                     self._tasks.create_task(self._grow(agent, count, min_available), name=f"pods of {agent.key}")
@@ -106,12 +106,13 @@ class KubePool:
     async def _grow(self, agent: AgentRecord, count: int, min_available: int) -> None:
         begun, missing = time.monotonic(), count
         try:
-            await self._make_service(agent)
+            if not agent.pinned:
+                await self._make_service(agent)
             for _ in range(count):
                 if not self._lease.held:
                     return
                 ordinal = self._free_ordinal(agent)
-                pod = runner_pod(agent.body, agent.spec, self._installation, ordinal)
+                pod = runner_pod(agent.body, agent.spec, self._installation, ordinal, agent.view.generation)
                 try:
                     # A typo in the podTemplate must not be dropped in silence.
                     made = await self._client.create(names.core_path(agent.namespace, "pods"), pod, strict=True)
@@ -123,7 +124,8 @@ class KubePool:
                         raise
                 self._on_pod(made)
                 missing -= 1
-            await self._set_budget(agent, min_available)
+            if not agent.pinned:
+                await self._set_budget(agent, min_available)
         except KubeError as error:
             self._refused(agent, error, begun, missing)
         else:

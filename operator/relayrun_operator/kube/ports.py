@@ -15,20 +15,24 @@ from relayrun_core.runner_protocol import (
     NotFound,
     OutcomeBody,
     ThreadBusy,
+    WrongRevision,
 )
 from relayrun_core.states import CancelAction, Reason
 from relayrun_operator.engine import AgentView, Assign, Finish, RunView, Wait
 from relayrun_operator.kube import names
-from relayrun_operator.kube.agentruns import AgentRuns
+from relayrun_operator.kube.agentruns import AgentRuns, saw
 from relayrun_operator.kube.agents import Agents
 from relayrun_operator.kube.client import KubeClient
 from relayrun_operator.kube.errors import KubeError, NotLeading
+from relayrun_operator.kube.keeping import RevisionKeeper
 from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.manifests import run_owner
 from relayrun_operator.kube.metrics import OperatorMetrics
+from relayrun_operator.kube.pins import Pins
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.reasons import NOT_IN_DATABASE
-from relayrun_operator.kube.records import RunRecord, creation_of
+from relayrun_operator.kube.records import AgentRecord, RunRecord, creation_of
+from relayrun_operator.kube.revisions import agent_of_pool
 from relayrun_operator.kube.runner import PodRunner
 from relayrun_operator.loop.cache import Cache
 from relayrun_operator.loop.client import assign_request
@@ -50,6 +54,8 @@ class KubePorts:
         agentruns: AgentRuns,
         agents: Agents,
         pool: KubePool,
+        pins: Pins,
+        keeper: RevisionKeeper,
         *,
         client: KubeClient,
         lease: Lease,
@@ -59,6 +65,8 @@ class KubePorts:
         self._agentruns = agentruns
         self._agents = agents
         self._pool = pool
+        self._pins = pins
+        self._keeper = keeper
         self._client = client
         self._lease = lease
         self._metrics = metrics
@@ -70,12 +78,14 @@ class KubePorts:
 
     def agents(self) -> Iterable[AgentView]:
         """See `Ports`."""
-        return (agent.view for agent in self._agents.by_key.values())
+        return (agent.view for agent in self._pools().values())
 
     def adjust(self, silent: frozenset[str]) -> None:
         """See `Ports`."""
         if self._lease.held:
-            self._pool.adjust(self._agents.by_key, silent)
+            self._pins.adjust()
+            self._pool.adjust(self._pools(), silent)
+            self._keeper.keep(self._agents.by_key.values())
             self._agents.refresh(silent)
 
     def end_silent(self, runner: PodRunner) -> None:
@@ -88,16 +98,22 @@ class KubePorts:
 
     async def assign(self, run: RunView, runner: PodRunner, decision: Assign) -> AssignAnswer:
         """See `Ports`."""
-        record, agent = self._agentruns.by_run.get(run.run_id), self._agents.by_key.get(run.agent)
+        record, agent = self._agentruns.by_run.get(run.run_id), self._pools().get(run.agent)
         if record is None or record.spec is None or agent is None:
             return NotFound()  # it ended, or its agent went, since this was decided
         if agent.spec.isolation == "Pod" and not await self._own(runner, record):
             return Full()
         create = creation_of(record, record.spec, agent.spec) if record.inline else None
         self._check()
-        answer = await runner.client.assign(run.run_id, assign_request(run, decision, create))
+        pinned = self._pins.must_stay(record, runner)
+        answer = await runner.client.assign(run.run_id, assign_request(run, decision, create, pinned=pinned))
         match answer:
+            case WrongRevision():
+                self._pins.learn(run.run_id, answer.revision)
             case Accepted():
+                self._pins.learn(run.run_id, str(runner.generation))
+                if pinned:
+                    await self._label(record, str(runner.generation))
                 self._agentruns.runs(run.run_id, runner.name, answer)
             case AlreadyFinished():
                 self._agentruns.ended(run.run_id, answer.attempt or decision.attempt, answer)
@@ -169,6 +185,18 @@ class KubePorts:
         """See `Ports`."""
         self._metrics.reconcile_seconds.observe(seconds)
 
+    async def _label(self, record: RunRecord, revision: str) -> None:
+        """Say on the AgentRun under which revision it goes on."""
+        if record.label == revision:
+            return
+        patch = {"metadata": {"labels": {names.REVISION_LABEL: revision}}}
+        try:
+            saw(record, await self._client.patch(names.runs_path(record.namespace, record.name), patch))
+        except KubeError as error:
+            logger.info("its revision is not on AgentRun %s: %s", record.key, error, extra={"run": record.run_id})
+        else:
+            record.label = revision
+
     def _check(self) -> None:
         try:
             self._lease.check()
@@ -199,6 +227,11 @@ class KubePorts:
         runner.changed(runner.last_heard)
         return True
 
+    def _pools(self) -> dict[str, AgentRecord]:
+        return self._agents.by_key | self._pins.pools
+
     def _any_runner(self, agent: str) -> PodRunner | None:
-        able = [r for r in self._cache.runners.values() if r.agent == agent and r.holder is not None and not r.gone]
+        agent = agent_of_pool(agent)
+        runners = (r for r in self._cache.runners.values() if agent_of_pool(r.agent) == agent)
+        able = [r for r in runners if r.holder is not None and not r.gone]
         return min(able, key=lambda r: (r.draining, not r.ready, len(r.reports)), default=None)

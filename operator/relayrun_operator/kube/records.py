@@ -1,7 +1,7 @@
 """AgentRuns and Agents in the operator's memory, parsed once for each event of the API server."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,8 +15,10 @@ from relayrun_core.runner_protocol import NewRunBody
 from relayrun_core.runs import ObjectRef, RunHead, RunSpec
 from relayrun_core.states import CancelAction, RunStatus
 from relayrun_operator.engine import AgentView
+from relayrun_operator.kube import names
 from relayrun_operator.kube.conditions import seconds
 from relayrun_operator.kube.manifests import Installation, template_hash
+from relayrun_operator.kube.revisions import Revision
 from relayrun_operator.kube.status import Facts, facts_of, finished_at, is_finished, is_waiting
 
 Object = dict[str, Any]
@@ -48,6 +50,9 @@ class RunRecord:
     #: The object does not exist any more; there is nothing to write to.
     gone: bool = False
     seen_at: float = 0.0
+    #: The revision that it, or its open thread, began under, as far as known.
+    revision: str | None = None
+    label: str | None = None
     #: The attempt that was sent to a runner last: its number, reason and sentence.
     given: tuple[int, str, str] = (0, "", "")
     #: When a runner was lost that had it, until it goes on (monotonic).
@@ -113,6 +118,8 @@ def parse_run(body: Mapping[str, Any]) -> RunRecord:
         spec=None if finished else spec,
         spec_hash="" if finished or spec.run_id else spec_hash(body["spec"], metadata.get("annotations") or {}),
         finished=finished,
+        revision=(label := (metadata.get("labels") or {}).get(names.REVISION_LABEL)),
+        label=label,
     )
 
 
@@ -201,6 +208,22 @@ class AgentRecord:
     #: The `minAvailable` that its PodDisruptionBudget was given last.
     min_available: int | None = None
     graphs: list[str] = field(default_factory=list)
+    #: The pool of one of its replaced revisions, and not its own.
+    pinned: bool = False
+    #: Its revisions by name, and those of which the API server does not know the newest.
+    revisions: dict[str, Revision] = field(default_factory=dict)
+    unwritten: set[str] = field(default_factory=set)
+
+    def note(self, revision: Revision) -> None:
+        """A revision is new, or has changed."""
+        self.revisions[revision.name] = revision
+        self.unwritten.add(revision.name)
+
+    def wrote(self, revision: Revision) -> None:
+        """The API server has the revision as it was."""
+        if self.revisions.get(revision.name) == revision:
+            self.unwritten.discard(revision.name)
+            self.revisions[revision.name] = replace(revision, kept=True)
 
     @property
     def name(self) -> str:
@@ -231,10 +254,18 @@ def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRec
         "spec": dict(body["spec"]),
     }
     key = f"{metadata['namespace']}/{metadata['name']}"
+    view = agent_view(key, spec, template_hash(own, spec, installation))
+    restarts = Restarts(burst=max(BURST, spec.runners.max))
+    status, version = dict(body.get("status") or {}), metadata["resourceVersion"]
+    return AgentRecord(key, own, spec, view, status, version, restarts=restarts)
+
+
+def agent_view(key: str, spec: AgentSpec, generation: str) -> AgentView:
+    """The pool of these settings as the engine sees it."""
     runners = spec.runners
-    view = AgentView(
+    return AgentView(
         key,
-        generation=template_hash(own, spec, installation),
+        generation=generation,
         slots=spec.slots,
         min_runners=runners.min,
         max_runners=runners.max,
@@ -244,6 +275,3 @@ def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRec
         max_surge=spec.update_strategy.max_surge,
         suspend=spec.suspend,
     )
-    restarts = Restarts(burst=max(BURST, runners.max))
-    status, version = dict(body.get("status") or {}), metadata["resourceVersion"]
-    return AgentRecord(key, own, spec, view, status, version, restarts=restarts)

@@ -26,11 +26,13 @@ from relayrun_operator.kube.deaths import Deaths
 from relayrun_operator.kube.errors import KubeError
 from relayrun_operator.kube.events import EventPoster
 from relayrun_operator.kube.handlers import watch
+from relayrun_operator.kube.keeping import RevisionKeeper
 from relayrun_operator.kube.lease import Lease
 from relayrun_operator.kube.listing import Lister
 from relayrun_operator.kube.manifests import Installation
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.observer import Observer
+from relayrun_operator.kube.pins import Pins
 from relayrun_operator.kube.pool import KubePool
 from relayrun_operator.kube.ports import KubePorts
 from relayrun_operator.kube.records import RunRecord
@@ -83,6 +85,7 @@ class KubeWorld:
         self._agentruns = AgentRuns(StatusWriter(client, lease, tasks, metrics, "AgentRun"), events, metrics)
         self._agents = Agents(self._cache, StatusWriter(client, lease, tasks, metrics, "Agent"), events, metrics)
         self._deaths = Deaths(events, metrics, self._agents.by_key, self._agentruns.died)
+        self._pins = pins = Pins(self._cache, self._agents.by_key, self._agentruns)
         installation = Installation(
             settings.runner_token_secret, settings.api_url, settings.node_loss_seconds, settings.runner_defaults
         )
@@ -91,6 +94,7 @@ class KubeWorld:
             self._agentruns,
             self._agents,
             self._deaths,
+            pins,
             tokens=tokens,
             installation=installation,
             listen=self._listen,
@@ -111,7 +115,15 @@ class KubeWorld:
             on_agent=lambda _: self._adjust_soon(),
         )
         self._ports = KubePorts(
-            self._cache, self._agentruns, self._agents, self._pool, client=client, lease=lease, metrics=metrics
+            self._cache,
+            self._agentruns,
+            self._agents,
+            self._pool,
+            pins,
+            RevisionKeeper(client, lease, tasks),
+            client=client,
+            lease=lease,
+            metrics=metrics,
         )
         calls = RunnerCalls[PodRunner](tasks, self._cache, self._ports)
         self._decider = Decider(self._cache, calls, self._ports, self._wake, settings.lost_after_seconds)
@@ -147,6 +159,7 @@ class KubeWorld:
                 self._agentruns.ended(reported.run_id, reported.attempt, reported, runner.name)
             case AttemptState.RUNNING | AttemptState.CANCELLING:
                 self._agentruns.runs(reported.run_id, runner.name, reported)
+                self._pins.learn(reported.run_id, str(runner.generation))
             case AttemptState.CLAIMING | AttemptState.DRAINED | AttemptState.ABANDONED:
                 pass  # the next assignment says more
             case never:

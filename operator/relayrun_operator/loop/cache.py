@@ -115,6 +115,12 @@ class Cache(Generic[R]):
         if known is not None:
             self._replace(replace(known, cancel=known.cancel or cancel, deleted=known.deleted or deleted))
 
+    def move(self, run_id: str, agent: str) -> None:
+        """The run is another pool's now."""
+        known = self.runs.get(run_id)
+        if known is not None and known.agent != agent:
+            self._replace(replace(known, agent=agent))
+
     def put_behind(self, run_id: str, other: str) -> bool:
         """`other`, of the same thread, was accepted before. False: it is not known here.
 

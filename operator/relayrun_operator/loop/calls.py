@@ -28,6 +28,7 @@ from relayrun_core.runner_protocol import (
     StopAction,
     ThreadBusy,
     UnknownGraph,
+    WrongRevision,
 )
 from relayrun_core.states import Reason, RunStatus
 from relayrun_operator.engine import Abandon, Assign, Cancel, Finish, Report, RunView
@@ -164,6 +165,8 @@ class RunnerCalls(Generic[R]):
                 changes |= self._look_again(run.run_id)
             case ThreadBusy():
                 changes |= self._behind(run, refusal.by)
+            case WrongRevision():
+                pass  # the world knows by now where it belongs
             case NotFound():
                 changes |= self._look_again(run.run_id)
             case UnknownGraph():

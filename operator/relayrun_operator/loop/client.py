@@ -51,13 +51,16 @@ class Readiness:
     waits_for: tuple[str, ...] = ()
 
 
-def assign_request(run: RunView, decision: Assign, create: NewRunBody | None = None) -> AssignRequest:
+def assign_request(
+    run: RunView, decision: Assign, create: NewRunBody | None = None, *, pinned: bool = False
+) -> AssignRequest:
     """The body of the PUT that carries out the decision. `create`: of a run that is in no database yet."""
     return AssignRequest(
         attempt=decision.attempt,
         graph=run.graph or None,
         excused=decision.excused,
         alone=decision.alone,
+        pinned=pinned,
         create=create,
     )
 

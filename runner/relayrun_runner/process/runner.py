@@ -90,7 +90,8 @@ class RunnerProcess:
         )
         self._registry: GraphRegistry | None = None
         self._custom_app: CustomApp | None = None
-        self._identity = Holder(settings.name, uuid4())
+        revision = None if settings.in_dev else settings.build or None
+        self._identity = Holder(settings.name, uuid4(), revision)
         identity = RunnerIdentity(settings.name, self._identity.holder, settings.build, settings.agent, settings.deaths)
         self._watching = WatchStreams(
             identity, self._table, lambda: self._watchdog.lag_seconds * 1000, self._graph_names

@@ -49,6 +49,7 @@ from relayrun_core.runner_protocol import (
     ThreadBusy,
     Unavailable,
     UnknownGraph,
+    WrongRevision,
 )
 from relayrun_core.runs import NewRun, Outcome, Run
 from relayrun_core.states import CancelAction
@@ -68,10 +69,11 @@ _PATIENCE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who claims: the runner's name, and the UUID of this very process."""
+    """Who claims: the runner's name, the UUID of this very process, and its revision, which a cluster gives it."""
 
     runner: str
     holder: UUID
+    revision: str | None = None
 
 
 class Assigner:
@@ -188,7 +190,17 @@ class Assigner:
             return refused
         who = self._holder
         alone = self._table.is_alone(run_id)
-        terms = claims.Claim(run_id, wanted.attempt, who.holder, who.runner, wanted.excused, alone, announce=True)
+        terms = claims.Claim(
+            run_id,
+            wanted.attempt,
+            who.holder,
+            who.runner,
+            wanted.excused,
+            alone,
+            announce=True,
+            revision=who.revision,
+            pinned=wanted.pinned,
+        )
         # After a restart of Postgres every pooled connection is dead once; a claim may be told twice.
         deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
         claim = partial(claims.claim, self._database, terms)
@@ -244,6 +256,8 @@ class Assigner:
                 return self._refuse(ThreadBusy(by=str(by)))
             case claims.BackOff(seconds, suspect, newest):
                 return self._refuse(BackOff(seconds=seconds, suspect=suspect, attempt=newest))
+            case claims.WrongRevision(revision):
+                return self._refuse(WrongRevision(revision=revision))
             case claims.NotFound():
                 return NotFound()
             case never:
