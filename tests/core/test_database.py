@@ -93,8 +93,14 @@ async def test_sessions_are_bounded_and_statements_prepared_without_a_pooler(dat
 async def test_all_that_nobody_needs_is_closed(database_url: str) -> None:
     where = ConnectionSettings(database_url, idle_seconds=0.2)
     async with Database.open(where, role="api", max_size=6) as database:
-        await asyncio.gather(*(database.fetch_one("SELECT pg_sleep(0.2)") for _ in range(6)))
-        assert database.pool.get_stats()["pool_size"] == 6
+        all_are_taken = asyncio.Barrier(6)
+
+        async def take() -> int:
+            async with database.connection():
+                await all_are_taken.wait()
+                return database.pool.get_stats()["pool_size"]
+
+        assert await asyncio.gather(*(take() for _ in range(6))) == [6] * 6
         assert database.pool.get_stats()["pool_min"] == 1
 
         await until(lambda: database.pool.get_stats()["pool_size"] == 1)
