@@ -33,6 +33,7 @@ def test_five_hundred_runs_at_once_all_finish(cluster: Cluster) -> None:
 
 FINISHED_AT = "2026-01-01T00:00:00Z"
 FINISHED = {
+    "observedGeneration": 1,
     "phase": "Succeeded",
     "reason": "Succeeded",
     "attempts": 1,
