@@ -33,15 +33,18 @@ _LONGEST_VALUE = 4096
 #: First path segments of the API's own routes, which win over an app's.
 BUILT_IN = frozenset(
     {
+        "agents",
         "assistants",
         "chat",
         "healthz",
         "history",
         "info",
         "invoke",
+        "keys",
         "metrics",
         "ok",
         "readyz",
+        "revisions",
         "run-task",
         "runs",
         "status",

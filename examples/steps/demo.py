@@ -101,8 +101,11 @@ class Demo:
             self._story.line(f"waits: {update[0]['value']['question']}", "bold cyan")
             return
         told.steps.append(step)
-        if told.killed_at is not None:
+        if told.next_event_at is not None:
             told.next_step_at = told.next_step_at or now
+        elif told.killed_at is not None:
+            # Its end was saved just before the kill, and read after it.
+            told.in_flight -= {step}
         pids = [effect.pid for effect in self._effects() if effect.step == step]
         self._story.line(f"{step:<15} finished by process {pids[-1] if pids else '?'}")
 

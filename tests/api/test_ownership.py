@@ -84,8 +84,13 @@ STORE = {
     ("POST", "/store/namespaces"),
 }
 
-#: Routes for admins alone, who are so with API keys too: test_auth_keys.py has these.
-ADMINS = {("POST", "/keys"), ("GET", "/keys"), ("DELETE", "/keys/{key_id}")}
+#: Routes for admins alone: test_auth_keys.py and test_revisions.py have these.
+ADMINS = {
+    ("POST", "/keys"),
+    ("GET", "/keys"),
+    ("DELETE", "/keys/{key_id}"),
+    ("GET", "/revisions/{agent_name}"),
+}
 
 #: Routes that name nobody's things; each has a test below.
 NAMELESS = (
@@ -124,7 +129,9 @@ class Things:
 
     def fill(self, path: str) -> str:
         ids = {"thread_id": self.thread, "run_id": self.run, "assistant_id": self.assistant, "cron_id": self.cron}
-        return path.format(**ids, checkpoint_id="c", namespace="inner", key_id="k") + QUERIES.get(path, "")
+        return path.format(**ids, checkpoint_id="c", namespace="inner", key_id="k", agent_name="default") + QUERIES.get(
+            path, ""
+        )
 
     def fill_in(self, body: dict[str, Any] | None) -> dict[str, Any] | None:
         ids = {"{thread}": self.thread, "{assistant}": self.assistant}

@@ -10,6 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from relayrun_api.http import examples as things
+from relayrun_core.database import Database
+from relayrun_core.db.keys import create_key
 from tests.support.dev import relayrun_dev
 from tests.support.reading import client_of
 from tests.support.runner import AGENTS
@@ -49,6 +51,7 @@ class Examples:
             things.CHECKPOINT: state["checkpoint"]["checkpoint_id"],
             things.ASSISTANT: assistant["assistant_id"],
             things.CRON: cron["cron_id"],
+            things.KEY: (await self._post("/keys", {"owner": "ann"}))["key_id"],
         }
         await self._http.put("/store/items", json={"namespace": ["users", "ann"], "key": "address", "value": {}})
 
@@ -147,8 +150,13 @@ def _filled(path: str, operation: Json, here: dict[str, str]) -> str:
 
 
 @pytest.fixture
-async def examples() -> AsyncIterator[Examples]:
-    async with relayrun_dev(config=CONFIG, runners=1) as dev, client_of(dev.url) as http:
+async def examples(database_url: str) -> AsyncIterator[Examples]:
+    # As an admin with a key: keys are for these.
+    async with Database.open(database_url, role="api") as database:
+        key, _ = await create_key(database, "root", admin=True)
+    environment = {"DATABASE_URL": database_url, "RELAYRUN_AUTH": "api-key"}
+    async with relayrun_dev(config=CONFIG, runners=1, environment=environment) as dev, client_of(dev.url) as http:
+        http.headers["X-Api-Key"] = key
         examples = Examples(http, (await http.get("/openapi.json")).json())
         await examples.make_things()
         yield examples

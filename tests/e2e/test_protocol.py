@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -43,8 +44,10 @@ async def client(protocol_dev: Dev) -> AsyncIterator[Client]:
         yield client
 
 
-def user(text: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": text}]}
+def user(text: str, gate: Path | None = None) -> dict[str, Any]:
+    """What a person says; it is answered once `gate` is there."""
+    more = {"additional_kwargs": {"gate": str(gate)}} if gate else {}
+    return {"messages": [{"role": "user", "content": text, **more}]}
 
 
 async def each(source: Any, use: Callable[[Any], Awaitable[Any]]) -> list[Any]:
@@ -75,7 +78,7 @@ async def reading_everything(thread: AsyncThreadStream) -> AsyncIterator[None]:
 
 
 @transports
-async def test_a_conversation_with_a_tool(client: Client, transport: Any) -> None:
+async def test_a_conversation_with_a_tool(client: Client, transport: Any, tmp_path: Path) -> None:
     async with client.threads.stream(assistant_id="chat", transport=transport) as thread:
 
         async def called(call: Any) -> tuple[str, Any, str]:
@@ -85,10 +88,15 @@ async def test_a_conversation_with_a_tool(client: Client, transport: Any) -> Non
             # The first is the state as it was when somebody looked: before or after the first checkpoint.
             return [len(values.get("messages", ())) async for values in thread.values]
 
-        assert (await thread.run.start(input=user("look")))["run_id"]
+        async def answered() -> None:
+            gate.touch()
+
+        gate = tmp_path / "gate"
+        assert (await thread.run.start(input=user("look", gate)))["run_id"]
         async with reading_everything(thread):
-            texts, calls, lengths = await asyncio.gather(
-                each(thread.messages, text_of), each(thread.tool_calls, called), snapshots()
+            # What is told before a projection begins is lost to it: they begin in this order, and then the answer does.
+            texts, calls, lengths, _ = await asyncio.gather(
+                each(thread.messages, text_of), each(thread.tool_calls, called), snapshots(), answered()
             )
         assert texts == ["", "the sea is blue "]
         assert calls == [("look", {"at": "the sea"}, "the sea is blue")]

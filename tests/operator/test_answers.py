@@ -139,7 +139,7 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
 async def test_202_means_that_it_runs_there(stage: Stage):
     await stage.assign()
     assert stage.scripted.calls == [
-        ("PUT", stage.run_id, {"attempt": 1, "graph": "steps", "excused": False, "alone": False})
+        ("PUT", stage.run_id, {"attempt": 1, "graph": "steps", "excused": False, "alone": False, "pinned": False})
     ]
     assert (stage.run.status, stage.run.runner, stage.run.holder) == (RunStatus.RUNNING, "r1", "holder-r1")
     assert stage.run.active_deadline == pytest.approx(time.time() + 60, abs=5)

@@ -12,7 +12,7 @@ from relayrun_core.db.keys import ApiKey
 _LONGEST = 256
 _LONGEST_DAYS = 36_500
 _KEY = {
-    "key_id": "1f0a93c2",
+    "key_id": things.KEY,
     "owner": "ann",
     "admin": False,
     "name": "the shop's backend",
@@ -82,6 +82,6 @@ class Key:
 class NewKey(Key):
     """A key that was just made. `key` is its text: keep it, for it is told this once."""
 
-    __pydantic_config__ = things.example(**_KEY, key="relayrun_" + "1f0a93c2" * 8)
+    __pydantic_config__ = things.example(**_KEY, key="relayrun_" + things.KEY * 8)
 
     key: str

@@ -76,7 +76,7 @@ PARAMETER_EXAMPLES: Mapping[str, str | list[str]] = {
     "assistant_id": "agent",
     "checkpoint_id": things.CHECKPOINT,
     "cron_id": things.CRON,
-    "key_id": "1f0a93c2",
+    "key_id": things.KEY,
     "agent_name": "support",
     "namespace": "lookup",
     "query.namespace": ["users.ann"],

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any
 
 from langchain_core.language_models import BaseChatModel
@@ -47,6 +48,10 @@ class Echo(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage("".join(str(one.content) for one in chunks)))])
 
     async def _astream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+        # A file that the test makes once it listens.
+        gate = messages[-1].additional_kwargs.get("gate")
+        while gate and not Path(gate).exists():  # noqa: ASYNC240 - in memory, and only in a test
+            await asyncio.sleep(0.02)
         for chunk in self._answer(messages):
             await asyncio.sleep(0.1 if str(messages[-1].content).startswith("slowly") else 0)
             yield ChatGenerationChunk(message=chunk)
