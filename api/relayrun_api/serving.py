@@ -25,6 +25,9 @@ WEBSOCKETS: dict[str, Any] = {
     "ws_max_size": MAX_BODY_BYTES,
     "ws_per_message_deflate": False,  # it costs a few hundred kilobytes a connection
 }
+# Longer than clients and proxies keep an idle connection (httpx 5 s, most load balancers 60 s): of a request that is
+# sent in the moment in which the server closes nobody knows whether it was taken.
+_KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 10
 _MOST_FILES = 65_536
 
@@ -70,6 +73,7 @@ def main() -> None:
         proxy_headers=False,
         # Else a request may begin with what was said of another on its connection: whose share it is.
         reset_contextvars=True,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     Server(config, app).run()
