@@ -15,22 +15,25 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup console dist demo test check format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: help setup packages console dist demo test check format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-setup: .venv/.ready  ## Get uv if there is none, and everything the other targets need
-	@$(RUN) compileall -q $(OURS)
+setup: packages  ## Get uv if there is none, and everything the other targets need
 	@scripts/console.sh || echo "The console could not be built: all but the page at /console works. \`make console\` tries again."
 
-console: setup  ## Build the console, the page at /console (needs Node.js, or gets it)
+# All but the console, which takes as long again and which the demo does not show.
+packages: .venv/.ready
+	@$(RUN) compileall -q $(OURS)
+
+console: packages  ## Build the console, the page at /console (needs Node.js, or gets it)
 	@scripts/console.sh
 
 dist: setup console  ## Build the distribution relayrun into dist/: a wheel and an sdist
 	@$(UV) build --quiet --out-dir dist cli
 
-demo: setup  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
+demo: packages  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
 	@$(RUN) examples.steps.demo $(ARGS)
 
 test: setup  ## Run all tests (ARGS="-k name" for some), on a cluster too where Docker and kind are there
@@ -107,8 +110,7 @@ endef
 
 .venv/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml) | $(UV)
 	@# Compiled whatever PYTHONDONTWRITEBYTECODE says: a start without bytecode costs 2.5 times as much.
-	@# Most of the console's build waits for a package index, as this does.
-	@scripts/console.sh >/dev/null 2>&1 & $(UV) sync --frozen --quiet --compile-bytecode
+	@$(UV) sync --frozen --quiet --compile-bytecode
 	@touch $@
 
 $(CURDIR)/.uv/bin/uv:
