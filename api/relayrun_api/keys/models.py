@@ -66,16 +66,7 @@ class Key:
     @classmethod
     def of(cls, row: ApiKey) -> Self:
         """What is told of a row."""
-        return cls(
-            key_id=row.key_id,
-            owner=row.owner,
-            admin=row.admin,
-            name=row.name,
-            created_at=row.created_at,
-            last_used_at=row.last_used_at,
-            expires_at=row.expires_at,
-            revoked_at=row.revoked_at,
-        )
+        return cls(**vars(row))
 
 
 @dataclass

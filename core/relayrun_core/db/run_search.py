@@ -118,18 +118,15 @@ _COLUMNS = """r.run_id, r.thread_id, t.name AS thread_name, r.owner, r.assistant
 _ORDER = "ORDER BY created_at DESC, run_id DESC"
 # Of a run that is undone nothing is shown.
 _SHOWN = "(r.status <> 'cancelled' OR r.cancel_action IS DISTINCT FROM 'rollback')"
-_NUMBERS = """
+_ENDED = """
 WITH ended AS MATERIALIZED (
     SELECT r.status, r.created_at, r.started_at, r.finished_at FROM runs r
     WHERE {condition} AND r.finished_at >= now() - make_interval(mins => %(minutes)s)
-    ORDER BY r.finished_at DESC LIMIT %(most)s)
+    ORDER BY r.finished_at DESC LIMIT %(most)s)"""
+_NUMBERS = """
 SELECT date_bin(make_interval(secs => %(bucket)s), finished_at, 'epoch') AS at, status, count(*) AS count
 FROM ended GROUP BY 1, 2 ORDER BY 1"""
 _TIMES = """
-WITH ended AS MATERIALIZED (
-    SELECT r.created_at, r.started_at, r.finished_at FROM runs r
-    WHERE {condition} AND r.finished_at >= now() - make_interval(mins => %(minutes)s)
-    ORDER BY r.finished_at DESC LIMIT %(most)s)
 SELECT now() - make_interval(mins => %(minutes)s) AS since,
     percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - created_at) * 1000)
         FILTER (WHERE started_at IS NOT NULL) AS start_ms,
@@ -199,11 +196,12 @@ async def run_numbers(database: Database, query: RunQuery, *, minutes: int, buck
     """What ended in the last minutes, and what is under way."""
     where = _where(query)
     condition = " AND ".join([*where.walked, *where.filtered])
+    ended = _ENDED.format(condition=condition)
     params = where.params | {"minutes": minutes, "bucket": bucket_seconds, "most": COUNTED_RUNS}
     counted: dict[datetime, dict[str, int]] = {}
-    for row in await _planned_anew(database, _NUMBERS.format(condition=condition), params):
+    for row in await _planned_anew(database, ended + _NUMBERS, params):
         counted.setdefault(row["at"], {})[row["status"]] = row["count"]
-    (times,) = await _planned_anew(database, _TIMES.format(condition=condition), params)
+    (times,) = await _planned_anew(database, ended + _TIMES, params)
     under_way = {
         row["status"]: row["count"]
         for row in await _planned_anew(database, _UNFINISHED.format(condition=condition), params)
