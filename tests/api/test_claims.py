@@ -18,7 +18,7 @@ from tests.runner.processes import write_agent
 from tests.support.postgres import fresh_database
 from tests.support.runner import TOKEN
 
-# The handlers of docs/authentication.md.
+# The handlers of docs/how-to/authentication.md.
 AUTH = """
 from langgraph_sdk import Auth
 

@@ -224,7 +224,7 @@ def test_egress_is_open_unless_asked_and_then_each_part_has_what_it_needs() -> N
 def test_every_documented_upgrade_keeps_the_values_of_before() -> None:
     pages = [
         CHART.parents[1] / "README.md",
-        *(CHART.parents[1] / "docs").glob("*.md"),
+        *(CHART.parents[1] / "docs").rglob("*.md"),
         CHART / "templates" / "NOTES.txt",
     ]
     lines = [

@@ -1,4 +1,4 @@
-"""docs/cli.md says which verbs, options and exit codes there are; this holds it against the code."""
+"""docs/reference/cli.md says which verbs, options and exit codes there are; this holds it against the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relayrun_cli.errors import ExitCode
 from relayrun_cli.main import cli
 from tests.cli.documents import rows, sections
 
-PAGE = sections("cli.md")
+PAGE = sections("reference/cli.md")
 API_OPTIONS = {"--url", "--token", "--api-key"}
 
 

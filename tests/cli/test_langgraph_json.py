@@ -1,4 +1,4 @@
-"""docs/langgraph-json.md says what becomes of every key; this holds it against the code."""
+"""docs/reference/langgraph-json.md says what becomes of every key; this holds it against the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from relayrun_runner.config.load import load_config
 from relayrun_runner.errors import ConfigError
 from tests.cli.documents import rows, sections
 
-TABLE = {cells[0].strip("`"): (cells[1], cells[2]) for cells in rows(sections("langgraph-json.md")["Every key"])}
+TABLE = {
+    cells[0].strip("`"): (cells[1], cells[2]) for cells in rows(sections("reference/langgraph-json.md")["Every key"])
+}
 
 
 def in_the_code() -> dict[str, str]:

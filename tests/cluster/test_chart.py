@@ -20,7 +20,9 @@ def test_helm_test_passes(cluster: Cluster) -> None:
 
 
 def test_the_first_api_key_needs_nothing_on_a_laptop(cluster: Cluster) -> None:
-    told = cluster.as_documented("authentication.md", "kubectl -n relayrun exec deploy/relayrun-api -- relayrun keys")
+    told = cluster.as_documented(
+        "how-to/authentication.md", "kubectl -n relayrun exec deploy/relayrun-api -- relayrun keys"
+    )
     key = told.strip().splitlines()[-1]
     relayrun = ("exec", "deploy/relayrun-api", "--", "relayrun", "keys")
     [listed] = json.loads(cluster.kubectl(*relayrun, "list", "--json"))
@@ -37,7 +39,7 @@ def test_the_documented_upgrade_keeps_every_value(cluster: Cluster) -> None:
         return found
 
     before = values()
-    cluster.as_documented("kubernetes.md", "helm upgrade relayrun")
+    cluster.as_documented("how-to/kubernetes.md", "helm upgrade relayrun")
     after = values()
     assert after["api"].pop("replicas") == 3
     assert after == before

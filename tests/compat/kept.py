@@ -1,4 +1,4 @@
-"""Where we differ from `langgraph dev` on purpose, and why. docs/migrate.md shows this table."""
+"""Where we differ from `langgraph dev` on purpose, and why. docs/how-to/migrate.md shows this table."""
 
 from __future__ import annotations
 

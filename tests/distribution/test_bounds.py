@@ -1,4 +1,4 @@
-"""docs/install.md says which versions of the shared libraries fit; this holds it against what is declared."""
+"""docs/how-to/install.md says which versions of the shared libraries fit; this holds it against what is declared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from tests.distribution.test_metadata import project
 
 DECLARED = {wanted.name: wanted for wanted in map(Requirement, project("cli")["dependencies"])}
 PAGE = {
-    cells[0]: cells[1] for cells in rows(sections("install.md")["Versions of the libraries that your project shares"])
+    cells[0]: cells[1]
+    for cells in rows(sections("how-to/install.md")["Versions of the libraries that your project shares"])
 }
 
 

@@ -26,7 +26,7 @@ def example(page: str, word: str) -> Any:
     return yaml.safe_load(next(text for text in found if word in text))
 
 
-SCRIPTS = example("gitops.md", "argocd-cm")["data"]
+SCRIPTS = example("how-to/gitops.md", "argocd-cm")["data"]
 NOW = 1_800_000_000.0
 RUNNING = Facts("r", "t", 1, assigned=True, assigned_reason="Running", assigned_message="on s-0", attempts=1)
 STARTS = PoolFacts(agent="support", generation=1, wanted=2)
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_the_message() -> None:
 
 
 def test_keda_scales_what_an_agent_has_by_metrics_that_there_are() -> None:
-    scaled = example("metrics.md", "ScaledObject")["spec"]
+    scaled = example("reference/metrics.md", "ScaledObject")["spec"]
     assert scaled["scaleTargetRef"] == {"apiVersion": "relayrun.dev/v1alpha1", "kind": "Agent", "name": "support"}
     [version] = agent_crd()["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]

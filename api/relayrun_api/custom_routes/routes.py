@@ -1,4 +1,4 @@
-"""Paths without a route of ours: an agent's own web app answers there, if there is one (docs/custom-routes.md)."""
+"""Paths without a route of ours, where an agent's own web app answers if there is one: docs/how-to/custom-routes.md."""
 
 from contextlib import AsyncExitStack
 

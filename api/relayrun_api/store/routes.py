@@ -30,7 +30,8 @@ _YOURS = "Your id has to be the namespace's first or second label."
 Agent = Annotated[
     str | None,
     Query(
-        max_length=256, description="Whose runner to ask, where there are several agents; default: see docs/store.md"
+        max_length=256,
+        description="Whose runner to ask, where there are several agents; default: see docs/reference/store.md",
     ),
 ]
 

@@ -2,7 +2,7 @@
 {{- define "relayrun.accessEnvironment" -}}
 {{- $api := .Values.api -}}
 {{- if not $api.auth -}}
-{{- fail "\n\napi.auth is not set. Say who may call the API: jwt, api-key, \"jwt,api-key\", custom, or none to let in whoever reaches it (docs/authentication.md)." -}}
+{{- fail "\n\napi.auth is not set. Say who may call the API: jwt, api-key, \"jwt,api-key\", custom, or none to let in whoever reaches it (docs/how-to/authentication.md)." -}}
 {{- end -}}
 - {name: RELAYRUN_AUTH, value: {{ $api.auth | quote }}}
 {{- if contains "custom" $api.auth }}
