@@ -15,7 +15,7 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup packages console dist demo test check format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: help setup packages console dist demo test check docs format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -48,8 +48,13 @@ check: setup  ## Check format, lint, types and import contracts, without changin
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@.venv/bin/lint-imports
+	@$(RUN) tests.docs.check .site
 	@if command -v helm >/dev/null; then $(RUN) tests.charts.check; \
 	else echo "SKIPPED: the chart's lint and schemas: there is no helm on the PATH."; fi
+
+docs: packages  ## Build the site of docs/ into .site, strictly (ARGS=serve: show it on port 8001, anew at each change)
+	@if [[ "$(ARGS)" == serve ]]; then $(RUN) mkdocs serve --strict --dev-addr localhost:8001; else \
+	$(RUN) tests.docs.check .site && echo "The site is in .site/"; fi
 
 format: setup  ## Format, and fix what can be fixed
 	@$(RUN) ruff format .
@@ -62,7 +67,7 @@ chaos: setup  ## Run 300 runs while a runner is killed every second (ARGS="--vic
 	@$(RUN) bench.chaos $(ARGS)
 
 clean:  ## Remove all that make, the tests and local runs have made here
-	rm -rf .venv .uv .bench dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	rm -rf .venv .uv .bench .site dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
 	  console/node_modules api/relayrun_api/console/static \
 	  examples/web/node_modules examples/web/dist tests/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
