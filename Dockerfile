@@ -1,4 +1,4 @@
-# One image a part: docker build --build-arg PART=operator|api|runner .
+# One image a part: docker build --build-arg PART=operator|api|runner|cli .
 # The runner's image is also the one that migrates the database: python -P -m relayrun_runner.migrate
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG PART=runner
@@ -18,10 +18,15 @@ COPY api/pyproject.toml api/
 COPY runner/pyproject.toml runner/
 COPY cli/pyproject.toml cli/
 ARG PART
+RUN case "$PART" in \
+      operator) what="relayrun-operator --extra kubernetes" ;; \
+      api) what="relayrun-api --extra kubernetes --extra cli" ;; \
+      cli) what="relayrun-core --extra cli" ;; \
+      *) what="relayrun-$PART" ;; \
+    esac; echo "uv sync --frozen --no-dev --no-editable --package $what \"\$@\"" >/install
 # What changes seldom first: a new line of ours does not install the dependencies again.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    case "$PART" in runner) extra= ;; api) extra="--extra kubernetes --extra cli" ;; *) extra="--extra kubernetes" ;; esac; \
-    uv sync --frozen --no-dev --no-editable --no-install-workspace --package "relayrun-$PART" $extra \
+    sh /install --no-install-workspace \
     # Its thousand models are imported one by one, and most never: 34 MB of bytecode for nothing.
     && cd /opt/relayrun/lib/python*/site-packages \
     && rm -rf kubernetes/client/api/__pycache__ kubernetes/client/models/__pycache__ kubernetes/aio/client/models/__pycache__
@@ -31,8 +36,7 @@ ARG PART
 COPY core core
 COPY ${PART} ${PART}
 RUN --mount=type=cache,target=/root/.cache/uv \
-    case "$PART" in runner) extra= ;; api) extra="--extra kubernetes --extra cli" ;; *) extra="--extra kubernetes" ;; esac; \
-    uv sync --frozen --no-dev --no-editable --package "relayrun-$PART" $extra \
+    sh /install \
     && mkdir /ours && cd /opt/relayrun && cp -a --parents lib/python*/site-packages/relayrun_* /ours/
 
 FROM ${PYTHON_IMAGE} AS base
@@ -66,6 +70,15 @@ LABEL org.opencontainers.image.title="relayrun-api" \
 ENV RELAYRUN_HOST=0.0.0.0
 EXPOSE 8000
 CMD ["python", "-P", "-m", "relayrun_api"]
+
+# What asks an API, and makes API keys in its database: docker run --rm relayrun-cli ps --url https://…
+FROM base AS cli
+COPY --chmod=755 scripts/relayrun /usr/local/bin/relayrun
+COPY cli/relayrun_cli /opt/relayrun-cli/relayrun_cli
+LABEL org.opencontainers.image.title="relayrun-cli" \
+      org.opencontainers.image.description="The command line of Relayrun, for an API that runs elsewhere."
+ENTRYPOINT ["relayrun"]
+CMD ["--help"]
 
 FROM base AS runner
 LABEL org.opencontainers.image.title="relayrun-runner" \

@@ -90,7 +90,7 @@ cluster: images  ## A kind cluster with Relayrun and a sample agent (CLUSTER=rel
 	@scripts/cluster.sh up
 
 cluster-demo: cluster setup  ## On the cluster: apply a run, delete its pod by force, watch the run go on
-	@$(RUN) examples.steps.cluster_demo $(ARGS)
+	@$(RUN) examples.steps.cluster_demo --context kind-$${CLUSTER:-relayrun} $(ARGS)
 
 cluster-down:  ## Remove the kind cluster
 	@scripts/cluster.sh down

@@ -13,8 +13,27 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PARTS = ("core", "operator", "api", "runner")
 #: What the images are built from beside the packages, and the chart: `relayrun_cli.checkout` finds it.
 SOURCES = (
-    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "charts/relayrun"),
+    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "charts/relayrun", "scripts/relayrun"),
     *(f"{part}/pyproject.toml" for part in PARTS),
+    # `relayrun demo`
+    *(
+        f"examples/steps/{name}"
+        for name in ("checks.py", "cluster_demo.py", "demo.py", "graph.py", "langgraph.json", "story.py")
+    ),
+    *(
+        f"bench/{name}.py"
+        for name in (
+            "__init__",
+            "cluster",
+            "kills",
+            "langgraph_dev",
+            "parts",
+            "processes",
+            "runs",
+            "samples",
+            "servers",
+        )
+    ),
 )
 
 

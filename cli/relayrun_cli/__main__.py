@@ -11,11 +11,15 @@ def app() -> None:
         from relayrun_cli.main import app as command_line
 
         command_line()
-    except Exception:
-        from relayrun_core.requirements import sentence, unmet
+    except Exception as error:
+        from relayrun_core.requirements import is_installed, sentence, unmet
 
         if problems := unmet("relayrun"):
             sys.exit(f"Error: {sentence(problems)}")
+        if isinstance(error, ModuleNotFoundError) and not is_installed("relayrun"):
+            sys.exit(
+                f"Error: this image has no {error.name}, which this verb needs. Install it all: pip install relayrun"
+            )
         raise
 
 

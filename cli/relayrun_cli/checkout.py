@@ -16,7 +16,15 @@ from pathlib import Path
 PARTS = ("core", "operator", "api", "runner")
 _KEPT = Path(__file__).with_name("_checkout")
 _ROOT = _KEPT if _KEPT.is_dir() else Path(__file__).parents[2]
-_FILES = ("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", *(f"{part}/pyproject.toml" for part in (*PARTS, "cli")))
+_FILES = (
+    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "scripts/relayrun"),
+    *(f"{part}/pyproject.toml" for part in (*PARTS, "cli")),
+)
+
+
+def root() -> Path:
+    """Where `examples`, and what they are made from, can be imported."""
+    return _ROOT
 
 
 def chart() -> Path:
@@ -26,7 +34,7 @@ def chart() -> Path:
 
 @contextmanager
 def build_context() -> Iterator[Path]:
-    """A folder that the images of operator, API and runner are built from."""
+    """A folder that the images are built from."""
     with tempfile.TemporaryDirectory(prefix="relayrun-images-") as made:
         for name, file in _sources().items():
             target = Path(made) / name
@@ -46,10 +54,10 @@ def digest() -> str:
 def _sources() -> dict[str, Path]:
     """Where each file is, by its place in the context."""
     found = {name: _ROOT / name for name in _FILES}
-    for part in PARTS:
+    for part in (*PARTS, "cli"):
         package = _package(f"relayrun_{part}")
         for file in package.rglob("*"):
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file.is_file() and not {"__pycache__", _KEPT.name} & {*file.relative_to(package).parts}:
                 found[f"{part}/{package.name}/{file.relative_to(package).as_posix()}"] = file
     return found
 

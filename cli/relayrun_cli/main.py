@@ -13,6 +13,7 @@ from rich.markup import escape
 from relayrun_cli.commands import (
     build,
     cancel,
+    demo,
     dev,
     keys,
     logs,
@@ -57,7 +58,7 @@ def _options(
 
 
 _RUNS = (run, ps, show, output, logs, cancel, retry, threads)
-for module in (new, dev, validate, build, up, *_RUNS, keys, revisions, restart, reset):
+for module in (new, demo, dev, validate, build, up, *_RUNS, keys, revisions, restart, reset):
     module.register(cli)
 
 

@@ -27,6 +27,15 @@ def unmet(name: str) -> list[str]:
     return problems
 
 
+def is_installed(name: str) -> bool:
+    """Whether there is such a distribution: images have the command's code without it."""
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def sentence(problems: list[str]) -> str:
     """What a person reads."""
     return f"Relayrun does not fit the packages of this environment ({sys.prefix}): {'; '.join(problems)}."

@@ -1,7 +1,7 @@
-"""`make cluster-demo`: an AgentRun survives the forced deletion of its pod, told with kubectl alone.
+"""`make cluster-demo`, `relayrun demo --cluster`: an AgentRun survives the forced deletion of its pod.
 
-Applies a run to the cluster that `make cluster` made, deletes its runner's pod by force in the middle, watches the run
-go on, approves it with a second AgentRun, and checks what happened.
+With kubectl alone: applies a run for the chart's sample agent, deletes its runner's pod by force in the middle, watches
+the run go on, approves it with a second AgentRun, and checks what happened.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class DemoError(Exception):
 class Demo:
     """One run of the demo."""
 
-    def __init__(self, context: str, namespace: str, story: Story) -> None:
-        self._kubectl = ["kubectl", "--context", context, "-n", namespace]
+    def __init__(self, context: str | None, namespace: str, story: Story) -> None:
+        self._kubectl = ["kubectl", *([] if context is None else ["--context", context]), "-n", namespace]
         self._story = story
         self._thread = f"refund-{uuid.uuid4().hex[:6]}"
 
@@ -98,7 +98,7 @@ class Demo:
 def main() -> int:
     """0 when all was as it should be, 1 with a sentence when not."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--context", default="kind-relayrun")
+    options.add_argument("--context", help="kubectl's context; default: the current one")
     options.add_argument("--namespace", default="relayrun")
     given = options.parse_args()
     story = Story(Console())

@@ -1,4 +1,4 @@
-"""`make demo`: an agent's run survives the kill -9 of its runner.
+"""`make demo`, `relayrun demo`: an agent's run survives the kill -9 of its runner.
 
 Starts `relayrun dev` on this example in a temporary folder, runs it through the HTTP API with the LangGraph SDK,
 kills the runner during the parallel part, goes on reading the same stream, approves, and checks what happened.

@@ -77,19 +77,19 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 
-{{/* An image's full name: (dict "root" . "image" .Values.api.image) */}}
+{{/* An image's full name: (dict "root" . "image" .Values.api.image). A digest decides, where there is one: the tag beside
+it is for people to read. */}}
 {{- define "relayrun.image" -}}
 {{- $repository := .image.repository -}}
 {{- $first := splitList "/" $repository | first -}}
 {{- $named := and (contains "/" $repository) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
-{{- if and .root.Values.global.imageRegistry (not $named) -}}
-{{- $repository = printf "%s/%s" (trimSuffix "/" .root.Values.global.imageRegistry) $repository -}}
+{{- $global := .root.Values.global -}}
+{{- $registry := default (hasPrefix "relayrun-" $repository | ternary $global.relayrunRegistry "") $global.imageRegistry -}}
+{{- if and $registry (not $named) -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" $registry) $repository -}}
 {{- end -}}
-{{- if .image.digest -}}
-{{- printf "%s@%s" $repository .image.digest -}}
-{{- else -}}
-{{- printf "%s:%s" $repository (default .root.Chart.AppVersion .image.tag | toString) -}}
-{{- end -}}
+{{- $tagged := printf "%s:%s" $repository (default .root.Chart.AppVersion .image.tag | toString) -}}
+{{- with .image.digest }}{{ printf "%s@%s" $tagged . }}{{ else }}{{ $tagged }}{{ end -}}
 {{- end -}}
 
 {{- define "relayrun.serviceAccount" -}}
