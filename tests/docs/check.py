@@ -17,6 +17,7 @@ from pathlib import Path
 from markdown.extensions.toc import slugify
 
 ROOT = Path(__file__).resolve().parents[2]
+ALERTS = ROOT / "charts" / "relayrun" / "templates" / "monitoring.yaml"
 _LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]+))?\)")
 _HEADING = re.compile(r"^#+ +(.+?)(?: *\{ *#([\w-]+) *\})? *$", re.MULTILINE)
 _FENCE = re.compile(r"^( *)(```+).*?^\1\2", re.MULTILINE | re.DOTALL)
@@ -37,7 +38,7 @@ def main(site: Path) -> int:
     if built.returncode:
         print(built.stderr.decode(), file=sys.stderr)
         return 1
-    problems = [*broken_links(), *loaded_from_elsewhere(site)]
+    problems = [*broken_links(), *loaded_from_elsewhere(site), *alerts_without_runbooks()]
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
@@ -80,6 +81,16 @@ def loaded_from_elsewhere(site: Path) -> Iterator[str]:
     for file in sorted(site.rglob("*")):
         if file.suffix in (".html", ".css", ".svg") and (found := _LOADED.search(file.read_text("utf-8"))):
             yield f"{file.relative_to(site)} loads from elsewhere: {found[0]}"
+
+
+def alerts_without_runbooks() -> Iterator[str]:
+    """A sentence for each alert of the chart that has no page, and for each page without an alert."""
+    alerts = set(re.findall(r"^ *- alert: (\w+)$", ALERTS.read_text("utf-8"), re.MULTILINE))
+    pages = {page.stem for page in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}
+    for alert in sorted(alerts - pages):
+        yield f"{ALERTS.relative_to(ROOT)}: alert {alert} has no page docs/runbooks/{alert}.md"
+    for page in sorted(pages - alerts):
+        yield f"docs/runbooks/{page}.md: the chart has no alert {page}"
 
 
 if __name__ == "__main__":
