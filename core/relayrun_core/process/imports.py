@@ -19,18 +19,26 @@ _UNUSED = (
 _LATER = frozenset(
     {"langsmith.types"}  # 160 models of LangSmith's API: 160 ms
 )
+# Modules whose pydantic models are built when they are first used, as few are: a model's class alone is cheap.
+_UNBUILT = frozenset(
+    {
+        "fastapi.openapi.models",  # for /openapi.json: 65 ms
+        "langsmith.schemas",  # for tracers that send to LangSmith: 85 ms
+    }
+)
 
 
 class _Later(importlib.abc.MetaPathFinder):
-    """Finds the packages that are executed later."""
+    """Finds the packages that are executed later, and the modules whose models are built later."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """None: the finders behind this one are asked."""
-        spec = PathFinder.find_spec(fullname, path, target) if fullname in _LATER else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _LaterLoader(spec.loader)
+        kind = _LaterLoader if fullname in _LATER else _UnbuiltLoader if fullname in _UNBUILT else None
+        spec = None if kind is None else PathFinder.find_spec(fullname, path, target)
+        if kind is not None and spec is not None and spec.loader is not None:
+            spec.loader = kind(spec.loader)
         return spec
 
 
@@ -66,6 +74,30 @@ class _LaterLoader(importlib.abc.Loader):
             return getattr(module, name)
 
         module.__dict__["__getattr__"] = execute
+
+
+class _UnbuiltLoader(importlib.abc.Loader):
+    """Executes a module whose models pydantic builds when they are first used."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As the module's own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute it, with another default of the setting that each model inherits."""
+        from pydantic import BaseModel
+
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._loader  # whoever looks for its source finds it
+        before = BaseModel.model_config
+        BaseModel.model_config = {**before, "defer_build": True}
+        try:
+            self._loader.exec_module(module)
+        finally:
+            BaseModel.model_config = before
 
 
 @contextmanager
