@@ -7,6 +7,11 @@ import sys
 
 def app() -> None:
     """Run the command line. Where it fails because a library does not fit, a sentence says so."""
+    if sys.argv[1:2] == ["dev"] and sys.platform == "linux" and "--help" not in sys.argv:
+        # What takes longest of a start, beside our own imports and Postgres.
+        from relayrun_core.forkserver.launching import begin
+
+        begin("DATABASE_URL")
     try:
         from relayrun_cli.main import app as command_line
 

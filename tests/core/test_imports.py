@@ -26,10 +26,15 @@ from relayrun_core.forkserver.preloading import preload
 
 preload(["relayrun_runner.preloaded"])
 """
-FORKSERVER_OF_DEV = """
+SHARED_FORKSERVER = """
+from relayrun_core.forkserver.launching import SHARED
 from relayrun_core.forkserver.preloading import preload
 
-preload(["relayrun_api.preloaded", "relayrun_runner.preloaded"])
+preload(SHARED)
+"""
+FORKSERVER_OF_THE_API = f"""
+{SHARED_FORKSERVER}
+preload(["relayrun_api.preloaded"])
 """
 OPERATOR = "import relayrun_operator.__main__"
 DEV = """
@@ -61,7 +66,12 @@ CLUSTER = ("kopf", "kubernetes")
         pytest.param(API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "jsonschema", "yaml"), id="api"),
         pytest.param(RUNNER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi", "yaml"), id="runner"),
         pytest.param(FORKSERVER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server"),
-        pytest.param(FORKSERVER_OF_DEV, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp"), id="fork server of dev"),
+        pytest.param(
+            SHARED_FORKSERVER, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server of both"
+        ),
+        pytest.param(
+            FORKSERVER_OF_THE_API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp"), id="fork server of the api"
+        ),
         pytest.param(OPERATOR, (*GRAPHS, *SERVERS, *TERMINALS, *HEAVY, "httpx", "psycopg"), id="operator"),
         pytest.param(DEV, (*GRAPHS, *SERVERS, *HEAVY, *CLUSTER, "httpx", "websockets", "yaml"), id="dev"),
         pytest.param(
@@ -147,3 +157,35 @@ assert Run is by_module
 import langsmith.client
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_models_that_few_processes_use_are_built_when_they_are_first_used_and_those_of_others_at_once() -> None:
+    program = f"""{FORKSERVER_OF_THE_API}
+from fastapi import FastAPI
+from fastapi.openapi.models import Contact
+from pydantic import BaseModel
+
+class Own(BaseModel):
+    name: str
+
+assert not Contact.__pydantic_complete__
+assert Own.__pydantic_complete__
+assert Contact(name="me").name == "me"
+assert Contact.__pydantic_complete__
+assert FastAPI(title="a title").openapi()["info"]["title"] == "a title"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_the_api_and_a_runner_share_is_what_both_import() -> None:
+    program = """
+import sys
+from relayrun_core.forkserver.launching import SHARED
+from relayrun_core.forkserver.preloading import preload
+
+preload([sys.argv[1]])
+print(*set(SHARED) - set(sys.modules))
+"""
+    for part in ("relayrun_api.preloaded", "relayrun_runner.preloaded"):
+        done = subprocess.run([sys.executable, "-c", program, part], capture_output=True, text=True, check=True)
+        assert not done.stdout.split(), f"not imported by {part}"

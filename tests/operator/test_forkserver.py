@@ -105,6 +105,53 @@ async def test_children_go_on_when_their_server_is_killed_and_others_are_forked_
     assert await asyncio.wait_for(first.exited, 30) == UNKNOWN_END
 
 
+async def test_two_servers_share_what_was_imported_first_and_either_does_without_the_other(
+    forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relayrun_operator.local.forkserver.SHARED", ("forked.shared",))
+    modules = forks.folder / "modules" / "forked"
+    (modules / "shared.py").write_text("import os\nWHERE = os.getpid()")
+    (modules / "other.py").touch()
+    other = Forks(ForkServer(["forked.other"], output=forks.printed, trunk=forks.server), forks.folder, forks.printed)
+    try:
+        code = """
+            import os, sys
+            print(os.getppid(), sys.modules["forked.shared"].WHERE if "forked.shared" in sys.modules else 0)
+            print("forked.loaded" in sys.modules, "forked.other" in sys.modules)
+        """
+        branch, shared, *imported = (await other.said(code)).split()
+        trunk = (await forks.said(code)).split()
+        assert imported == ["False", "True"]
+        assert trunk == [shared, shared, "True", "False"]
+        assert psutil.Process(int(branch)).ppid() == int(shared)
+        os.kill(int(shared), signal.SIGKILL)
+        await until(lambda: psutil.Process(int(branch)).ppid() != int(shared))
+        assert (await other.said(code)).split()[0] == branch, "it goes on when the one that it came from is killed"
+        os.kill(int(branch), signal.SIGKILL)
+        await until(lambda: not alive(int(branch)))
+
+        async def another_forks() -> bool:
+            return await other.start(code).exited == 0
+
+        await until_it_is(another_forks)
+        assert (await other.said(code)).split()[1:] == ["0", "False", "True"]
+    finally:
+        await other.server.close()
+
+
+async def test_a_server_that_was_not_split_off_yet_ends_with_the_one_that_should_do_it(forks: Forks) -> None:
+    code = "import os, time; open(os.environ['PIDS'], 'a').write(f'{os.getpid()} '); time.sleep(60)"
+    (forks.folder / "modules" / "forked" / "loaded.py").write_text(code)
+    os.environ["PIDS"] = str(forks.folder / "pids")
+    other = ForkServer(["forked.loaded"], output=forks.printed, trunk=forks.server)
+    process = other.start("forked", "r1", dict(os.environ))
+    pids = forks.folder / "pids"
+    await other.close()
+    await forks.server.close()
+    assert await process.exited == UNKNOWN_END
+    assert not any(alive(int(pid)) for pid in (pids.read_text().split() if pids.exists() else ()))
+
+
 async def test_what_was_imported_is_imported_anew_when_its_file_changed_and_only_then(forks: Forks) -> None:
     told = "from forked.loaded import WORD; import os; print(WORD, os.getppid())"
     word, first = (await forks.said(told)).split()

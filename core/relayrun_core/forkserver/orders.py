@@ -1,7 +1,9 @@
 """What a supervisor and its fork server say to each other, a message at a time over a socket that keeps them apart.
 
 ```
- supervisor ── Load ──▶ server                     once
+ supervisor ── Load ──▶ server                     what each child has; more than once, it has all of it
+            ── Split, [socket] ──▶                 another server, of what has been loaded so far
+            ◀── Began, [pidfd] ──                  from that other server, over its own socket
             ── Fork, [order, output, lifeline, secrets] ──▶
             ◀── Forked, [pidfd] · Outdated ──      each Fork has one of them for an answer
             ◀── Ended ──                           once for each that was forked
@@ -25,6 +27,18 @@ class Load:
 
     modules: tuple[str, ...]
     further: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Fork another server, which serves at the socket that comes with this and shares what has been imported so far."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """A server that was split off is there. With it comes its pidfd."""
+
+    pid: int
 
 
 @dataclass(frozen=True)
@@ -64,8 +78,10 @@ class Ended:
     code: int
 
 
-Message = Load | Fork | Retire | Forked | Outdated | Ended
-_MESSAGES: dict[str, type[Message]] = {each.__name__: each for each in (Load, Fork, Retire, Forked, Outdated, Ended)}
+Message = Load | Split | Began | Fork | Retire | Forked | Outdated | Ended
+_MESSAGES: dict[str, type[Message]] = {
+    each.__name__: each for each in (Load, Split, Began, Fork, Retire, Forked, Outdated, Ended)
+}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterable
@@ -20,10 +21,13 @@ class PreloadFailed(Exception):
 
 
 class Preloaded:
-    """The imported modules, and the files that they came from."""
+    """The imported modules, and the files that they came from. `before`: what had been imported already."""
 
-    def __init__(self) -> None:
-        self._files = _module_files()
+    def __init__(self, before: "Preloaded | None" = None) -> None:
+        self._files: dict[str, tuple[int, int] | None] = {} if before is None else before._files.copy()
+        for file in _module_files():
+            if file not in self._files:
+                self._files[file] = _stamp(file)
 
     @property
     def outdated(self) -> bool:
@@ -31,8 +35,9 @@ class Preloaded:
         return any(_stamp(file) != stamp for file, stamp in self._files.items())
 
 
-def preload(modules: Iterable[str], further: Iterable[str] = ()) -> Preloaded:
-    """Import `modules`, which are ours, and `further`, which the user says are safe. Raises PreloadFailed.
+def preload(modules: Iterable[str], further: Iterable[str] = (), before: Preloaded | None = None) -> Preloaded:
+    """Import `modules`, which are ours, and `further`, which the user says are safe; `before` was imported already.
+    Raises PreloadFailed.
 
     What is imported is left out of garbage collections from then on, so that children share its memory.
     """
@@ -43,7 +48,7 @@ def preload(modules: Iterable[str], further: Iterable[str] = ()) -> Preloaded:
     for module in further:
         _import(module)
     refuse_threads("this Python starts threads before anything else, as a site or .pth file may: remove it")
-    loaded = Preloaded()
+    loaded = Preloaded(before)
     gc.freeze()
     gc.enable()
     return loaded
@@ -81,14 +86,14 @@ def _import(module: str) -> None:
         )
 
 
-def _module_files() -> dict[str, tuple[int, int] | None]:
+def _module_files() -> list[str]:
     found = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return {file: _stamp(file) for file in found if isinstance(file, str)}
+    return [file for file in found if isinstance(file, str)]
 
 
 def _stamp(file: str) -> tuple[int, int] | None:
     try:
-        status = Path(file).stat()
+        status = os.stat(file)  # noqa: PTH116 - of 1,500 files before each fork: a Path takes three times as long
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size

@@ -13,18 +13,29 @@ from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
 
-from relayrun_core.forkserver.orders import Ended, Fork, Forked, Load, Order, Outdated, Retire, receive, send
+from relayrun_core.forkserver.launching import SHARED, launch
+from relayrun_core.forkserver.orders import (
+    Began,
+    Ended,
+    Fork,
+    Forked,
+    Load,
+    Order,
+    Outdated,
+    Retire,
+    Split,
+    receive,
+    send,
+)
 from relayrun_core.process.parent import FAMILY_VARIABLE
-from relayrun_core.process.secrets import hand_over, without_secrets
+from relayrun_core.process.secrets import hand_over
 from relayrun_operator.local.output import Output
-from relayrun_operator.local.processes import SupervisedProcess, when_ended, when_readable_once
+from relayrun_operator.local.processes import SupervisedProcess, when_readable_once
 
 #: How a process ended whose parent, which would know, was gone before.
 UNKNOWN_END = -signal.SIGKILL
 
 _END_SECONDS = 5.0
-# -P: a file of the author called types.py must not replace a module of ours.
-_COMMAND = (sys.executable, "-P", "-m", "relayrun_core.forkserver")
 
 
 class ForkServer:
@@ -32,12 +43,26 @@ class ForkServer:
     has changed. What it has forked outlives it.
     """
 
-    def __init__(self, modules: Sequence[str], further: Sequence[str] = (), output: TextIO | None = None) -> None:
-        """`modules` are imported before each fork, and so are `further`, the user's."""
+    def __init__(
+        self,
+        modules: Sequence[str],
+        further: Sequence[str] = (),
+        output: TextIO | None = None,
+        trunk: "ForkServer | None" = None,
+    ) -> None:
+        """`modules` are imported before each fork, and so are `further`, the user's.
+
+        `trunk`: its first process splits this one's off, once it has imported what both share. Each imports the rest at
+        the same time, and has nothing of the other's.
+        """
         self._load = Load(tuple(modules), tuple(further))
         self._output = output
+        self._trunk = trunk
+        self._branches: list[ForkServer] = []
         self._current: _Server | None = None
         self._closed = False
+        if trunk is not None:
+            trunk._branches.append(self)
 
     def open(self) -> None:
         """Start importing."""
@@ -66,9 +91,29 @@ class ForkServer:
             await self._current.close()
 
     def _server(self) -> "_Server":
+        if self._current is None and self._trunk is not None:
+            self._trunk.open()
         if self._current is None or not self._current.serves:
-            self._current = _Server(self._load, self._output or sys.stderr, self._on_outdated, self._on_end)
+            self._current = self._launch()
         return self._current
+
+    def _launch(self) -> "_Server":
+        process, control = launch()
+        assert process.stdout is not None
+        output = Output("forkserver", process.stdout, self._output or sys.stderr)
+        branches, self._branches = self._branches, []  # they outlive this process
+        if branches:
+            send(control, Load(SHARED, ()))
+        for branch in branches:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                send(control, Split(), [theirs.fileno()])
+            branch._current = branch._served(None, ours, output)
+        return self._served(process, control, output)
+
+    def _served(self, process: "subprocess.Popen[bytes] | None", control: socket.socket, output: Output) -> "_Server":
+        send(control, self._load)
+        return _Server(process, control, output, self._on_outdated, self._on_end)
 
     def _on_outdated(self, server: "_Server", request: "_Request") -> None:
         if server.serves:
@@ -104,39 +149,31 @@ class _Server:
 
     def __init__(
         self,
-        load: Load,
-        output: TextIO,
+        process: "subprocess.Popen[bytes] | None",
+        control: socket.socket,
+        output: Output,
         on_outdated: "Callable[[_Server, _Request], None]",
         on_end: "Callable[[_Server], None]",
     ) -> None:
+        """`process` is our child; None: another server splits it off."""
         #: Whether it may be asked for forks.
         self.serves = True
         self.has_forked = False
+        self._process = process
+        self._pidfd: int | None = None
+        self._control = control
+        self._output = output
         self._on_outdated = on_outdated
         self._on_end = on_end
         self._asked: dict[int, _Request] = {}
         # By order, each with its pidfd.
         self._running: dict[int, tuple[SupervisedProcess, int]] = {}
         self._number = 0
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [*_COMMAND, str(theirs.fileno())],
-                env={**without_secrets(os.environ), "PYTHONUNBUFFERED": "1"},
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                process_group=0,
-            )
-        assert self._process.stdout is not None
-        self._output = Output("forkserver", self._process.stdout, output)
         self._control.setblocking(False)
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(self._control, self._hear)
-        when_ended(self._process.pid, self._on_exit)
-        send(self._control, load)
+        if process is not None:
+            self._began(os.pidfd_open(process.pid))
 
     def fork(self, request: _Request) -> None:
         """Ask for a process."""
@@ -155,15 +192,19 @@ class _Server:
 
     async def close(self) -> None:
         """End it. Its children see their lifelines end, and those that do not are killed by it."""
-        if not (self._ended.done() or self._number):
-            self._process.kill()  # it may still import, and has nobody to end
-        elif not self._ended.done():
+        if self._pidfd is not None and self._number and not self._ended.done():
             self.retire()
             self._control.shutdown(socket.SHUT_WR)
             await asyncio.wait([self._ended], timeout=_END_SECONDS)
-        if not self._ended.done():
-            self._process.kill()
+        if self._pidfd is None:
+            self._on_exit()  # who has not been split off yet finds nobody at the socket
+        elif not self._ended.done():  # it may still import, and has nobody to end
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             await self._ended
+
+    def _began(self, pidfd: int) -> None:
+        self._pidfd = pidfd
+        when_readable_once(os.dup(pidfd), self._on_exit)
 
     def _hear(self) -> bool:
         """Take one message, if there is one."""
@@ -172,6 +213,8 @@ class _Server:
         except OSError:
             return False
         match message:
+            case Began():
+                self._began(descriptors[0])
             case Forked(number, pid):
                 self._on_forked(number, pid, descriptors[0])
             case Outdated(number):
@@ -183,6 +226,8 @@ class _Server:
             case _:
                 self.serves = False
                 asyncio.get_running_loop().remove_reader(self._control)
+                if self._pidfd is None:  # who should split it off has ended
+                    asyncio.get_running_loop().call_soon(self._on_exit)
                 return False
         return True
 
@@ -195,12 +240,17 @@ class _Server:
 
     def _on_exit(self) -> None:
         """What it was asked for will not be; what it has forked goes on, and has nobody who would know how it ends."""
+        if self._ended.done():
+            return
         self.serves = False
         while self._hear():
             pass
         asyncio.get_running_loop().remove_reader(self._control)
         self._control.close()
-        code = self._process.wait()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        # How one that was split off ended, only its parent knows.
+        code = UNKNOWN_END if self._process is None else self._process.wait()
         self._output.read_rest()
         for request in self._asked.values():
             self._fail(request, code or UNKNOWN_END)

@@ -74,7 +74,9 @@ def make_starter(command: Sequence[str] | None, preload: Sequence[str]) -> Start
     """
     if command is not None:
         return CommandStarter(command)
-    return _forks(_RUNNER, preload) or CommandStarter(_command(_RUNNER))
+    if sys.platform != "linux":
+        return CommandStarter(_command(_RUNNER))
+    return ForkStarter(ForkServer([_preloaded(_RUNNER)], preload), _RUNNER)
 
 
 class Starters(NamedTuple):
@@ -86,20 +88,16 @@ class Starters(NamedTuple):
 
 
 def make_starters(command: Sequence[str] | None, preload: Sequence[str], further: str) -> Starters:
-    """Of runners as `make_starter` has it.
-
-    One server forks all: nearly all that the API imports a runner imports too. But what the user names is never
-    imported into the API.
-    """
-    if sys.platform == "linux" and command is None and not preload:
-        server = ForkServer([_preloaded(_API), _preloaded(_RUNNER)])
-        return Starters(*(ForkStarter(server, package) for package in (_API, _RUNNER, further)))
-    api = _forks(_API) or CommandStarter(_command(_API))
-    return Starters(api, make_starter(command, preload), CommandStarter(_command(further)))
-
-
-def _forks(package: str, preload: Sequence[str] = ()) -> Starter | None:
-    return ForkStarter(ForkServer([_preloaded(package)], preload), package) if sys.platform == "linux" else None
+    """Of runners as `make_starter` has it. What the user names is never imported into the API."""
+    if sys.platform != "linux":
+        return Starters(*(CommandStarter(_command(package)) for package in (_API, _RUNNER, further)))
+    if command is not None:
+        api = ForkStarter(ForkServer([_preloaded(_API)]), _API)
+        return Starters(api, CommandStarter(command), CommandStarter(_command(further)))
+    server = ForkServer([_preloaded(_RUNNER)], preload)
+    # One process for what both import, which is half of it, then one for each: they import the rest side by side.
+    api = ForkStarter(ForkServer([_preloaded(_API)], trunk=server), _API)
+    return Starters(api, ForkStarter(server, _RUNNER), ForkStarter(server, further))
 
 
 def _preloaded(package: str) -> str:
