@@ -3,43 +3,26 @@
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 ARG PART=runner
 
-FROM ${PYTHON_IMAGE} AS dependencies
-RUN command -v uv >/dev/null || pip install --no-cache-dir --root-user-action=ignore uv==0.13.9
-ENV UV_COMPILE_BYTECODE=1 \
-    UV_LINK_MODE=copy \
-    UV_PROJECT_ENVIRONMENT=/opt/relayrun \
-    UV_PYTHON=/usr/local/bin/python3 \
-    UV_PYTHON_DOWNLOADS=never
+# Mounted at /mnt by what follows, and in no image: uv, and what is locked.
+FROM ${PYTHON_IMAGE} AS tools
 WORKDIR /src
+RUN command -v uv >/dev/null || pip install --no-cache-dir --root-user-action=ignore uv==0.13.9; cp "$(command -v uv)" uv
 COPY pyproject.toml uv.lock ./
 COPY core/pyproject.toml core/
 COPY operator/pyproject.toml operator/
 COPY api/pyproject.toml api/
 COPY runner/pyproject.toml runner/
 COPY cli/pyproject.toml cli/
-ARG PART
-RUN case "$PART" in \
-      operator) what="relayrun-operator --extra kubernetes" ;; \
-      api) what="relayrun-api --extra kubernetes --extra cli" ;; \
-      cli) what="relayrun-core --extra cli" ;; \
-      *) what="relayrun-$PART" ;; \
-    esac; echo "uv sync --frozen --no-dev --no-editable --package $what \"\$@\"" >/install
-# What changes seldom first: a new line of ours does not install the dependencies again.
-RUN --mount=type=cache,target=/root/.cache/uv \
-    sh /install --no-install-workspace \
-    # Its thousand models are imported one by one, and most never: 34 MB of bytecode for nothing.
-    && cd /opt/relayrun/lib/python*/site-packages \
-    && rm -rf kubernetes/client/api/__pycache__ kubernetes/client/models/__pycache__ kubernetes/aio/client/models/__pycache__
+COPY scripts/install-part install
 
-FROM dependencies AS build
+FROM tools AS sources
 ARG PART
 COPY core core
 COPY ${PART} ${PART}
-RUN --mount=type=cache,target=/root/.cache/uv \
-    sh /install \
-    && mkdir /ours && cd /opt/relayrun && cp -a --parents lib/python*/site-packages/relayrun_* /ours/
 
-FROM ${PYTHON_IMAGE} AS base
+# Each of the following RUNs is one layer, the same in every image that has it, so that a node pulls it once:
+# what all parts need, what the operator and the API need, what one part needs, and what is ours.
+FROM ${PYTHON_IMAGE} AS core-dependencies
 # A name for the user: libraries ask for it.
 RUN echo 'relayrun:x:10001:10001::/tmp:/usr/sbin/nologin' >>/etc/passwd \
     && echo 'relayrun:x:10001:' >>/etc/group \
@@ -50,18 +33,38 @@ ENV HOME=/tmp \
     PYTHONUNBUFFERED=1
 WORKDIR /app
 COPY LICENSE /usr/share/licenses/relayrun/
-COPY --from=dependencies /opt/relayrun /opt/relayrun
-COPY --from=build /ours /opt/relayrun
+RUN --mount=from=tools,target=/mnt --mount=type=cache,target=/root/.cache/uv \
+    sh /mnt/src/install core --no-install-workspace
+
+FROM core-dependencies AS operator-dependencies
+RUN --mount=from=tools,target=/mnt --mount=type=cache,target=/root/.cache/uv \
+    sh /mnt/src/install operator --no-install-workspace
+
+FROM operator-dependencies AS api-dependencies
+RUN --mount=from=tools,target=/mnt --mount=type=cache,target=/root/.cache/uv \
+    sh /mnt/src/install api --no-install-workspace
+
+FROM core-dependencies AS runner-dependencies
+RUN --mount=from=tools,target=/mnt --mount=type=cache,target=/root/.cache/uv \
+    sh /mnt/src/install runner --no-install-workspace
+
+FROM core-dependencies AS cli-dependencies
+RUN --mount=from=tools,target=/mnt --mount=type=cache,target=/root/.cache/uv \
+    sh /mnt/src/install cli --no-install-workspace
+
+FROM ${PART}-dependencies AS part
+ARG PART
+RUN --mount=from=sources,target=/mnt,rw --mount=type=cache,target=/root/.cache/uv sh /mnt/src/install "$PART"
 USER 10001:10001
 
 # -P: a file of the agent must not shadow what the part itself imports.
-FROM base AS operator
+FROM part AS operator
 LABEL org.opencontainers.image.title="relayrun-operator" \
       org.opencontainers.image.description="Places AgentRuns on warm runner pods."
 EXPOSE 8080
 CMD ["python", "-P", "-m", "relayrun_operator"]
 
-FROM base AS api
+FROM part AS api
 # The command line: kubectl exec deploy/relayrun-api -- relayrun keys create --owner me
 COPY --chmod=755 scripts/relayrun /usr/local/bin/relayrun
 COPY cli/relayrun_cli /opt/relayrun-cli/relayrun_cli
@@ -72,7 +75,7 @@ EXPOSE 8000
 CMD ["python", "-P", "-m", "relayrun_api"]
 
 # What asks an API, and makes API keys in its database: docker run --rm relayrun-cli ps --url https://…
-FROM base AS cli
+FROM part AS cli
 COPY --chmod=755 scripts/relayrun /usr/local/bin/relayrun
 COPY cli/relayrun_cli /opt/relayrun-cli/relayrun_cli
 LABEL org.opencontainers.image.title="relayrun-cli" \
@@ -80,7 +83,7 @@ LABEL org.opencontainers.image.title="relayrun-cli" \
 ENTRYPOINT ["relayrun"]
 CMD ["--help"]
 
-FROM base AS runner
+FROM part AS runner
 LABEL org.opencontainers.image.title="relayrun-runner" \
       org.opencontainers.image.description="Executes LangGraph runs: the base of agents' images, and the migrations."
 ENV RELAYRUN_HOST=0.0.0.0 \

@@ -45,7 +45,7 @@ class KindCluster:
             port = self._get("service", SERVICE)["spec"]["ports"][0]["nodePort"]
             addresses = self._get("node", f"{self._name}-control-plane")["status"]["addresses"]
             host = next(one["address"] for one in addresses if one["type"] == "InternalIP")
-            yield Server("relayrun on kind", f"http://{host}:{port}", "this checkout", also=self._roots(), cluster=self)
+            yield Server("relayrun on kind", f"http://{host}:{port}", "this checkout", also=self.roots(), cluster=self)
         finally:
             self._kubectl("delete", f"agent/{AGENT}", f"service/{SERVICE}", "--ignore-not-found", "--wait=false")
 
@@ -57,9 +57,22 @@ class KindCluster:
                 raise ServerStartError(f"no {runners} runners of {AGENT} are ready within {READY_SECONDS:.0f} s")
             time.sleep(0.2)
 
-    def replace(self, pod: str) -> None:
+    def replace(self, pod: str, *, force: bool = True) -> None:
         """Remove a pod whose process was killed: the kubelet would make every further restart wait longer."""
-        self._kubectl("delete", "pod", pod, "--ignore-not-found", "--force", "--grace-period=0")
+        how = ("--force", "--grace-period=0") if force else ("--grace-period=1",)
+        self._kubectl("delete", "pod", pod, "--ignore-not-found", "--wait=false", *how)
+
+    def nodes(self) -> list[str]:
+        """The names of its nodes, which are those of their containers; the control plane is the first."""
+        return sorted(run("kind", "get", "nodes", "--name", self._name).split())
+
+    def root(self, node: str) -> int:
+        """The pid of a node's first process; 0 while the node does not run."""
+        return int(run("docker", "inspect", "-f", "{{.State.Pid}}", node))
+
+    def roots(self) -> tuple[int, ...]:
+        """Those of all nodes."""
+        return tuple(pid for node in self.nodes() if (pid := self.root(node)))
 
     def _image(self, graphs: Path) -> str:
         image = "relayrun-bench:local"
@@ -67,10 +80,6 @@ class KindCluster:
         run(str(REPOSITORY / ".venv" / "bin" / "relayrun"), *line)
         run("kind", "load", "docker-image", "--name", self._name, image)
         return image
-
-    def _roots(self) -> tuple[int, ...]:
-        nodes = run("kind", "get", "nodes", "--name", self._name).split()
-        return tuple(int(run("docker", "inspect", "-f", "{{.State.Pid}}", node)) for node in nodes)
 
     def _pods(self) -> list[Object]:
         found = self._kubectl("get", "pods", "-l", f"relayrun.dev/agent={AGENT}", "-o", "json")

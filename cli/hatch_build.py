@@ -13,7 +13,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PARTS = ("core", "operator", "api", "runner")
 #: What the images are built from beside the packages, and the chart: `relayrun_cli.checkout` finds it.
 SOURCES = (
-    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "charts/relayrun", "scripts/relayrun"),
+    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "charts/relayrun"),
+    *("scripts/install-part", "scripts/relayrun"),
     *(f"{part}/pyproject.toml" for part in PARTS),
     # `relayrun demo`
     *(

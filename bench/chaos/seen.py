@@ -46,12 +46,12 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Kill:
-    """`pid` as the process itself knows it, in the pod `host`; 0: all that ran there."""
+    """`pid` as the process itself knows it, in one of the pods `hosts`; 0: all that ran there."""
 
     at: float
     victim: str
     pid: int
-    host: str = ""
+    hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

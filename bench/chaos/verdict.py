@@ -14,6 +14,8 @@ ON_ITS_WAY_SECONDS = 0.02
 #: These take the runs that they execute with them, as do whole pods; all others are in the way of every run.
 EXECUTOR = "runner"
 PODS = ("pod", "parent")
+#: Takes the runs of its pods with it, and is in the way of all others.
+NODE = "node"
 
 
 @dataclass
@@ -97,9 +99,13 @@ def _gap(run: RunSeen, effects: Sequence[Effect], kill: Kill) -> float | None:
     if not begun or (run.ended_at is not None and run.ended_at <= kill.at):
         return None
     later = [told for told in run.told if told.at > kill.at]
-    if kill.victim == EXECUTOR or (kill.host and kill.victim in PODS):
-        if begun[-1].host != kill.host or kill.pid not in (0, begun[-1].pid):
+    executed = begun[-1].host in (kill.hosts or {""}) and kill.pid in (0, begun[-1].pid)
+    if kill.victim == EXECUTOR or (kill.hosts and kill.victim in PODS):
+        if not executed:
             return None
+    elif kill.victim != NODE:
+        executed = False
+    if executed:
         attempt = max((told.attempt for told in run.told if told.at <= kill.at), default=1)
         later = [told for told in later if told.attempt > attempt]
     else:

@@ -17,7 +17,7 @@ PARTS = ("core", "operator", "api", "runner")
 _KEPT = Path(__file__).with_name("_checkout")
 _ROOT = _KEPT if _KEPT.is_dir() else Path(__file__).parents[2]
 _FILES = (
-    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "scripts/relayrun"),
+    *("Dockerfile", "LICENSE", "pyproject.toml", "uv.lock", "scripts/install-part", "scripts/relayrun"),
     *(f"{part}/pyproject.toml" for part in (*PARTS, "cli")),
 )
 

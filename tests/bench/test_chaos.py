@@ -88,8 +88,17 @@ def test_a_pod_takes_what_it_executes_with_it():
     run, effects = a_run()
     effects = [replace(effect, host="pod-1") for effect in effects]
     run.told[5:] = [told(number, step, attempt=2, at=number + 1.5) for number, step in enumerate(NAMES[5:], 6)]
-    kills = [Kill(5.5, "pod", 0, "pod-1"), Kill(5.5, "pod", 0, "pod-2"), Kill(5.5, "parent", 0, "pod-1")]
+    one, two = frozenset({"pod-1"}), frozenset({"pod-2"})
+    kills = [Kill(5.5, "pod", 0, one), Kill(5.5, "pod", 0, two), Kill(5.5, "parent", 0, one)]
     assert judge([run], by_run(effects), kills).gaps == {"pod": [2.0], "parent": [2.0]}
+
+
+def test_a_node_takes_what_its_pods_execute_with_it_and_is_in_the_way_of_all_others():
+    run, effects = a_run()
+    effects = [replace(effect, host="pod-1") for effect in effects]
+    run.told[5:] = [told(6, NAMES[5], at=6.5), told(7, NAMES[6], attempt=2, at=8.5)]
+    kills = [Kill(5.5, "node", 0, frozenset({"pod-1", "pod-2"})), Kill(5.5, "node", 0, frozenset({"pod-3"}))]
+    assert judge([run], by_run(effects), kills).gaps == {"node": [3.0, 1.0]}
 
 
 def test_a_line_that_its_process_did_not_live_to_finish_is_none(tmp_path):

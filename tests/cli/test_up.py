@@ -103,3 +103,13 @@ def test_the_chart_takes_its_values(project: Path, keys: dict[str, Any], auth: d
     assert all(
         f'image: "{image}"' in rendered.stdout or f"image: {image}" in rendered.stdout for image in IMAGES.values()
     )
+
+
+def test_an_image_s_sources_are_whole() -> None:
+    """Whatever the Dockerfile copies is in the build's context."""
+    lines = (checkout.chart().parents[1] / "Dockerfile").read_text().splitlines()
+    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY ") and "--from=" not in line]
+    wanted = {name for names in copies for name in names if not name.startswith("--")} - {"${PART}"}
+    with checkout.build_context() as context:
+        assert {name for name in wanted if not (context / name).exists()} == set()
+        assert (context / "cli" / "relayrun_cli" / "__main__.py").exists()

@@ -85,7 +85,7 @@ def controller_revision(agent: Object, revision: Revision) -> Object:
                 names.AGENT_LABEL: name,
                 names.TEMPLATE_LABEL: revision.name,
             },
-            "annotations": annotations_of(revision),
+            "annotations": {key: text for key, text in annotations_of(revision).items() if text is not None},
             "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": False}],
         },
         "data": {"spec": revision.spec},

@@ -3,7 +3,7 @@
 quick   one ─ two ─ three, at once
 slow    work … work: `count` steps of `step_seconds` each
 fails   work, then a ValueError
-asks    waits for a person
+asks    waits for a person, in a node that each generation of the image calls otherwise
 hog     takes memory until it is ended
 delegates   makes a thread, and has another graph run on it, by the API that it calls without an address
 """
@@ -21,13 +21,14 @@ from langgraph_sdk import get_client
 
 
 class State(TypedDict, total=False):
-    """count and step_seconds: of `slow`. done: the steps. by: the pod of each."""
+    """count and step_seconds: of `slow`. done: the steps. by: the pod of each. generation: of the image of `asks`."""
 
     count: int
     step_seconds: float
     done: Annotated[list[str], operator.add]
     by: Annotated[list[str], operator.add]
     thread: str
+    generation: str
 
 
 def _step(name: str) -> Any:
@@ -51,7 +52,7 @@ async def _fail(state: State) -> dict[str, Any]:
 
 
 async def _ask(state: State) -> dict[str, Any]:
-    return {"done": [f"answered {interrupt('go on?')}"]}
+    return {"done": [f"answered {interrupt('go on?')}"], "generation": os.environ["GENERATION"]}
 
 
 async def _hog(state: State) -> dict[str, Any]:
@@ -90,6 +91,6 @@ def _loop() -> Any:
 quick = _row(("one", _step("one")), ("two", _step("two")), ("three", _step("three")))
 slow = _loop()
 fails = _row(("work", _step("work")), ("fail", _fail))
-asks = _row(("ask", _ask))
+asks = _row((f"ask_{os.environ['GENERATION']}", _ask))
 hog = _row(("hog", _hog))
 delegates = _row(("delegate", _delegate))
