@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import httpx
+
 from tests.cluster.bulk import create_runs, delete_runs
 from tests.support.cluster import Cluster, Object, agent_run, outcome, unique, wait_until
 
@@ -81,3 +83,33 @@ def test_an_operator_starts_with_five_thousand_finished_runs(nodes: Cluster) -> 
     finally:
         nodes.kubectl("scale", "deployment/relayrun-operator", "--replicas=2")
         nodes.parts_ready("operator")
+
+
+def test_deleting_two_hundred_runs_in_one_request_cancels_all(cluster: Cluster) -> None:
+    label = unique("deleted")
+    with cluster.an_agent(runners={"min": 2, "max": 2, "spare": 0}) as agent:
+        runs = [agent_run("slow", agent, input={"count": 600, "step_seconds": 0.5}) for _ in range(200)]
+        for run in runs:
+            run["metadata"]["labels"] = {"many": label}
+        create_runs(cluster, runs)
+
+        def executing() -> list[Object]:
+            found = [run["status"] for run in cluster.all("ar", "-l", f"many={label}") if run["status"].get("runId")]
+            return [status for status in found if status["phase"] == "Running"]
+
+        wait_until(lambda: len(executing()) == 20, "as many run as there is room for", 90, every=1)
+        paths = [f"/threads/{status['threadId']}/runs/{status['runId']}" for status in executing()]
+        began = time.monotonic()
+        delete_runs(cluster, f"many={label}")
+        with httpx.Client(base_url=cluster.api_url, timeout=30) as http:
+
+            def stopped(path: str) -> bool:
+                return http.get(path).json()["status"] in {"cancelled", "interrupted"}
+
+            wait_until(lambda: all(map(stopped, paths)), "all have stopped")
+        print(f"\n200 runs, of which 20 executed: all had stopped {time.monotonic() - began:.1f} s after the request")
+        wait_until(lambda: not cluster.all("ar", "-l", f"many={label}"), "no AgentRun is left")
+        status: Object = wait_until(
+            lambda: (found := cluster.get("agent", agent)["status"]).get("activeThreads") == 0 and found, "nothing runs"
+        )
+        assert status["queuedRuns"] == 0
