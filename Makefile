@@ -8,14 +8,14 @@ PYTHON ?= python3
 UV_PIN := uv==0.13.9
 UV := $(or $(shell command -v uv),$(CURDIR)/.uv/bin/uv)
 RUN := .venv/bin/python -m
-OURS := core operator api runner cli bench examples/steps tests
+OURS := core operator api runner cli bench examples/steps release tests
 WORKERS ?= 2
 
 export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup packages console dist demo test check docs format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: version release-check help setup packages console dist demo test check docs format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,13 @@ docs: packages  ## Build the site of docs/ into .site, strictly (ARGS=serve: sho
 format: setup  ## Format, and fix what can be fixed
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
+
+version: packages  ## Write a version everywhere and cut the changelog (VERSION=1.2.3)
+	@$(RUN) release version $(VERSION)
+	@[[ -z "$(VERSION)" ]] || $(UV) lock --quiet
+
+release-check: setup  ## All of a release that needs no registry: wheels, images, the chart on kind (ARGS=--help)
+	@$(RUN) release.check $(ARGS)
 
 bench: setup  ## Measure relayrun dev and langgraph dev side by side (about three minutes; ARGS=--help)
 	@$(RUN) bench $(ARGS)
