@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
+from relayrun_api.a2a import routes as a2a
 from relayrun_api.agents import routes as agents
 from relayrun_api.assistants import routes as assistants
 from relayrun_api.auth import open_authenticator
@@ -103,6 +104,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         thread_states,
         protocol,
         protocol_socket,
+        a2a,
         assistants,
         agents,
         keys,

@@ -18,13 +18,14 @@ class Declaration(TypedDict, total=False):
     """What a route says of itself beside its path; its handler's docstring is its summary.
 
     `permission`: what an author's handlers are asked before it is called; only routes that are open to all have none.
-    What stands below `description` is an `Operation`'s.
+    `body`: the JSON schema of a body that the handler reads itself. What stands below it is an `Operation`'s.
     """
 
     operation_id: Required[str]
     description: Required[str]
     permission: Permission
     status_code: int
+    body: dict[str, Any]
     answer: Any
     example: Any
     examples: dict[str, Any]
@@ -65,6 +66,9 @@ class Router:
         declared: dict[str, Any] = {"status_code": None, **said}
         options = {name: declared.pop(name) for name in ("operation_id", "description", "status_code")}
         options |= {"methods": [method], "tags": [self._tag], "response_class": Json}
+        if (body := declared.pop("body", None)) is not None:
+            content = {"application/json": {"schema": body}}
+            options["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
         permission = declared.pop("permission", None)
         operation = Operation(**declared)
 
