@@ -30,9 +30,10 @@ READING_SLOW = "ReadingSlow"
 # WebSocket servers limit the length of a header line, and a user may be long: longer values become several headers.
 _LONGEST_VALUE = 4096
 
-#: First path segments of the API's own routes, which win over an app's.
+#: First path segments of the API's own routes, which win over an app's; below /.well-known that is one path alone.
 BUILT_IN = frozenset(
     {
+        "a2a",
         "agents",
         "assistants",
         "chat",

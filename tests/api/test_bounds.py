@@ -27,6 +27,7 @@ STARTS: dict[Route, tuple[Any, ...]] = {
         {"id": 1, "method": "run.start", "params": RUN},
         {"id": 1, "method": "input.respond", "params": ANSWER},
     ),
+    ("POST", "/a2a/{assistant_id}"): (BODIES["POST", "/a2a/{assistant_id}"],),
 }
 #: Right bodies of the others, where test_ownership.py has none.
 OTHERS: dict[Route, Any] = {
@@ -36,6 +37,7 @@ OTHERS: dict[Route, Any] = {
     ("POST", "/runs/cancel"): {"status": "all"},
     ("POST", "/threads/prune"): {"thread_ids": ["nobody's"]},
     ("POST", "/threads/{thread_id}/commands"): {"id": 1, "method": "agent.getTree", "params": {}},
+    ("POST", "/a2a/{assistant_id}"): {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": "x"}},
 }
 
 

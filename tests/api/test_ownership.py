@@ -48,13 +48,26 @@ BODIES: dict[Route, Any] = {
     ("POST", "/threads/{thread_id}/commands"): {"id": 1, "method": "run.start", "params": RUN},
     ("POST", "/threads/{thread_id}/stream/events"): {"channels": ["values"]},
     ("PATCH", "/runs/crons/{cron_id}"): {"enabled": False},
+    ("POST", "/a2a/{assistant_id}"): {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "SendMessage",
+        "params": {
+            "message": {"messageId": "", "role": "ROLE_USER", "parts": [{"data": {}}]},
+            "configuration": {"returnImmediately": True},
+        },
+    },
 }
 
 #: What has to be in the query of a path's routes.
-QUERIES = {"/threads/{thread_id}/stream/events": "?channels=values"}
+QUERIES = {
+    "/threads/{thread_id}/stream/events": "?channels=values",
+    "/.well-known/agent-card.json": "?assistant_id={assistant_id}",
+}
 
 #: Routes whose body names a thread or an assistant: bodies that lead to somebody else's.
 LEADING: dict[Route, tuple[Any, ...]] = {
+    ("GET", "/.well-known/agent-card.json"): (None,),
     ("POST", "/assistants"): (
         {"graph_id": "talk", "assistant_id": "{assistant}"},
         {"graph_id": "talk", "assistant_id": "{assistant}", "if_exists": "do_nothing"},
@@ -129,9 +142,8 @@ class Things:
 
     def fill(self, path: str) -> str:
         ids = {"thread_id": self.thread, "run_id": self.run, "assistant_id": self.assistant, "cron_id": self.cron}
-        return path.format(**ids, checkpoint_id="c", namespace="inner", key_id="k", agent_name="default") + QUERIES.get(
-            path, ""
-        )
+        whole = path + QUERIES.get(path, "")
+        return whole.format(**ids, checkpoint_id="c", namespace="inner", key_id="k", agent_name="default")
 
     def fill_in(self, body: dict[str, Any] | None) -> dict[str, Any] | None:
         ids = {"{thread}": self.thread, "{assistant}": self.assistant}

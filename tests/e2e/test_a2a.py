@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from a2a.types import GetTaskRequest, TaskState
 

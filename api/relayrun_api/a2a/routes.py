@@ -33,10 +33,10 @@ _CALL = {
     "type": "object",
     "required": ["jsonrpc", "method"],
     "properties": {
-        "jsonrpc": {"const": "2.0"},
-        "id": {"type": ["string", "integer", "null"], "maxLength": 1024},
-        "method": {"enum": [*METHODS]},
-        "params": {"type": "object"},
+        "jsonrpc": {"const": "2.0", "description": "JSON-RPC's version"},
+        "id": {"type": ["string", "integer", "null"], "maxLength": 1024, "description": "Comes back with the answer"},
+        "method": {"enum": [*METHODS], "description": "What to do, in the words of A2A 1.0 or 0.3"},
+        "params": {"type": "object", "description": "What A2A has for this method"},
     },
 }
 _MESSAGE = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "Where is my order?"}]}
