@@ -42,12 +42,12 @@ class ObjectMeta(BaseModel):
 class Condition(KubeModel):
     """A condition in the form of metav1.Condition."""
 
-    type: str = Field(max_length=316, description="Kind of the condition, in CamelCase.")
+    type: str = Field(max_length=316, description="The type of the condition, in CamelCase.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
-    observed_generation: int | None = Field(None, description="The generation the condition was set upon.")
+    observed_generation: int | None = Field(None, description="The generation that the condition describes.")
     last_transition_time: datetime = Field(description="When the status last changed.")
-    reason: str = Field(max_length=1024, description="A word for why, for machines.")
-    message: str = Field("", max_length=32768, description="A sentence about why, for people.")
+    reason: str = Field(max_length=1024, description="The reason in one CamelCase word, for programs.")
+    message: str = Field("", max_length=32768, description="The reason in a sentence, for people.")
 
 
 class EnvVar(BaseModel):
@@ -55,16 +55,16 @@ class EnvVar(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str = Field(min_length=1, description="The variable's name.")
+    name: str = Field(min_length=1, description="The name of the variable.")
 
 
 class LocalObjectReference(KubeModel):
     """Another object of the same namespace, by name."""
 
-    name: str = Field(min_length=1, max_length=253, description="The object's name.")
+    name: str = Field(min_length=1, max_length=253, description="The name of the object.")
 
 
 class SecretKeyReference(LocalObjectReference):
     """One key of a Secret of the same namespace."""
 
-    key: str = Field(min_length=1, max_length=253, description="The key in the Secret's data.")
+    key: str = Field(min_length=1, max_length=253, description="The key in the Secret.")
