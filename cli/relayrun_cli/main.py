@@ -35,7 +35,7 @@ from relayrun_cli.output import plain
 from relayrun_core import __version__
 
 cli = typer.Typer(
-    help="Relayrun runs LangGraph agents: whatever crashes, the run goes on from its last completed step.",
+    help="Relayrun runs LangGraph agents. Whatever crashes, a run continues from its last completed step.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -16,7 +16,7 @@ from relayrun_cli.errors import CliError
 from relayrun_cli.images import IGNORED, AgentImage, agent_image
 
 _CONFIG = typer.Option("--config", "-c", help="The agent's langgraph.json.")
-_BASE = typer.Option("--base-image", help="The runner's image; default: relayrun-runner of this version.")
+_BASE = typer.Option("--base-image", help="The runner image to build on; default: relayrun-runner of this version.")
 
 
 def register(cli: typer.Typer) -> None:
@@ -30,11 +30,11 @@ def build(
     tag: Annotated[str, typer.Option("--tag", "-t", help="The image's name, as in docker build.")],
     config: Annotated[Path, _CONFIG] = Path("langgraph.json"),
     base_image: Annotated[str | None, _BASE] = None,
-    pull: Annotated[bool, typer.Option(help="Ask the registry for a newer base image first.")] = False,
+    pull: Annotated[bool, typer.Option(help="Pull a newer base image first, if there is one.")] = False,
 ) -> None:
-    """Make an agent's image from a langgraph.json. What is not an option of ours goes to docker build.
+    """Build an agent's image from a langgraph.json. Unknown options are passed to docker build.
 
-    The runner's image for the file's `python_version` is built first where there is none. Ends with docker's exit code.
+    Builds the runner image for the file's `python_version` first if it is missing. Exits with docker's exit code.
     """
     raise typer.Exit(build_agent(config, tag, base_image, context.args, pull=pull))
 
@@ -58,11 +58,11 @@ def build_agent(
 
 
 def dockerfile(
-    save_path: Annotated[Path | None, typer.Argument(help="Where to write it; default: to standard output.")] = None,
+    save_path: Annotated[Path | None, typer.Argument(help="The file to write; default: standard output.")] = None,
     config: Annotated[Path, _CONFIG] = Path("langgraph.json"),
     base_image: Annotated[str | None, _BASE] = None,
 ) -> None:
-    """Write the Dockerfile that `build` would use. Its build context is where langgraph.json's paths start."""
+    """Write the Dockerfile that `build` would use. Its context is where the paths of langgraph.json start."""
     image, _ = _read(config, base_image)
     if save_path is None:
         typer.echo(image.dockerfile, nl=False)

@@ -24,12 +24,12 @@ def register(cli: typer.Typer) -> None:
 def cancel(
     api: Api,
     run: Annotated[
-        str, typer.Argument(metavar="RUN|THREAD", help="A run's id, or a thread: then all its unfinished runs.")
+        str, typer.Argument(metavar="RUN|THREAD", help="The id of a run, or a thread: all of its unfinished runs.")
     ],
     rollback: Annotated[bool, typer.Option("--rollback", help="Also undo what the run wrote to its thread.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run has ended.")] = False,
 ) -> None:
-    """Cancel a run: it ends after what it has done so far, or as if it had never been."""
+    """Cancel a run. It keeps what it has done, or with --rollback is removed."""
     # Newest first: else the next one would start when the one before it ends.
     refs = [RunRef.of(found) for found in find_runs(api, run, limit=1000) if found["status"] in UNFINISHED]
     if not refs:

@@ -22,16 +22,18 @@ def register(cli: typer.Typer) -> None:
 def demo(
     cluster: Annotated[
         bool,
-        typer.Option("--cluster", help="On a cluster that has the chart's sample agent: deletes its pod by force."),
+        typer.Option(
+            "--cluster", help="Run it on a cluster with the chart's sample agent, and delete its pod by force."
+        ),
     ] = False,
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", help="With --cluster: where the sample agent is.")
+        str, typer.Option("--namespace", "-n", help="With --cluster: the namespace of the sample agent.")
     ] = "relayrun",
     context: Annotated[
         str | None, typer.Option(help="With --cluster: kubectl's context; default: the current one.")
     ] = None,
 ) -> None:
-    """Run an agent, kill its runner in the middle, and watch the run go on: under a minute.
+    """Run an agent, kill its runner in the middle, and watch the run continue. Takes under a minute.
 
     Needs nothing but this package: the demo starts `relayrun dev` in a temporary folder and removes it afterwards.
     """

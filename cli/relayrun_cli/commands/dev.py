@@ -42,12 +42,12 @@ def dev(
         bool, typer.Option("--allow-blocking", help="Do not report nodes that block the event loop.")
     ] = False,
     server_log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    runners: Annotated[int, typer.Option(min=1, help="How many runner processes.")] = 2,
+    runners: Annotated[int, typer.Option(min=1, help="The number of runner processes.")] = 2,
     data: Annotated[
         Path | None, typer.Option(help=f"The data folder; by default {DATA_FOLDER} beside langgraph.json.")
     ] = None,
     cors_origin: Annotated[
-        list[str] | None, typer.Option(help="A further origin that browsers may call from; may be repeated.")
+        list[str] | None, typer.Option(help="An origin whose pages may call the API; may be repeated.")
     ] = None,
     preload: Annotated[
         list[str] | None,
@@ -58,10 +58,10 @@ def dev(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything: --server-log-level debug.")] = False,
 ) -> None:
-    """Run the agent of a langgraph.json here: Postgres, the API and runners, supervised.
+    """Run the agent of a langgraph.json on this machine: Postgres, the API and runners.
 
-    Kill any of it, or all, and start again: the runs go on. DATABASE_URL replaces the embedded Postgres. Everybody may
-    call, unless langgraph.json has `auth`, or RELAYRUN_AUTH and the settings beside it say who.
+    Kill any process, or all of them, and start again: the runs continue. Set DATABASE_URL to use your own Postgres.
+    Everybody may call, unless langgraph.json has `auth`, or RELAYRUN_AUTH is set.
     """
     level = "debug" if debug else server_log_level.lower()
     if level not in ("debug", "info", "warning", "error", "critical"):

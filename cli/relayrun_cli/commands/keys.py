@@ -40,7 +40,7 @@ DatabaseUrl = Annotated[
 
 def register(cli: typer.Typer) -> None:
     """Add the verb and its own verbs to the command line."""
-    group = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys, in the API's database.")
+    group = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys in the API's database.")
     group.command("create", epilog=examples("relayrun keys create --owner alice --expires 30d"))(create)
     group.command("list", epilog=examples("relayrun keys list --json"))(listing)
     group.command("revoke", epilog=examples("relayrun keys revoke 1f0a93c2"))(revoke)
@@ -48,14 +48,16 @@ def register(cli: typer.Typer) -> None:
 
 
 def create(
-    owner: Annotated[str, typer.Option(help="Who owns what is made with the key: as the subject of a token.")],
+    owner: Annotated[
+        str, typer.Option(help="The owner of everything that is created with the key, like the subject of a token.")
+    ],
     admin: Annotated[bool, typer.Option("--admin", help="The key may see and do everything.")] = False,
     name: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
-    expires: Annotated[str | None, typer.Option(help="After how long: 12h, 30d, 8w. Without it: never.")] = None,
+    expires: Annotated[str | None, typer.Option(help="When the key expires: 12h, 30d, 8w. Default: never.")] = None,
     as_json: AsJson = False,
     database_url: DatabaseUrl = "",
 ) -> None:
-    """Make a key. It is printed once, on standard output, and kept nowhere: only its hash is."""
+    """Create a key and print it. This is the only time you see it: Relayrun stores its hash."""
     for option, text in (("--owner", owner), ("--name", name)):
         if text is not None and (not 0 < len(text) <= _LONGEST_OWNER or not text.isprintable()):
             raise UsageError(f"{option} must have 1 to {_LONGEST_OWNER} printable characters.")
@@ -76,7 +78,7 @@ def create(
 
 
 def listing(as_json: AsJson = False, database_url: DatabaseUrl = "") -> None:
-    """List the keys, oldest first; never their text."""
+    """List the keys, oldest first, without their text."""
     from relayrun_core.db.keys import list_keys
 
     keys = _in_database(database_url, list_keys)
@@ -93,7 +95,7 @@ def revoke(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as relayrun keys list shows it.")],
     database_url: DatabaseUrl = "",
 ) -> None:
-    """Revoke a key, for good. The API refuses it within a few seconds."""
+    """Revoke a key permanently. The API refuses it within a few seconds."""
     from relayrun_core.db.keys import revoke_key
 
     revoked = _in_database(database_url, lambda database: revoke_key(database, key))

@@ -36,20 +36,22 @@ def register(cli: typer.Typer) -> None:
 
 def logs(
     api: Api,
-    run: Annotated[str, typer.Argument(metavar="RUN|THREAD", help="A run's id, or a thread: then its newest run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN|THREAD", help="The id of a run, or a thread: its newest run.")],
     follow_it: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the run ends, through every lost connection.")
+        bool, typer.Option("--follow", "-f", help="Follow the run until it ends. Reconnects if the connection is lost.")
     ] = False,
     after: Annotated[
         str,
-        typer.Option("--last-event-id", metavar="ID", help="Begin behind this event or line.", show_default=False),
+        typer.Option("--last-event-id", metavar="ID", help="Start after this event or line.", show_default=False),
     ] = FROM_THE_START,
-    output: Annotated[bool, typer.Option("--output", help="What the run's code printed and logged, instead.")] = False,
-    attempt: Annotated[int | None, typer.Option(min=1, help="With --output: of this attempt only.")] = None,
-    since: Annotated[str | None, typer.Option(help="With --output: no older than 30s, 10m, 12h, 30d.")] = None,
+    output: Annotated[
+        bool, typer.Option("--output", help="Show what the run's code printed and logged instead.")
+    ] = False,
+    attempt: Annotated[int | None, typer.Option(min=1, help="With --output: only this attempt.")] = None,
+    since: Annotated[str | None, typer.Option(help="With --output: only lines newer than 30s, 10m, 12h, 30d.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay what a run has streamed: its journal, as it was and as it goes on."""
+    """Show the events of a run, from its journal. With -f, follow it until it ends."""
     if not output and (attempt is not None or since is not None):
         raise UsageError("--attempt and --since are for what the run printed: write --output too.")
     wanted = Wanted(None if after == FROM_THE_START else after, attempt, None if since is None else _seconds(since))

@@ -28,10 +28,10 @@ def register(cli: typer.Typer) -> None:
 
 
 def new(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The project's folder: a new one, or an empty one.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder of the project. It must be new or empty.")],
     template: Annotated[str, typer.Option(help=f"{_LISTED}.")] = "chat",
 ) -> None:
-    """Make a small project that `relayrun dev` runs at once."""
+    """Create a small project, ready for `relayrun dev`."""
     if template not in TEMPLATES:
         raise UsageError(f"There is no template {template!r}. There are: {_LISTED}.")
     folder = path.absolute()

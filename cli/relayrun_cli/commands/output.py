@@ -23,10 +23,10 @@ def register(cli: typer.Typer) -> None:
 
 def output(
     api: Api,
-    run: Annotated[str, typer.Argument(metavar="RUN|THREAD", help="A run's id, or a thread: then its newest run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN|THREAD", help="The id of a run, or a thread: its newest run.")],
     as_json: AsJson = False,
 ) -> None:
-    """Print the final values of a run that has ended: of one that waits for input, as far as it came."""
+    """Print the output of a run that has ended, or its values so far if it waits for input."""
     found = find_run(api, run)
     ref = RunRef.of(found)
     if found["status"] in UNFINISHED:

@@ -21,11 +21,11 @@ def register(cli: typer.Typer) -> None:
 
 def ps(
     api: Api,
-    all_runs: Annotated[bool, typer.Option("--all", "-a", help="Finished runs too.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Of how many threads, last used first.")] = 20,
+    all_runs: Annotated[bool, typer.Option("--all", "-a", help="Include finished runs.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many threads to look at, last used first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs that wait or execute, with --all the latest of each thread."""
+    """List unfinished runs, or with --all the latest run of each thread."""
     wanted: dict[str, Any] = {"limit": limit}
     if not all_runs:
         wanted["status"] = "busy"

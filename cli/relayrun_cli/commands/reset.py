@@ -26,7 +26,7 @@ def reset(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete the local data of an agent: its embedded database with all threads and runs.
+    """Delete an agent's local data: its embedded database, with all threads and runs.
 
     A database in DATABASE_URL is not touched.
     """

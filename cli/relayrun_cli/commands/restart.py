@@ -24,15 +24,15 @@ def register(cli: typer.Typer) -> None:
 def restart(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="The Agent's name in the cluster.")],
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="Its namespace; default: that of kubectl's context.")
+        str | None, typer.Option("--namespace", "-n", help="The namespace; default: that of kubectl's context.")
     ] = None,
     context: Annotated[
         str | None, typer.Option("--context", help="kubectl's context; default: the current one.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when all runners are new ones.")] = False,
-    timeout: Annotated[int, typer.Option(min=1, help="With --wait: give up after so many seconds.")] = 600,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until all runners are replaced.")] = False,
+    timeout: Annotated[int, typer.Option(min=1, help="With --wait: the most seconds to wait.")] = 600,
 ) -> None:
-    """Replace the runners of an Agent in a cluster. Runs go on: each at its next step, on a new runner."""
+    """Replace the runners of an Agent on a cluster. Each run continues on a new runner at its next step."""
     from relayrun_core.kinds import GROUP  # late: no other verb pays for the kinds' models
 
     need_kubectl()

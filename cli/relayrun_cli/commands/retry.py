@@ -29,15 +29,15 @@ def register(cli: typer.Typer) -> None:
 
 def retry(
     api: Api,
-    run: Annotated[str, typer.Argument(metavar="RUN|THREAD", help="A run's id, or a thread: then its newest run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN|THREAD", help="The id of a run, or a thread: its newest run.")],
     wait: Wait = False,
     detach: Detach = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a failed or cancelled run go on from its checkpoint, for example once the code is repaired.
+    """Continue a failed or cancelled run from its last checkpoint, for example after a fix.
 
-    It goes on with the step that failed: steps that are done are not repeated, nor are parallel ones beside it. It is a
-    new run on the same thread.
+    Continues with the step that failed. Completed steps are not repeated, not even parallel ones.
+    Creates a new run on the same thread.
     """
     how = manner_of(wait=wait, detach=detach)
     with refusals_are_usage():

@@ -22,7 +22,7 @@ def register(cli: typer.Typer) -> None:
 def revisions(
     api: Api, agent: Annotated[str, typer.Argument(metavar="AGENT", help="The Agent.")], as_json: AsJson = False
 ) -> None:
-    """List an Agent's revisions, the newest first, with the open threads that began under them."""
+    """List the revisions of an Agent, newest first, with the open threads of each."""
     found = api.call("GET", f"/revisions/{quoted(agent)}")
     if as_json:
         print_json(found, as_json=True)

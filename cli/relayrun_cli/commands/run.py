@@ -31,7 +31,7 @@ Thread = Annotated[
 Input = Annotated[str | None, typer.Option("--input", "-i", metavar=_JSON, help="The input; default: {}.")]
 Resume = Annotated[
     str | None,
-    typer.Option(metavar=_JSON, help="Answer the question that the thread waits at, in place of an input."),
+    typer.Option(metavar=_JSON, help="The answer to the question that the thread waits for, instead of an input."),
 ]
 Modes = Annotated[
     list[str] | None,
@@ -39,8 +39,8 @@ Modes = Annotated[
 ]
 Config = Annotated[str | None, typer.Option(metavar=_JSON, help="LangGraph's config: recursion_limit, configurable…")]
 Context = Annotated[str | None, typer.Option(metavar=_JSON, help="The context, for a graph with a context schema.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Print nothing but the final values.")]
-Detach = Annotated[bool, typer.Option("--detach", help="Print the ids and do not wait.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Print only the final values.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the ids and return at once.")]
 
 
 def register(cli: typer.Typer) -> None:
@@ -69,7 +69,7 @@ def run(
     context: Context = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a graph and show what it does. The run does not depend on this command: Ctrl-C leaves it running."""
+    """Run a graph and show its events. Ctrl-C ends this command, not the run."""
     how = manner_of(wait=wait, detach=detach)
     body: dict[str, Any] = {
         "assistant_id": graph,

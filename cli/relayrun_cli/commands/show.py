@@ -22,10 +22,12 @@ def register(cli: typer.Typer) -> None:
 def show(
     api: Api,
     called: Annotated[str, typer.Argument(metavar="THREAD|RUN", help="A thread's name or id, or a run's id.")],
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of a thread's runs, newest first.")] = 5,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many of the thread's runs to show, newest first.")
+    ] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Show a thread with its runs and values; or a run, how it ended, and its error's traceback, which admins see."""
+    """Show a thread with its runs and values, or a run and how it ended. Admins also see an error's traceback."""
     path = f"/threads/{quoted(called)}"
     try:
         thread = api.call("GET", path)

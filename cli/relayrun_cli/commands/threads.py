@@ -33,8 +33,10 @@ def register(cli: typer.Typer) -> None:
 def _threads(
     api: Api,
     context: typer.Context,
-    status: Annotated[str | None, typer.Option(help="Only idle, busy, interrupted or error ones.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, last used first.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="Only threads with this status: idle, busy, interrupted or error.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many threads to list, last used first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List threads, last used first; show or delete one."""
@@ -55,7 +57,7 @@ listing = with_api(_threads)
 
 
 def show(api: Api, thread: Thread, as_json: AsJson = False) -> None:
-    """Show a thread's state: its values, what comes next, and what it waits for."""
+    """Show a thread's state: its values, its next steps, and what it waits for."""
     path = f"/threads/{quoted(thread)}"
     found, state = api.call("GET", path), api.call("GET", f"{path}/state")
     if as_json:
@@ -73,7 +75,7 @@ def delete(
     thread: Thread,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a thread with its runs, their journals and its checkpoints. Refused while a run of it is unfinished."""
+    """Delete a thread with its runs, journals and checkpoints. Refused while one of its runs is unfinished."""
     path = f"/threads/{quoted(thread)}"
     found = api.call("GET", path)
     if not yes:

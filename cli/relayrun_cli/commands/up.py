@@ -21,7 +21,7 @@ DEFAULT_PORT = 8000
 ANSWER_SECONDS = 120.0
 POLL_SECONDS = 0.25
 _CONFIG = typer.Option("--config", "-c", help="The agent's langgraph.json.")
-_NAME = typer.Option(help="The Agent's name, and that of its cluster behind `relayrun-`; default: the folder's.")
+_NAME = typer.Option(help="The name of the Agent; default: the folder's. The cluster is named relayrun-NAME.")
 
 
 def register(cli: typer.Typer) -> None:
@@ -38,12 +38,12 @@ def up(
         typer.Option(min=1, max=65535, help=f"The API's port; without it {DEFAULT_PORT}, or the next free one."),
     ] = None,
     node_image: Annotated[
-        str | None, typer.Option(envvar="KIND_NODE_IMAGE", help="The image of kind's node; default: kind's own.")
+        str | None, typer.Option(envvar="KIND_NODE_IMAGE", help="The image of the kind node; default: kind's own.")
     ] = None,
 ) -> None:
-    """Run the project on Kubernetes here: a kind cluster of its own with Relayrun, a Postgres and the Agent.
+    """Run the project on a local Kubernetes cluster: kind, with Relayrun, a Postgres and the Agent.
 
-    Needs Docker, kind, kubectl and Helm. Run it again after a change: only what has changed is replaced.
+    Needs Docker, kind, kubectl and Helm. Run it again after a change: only what changed is replaced.
     """
     from relayrun_cli.kind.cluster import KindCluster
     from relayrun_cli.kind.release import project_name

@@ -29,12 +29,12 @@ def validate(
         "langgraph.json"
     ),
     load: Annotated[
-        bool, typer.Option("--load", help="Also import all that it names, in a fresh process, and draw the graphs.")
+        bool, typer.Option("--load", help="Also import everything it names in a new process, and draw the graphs.")
     ] = False,
 ) -> None:
-    """Check a langgraph.json: its form, the fate of each key, and that the files it names exist.
+    """Check a langgraph.json: its syntax, what Relayrun does with each key, and that the files it names exist.
 
-    Author code is imported with --load only. Ends with 0 if the file can be used, else 1.
+    Imports your code only with --load. Exits with 0 if the file can be used, else with 1.
     """
     check_requirements()
     from relayrun_runner.config.environment import remarks
