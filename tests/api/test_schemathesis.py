@@ -16,6 +16,7 @@ import httpx
 import pytest
 import requests
 import schemathesis
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, settings
 from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
@@ -101,11 +102,12 @@ async def to_users(postgres: EmbeddedPostgres) -> AsyncIterator[Target]:
         yield target
 
 
-def document_of(*, phases: dict[str, Any] | None = None, **access: Any) -> BaseSchema:
-    """The operations of an API with this access control."""
+@cache
+def document_of(*, random: bool, **access: Any) -> BaseSchema:
+    """The operations of an API with this access control. `random`: without the cases that are made up one by one."""
     # Tokens that are none are tried elsewhere; here they would keep everything else from being tried.
     generation = {"deterministic": True, "with-security-parameters": False}
-    config = {"seed": SEED, "generation": generation, "phases": phases or {}}
+    config = {"seed": SEED, "generation": generation, "phases": FUZZING if random else {}}
     return schemathesis.openapi.from_dict(openapi(**access), config=SchemathesisConfig.from_dict(config))
 
 
@@ -114,17 +116,31 @@ def openapi(**access: Any) -> dict[str, Any]:
     return create_app(ApiSettings(**access)).openapi()
 
 
-def routes_of(whole: BaseSchema, random: BaseSchema) -> list[Any]:
-    """Every operation, as parameters of a test: of those with the same body one with all that is made up from it, the
-    others with random cases. They are made when the test runs: at collection they would delay every other test.
+def routes_of(**access: Any) -> list[Any]:
+    """Every operation, as parameters of a test. The document is made when the first test runs: at collection it would
+    delay every other test.
     """
-    found, bodies = [], set()
-    for result in whole.get_all_operations():
-        operation = result.ok()
+    routes = [route for route in create_app(ApiSettings(**access)).routes if isinstance(route, APIRoute)]
+    operations = [
+        (method, route.path_format) for route in routes if route.include_in_schema for method in route.methods
+    ]
+    return [pytest.param(method, path, id=f"{method} {path}") for method, path in sorted(operations)]
+
+
+def operations_of(document: BaseSchema) -> dict[tuple[str, str], Any]:
+    found = (result.ok() for result in document.get_all_operations())
+    return {(operation.method.upper(), operation.path): operation for operation in found}
+
+
+@cache
+def with_bodies_of_their_own(**access: Any) -> set[tuple[str, str]]:
+    """The operations but those that have the same body as an earlier one."""
+    found, bodies = set(), set()
+    for named, operation in operations_of(document_of(random=False, **access)).items():
         body = repr(operation.definition.raw.get("requestBody"))
-        document = random if "$ref" in body and body in bodies else whole
+        if "$ref" not in body or body not in bodies:
+            found.add(named)
         bodies.add(body)
-        found.append(pytest.param(document, operation.method, operation.path, id=operation.label))
     return found
 
 
@@ -146,23 +162,29 @@ def check(target: Target, case: Case) -> None:
     assert (response.status_code, response.json()["code"]) == (503, "no_runner"), (sent, response.text)
 
 
-@pytest.mark.parametrize(
-    ("document", "method", "path"), routes_of(document_of(auth="none"), document_of(phases=FUZZING, auth="none"))
-)
-def test_no_request_is_answered_with_a_servers_error(
-    document: BaseSchema, method: str, path: str, to_all: Target
-) -> None:
+ALL, USERS = {"auth": "none"}, HS256
+
+
+@pytest.mark.parametrize("access", [ALL, USERS], ids=["all", "users"])
+def test_every_operation_of_the_document_is_tried(access: dict[str, Any]) -> None:
+    tried = {tuple(each.values) for each in routes_of(**access)}
+    assert tried == set(operations_of(document_of(random=True, **access)))
+
+
+@pytest.mark.parametrize(("method", "path"), routes_of(**ALL))
+def test_no_request_is_answered_with_a_servers_error(method: str, path: str, to_all: Target) -> None:
+    """Of operations with the same body one gets all that is made up from it, the others random cases."""
+
     def test(case: Case) -> None:
         check(to_all, case)
 
+    document = document_of(random=(method, path) not in with_bodies_of_their_own(**ALL), **ALL)
     cases_of(document, method, path, test, THOROUGH)
 
 
-@pytest.mark.parametrize(("document", "method", "path"), routes_of(*[document_of(phases=FUZZING, **HS256)] * 2))
-def test_no_request_of_a_user_is_answered_with_a_servers_error(
-    document: BaseSchema, method: str, path: str, to_users: Target
-) -> None:
+@pytest.mark.parametrize(("method", "path"), routes_of(**USERS))
+def test_no_request_of_a_user_is_answered_with_a_servers_error(method: str, path: str, to_users: Target) -> None:
     def test(case: Case) -> None:
         check(to_users, case)
 
-    cases_of(document, method, path, test, BRIEF)
+    cases_of(document_of(random=True, **USERS), method, path, test, BRIEF)
