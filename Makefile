@@ -15,7 +15,7 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: version release-check help setup packages console dist demo test check docs format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: version release-check help setup packages console dist demo test check docs reference format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -86,6 +86,9 @@ update: setup  ## Bring every lock file to the newest versions: ours, langgraph 
 
 crds: setup  ## Write the CRDs anew from the models, for kubectl and for the chart
 	@$(RUN) relayrun_operator.kube.crds crds charts/relayrun/files/crds
+
+reference: setup  ## Write the generated pages of docs/reference anew
+	@$(RUN) tests.docs.reference
 
 schema: setup  ## Write schema.sql anew from the migrations
 	@$(RUN) tests.support.schema core/relayrun_core/sql/schema.sql

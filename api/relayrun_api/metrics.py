@@ -21,7 +21,7 @@ class Metrics:
         self.sse_connections = self._gauge("sse_connections", "Open event streams.")
         self.cron_fires = Counter(
             "relayrun_cron_fires",
-            "Times that crons were due here: their run was accepted, refused, or not wanted beside their thread's run.",
+            "Times that crons were due here: `started`, `refused`, or `busy`, not wanted beside their thread's run.",
             ("outcome",),
             registry=self._registry,
         )
@@ -29,7 +29,7 @@ class Metrics:
             self.cron_fires.labels(outcome)
         self.webhooks = Counter(
             "relayrun_webhooks",
-            "Tries to tell receivers of ended runs: delivered, put off to a later try, given up.",
+            "Tries to deliver a webhook: `delivered`, `put_off` to a later try, `given_up`.",
             ("outcome",),
             registry=self._registry,
         )

@@ -47,16 +47,19 @@ class CoreSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
+    #: The database: `postgresql://user:password@host:5432/name`. Postgres 17 or newer.
     database_url: SecretStr = SecretStr("postgresql:///relayrun")
     #: A file with the URL, read for each new connection; where it exists it wins over `database_url`.
     database_url_file: Path | None = None
     #: Postgres itself, for LISTEN and migrations, where `database_url` is a pooler's (PgBouncer in transaction mode).
     database_direct_url: SecretStr | None = None
+    #: A file with that URL.
     database_direct_url_file: Path | None = None
     #: Whether statements are prepared. None said: unless a pooler is in between.
     database_prepared_statements: bool | None = None
     #: Connections that were not needed for so long are closed, all but one or two.
     database_idle_seconds: float = Field(default=60, gt=0, le=86400)
+    #: debug, info, warning or error.
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
     #: The agent a runner belongs to; a name of the installation.
@@ -86,14 +89,18 @@ class CoreSettings(BaseSettings):
 class RunnerSettings(CoreSettings):
     """Settings of a runner process."""
 
+    #: The agent's langgraph.json.
     config_path: Path = Path("langgraph.json")
     #: Hash of the code and settings that this runner was started with.
     build: str = ""
     name: str = "runner"
+    #: The address to listen on.
     host: str = "127.0.0.1"
+    #: The port to listen on.
     port: int = 8123
     #: What callers show; a file with it wins, and may change (see `relayrun_core.rotating`).
     token: SecretStr = SecretStr("")
+    #: A file with that token, which may change.
     token_file: Path | None = None
     #: Where author code reaches the API, when it makes a client without an address: `http://host:port`.
     api_url: str = ""
@@ -173,7 +180,9 @@ class AccessSettings(CoreSettings):
     jwt_secret: SecretStr | None = None
     #: A file with that secret, which may change (see `relayrun_core.rotating`).
     jwt_secret_file: Path | None = None
+    #: Where the issuer publishes its public keys; https, or http to a Service.
     jwt_jwks_url: str | None = None
+    #: Which `iss` a token must have.
     jwt_issuer: str | None = None
     #: A token must be for one of these.
     jwt_audience: Annotated[list[str], *CommaSeparated] = []
@@ -181,6 +190,7 @@ class AccessSettings(CoreSettings):
     jwt_leeway_seconds: float = Field(default=30, ge=0, le=600)
     #: Whose token has this value in this claim (or among the claim's values) is an admin. Dots lead into objects.
     jwt_admin_claim: str | None = None
+    #: The value of that claim.
     jwt_admin_value: str | None = None
     #: Accepted run starts a user in the window; 0: no limit. None said: 100, in local mode no limit.
     rate_limit: int | None = Field(default=None, ge=0)
@@ -372,11 +382,14 @@ def _check_webhook_secret(secret: str) -> None:
 class ConsoleSettings(CoreSettings):
     """Whether people may look at this installation in a browser, and how they sign in there."""
 
+    #: Whether there is a page at /console.
     console: bool = True
     #: The page signs people in at this issuer (OpenID Connect: authorization code with PKCE) as this public client. Its
     #: tokens must be ones that the API takes.
     oidc_issuer: str | None = None
+    #: The public client's id at the issuer.
     oidc_client_id: str | None = None
+    #: What the page asks the issuer for.
     oidc_scopes: str = "openid profile"
 
     @model_validator(mode="after")
@@ -391,15 +404,19 @@ class ConsoleSettings(CoreSettings):
 class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings, WebhookSettings):
     """Settings of an API process."""
 
+    #: The address to listen on.
     host: str = "127.0.0.1"
+    #: The port to listen on.
     port: int = 8000
     #: Local mode: where the world lists its runners.
     runners_file: Path | None = None
+    #: What the API shows to runners.
     runner_token: SecretStr = SecretStr("")
     #: A file with the runners' token, which may change (see `relayrun_core.rotating`).
     runner_token_file: Path | None = None
     #: How many connections to the database it may have, beside one that listens.
     database_connections: int = Field(default=10, ge=4, le=1000)
+    #: Pages that may call the API from a browser; in JSON.
     cors_origins: list[str] = ["http://localhost:3000"]
     #: Local mode: any origin on this machine may call.
     cors_allow_localhost: bool = False
@@ -409,10 +426,11 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     cors_expose_headers: list[str] = []
     #: How long a browser may remember what it was allowed.
     cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
+    #: The graph of requests that name none (`/chat`, `/invoke`, `/run-task`).
     default_graph: str | None = None
-    #: Whether each request is logged (`relayrun.access`), and what admins and keys do, deletions and cancels
-    #: (`relayrun.audit`). None said: where the log is JSON, as in a cluster.
+    #: Whether each request is logged (`relayrun.access`). None said: where the log is JSON, as in a cluster.
     access_log: bool | None = None
+    #: Whether what admins and keys do, deletions and cancels are logged (`relayrun.audit`). None said: as above.
     audit_log: bool | None = None
     #: How long a client has for all of a request's head; in each so long a body has to come and an answer to be read at
     #: 500 bytes a second at least.

@@ -41,13 +41,21 @@ class ThreadStatus(StrEnum):
 class Reason(StrEnum):
     """Why a run ended, in the words of Kubernetes conditions."""
 
+    #: The graph came to its end.
     SUCCEEDED = "Succeeded"
+    #: The graph waits for an answer: a later run of its thread brings it.
     WAITING_FOR_INPUT = "WaitingForInput"
+    #: A node of the graph raised an exception.
     GRAPH_ERROR = "GraphError"
+    #: The processes that executed the run died too often without progress.
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+    #: The run was active for longer than `activeDeadlineSeconds`.
     DEADLINE_EXCEEDED = "DeadlineExceeded"
+    #: The run waited for a runner for longer than `startingDeadlineSeconds`.
     STARTING_DEADLINE_EXCEEDED = "StartingDeadlineExceeded"
+    #: Somebody cancelled the run, or deleted its AgentRun.
     CANCELLED = "Cancelled"
+    #: The run cannot be executed: its graph, its thread or its input is not there or is not right.
     INVALID_RUN = "InvalidRun"
 
     @property

@@ -19,14 +19,18 @@ class OperatorSettings(ClusterSettings):
     api_url: str = ""
     #: For how long a runner stays on a node that is not ready or not reachable, before Kubernetes deletes it.
     node_loss_seconds: int = Field(default=30, ge=0, le=3600)
+    #: The address to listen on.
     host: str = "0.0.0.0"
+    #: The port to listen on.
     port: int = 8080
     #: A runner that says nothing for so long is lost; it says something every 2 s at least.
     lost_after_seconds: float = Field(default=LOST_AFTER_SECONDS, ge=5, le=600)
-    #: How many connections to the database each runner may have, and whether it prepares statements; None: as runners
-    #: do by themselves. An Agent's own `env` goes before.
+    #: How many connections to the database each runner may have; None said: as runners do by themselves. An Agent's own
+    #: `env` goes before.
     runner_database_connections: int | None = Field(default=None, ge=4, le=1000)
+    #: Whether runners prepare statements; None said: as runners do by themselves. An Agent's own `env` goes before.
     runner_database_prepared_statements: bool | None = None
+    #: debug, info, warning or error.
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
 

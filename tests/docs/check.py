@@ -16,6 +16,8 @@ from pathlib import Path
 
 from markdown.extensions.toc import slugify
 
+from tests.docs.reference.pages import FOLDER, pages
+
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = ROOT / "charts" / "relayrun" / "templates" / "monitoring.yaml"
 _LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]+))?\)")
@@ -38,7 +40,7 @@ def main(site: Path) -> int:
     if built.returncode:
         print(built.stderr.decode(), file=sys.stderr)
         return 1
-    problems = [*broken_links(), *loaded_from_elsewhere(site), *alerts_without_runbooks()]
+    problems = [*not_current(), *broken_links(), *loaded_from_elsewhere(site), *alerts_without_runbooks()]
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
@@ -50,6 +52,13 @@ def mkdocs(*arguments: str) -> list[str]:
 
 def quiet() -> dict[str, str]:
     return {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+
+
+def not_current() -> Iterator[str]:
+    """A sentence for each generated page that is not what would be generated now."""
+    for name, text in pages().items():
+        if not (FOLDER / name).exists() or (FOLDER / name).read_text("utf-8") != text:
+            yield f"docs/reference/{name} is not current: run `make reference`"
 
 
 def broken_links() -> Iterator[str]:

@@ -22,7 +22,12 @@ class OperatorMetrics:
         self.registry = registry = CollectorRegistry()
         self._active = Gauge("relayrun_agentruns_running", "AgentRuns that execute now.", _AGENT, registry=registry)
         self._queued = Gauge("relayrun_agentruns_queued", "AgentRuns that wait for a slot.", _AGENT, registry=registry)
-        self._runners = Gauge("relayrun_runners", "Runners, by state.", (*_AGENT, "state"), registry=registry)
+        self._runners = Gauge(
+            "relayrun_runners",
+            "Runners that are `starting`, `ready`, `draining`, `lost` or `refused`: they have another token.",
+            (*_AGENT, "state"),
+            registry=registry,
+        )
         self._runs = Counter("relayrun_agentruns", "AgentRuns that ended.", (*_AGENT, "outcome"), registry=registry)
         self._attempts = Counter(
             "relayrun_agentrun_attempts", "Attempts given out.", (*_AGENT, "reason"), registry=registry

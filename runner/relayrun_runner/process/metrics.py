@@ -12,7 +12,7 @@ class RunnerMetrics:
         self.registry = CollectorRegistry()
         self._agent = agent
         self.runs = self._counter("runs", "Runs that ended here, by how.", "outcome")
-        self.run_attempts = self._counter("run_attempts", "Attempts begun here: first, or going on.", "reason")
+        self.run_attempts = self._counter("run_attempts", "Attempts begun here: `first`, or `resume`.", "reason")
         self.refusals = self._counter("refusals", "Runs refused before a claim, by why.", "reason")
         self.run_start_seconds = self._histogram("run_start_seconds", "From a run's creation to its first event.")
         self.run_resume_seconds = self._histogram(
