@@ -71,7 +71,7 @@ def page() -> str:
         table(("Reason", "Type", "Meaning"), deaths),
         "## A run's status",
         f"The statuses of a run are {', '.join(code(status.value) for status in RunStatus)}.",
-        "`POST /runs/search` and the console say them; the routes of the LangGraph Agent Server have [its words](runs.md).",
+        "`POST /runs/search` and the console say them; routes of the Agent Server have [its words](runs.md).",
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
