@@ -29,6 +29,7 @@ from relayrun_api.http.middleware import LastNet, RequestId
 from relayrun_api.http.responses import Json, on_error
 from relayrun_api.http.shares import Shares
 from relayrun_api.keys import routes as keys
+from relayrun_api.mcp import routes as mcp
 from relayrun_api.metrics import Metrics
 from relayrun_api.openapi import DocumentedApi
 from relayrun_api.runs import log_routes as run_logs
@@ -105,6 +106,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         protocol,
         protocol_socket,
         a2a,
+        mcp,
         assistants,
         agents,
         keys,

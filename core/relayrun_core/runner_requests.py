@@ -42,6 +42,7 @@ BUILT_IN = frozenset(
         "info",
         "invoke",
         "keys",
+        "mcp",
         "metrics",
         "ok",
         "readyz",

@@ -97,6 +97,9 @@ STORE = {
     ("POST", "/store/namespaces"),
 }
 
+#: The Model Context Protocol: whose a run is stands in the message; test_mcp.py has these.
+MCP = {("POST", "/mcp"), ("GET", "/mcp")}
+
 #: Routes for admins alone: test_auth_keys.py and test_revisions.py have these.
 ADMINS = {
     ("POST", "/keys"),
@@ -109,6 +112,7 @@ ADMINS = {
 NAMELESS = (
     {("GET", "/agents")}
     | STORE
+    | MCP
     | {
         ("POST", path)
         for path in (

@@ -63,7 +63,9 @@ CLUSTER = ("kopf", "kubernetes")
 @pytest.mark.parametrize(
     ("start", "unwanted"),
     [
-        pytest.param(API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "jsonschema", "yaml"), id="api"),
+        pytest.param(
+            API, (*GRAPHS, *TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "jsonschema", "mcp_types", "yaml"), id="api"
+        ),
         pytest.param(RUNNER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi", "yaml"), id="runner"),
         pytest.param(FORKSERVER, (*TERMINALS, *HEAVY, *CLUSTER, "aiohttp", "fastapi"), id="fork server"),
         pytest.param(

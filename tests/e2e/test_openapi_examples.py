@@ -29,6 +29,8 @@ ENDING = ("cancel_run", "cancel_chat", "cancel_runs")
 LAST = ("delete_run", "delete_cron", "delete_assistant", "delete_item", "delete_thread")
 #: Streams that tell from now on, and of what has ended nothing.
 TOLD_FROM_NOW_ON = ("join_run_stream",)
+#: What needs the id of an event that came before: test_mcp.py has it.
+GOING_ON = ("resume_mcp",)
 
 
 class Examples:
@@ -60,6 +62,7 @@ class Examples:
             (method.upper(), path, operation)
             for path, methods in self._document["paths"].items()
             for method, operation in methods.items()
+            if operation["operationId"] not in GOING_ON
         ]
         for method, path, operation in sorted(operations, key=lambda found: found[2]["operationId"] in LAST):
             for shows, body in _bodies(operation):

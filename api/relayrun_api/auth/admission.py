@@ -1,5 +1,6 @@
 """Admits requests: asks the author's handlers, and applies their answers to the request."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import Message, Receive
 
 from relayrun_api.auth.custom import CustomAuth
-from relayrun_api.auth.permissions import Permission, RequestData
+from relayrun_api.auth.permissions import AccessCheck, Permission, RequestData
 from relayrun_api.auth.principal import Authenticator, Principal
 from relayrun_api.http.bodies import JsonRequest, parse_json
 from relayrun_core.database import Database
@@ -43,6 +44,12 @@ async def admitted_on(
     if not isinstance(authenticator, CustomAuth):
         return await authenticator.authenticate(connection)
     return await authenticator.admit(connection, permission(RequestData(dict(connection.path_params), body=body)))
+
+
+async def admitted_for(request: Request, caller: Principal, checks: Sequence[AccessCheck]) -> Principal:
+    """The caller that a route has let in, once it is known what it wants. Raises as `admitted`."""
+    authenticator: Authenticator = request.app.state.authenticator
+    return await authenticator.admit(request, checks, caller) if isinstance(authenticator, CustomAuth) else caller
 
 
 async def _checked_body(request: Request, route: APIRoute) -> Any:

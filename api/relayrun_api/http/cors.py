@@ -22,6 +22,8 @@ _EXPOSED = (
     "RateLimit-Policy",
     "X-Request-ID",
     "Idempotency-Replayed",
+    "Mcp-Session-Id",
+    "WWW-Authenticate",
 )
 
 

@@ -22,7 +22,7 @@ SUBPROTOCOL = "relayrun"
 BEARER = "relayrun.bearer."
 
 
-def check_origin(websocket: WebSocket, settings: ApiSettings) -> None:
+def check_origin(websocket: HTTPConnection, settings: ApiSettings) -> None:
     """Pages of foreign origins are kept out as CORS does it elsewhere; a browser asks no leave for a WebSocket.
 
     Raises Forbidden.

@@ -33,6 +33,7 @@ TAGS: Mapping[str, str] = {
     "store": "What agents remember beyond a thread.",
     "event protocol": "Commands and events of LangGraph's newest clients, over HTTP and on a WebSocket.",
     "a2a": "Agents that call agents, by the A2A protocol: an agent's card, and the address at which it is called.",
+    "mcp": "Assistants as tools, by the Model Context Protocol.",
     "system": "For operators and probes. These need no token.",
 }
 

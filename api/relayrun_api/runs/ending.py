@@ -51,11 +51,12 @@ async def ending_chunks(
 
     async for _ in follow(database, subscription, since=since, read=read):
         pass
-    yield render(_ending(outcome or await read_outcome(database, subscription.run_id)))
+    yield render(ending_of(outcome or await read_outcome(database, subscription.run_id)))
 
 
-def _ending(outcome: RunOutcome | None) -> Ending:
-    if outcome is None:  # deleted meanwhile
+def ending_of(outcome: RunOutcome | None) -> Ending:
+    """How it ended; None: it was deleted meanwhile."""
+    if outcome is None:
         return Ending(RunStatus.CANCELLED, b"{}", NO_RUN)
     return Ending(outcome.status, _with_questions(outcome), _error_of(outcome))
 

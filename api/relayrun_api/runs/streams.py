@@ -56,7 +56,7 @@ def run_stream(
     query |= {"cancel_on_disconnect": "true"} if on_disconnect == "cancel" else {}
     again = f"stream?{urlencode(query, doseq=True)}"
     headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, again), **started.headers}
-    leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
+    leave = canceller(services, started.run_id) if on_disconnect == "cancel" else None
     return Streamed(chunks(), media_type=MEDIA_TYPE, headers=headers, heartbeat=HEARTBEAT, on_disconnect=leave)
 
 
@@ -95,12 +95,14 @@ def run_ending(
     lost its connection.
     """
     chunks = ending_chunks(services.database, started.subscription, render, since_of(started.run))
-    leave = _canceller(services, started.run_id) if on_disconnect == "cancel" else None
+    leave = canceller(services, started.run_id) if on_disconnect == "cancel" else None
     headers = {**run_headers(started.thread_id, started.run_id, follow_at), **started.headers}
     return Streamed(chunks, media_type="application/json", headers=headers, heartbeat=KEEPALIVE, on_disconnect=leave)
 
 
-def _canceller(services: Services, run_id: UUID) -> OnDisconnect:
+def canceller(services: Services, run_id: UUID) -> OnDisconnect:
+    """Cancels the run, unless it has ended."""
+
     async def cancel() -> None:
         run = await get_run(services.database, run_id)
         if run is not None and not run.status.finished:

@@ -32,6 +32,8 @@ SELECT relayrun_create_run_v2(%(run)s, %(thread)s, %(owner)s, %(name)s, %(thread
                               make_interval(secs => %(delay_seconds)s), %(peers)s::text[]) AS answer"""
 _GET = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = %s"  # noqa: S608 - our own column names
 _GET_MANY = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_id = ANY(%s)"  # noqa: S608
+_NEXT = f"""
+SELECT {RUN_COLUMNS} FROM runs r WHERE r.thread_id = %s AND r.number > %s ORDER BY r.number LIMIT 1"""  # noqa: S608
 _UNFINISHED = f"SELECT {RUN_COLUMNS} FROM runs r WHERE r.status IN ('pending', 'running') ORDER BY r.seq"  # noqa: S608
 _OF_THREAD = """
 FROM runs r
@@ -171,6 +173,12 @@ async def _require_checkpoint(conn: Connection, new: NewRun) -> None:
 async def get_run(database: Database, run_id: UUID) -> Run | None:
     """Return the run, or None."""
     row = await database.fetch_one(_GET, (run_id,))
+    return to_run(row) if row else None
+
+
+async def next_run(database: Database, thread_id: UUID, number: int) -> Run | None:
+    """Return the first of a thread's runs behind the one with this number, or None."""
+    row = await database.fetch_one(_NEXT, (thread_id, number))
     return to_run(row) if row else None
 
 

@@ -38,6 +38,7 @@ SELECT answer, runs, remaining, seconds
 FROM relayrun_start_runs(%(runs)s, %(subject)s, %(limit)s, %(window)s, %(key_owner)s, %(key)s, %(fingerprint)s)"""
 #: Parameters that are JSON already.
 _WRITTEN = ("thread_metadata", "spec", "object")
+_OF_KEY = "SELECT run_id FROM idempotency_keys WHERE owner = %s AND key = %s"
 _FORGET_STARTS = "DELETE FROM run_starts WHERE started_at < now() - %s"
 _FORGET_KEYS = "DELETE FROM idempotency_keys WHERE created_at < now() - %s"
 
@@ -130,6 +131,12 @@ async def start_runs(database: Database, new: Sequence[NewRun], terms: Terms) ->
         raise_refusal(row["answer"], new[0])
     allowance = None if terms.limit is None else Allowance(row["remaining"], row["seconds"])
     return Start(Answer(row["answer"]), tuple(row["runs"]), allowance)
+
+
+async def run_of_key(database: Database, owner: str, key: str) -> UUID | None:
+    """Return the run that an owner's idempotency key started, or None."""
+    row = await database.fetch_one(_OF_KEY, (owner, key))
+    return row["run_id"] if row else None
 
 
 async def forget_old_starts(database: Database, window: timedelta) -> None:

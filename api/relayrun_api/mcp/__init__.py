@@ -1,0 +1,1 @@
+"""The Model Context Protocol at /mcp: assistants as tools, calls as runs."""

@@ -1,0 +1,179 @@
+"""The Model Context Protocol on the wire, with a played runner: whose tools and runs there are, and how an answer that
+was cut off goes on at another replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from relayrun_cli.postgres import EmbeddedPostgres
+from relayrun_core.database import Database
+from relayrun_core.settings import ApiSettings
+from tests.api.access import HS256, as_user
+from tests.api.conftest import Api, opened
+from tests.api.play import Attempt, ai
+from tests.api.process import ApiProcess
+from tests.support.postgres import fresh_database
+from tests.support.waiting import until_it_is
+
+ALICE, BOB = as_user("alice"), as_user("bob")
+ACCEPT = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
+
+
+@pytest.fixture(scope="module")
+async def guarded(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
+    async with fresh_database(postgres) as url, opened(ApiSettings(database_url=url, **HS256)) as api:
+        yield api
+
+
+def message(method: str, params: dict[str, Any] | None = None, request_id: int = 1) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params or {}}
+
+
+def a_call(name: str = "talk", **more: Any) -> dict[str, Any]:
+    return message("tools/call", {"name": name, "arguments": {"messages": []}, **more}, 7)
+
+
+async def send(api: Api, body: Any, headers: dict[str, str]) -> httpx.Response:
+    return await api.http.post("/mcp", json=body, headers={**ACCEPT, **headers})
+
+
+async def events_of(response: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
+    """Ids and messages, as they come; nothing for an event that is empty."""
+    found: dict[str, str] = {}
+    async for line in response.aiter_lines():
+        name, _, value = line.partition(": ")
+        if line:
+            found[name] = value
+        elif "data" in found:
+            yield found["id"], orjson.loads(found["data"]) if found["data"] else None
+            found = {}
+
+
+async def run_at(database: Database, owner: str | None = None) -> str:
+    """The run that was accepted last, once there is one."""
+    query = "SELECT run_id FROM runs WHERE owner IS NOT DISTINCT FROM %s ORDER BY seq DESC LIMIT 1"
+    found: list[dict[str, Any]] = []
+
+    async def there() -> bool:
+        found[:] = await database.fetch_all(query, (owner,))
+        return bool(found)
+
+    await until_it_is(there)
+    return str(found[0]["run_id"])
+
+
+async def test_each_owner_has_tools_of_its_own(guarded: Api) -> None:
+    made = await guarded.http.post("/assistants", json={"graph_id": "talk", "name": "Secret!"}, headers=ALICE)
+    assistant = made.raise_for_status().json()["assistant_id"]
+    twin = await guarded.http.post("/assistants", json={"graph_id": "talk", "name": "Secret!"}, headers=ALICE)
+    twin_name = f"Secret_{twin.json()['assistant_id'].replace('-', '')[:8]}"
+    tools: dict[str, list[str]] = {}
+    for name, headers in (("alice", ALICE), ("bob", BOB)):
+        listed = (await send(guarded, message("tools/list"), headers)).raise_for_status().json()
+        tools[name] = [tool["name"] for tool in listed["result"]["tools"]]
+    assert tools["alice"] == ["steps", "talk", "Secret", twin_name, "resume_run"]
+    assert tools["bob"] == ["steps", "talk", "resume_run"]
+    for called in ("Secret", twin_name, assistant):
+        refused = await send(guarded, a_call(called), BOB)
+        assert refused.json()["error"]["code"] == -32602
+    assert not await guarded.database.fetch_all("SELECT 1 FROM runs WHERE owner = 'bob'", ())
+
+
+async def test_nobody_goes_on_with_anothers_answer(guarded: Api) -> None:
+    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers={**ACCEPT, **ALICE}) as response:
+        first, nothing = await anext(events_of(response))
+        assert nothing is None
+        headers = {**ACCEPT, "last-event-id": first}
+        theirs = await guarded.http.get("/mcp", headers={**headers, **BOB})
+        assert theirs.status_code == 404
+        assert (await guarded.http.get("/mcp", headers=headers)).status_code == 401
+    attempt = await Attempt.begin(guarded.database, first.partition(".")[0])
+    await attempt.succeed({"messages": [ai("mine", "m1")]})
+    own = await guarded.http.get("/mcp", headers={**headers, **ALICE})
+    assert '"text":"mine"' in own.text
+    assert '"id":7' in own.text
+
+
+async def test_an_answer_goes_on_at_another_replica(
+    database: Database, replicas: tuple[ApiProcess, ApiProcess]
+) -> None:
+    first, second = replicas
+    told: list[Any] = []
+    async with httpx.AsyncClient(timeout=60, headers=ACCEPT) as http:
+        body = a_call(_meta={"progressToken": "p"})
+        async with http.stream("POST", f"{first.url}/mcp", json=body) as response:
+            events = events_of(response)
+            await anext(events)
+            attempt = await Attempt.begin(database, await run_at(database))
+            await attempt.tell("updates", {"think": {}})
+            last, notification = await anext(events)
+            told.append(notification)
+            first.process.kill()
+            with pytest.raises(httpx.TransportError):
+                await anext(events)
+        await attempt.tell("custom", {"message": "half way"})
+        again = asyncio.create_task(http.get(f"{second.url}/mcp", headers={"last-event-id": last}))
+        await attempt.succeed({"messages": [ai("done", "m1")]})
+        answer = await again
+        told += [event async for _, event in events_of(answer)]
+    progress = [event["params"] for event in told[:2]]
+    assert progress == [
+        {"progressToken": "p", "progress": 1, "message": "think"},
+        {"progressToken": "p", "progress": 2, "message": "half way"},
+    ]
+    assert len(told) == 3
+    assert told[2]["id"] == 7
+    assert told[2]["result"]["content"] == [{"type": "text", "text": "done"}]
+    assert await database.fetch_all("SELECT count(*)::int AS n FROM runs", ()) == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        pytest.param(b"{", {}, 400, -32700, id="no JSON"),
+        pytest.param(b'{"a": "\\u0000"}', {}, 400, -32700, id="NUL"),
+        pytest.param(b"[]", {}, 400, -32600, id="a batch"),
+        pytest.param(b"7", {}, 400, -32600, id="a number"),
+        pytest.param(b'{"jsonrpc": "2.0", "id": 1}', {}, 400, -32600, id="no method"),
+        pytest.param(b'{"jsonrpc": "2.0", "id": {}, "method": "ping"}', {}, 400, -32600, id="a wrong id"),
+        pytest.param(b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": 1}', {}, 400, -32602, id="wrong params"),
+        pytest.param(message("nothing"), {}, 200, -32601, id="an unknown method"),
+        pytest.param(message("resources/list"), {}, 200, -32601, id="a method that is not served"),
+        pytest.param(message("tools/call", {"name": 5}), {}, 200, -32602, id="no name"),
+        pytest.param(message("tools/list", {"cursor": "mine"}), {}, 200, -32602, id="a wrong cursor"),
+        pytest.param(a_call("none such"), {}, 200, -32602, id="an unknown tool"),
+        pytest.param(message("ping"), {"mcp-protocol-version": "1999-01-01"}, 400, -32022, id="an unknown version"),
+        pytest.param(message("ping"), {"mcp-protocol-version": "2026-07-28"}, 400, -32602, id="no envelope"),
+        pytest.param(message("ping"), {"accept": "text/html"}, 406, -32600, id="nothing acceptable"),
+    ],
+)
+async def test_bad_messages_are_refused(
+    shared: Api, body: Any, headers: dict[str, str], status: int, code: int
+) -> None:
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    sent = {**ACCEPT, "content-type": "application/json", **headers}
+    refused = await shared.http.post("/mcp", content=content, headers=sent)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+    assert refused.json()["error"]["message"].endswith(".")
+
+
+async def test_what_http_refuses(shared: Api) -> None:
+    huge = await shared.http.post("/mcp", content=b" " * 10_000_001, headers={"content-type": "application/json"})
+    assert huge.status_code == 413
+    assert (await shared.http.post("/mcp", content=b"{}", headers={"content-type": "text/plain"})).status_code == 415
+    foreign = await send(shared, message("ping"), {"origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    assert (await send(shared, message("ping"), {"origin": "http://localhost:3000"})).status_code == 200
+    nothing = await shared.http.get("/mcp", headers={"accept": "text/event-stream"})
+    assert (nothing.status_code, nothing.headers["allow"]) == (405, "POST")
+    assert (await shared.http.delete("/mcp")).status_code == 405
+    for wrong in ("x", "1-2", "00000000-0000-4000-8000-000000000000.1-9", "00000000-0000-4000-8000-000000000000.x"):
+        answer = await shared.http.get("/mcp", headers={**ACCEPT, "last-event-id": wrong})
+        assert answer.status_code in (400, 404), wrong
