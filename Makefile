@@ -15,7 +15,8 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: version release-check help setup packages console dist demo test check docs reference format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: help setup packages console dist demo test check docs reference format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: dev push version release-check
 
 help:  ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -35,6 +36,9 @@ dist: setup console  ## Build the distribution relayrun into dist/: a wheel and 
 
 demo: packages  ## Run an agent, kill its runner in the middle, watch the run go on (under a minute)
 	@$(RUN) examples.steps.demo $(ARGS)
+
+dev: packages  ## Work on Relayrun: an example, the console from its sources, both with reload (EXAMPLE=, PORT=)
+	@scripts/dev.sh
 
 test: setup  ## Run all tests (ARGS="-k name" for some), on a cluster too where Docker and kind are there
 	@$(MAKE) local-layer
@@ -63,6 +67,9 @@ format: setup  ## Format, and fix what can be fixed
 version: packages  ## Write a version everywhere and cut the changelog (VERSION=1.2.3)
 	@$(RUN) release version $(VERSION)
 	@[[ -z "$(VERSION)" ]] || $(UV) lock --quiet
+
+push: setup console  ## Build the images, push them, package the chart that names them into dist/ (REGISTRY=registry.example/team)
+	@$(RUN) release push --registry $(REGISTRY)
 
 release-check: setup  ## All of a release that needs no registry: wheels, images, the chart on kind (ARGS=--help)
 	@$(RUN) release.check $(ARGS)

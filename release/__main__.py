@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relayrun_core import __version__
-from release import chart, krew, notes, version
+from release import built, chart, krew, notes, version
 
 
 def main() -> int:
@@ -28,6 +28,7 @@ def _arguments() -> argparse.Namespace:
     one.add_argument("--tag", help="fail unless this is the tag of the version")
     for name, what in (
         ("chart", "package the chart"),
+        ("push", "build and push the images, and package the chart that names them"),
         ("notes", "print the notes"),
         ("krew", "pack the kubectl plugin"),
     ):
@@ -56,8 +57,10 @@ def _run(given: argparse.Namespace) -> int:
             of_version = {
                 name.split(":")[0]: digest for name, digest in _digests(given.digests).items() if "-py3" not in name
             }
-            given.out.mkdir(parents=True, exist_ok=True)
             print(chart.package(given.out, given.registry, of_version))
+        case "push":
+            digests = built.images(version.ROOT, given.registry, __version__, built.PARTS)
+            print(chart.package(given.out, given.registry, digests))
         case "notes":
             sizes = dict(line.split("\t") for line in given.sizes.read_text().splitlines()) if given.sizes else {}
             text = version.CHANGELOG.read_text()

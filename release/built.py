@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from release.version import ROOT, ReleaseError
 CRANE = "github.com/google/go-containerregistry/cmd/crane@v0.22.1"
 BASE = "python:3.13-slim-trixie"
 START_SECONDS = 30
+PARTS = ("runner", "operator", "api", "cli", "example-steps")
 
 
 def crane(folder: Path) -> str | None:
@@ -59,8 +60,8 @@ def _answers(port: int) -> bool:
         return False
 
 
-def images(source: Path, registry: str, tag: str, parts: tuple[str, ...], command: str) -> dict[str, str]:
-    """Digests of a checkout's images by their name, pushed under `registry`. Removed from Docker by `forget`."""
+def images(source: Path, registry: str, tag: str, parts: Sequence[str]) -> dict[str, str]:
+    """Digests of a checkout's images by their name, pushed under `registry`. `forget` removes them from Docker."""
     digests = {}
     for part in parts:
         image = f"{registry}/relayrun-{part}:{tag}"
@@ -70,11 +71,12 @@ def images(source: Path, registry: str, tag: str, parts: tuple[str, ...], comman
             of_part, context = f"PART={part}", source
         call(docker(), "build", "-q", "-t", image, "--build-arg", of_part, context, DOCKER_BUILDKIT="1")
         call(docker(), "push", "--quiet", image)
-        digests[f"relayrun-{part}"] = call(command, "digest", image).strip()
+        known = call(docker(), "image", "inspect", "-f", '{{join .RepoDigests "\\n"}}', image).split()
+        digests[f"relayrun-{part}"] = next(each.partition("@")[2] for each in known if each.startswith(f"{registry}/"))
     return digests
 
 
-def sizes(report: Report, registry: str, tag: str, parts: tuple[str, ...]) -> None:
+def sizes(report: Report, registry: str, tag: str, parts: Sequence[str]) -> None:
     """Tell how much each image adds to the base image."""
     base = _bytes(BASE)
     for part in parts:

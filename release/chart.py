@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from relayrun_core import __version__
 from release.version import ROOT, ReleaseError
 
 CHART = ROOT / "charts" / "relayrun"
@@ -32,11 +34,13 @@ def released(values: str, registry: str, digests: Mapping[str, str]) -> str:
 
 def package(folder: Path, registry: str, digests: Mapping[str, str]) -> Path:
     """The packaged chart, in a folder."""
-    source = folder / "chart" / "relayrun"
-    shutil.copytree(CHART, source)
-    (source / "values.yaml").write_text(released((CHART / "values.yaml").read_text(), registry, digests))
-    shutil.copyfile(ROOT / "LICENSE", source / "LICENSE")
-    subprocess.run(["helm", "lint", "--quiet", "--kube-version", "1.34", "--set", "api.auth=none", source], check=True)
-    subprocess.run(["helm", "package", "--destination", folder, source], check=True, stdout=subprocess.DEVNULL)
-    [made] = folder.glob("relayrun-*.tgz")
-    return made
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="relayrun-chart-") as made:
+        source = Path(made) / "relayrun"
+        shutil.copytree(CHART, source)
+        (source / "values.yaml").write_text(released((CHART / "values.yaml").read_text(), registry, digests))
+        shutil.copyfile(ROOT / "LICENSE", source / "LICENSE")
+        lint = ["helm", "lint", "--quiet", "--kube-version", "1.34", "--set", "api.auth=none", source]
+        subprocess.run(lint, check=True)
+        subprocess.run(["helm", "package", "--destination", folder, source], check=True, stdout=subprocess.DEVNULL)
+    return folder / f"relayrun-{__version__}.tgz"

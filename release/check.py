@@ -17,6 +17,7 @@ from pathlib import Path
 from relayrun_core import __version__
 from release import version
 from release.on_kind import on_kind
+from release.pythons import interpreter
 from release.report import Report, call, tried
 from release.version import ROOT, ReleaseError
 
@@ -71,12 +72,12 @@ def build(report: Report, folder: Path) -> Path:
 def demo(report: Report, folder: Path, wheel: Path, python: str) -> Path | None:
     """The command of a fresh environment in which the demo ran; None where there is no such Python."""
     with report.step(f"the demo from the wheel, Python {python}"):
-        found = tried([UV, "python", "find", "--no-project", "--no-python-downloads", python])
-        if found.returncode:
+        found = interpreter(python)
+        if found is None:
             report.skip(f"the wheel on Python {python}", "there is none on this machine")
             return None
         venv = folder / f"venv-{python}"
-        call(UV, "venv", "--quiet", "--python", found.stdout.strip(), venv)
+        call(UV, "venv", "--quiet", "--python", found, venv)
         call(UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", venv / "bin" / "python", wheel)
         relayrun = venv / "bin" / "relayrun"
         told = call(relayrun, "--version", cwd=folder).strip()

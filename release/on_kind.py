@@ -18,7 +18,6 @@ from release.version import ROOT, ReleaseError
 
 NAME = "relayrun-release"
 CONTEXT = f"kind-{NAME}"
-PARTS = ("runner", "operator", "api", "cli", "example-steps")
 POSTGRES = "pgvector/pgvector:pg17"
 VALUES = {"postgres": {"enabled": True}, "sampleAgent": {"enabled": True}, "api": {"auth": "api-key"}}
 # Of the chart before, which may not know where its images are: each is named.
@@ -44,8 +43,8 @@ def on_kind(report: Report, folder: Path, relayrun: Path, previous: str | None) 
     with built.registry(command) as registry:
         try:
             with report.step("images, pushed to a registry on this machine"):
-                digests = built.images(ROOT, registry, __version__, PARTS, command)
-                built.sizes(report, registry, __version__, PARTS)
+                digests = built.images(ROOT, registry, __version__, built.PARTS)
+                built.sizes(report, registry, __version__, built.PARTS)
             with report.step("the chart, packaged with digests and pushed"):
                 packed = chart.package(folder / "packed", registry, digests)
                 call("helm", "push", "--plain-http", packed, f"oci://{registry}/charts")
@@ -57,7 +56,9 @@ def on_kind(report: Report, folder: Path, relayrun: Path, previous: str | None) 
                 ):
                     before = folder / "chart-before"
                     shutil.copytree(source / "charts" / "relayrun", before)
-                    built.images(source, f"{registry}/before", "before", tuple(p for p in PARTS if p != "cli"), command)
+                    built.images(
+                        source, f"{registry}/before", "before", tuple(part for part in built.PARTS if part != "cli")
+                    )
             with cluster(registry):
                 Release(report, folder, relayrun, registry, digests).check(before)
         finally:

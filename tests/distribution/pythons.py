@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from release import pythons
 from tests.support.skipping import skip_loudly
 
 REPOSITORY = Path(__file__).parents[2]
@@ -17,19 +18,11 @@ _OURS = ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "RELAYRUN_", "DA
 
 def interpreter(config: pytest.Config, version: str) -> Path:
     """A Python of this version (`3.12`); loudly skipped where there is none. REQUIRE_PYTHONS=1 makes that a failure."""
-    names = [Path(folder) / f"python{version}" for folder in os.environ.get("PATH", "").split(os.pathsep)]
-    names += sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python{version}"))
-    names += sorted(Path("~/.local/share/uv/python").expanduser().glob(f"cpython-{version}.*/bin/python{version}"))
-    found = next(filter(_runs, names), None)
+    found = pythons.interpreter(version)
     if found is None:
         sentence = f"nothing was installed into Python {version}: there is none here"
         skip_loudly(config, sentence, required="REQUIRE_PYTHONS")
     return found
-
-
-def _runs(name: Path) -> bool:
-    # pyenv has shims for versions too that are not switched on.
-    return name.is_file() and not subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode
 
 
 class Venv:
