@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
 from relayrun_api.a2a import routes as a2a
+from relayrun_api.a2a.notifications import notification
 from relayrun_api.agents import routes as agents
 from relayrun_api.assistants import routes as assistants
 from relayrun_api.auth import open_authenticator
@@ -37,7 +38,6 @@ from relayrun_api.runs import routes as runs
 from relayrun_api.runs import search_routes as run_search
 from relayrun_api.runs import stateless_routes as stateless
 from relayrun_api.runs.delayed import starting_later
-from relayrun_api.runs.ending import webhook_body
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system
 from relayrun_api.system.audit import audit_start
@@ -65,7 +65,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             tidying(services.database, settings, metrics),
             firing(CronTimer(services.database, services.crons, services.runs, metrics)),
             starting_later(services.database, services.dispatcher),
-            delivering(services.database, settings, metrics, webhook_body),
+            delivering(services.database, settings, metrics, notification),
         ):
             if settings.logs_audit:
                 audit_start(settings)

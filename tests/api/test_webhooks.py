@@ -27,9 +27,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from relayrun_api.a2a.notifications import notification
 from relayrun_api.http.errors import Invalid
 from relayrun_api.metrics import Metrics
-from relayrun_api.runs.ending import webhook_body
 from relayrun_api.webhooks import sender as webhook_sender
 from relayrun_api.webhooks.delivery import WebhookDelivery, wait_seconds
 from relayrun_api.webhooks.rules import Reach, WebhookRules, reach_of
@@ -253,7 +253,7 @@ async def couriers(
     database: Database, rules: WebhookRules = PRIVATE, secret: str | None = None, metrics: Metrics | None = None
 ) -> AsyncIterator[WebhookDelivery]:
     async with WebhookSender.open(rules, RotatingSecret(secret or "")) as poster:
-        yield WebhookDelivery(database, poster, metrics or Metrics(), webhook_body)
+        yield WebhookDelivery(database, poster, metrics or Metrics(), notification)
 
 
 async def ended(database: Database, url: str, owner: str | None = None) -> Run:
@@ -450,7 +450,7 @@ async def test_while_the_secret_is_replaced_it_has_two_signatures(
     await ended(database, receiver.url)
     rotating = ApiSettings(auth="none", webhook_secret_file=tmp_path / "secret").webhook_secrets
     async with WebhookSender.open(PRIVATE, rotating) as poster:
-        await deliver_due(database, WebhookDelivery(database, poster, Metrics(), webhook_body))
+        await deliver_due(database, WebhookDelivery(database, poster, Metrics(), notification))
     headers, body, _ = receiver.requests[0]
     expected = [signature(text.encode(), headers, body) for text in secrets.values()]
     assert headers["webhook-signature"].split(" ") == expected

@@ -32,7 +32,7 @@ def agent_card(assistant: Assistant, url: str, *, auth: tuple[str, ...]) -> dict
         "url": url,
         "preferredTransport": _BINDING,
         "supportedInterfaces": versions,
-        "capabilities": {"streaming": True, "pushNotifications": False, "stateTransitionHistory": False},
+        "capabilities": {"streaming": True, "pushNotifications": True, "stateTransitionHistory": False},
         "defaultInputModes": modes,
         "defaultOutputModes": _MODES,
         "skills": [skill],

@@ -14,6 +14,10 @@ METHODS: Mapping[str, tuple[str, Version]] = {
     "tasks/list": ("ListTasks", "0.3"),
     "tasks/cancel": ("CancelTask", "0.3"),
     "tasks/resubscribe": ("SubscribeToTask", "0.3"),
+    "tasks/pushNotificationConfig/set": ("CreateTaskPushNotificationConfig", "0.3"),
+    "tasks/pushNotificationConfig/get": ("GetTaskPushNotificationConfig", "0.3"),
+    "tasks/pushNotificationConfig/list": ("ListTaskPushNotificationConfigs", "0.3"),
+    "tasks/pushNotificationConfig/delete": ("DeleteTaskPushNotificationConfig", "0.3"),
     **{
         name: (name, "1.0")
         for name in (
@@ -23,6 +27,10 @@ METHODS: Mapping[str, tuple[str, Version]] = {
             "ListTasks",
             "CancelTask",
             "SubscribeToTask",
+            "CreateTaskPushNotificationConfig",
+            "GetTaskPushNotificationConfig",
+            "ListTaskPushNotificationConfigs",
+            "DeleteTaskPushNotificationConfig",
         )
     },
 }

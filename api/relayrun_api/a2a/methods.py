@@ -10,10 +10,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from relayrun_api.a2a import permissions
+from relayrun_api.a2a import permissions, receivers
 from relayrun_api.a2a.dialects import METHODS, Version, streamed, told, understood
 from relayrun_api.a2a.dialects import Json as JsonObject
-from relayrun_api.a2a.models import Message, SendParams, TaskParams
+from relayrun_api.a2a.models import ListParams, Message, Receiver, ReceiverParams, SendParams, TaskParams
+from relayrun_api.a2a.notifications import told_config
 from relayrun_api.a2a.parts import answer_of, input_of
 from relayrun_api.a2a.rpc import Code, RpcError, RpcRequest, checked, result
 from relayrun_api.a2a.streams import Call, task_ending, task_stream
@@ -26,6 +27,7 @@ from relayrun_api.auth.custom import CustomAuth
 from relayrun_api.auth.permissions import Permission
 from relayrun_api.chat.translator import CHAT_MODES
 from relayrun_api.http.errors import Unauthenticated
+from relayrun_api.http.rate_limit import subject_of
 from relayrun_api.http.responses import Json
 from relayrun_api.runs.models import RunCreate
 from relayrun_api.runs.service import StartedRun, StartRun
@@ -33,6 +35,8 @@ from relayrun_api.runs.specs import spec_of_run
 from relayrun_api.services import Services
 from relayrun_api.streaming.sse import position_after
 from relayrun_api.threads.service import ThreadRef, find_thread, refer
+from relayrun_api.webhooks.rules import WebhookRules
+from relayrun_core.db.a2a import cancel_waiting, receivers_of, remove_receiver
 from relayrun_core.db.runs import list_runs
 from relayrun_core.db.starting import OnceKey, Terms
 from relayrun_core.errors import RunFinished
@@ -58,6 +62,11 @@ class Methods:
             "GetTask": self._get,
             "CancelTask": self._cancel,
             "SubscribeToTask": self._subscribe,
+            "ListTasks": self._list,
+            "CreateTaskPushNotificationConfig": self._add_receiver,
+            "GetTaskPushNotificationConfig": self._get_receiver,
+            "ListTaskPushNotificationConfigs": self._list_receivers,
+            "DeleteTaskPushNotificationConfig": self._remove_receiver,
         }
 
     async def carry_out(self, request: RpcRequest) -> Response:
@@ -71,7 +80,7 @@ class Methods:
     async def _send(self, request: RpcRequest, version: Version) -> Response:
         params = _send_params(request, version)
         configuration = params.configuration
-        started = await self._started(params)
+        started = await self._started(params, version)
         call = Call(self._services, request.id, version, configuration.history_length)
         if configuration.waits:
             return task_ending(call, started, lambda task: streamed(version, task))
@@ -82,7 +91,7 @@ class Methods:
 
     async def _stream(self, request: RpcRequest, version: Version) -> Response:
         params = _send_params(request, version)
-        started = await self._started(params)
+        started = await self._started(params, version)
         call = Call(self._services, request.id, version, params.configuration.history_length)
         task = await task_of_run(self._services.database, started.run_id)
         return task_stream(call, task, started)
@@ -96,6 +105,10 @@ class Methods:
     async def _cancel(self, request: RpcRequest, version: Version) -> Response:
         params = checked(TaskParams, request.params)
         task = await self._found(params.id, permissions.cancel_task)
+        if task.waiting:
+            await cancel_waiting(self._services.database, task.runs[0].run_id)
+            now, _ = await snapshot(self._services.database, replace(task, canceled=True))
+            return Json(result(request.id, told(version, now)))
         try:
             await self._services.cancels.cancel(task.last, CancelAction.INTERRUPT)
         except RunFinished as error:
@@ -116,6 +129,40 @@ class Methods:
             )
         return task_stream(Call(self._services, request.id, version), task, self._services.runs.join(task.last), after)
 
+    async def _list(self, request: RpcRequest, version: Version) -> Response:
+        params = checked(ListParams, request.params)
+        caller = await self._admitted(permissions.list_tasks, None)
+        address = self._request.client.host if self._request.client else None
+        reader = subject_of(caller.owner, address)
+        found = await receivers.listed(self._services, caller, reader, self._assistant.assistant_id, params, version)
+        return Json(result(request.id, found))
+
+    async def _add_receiver(self, request: RpcRequest, version: Version) -> Response:
+        given = request.params
+        if isinstance(older := given.get("pushNotificationConfig"), dict):
+            given = {**older, "taskId": given.get("taskId")}
+        receiver = checked(Receiver, given)
+        task = await self._found(checked(ReceiverParams, given).task_id, permissions.read_task)
+        return Json(result(request.id, await receivers.add(self._services, task, receiver, version)))
+
+    async def _get_receiver(self, request: RpcRequest, version: Version) -> Response:
+        params = checked(ReceiverParams, request.params)
+        task = await self._found(params.task_id, permissions.read_task)
+        return Json(result(request.id, await receivers.one(self._services, task, params.receiver_id, version)))
+
+    async def _list_receivers(self, request: RpcRequest, version: Version) -> Response:
+        params = checked(ReceiverParams, request.params)
+        task = await self._found(params.task_id, permissions.read_task)
+        kept = await receivers_of(self._services.database, task.runs[0].run_id)
+        configs = [told_config(version, config) for config in kept]
+        return Json(result(request.id, configs if version == "0.3" else {"configs": configs, "nextPageToken": ""}))
+
+    async def _remove_receiver(self, request: RpcRequest, version: Version) -> Response:
+        params = checked(ReceiverParams, request.params)
+        task = await self._found(params.task_id, permissions.read_task)
+        await remove_receiver(self._services.database, task.runs[0].run_id, params.receiver_id or "")
+        return Json(result(request.id, None if version == "0.3" else {}))
+
     async def _found(self, task_id: str, permission: Permission) -> Task:
         """A task that the caller may do this to."""
         task = await find_task(self._services, self._caller, task_id, self._assistant.assistant_id)
@@ -128,7 +175,22 @@ class Methods:
             else await find_task(self._services, caller, task_id, self._assistant.assistant_id)
         )
 
-    async def _started(self, params: SendParams) -> StartedRun:
+    async def _started(self, params: SendParams, version: Version) -> StartedRun:
+        """The run that a message asks for, whose receiver is known before it is answered."""
+        receiver = params.configuration.receiver
+        if receiver is not None:
+            WebhookRules.of(self._services.settings).check(receiver.url)
+        started = await self._accepted(params)
+        if receiver is not None:
+            try:
+                task = await task_of_run(self._services.database, started.run_id)
+                await receivers.add(self._services, task, receiver, version)
+            except BaseException:
+                started.subscription.close()
+                raise
+        return started
+
+    async def _accepted(self, params: SendParams) -> StartedRun:
         message, database = params.message, self._services.database
         task = await self._addressed(message)
         if task is not None:
@@ -143,7 +205,7 @@ class Methods:
         body: dict[str, Any] = {
             **asked,
             "assistant_id": str(self._assistant.assistant_id),
-            "metadata": {name: value for name, value in mine.items() if value},
+            "metadata": mine,
             "thread_id": thread.sent,
         }
         caller = await self._admitted(permissions.new_message, body)

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 
 from relayrun_api.threads.models import MAX_NAME
 
 _MOST_PARTS = 1000
 _LONGEST_ID = 255
 _LONGEST_HISTORY = 1000
+#: What goes into a header.
+Written = Annotated[str, Field(max_length=4096, pattern=r"^[\x20-\x7e]*$")]
 Identity = Annotated[str, Field(max_length=_LONGEST_ID)]
 
 
@@ -61,12 +63,33 @@ class Message(A2aParams):
     task_id: Identity | None = Field(default=None, alias="taskId")
 
 
+class Authentication(A2aParams):
+    """How a receiver wants to be asked: `scheme` in 1.0, the first of `schemes` in 0.3."""
+
+    scheme: Written | None = None
+    schemes: list[Written] = Field(default_factory=list, max_length=10)
+    credentials: Written | None = None
+
+
+class Receiver(A2aParams):
+    """Who is told of a task's end."""
+
+    id: Identity | None = None
+    url: str = Field(max_length=2048)
+    token: Written | None = None
+    authentication: Authentication | None = None
+
+
 class Configuration(A2aParams):
     """How a message is answered. 1.0 has `returnImmediately` in place of `blocking`."""
 
     blocking: StrictBool | None = None
     return_immediately: StrictBool = Field(default=False, alias="returnImmediately")
     history_length: StrictInt | None = Field(default=None, alias="historyLength", ge=0, le=_LONGEST_HISTORY)
+
+    receiver: Receiver | None = Field(
+        default=None, validation_alias=AliasChoices("taskPushNotificationConfig", "pushNotificationConfig")
+    )
 
     @property
     def waits(self) -> bool:
@@ -87,6 +110,20 @@ class TaskParams(A2aParams):
 
     id: Identity
     history_length: StrictInt | None = Field(default=None, alias="historyLength", ge=0, le=_LONGEST_HISTORY)
+
+
+class ReceiverParams(A2aParams):
+    """A task, and one of its receivers: `id` and `pushNotificationConfigId` in 0.3, `taskId` and `id` in 1.0."""
+
+    task_id: Identity
+    receiver_id: Identity | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "taskId" not in given:
+            return {"task_id": given.get("id"), "receiver_id": given.get("pushNotificationConfigId")}
+        return {"task_id": given["taskId"], "receiver_id": given.get("id")}
 
 
 class ListParams(A2aParams):

@@ -23,10 +23,11 @@ from relayrun_api.http.responses import loads
 from relayrun_api.services import Services
 from relayrun_api.streaming.sse import START, Position
 from relayrun_core.database import Database
+from relayrun_core.db.a2a import runs_of_task
 from relayrun_core.db.finish import read_outcome
 from relayrun_core.db.journal import END, read_page
 from relayrun_core.db.rows import Thread
-from relayrun_core.db.runs import get_run, runs_of_task
+from relayrun_core.db.runs import get_run
 from relayrun_core.db.threads import get_thread
 from relayrun_core.ids import uuid_of
 from relayrun_core.runs import Run
@@ -35,6 +36,7 @@ from relayrun_core.states import RunStatus
 #: In a run's metadata: which task it goes on with, and by which message it was asked for.
 TASK, MESSAGE = "a2a_task_id", "a2a_message_id"
 _LEFT = "The conversation went on without an answer."
+_GIVEN_UP = "The task was canceled while it waited for an answer."
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Task:
 
     runs: tuple[Run, ...]
     thread: Thread
+    #: Nobody is to answer it any more.
+    canceled: bool = False
 
     @property
     def task_id(self) -> str:
@@ -62,7 +66,8 @@ class Task:
     @property
     def waiting(self) -> bool:
         """Whether the last run's question can be answered."""
-        return self.last.status is RunStatus.INTERRUPTED and self.thread.run_count == self.last.number
+        asks = self.last.status is RunStatus.INTERRUPTED and self.thread.run_count == self.last.number
+        return asks and not self.canceled
 
     def translator(self, run: Run) -> A2aTranslator:
         """For the journal of one of its runs."""
@@ -100,11 +105,11 @@ async def task_of_run(database: Database, run_id: UUID) -> Task:
 async def task_of(database: Database, run: Run) -> Task:
     """The task that a run belongs to. Raises RunNotFound when it was deleted meanwhile."""
     first = uuid_of(str(run.spec.metadata.get(TASK) or "")) or run.run_id
-    runs = await runs_of_task(database, run.thread_id, first)
+    found = await runs_of_task(database, run.thread_id, first)
     thread = await get_thread(database, run.thread_id)
-    if not runs or thread is None:
+    if found is None or thread is None:
         raise RunNotFound(f"Run not found: {run.run_id}")
-    return Task(tuple(runs), thread)
+    return Task(found.runs, thread, found.canceled)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,8 @@ async def _status(database: Database, task: Task) -> Json:
         questions = await questions_of(database, run)
         said = question_message(task.task_id, task.context_id, str(run.run_id), questions)
     elif run.status is RunStatus.INTERRUPTED:
-        said = agent_message(task.task_id, task.context_id, f"{run.run_id}-left", parts_of_value(_LEFT))
+        words = _GIVEN_UP if task.canceled else _LEFT
+        said = agent_message(task.task_id, task.context_id, f"{run.run_id}-left", parts_of_value(words))
         return {"state": "canceled", "timestamp": time_of(moment), "message": said}
     elif run.status in (RunStatus.ERROR, RunStatus.TIMEOUT):
         error = run.error or {"error": run.reason, "message": run.message}

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,8 +45,8 @@ _FAILED_KEPT = timedelta(days=7)
 _FORGET_SECONDS = 600.0
 
 
-#: What a receiver is told of a run's end, at this time: the body.
-Render = Callable[[Delivery, datetime], bytes]
+#: What a receiver is told of a run's end, at this time: the body, and headers beside our own.
+Render = Callable[[Delivery, datetime], tuple[bytes, Mapping[str, str]]]
 
 
 class WebhookDelivery:
@@ -122,8 +122,8 @@ class WebhookDelivery:
         """One try, and the note of what became of it."""
         now = datetime.now(UTC)
         try:
-            body = self._render(delivery, now)
-            await self._poster.post(delivery.url, str(delivery.run_id), body, int(now.timestamp()))
+            body, headers = self._render(delivery, now)
+            await self._poster.post(delivery.url, str(delivery.run_id), body, int(now.timestamp()), headers)
         except NotTaken as problem:
             await self._not_taken(delivery, problem)
             return

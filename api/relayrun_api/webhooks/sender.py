@@ -8,10 +8,11 @@ import base64
 import hashlib
 import hmac
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from types import MappingProxyType
 
 import httpx
 
@@ -27,6 +28,7 @@ _CONNECT_SECONDS = 3.0
 _ADDRESSES = 3
 _LOOKUPS = 8
 _GONE = 410
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class NotTaken(Exception):
@@ -66,22 +68,27 @@ class WebhookSender:
             finally:
                 poster._lookups.shutdown(wait=False, cancel_futures=True)
 
-    async def post(self, text: str, identity: str, body: bytes, seconds: int) -> None:
-        """Tell the receiver at this URL, at this time (seconds since the epoch). Raises NotTaken."""
+    async def post(
+        self, text: str, identity: str, body: bytes, seconds: int, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> None:
+        """Tell the receiver at this URL, at this time (seconds since the epoch), with what it wants beside our own
+        `headers`. Raises NotTaken.
+        """
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
-                await self._post(text, identity, body, seconds)
+                await self._post(text, identity, body, seconds, headers)
         except TimeoutError as error:
             raise NotTaken(f"no answer within {LIMIT_SECONDS:.0f} s") from error
         except httpx.HTTPError as error:
             raise NotTaken(f"{type(error).__name__}: {error}") from error
 
-    async def _post(self, text: str, identity: str, body: bytes, seconds: int) -> None:
+    async def _post(self, text: str, identity: str, body: bytes, seconds: int, more: Mapping[str, str]) -> None:
         try:
             url = self._rules.check(text)  # the settings may have changed since it was accepted
         except Invalid as error:
             raise NotTaken(error.detail, final=True) from error
         headers = {
+            **more,
             "Host": url.netloc.decode(),
             "Content-Type": "application/json",
             "User-Agent": f"relayrun/{__version__}",

@@ -47,6 +47,8 @@ class Delivery:
     questions: list[dict[str, Any]]
     tries: int
     created_at: datetime
+    #: Of an A2A task: its receiver's config. None: of a run's `webhook`.
+    push: dict[str, Any] | None = None
 
     def run(self) -> Run:
         """The run as it ended."""
@@ -126,4 +128,5 @@ def _to_delivery(row: dict[str, Any]) -> Delivery:
         questions=row["interrupts"],
         tries=row["tries"],
         created_at=row["created_at"],
+        push=row["push"],
     )

@@ -39,10 +39,6 @@ _OF_THREAD = """
 FROM runs r
 WHERE r.thread_id = %(thread)s AND (%(status)s::text[] IS NULL OR r.status = ANY(%(status)s::text[]))
   AND (r.status <> 'cancelled' OR r.cancel_action IS DISTINCT FROM 'rollback')"""
-_OF_TASK = f"""
-SELECT {RUN_COLUMNS} FROM runs r
-WHERE r.thread_id = %(thread)s AND (r.run_id = %(first)s OR r.spec #>> '{{metadata,a2a_task_id}}' = %(first)s::text)
-ORDER BY r.run_id <> %(first)s, r.seq"""  # noqa: S608
 _CANCEL = "SELECT relayrun_cancel(%s, %s) AS answer"
 _CHECKPOINT = "SELECT 1 AS there FROM checkpoints WHERE thread_id = %s AND checkpoint_ns = '' AND checkpoint_id = %s"
 # Of the migration that refuses such runs.
@@ -212,12 +208,6 @@ def runs_found(
     """The same, to be read in parts."""
     params = {"thread": thread_id, "status": status}
     return Listing(RUN_COLUMNS, _OF_THREAD, "r.run_id", "r.seq DESC", params, limit, offset, to_run)
-
-
-async def runs_of_task(database: Database, thread_id: UUID, first: UUID) -> list[Run]:
-    """The run that began an A2A task, and those that went on with it, in order; empty when the first is gone."""
-    rows = await database.fetch_all(_OF_TASK, {"thread": thread_id, "first": first})
-    return [to_run(row) for row in rows] if rows and rows[0]["run_id"] == first else []
 
 
 async def unfinished_run_ids(
