@@ -40,9 +40,19 @@ const runs = createRoute({
 
 const run = createRoute({
   getParentRoute,
-  path: "/threads/$threadId/runs/$runId",
+  path: "/runs/$threadId/$runId",
   validateSearch: texts<{ tab?: string; step?: string }>("tab", "step"),
   component: lazyRouteComponent(() => import("./pages/run/RunPage"), "RunPage"),
+});
+
+/** Where runs stood before, and where the API has them. */
+const runOfThread = createRoute({
+  getParentRoute,
+  path: "/threads/$threadId/runs/$runId",
+  validateSearch: texts<{ tab?: string; step?: string }>("tab", "step"),
+  beforeLoad: ({ params, search }) => {
+    throw redirect({ to: "/runs/$threadId/$runId", params, search, replace: true });
+  },
 });
 
 const threads = createRoute({
@@ -117,6 +127,7 @@ export const router = createRouter({
     home,
     runs,
     run,
+    runOfThread,
     threads,
     thread,
     inbox,

@@ -55,6 +55,9 @@ BUILT_IN = frozenset(
     }
 )
 
+#: The page at /console, which a setting of the API switches off.
+CONSOLE = "console"
+
 
 @dataclass(frozen=True)
 class ProxiedRequest:

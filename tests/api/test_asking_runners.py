@@ -54,6 +54,12 @@ class Listed:
     def pools(self) -> Pools:
         return Pools(len(self._urls), len(self._urls))
 
+    def pool(self, agent: str) -> None:
+        """Nothing more is known."""
+
+    def agents(self) -> None:
+        """Nor which there are."""
+
 
 @pytest.mark.parametrize(
     ("runners", "outcome", "asked"),

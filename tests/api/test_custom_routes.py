@@ -324,6 +324,7 @@ async def test_the_runner_knows_which_paths_are_the_apis(shop: Routed) -> None:
     assert {path.split("/")[1] for path in document["paths"]} - {".well-known"} == BUILT_IN
     log = shop.runner.log.read_text()
     assert "wins over the app's route /threads/search" in log
+    assert "wins over the app's route /console/mine: choose another path, or set RELAYRUN_CONSOLE=false" in log
     assert "wins over the app's route /seen" not in log
 
 

@@ -121,6 +121,7 @@ NAMELESS = (
             "/threads/prune",
             "/runs/crons/search",
             "/runs/crons/count",
+            "/runs/crons/preview",
             "/assistants/search",
             "/assistants/count",
             "/runs",
@@ -235,6 +236,11 @@ async def test_another_owners_things_are_not_found_on_any_route(guarded: Api) ->
             for ids in mixed:
                 assert await status_of(guarded, method, ids.fill(path), BOB) == 404, (method, path)
     assert await everything(guarded, alices) == before
+    asked = {"schedule": "0 9 1 1 *", "timezone": "Europe/Berlin", "limit": 3}
+    seen = (await guarded.http.post("/runs/crons/preview", json=asked, headers=BOB)).json()
+    assert [time[4:] for time in seen["next"]] == ["-01-01T08:00:00+00:00"] * 3
+    measured = (await guarded.http.get(f"/threads/{alices.thread}/storage", headers=ALICE)).json()
+    assert (measured["complete"], measured["events"] > 0) == (True, True)
 
 
 async def test_without_a_token_every_route_but_the_open_ones_is_401(guarded: Api) -> None:

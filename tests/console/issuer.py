@@ -30,12 +30,14 @@ class Issuer:
 
     secret: str
     url: str = ""
+    #: Where its token endpoint is: on another host, as some providers have it.
+    tokens: str = ""
     #: The challenge of each code.
     codes: dict[str, str] = field(default_factory=dict)
     renewed: int = 0
 
     async def describes(self, _: Request) -> Response:
-        paths = {"authorization_endpoint": f"{self.url}/authorize", "token_endpoint": f"{self.url}/token"}
+        paths = {"authorization_endpoint": f"{self.url}/authorize", "token_endpoint": f"{self.tokens}/token"}
         return JSONResponse({"issuer": self.url} | paths)
 
     async def authorize(self, request: Request) -> Response:
@@ -74,5 +76,5 @@ async def issuing(secret: str) -> AsyncIterator[Issuer]:
     ]
     everybody = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"])
     async with serving(Starlette(routes=routes, middleware=[everybody])) as port:
-        issuer.url = f"http://127.0.0.1:{port}"
+        issuer.url, issuer.tokens = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
         yield issuer

@@ -31,7 +31,7 @@ class Looked:
 
 
 @asynccontextmanager
-async def looking(browser: Browser, url: str, issuer: str | None = None, **context: Any) -> AsyncIterator[Looked]:
+async def looking(browser: Browser, url: str, *issuer: str, **context: Any) -> AsyncIterator[Looked]:
     """A page of the console in a window of its own. It may ask the API, the issuer and nobody else."""
     options = {"viewport": {"width": 1280, "height": 900}} | context
     window = await browser.new_context(**options)
@@ -46,7 +46,7 @@ async def looking(browser: Browser, url: str, issuer: str | None = None, **conte
             looked.broken.append(message.text)
 
     def asked(request: Request) -> None:
-        if not request.url.startswith((url, issuer or url, "data:", "blob:")):
+        if not request.url.startswith((url, *issuer, "data:", "blob:")):
             looked.elsewhere.append(request.url)
 
     page.on("pageerror", lambda error: looked.broken.append(str(error)))

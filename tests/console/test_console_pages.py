@@ -138,10 +138,17 @@ async def test_a_run_lights_up_its_nodes_pauses_before_one_is_edited_and_goes_on
     assert await too_wide(page) == 0
 
 
-async def test_an_agent_shows_its_graphs_their_subgraphs_and_schemas(looked):
+async def test_an_agent_shows_its_graphs_their_subgraphs_and_schemas(looked, dev):
     page = looked.page
     await looked.open("/agents")
     await expect(page.get_by_role("region", name="Readiness")).to_contain_text("2 of 2 ready")
+    runners = page.get_by_role("table", name="Runners of default").get_by_role("row")
+    await expect(runners.filter(has_text="ready")).to_have_count(2)
+    await expect(runners.last).to_contain_text("of 10")
+    dev.running("relayrun_runner")[0].kill()
+    await expect(page.get_by_text("unexpected death").first).to_be_visible()
+    await page.get_by_text("unexpected death").first.click()
+    await expect(page.get_by_role("listitem").filter(has_text="killed by signal 9").first).to_be_visible()
     await page.get_by_role("button", name="Draw fan").click()
     await expect(page.locator("[data-node='research:read']")).to_be_visible()
     await page.get_by_label("Subgraphs open").uncheck()
@@ -189,12 +196,15 @@ async def test_a_cron_is_made_paused_tested_and_deleted(looked):
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("alert")).to_contain_text("schedule")
     await page.get_by_label("Schedule").fill("0 9 1 1 *")
+    await expect(page.get_by_role("list", name="It would fire").get_by_role("listitem")).to_have_count(5)
     await page.get_by_role("button", name="JSON").click()
     await page.get_by_label("Input (JSON)").fill('{"messages": [{"role": "user", "content": "Good morning"}]}')
     await page.get_by_role("button", name="Create").click()
     row = page.get_by_role("row", name="0 9 1 1 *")
     await expect(row.get_by_role("time")).to_have_count(1)
     assert await violations(page) == []
+    await row.get_by_text("And then").click()
+    await expect(row.get_by_role("listitem").first).to_contain_text("9:00")
     await row.get_by_role("button", name="Pause").click()
     await expect(row).to_contain_text("paused")
     await row.get_by_role("button", name="Test").click()

@@ -51,6 +51,13 @@ async def test_runs_are_filtered_in_the_address_and_several_are_cancelled_and_re
     await page.get_by_role("button", name="success", exact=True).click()
     await expect(rows).to_have_count(1)
     await expect(page).to_have_url(re.compile(r"status=.*success.*text=T-4711|text=T-4711.*status=.*success"))
+    await page.get_by_label("Accepted").select_option("Between two times")
+    await page.get_by_label("To", exact=True).fill("2020-01-01T00:00")
+    await expect(page.get_by_text("No run fits these filters.")).to_be_visible()
+    await page.get_by_label("To", exact=True).fill("")
+    await page.get_by_label("From", exact=True).fill("2020-01-01T00:00")
+    await expect(rows).to_have_count(1)
+    await expect(page).to_have_url(re.compile(r"from="))
     await page.reload()
     await expect(rows).to_have_count(1)
     await expect(rows.get_by_role("link").first).to_have_text(done[1][-8:])
@@ -97,6 +104,7 @@ async def test_a_person_approves_and_forks_with_another_state(looked, dev):
     thread, run = await finished(dev.url, "refund", {"order": "4711"})
     await looked.open(f"/threads/{thread}/runs/{run}")
     await expect(page.get_by_text("Waits for a person")).to_be_visible()
+    await expect(page.get_by_role("navigation").locator("[aria-current=page]")).to_have_text("Runs")
     await page.get_by_role("link", name="Answer").click()
     question = page.locator(".question")
     await expect(question).to_contain_text("Refund 42.00 EUR for order 4711?")
@@ -104,6 +112,7 @@ async def test_a_person_approves_and_forks_with_another_state(looked, dev):
     await question.get_by_role("button", name="Send the answer").click()
     await looked.open(f"/threads/{thread}?tab=State")
     await expect(page.get_by_role("region", name="State")).to_contain_text("Refunded.")
+    await expect(page.get_by_role("region", name="About the thread")).to_contain_text("5 checkpoints, ")
     # Before the approval, with another amount: the question is asked again, and the history has two branches.
     await page.get_by_role("tab", name="History").click()
     await page.get_by_role("button", name="then approve").click()
@@ -156,7 +165,7 @@ async def test_what_people_and_models_write_is_text(looked, dev):
     assert await page.evaluate("window.pwned") is None
 
 
-PAGES = ("/runs", "/inbox", "/agents", "/playground", "/threads", "/assistants", "/crons", "/store", "/status")
+PAGES = ("/runs", "/inbox", "/agents", "/playground", "/threads", "/assistants", "/crons", "/store", "/keys", "/status")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -164,6 +173,8 @@ async def test_pages_are_accessible_and_fit_a_telephone(browser, dev, scheme):
     thread, run = await finished(dev.url, "chat", {"messages": [{"role": "user", "content": "Hello"}]})
     paths = [*PAGES, f"/threads/{thread}/runs/{run}", f"/threads/{thread}/runs/{run}?tab=Events"]
     paths += [f"/threads/{thread}", f"/threads/{thread}?tab=History", f"/threads/{thread}?tab=Runs"]
+    # What no page understands is as if it were not there.
+    paths += ["/runs?within=soon&from=yesterday&status=%5B%22x%22%5D", f"/runs/{thread}/{run}?tab=Nothing"]
     wrong = []
     async with looking(browser, dev.url, viewport={"width": 375, "height": 740}, color_scheme=scheme) as looked:
         for path in paths:
@@ -205,7 +216,7 @@ async def test_somebody_signs_in_at_the_openid_provider(browser, dev, dev_databa
         oidc = {"oidc_issuer": issuer.url, "oidc_client_id": CLIENT}
         async with (
             asking_for_tokens(dev, dev_database, dev.url, **oidc) as url,
-            looking(browser, url, issuer.url) as looked,
+            looking(browser, url, issuer.url, issuer.tokens) as looked,
         ):
             page = looked.page
             await looked.open("/threads?status=idle")

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from relayrun_core.kinds.agent import AgentStatus
 from relayrun_core.runner_protocol import AttemptState, ListLine, ReadinessBody, RunReport
 from relayrun_operator.engine import Report
 from relayrun_operator.kube.deaths import Deaths, why_ended
@@ -41,7 +42,7 @@ class Told:
     def __init__(self) -> None:
         self.metrics = OperatorMetrics()
         self._events = EventPoster(cast("Any", None), "me")
-        agent = parse_agent(AGENT, Installation("token", "http://api"))
+        self.agent = agent = parse_agent(AGENT, Installation("token", "http://api"))
         self.runs: list[str] = []
         self.deaths = Deaths(self._events, self.metrics, {agent.key: agent}, lambda _, why: self.runs.append(why))
 
@@ -101,6 +102,11 @@ async def test_an_out_of_memory_kill_of_the_whole_container_is_told_as_such() ->
     told.deaths.see_pod(runner, pod(1), pod(2, reason="Error", exitCode=139))
     assert told.count("Crashed") == 1
     assert told.runs == ["OOMKilled, exit code 137", "Killed", "Crashed, exit code 139"]
+    assert [death["reason"] for death in told.agent.deaths] == told.runs[::-1]
+    for _ in range(12):
+        told.deaths.see_pod(runner, pod(2), pod(3, reason="OOMKilled", exitCode=137))
+    AgentStatus.model_validate({"recentDeaths": told.agent.deaths})
+    assert len(told.agent.deaths) == 10
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The local world with real runner processes: what dies, and what goes on."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -53,6 +54,15 @@ async def test_runs_are_executed_and_the_api_is_told_where_the_runners_are(tmp_p
         assert listed["desired"] == 2
         assert {tuple(entry["graphs"]) for entry in listed["runners"]} == {("steps",)}
         assert listed["problems"] == []
+        assert {(entry["state"], entry["slots"], entry["generation"]) for entry in listed["runners"]} == {
+            ("ready", play.settings.slots, 0)
+        }
+        assert listed["agent"] == {"name": play.settings.agent, "generation": "0", "deaths": []}
+        died = play.world.snapshot()["runners"][0]
+        os.kill(died["pid"], signal.SIGKILL)
+        await until(lambda: play.listed()["agent"]["deaths"] != [])
+        [death] = play.listed()["agent"]["deaths"]
+        assert (death["runner"], death["reason"]) == (died["name"], "killed by signal 9")
     assert not (tmp_path / "runners.json").exists()
 
 

@@ -3,16 +3,17 @@
 import asyncio
 import gzip
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from relayrun_api import __version__, console
+from relayrun_api.console.issuer import IssuerHosts
 from relayrun_api.http.responses import Json
 from relayrun_core.settings import ApiSettings
 
@@ -44,7 +45,7 @@ def console_routes(settings: ApiSettings) -> list[BaseRoute]:
     """The page and its files; none where the settings switch it off."""
     if not settings.console:
         return []
-    headers = _headers(settings.oidc_issuer)
+    headers, issuer = _headers(()), IssuerHosts(settings.oidc_issuer)
     config = {
         "version": __version__,
         "auth": sorted(settings.auth_kinds),
@@ -57,7 +58,7 @@ def console_routes(settings: ApiSettings) -> list[BaseRoute]:
             text = await asyncio.to_thread((console.STATIC / "index.html").read_text, "utf-8")
         except FileNotFoundError:
             return HTMLResponse(_NOT_BUILT, 503, headers)
-        return HTMLResponse(text, headers=headers)
+        return HTMLResponse(text, headers=_headers(await issuer.origins()))
 
     async def asset(request: Request) -> Response:
         try:
@@ -89,10 +90,9 @@ def _read(name: str) -> _Asset:
     return _Asset(body, gzip.compress(body, 6) if worth else None, media_type)
 
 
-def _headers(issuer: str | None) -> dict[str, str]:
+def _headers(issuer: Sequence[str]) -> dict[str, str]:
     # The page asks the issuer for a token, and nobody else for anything.
-    where = urlsplit(issuer or "")
-    connect = f"'self' {where.scheme}://{where.netloc}" if where.netloc else "'self'"
+    connect = " ".join(("'self'", *issuer))
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
         f"connect-src {connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -125,6 +125,23 @@ class CronSearch(CronCount):
     select: list[CronField] | None = Field(default=None, max_length=100)
 
 
+class CronPreview(LangGraphBody):
+    """A schedule, to see when it would fire."""
+
+    schedule: Schedule
+    timezone: Zone | None = None
+    limit: int = Field(default=5, ge=1, le=10)
+
+
+@dataclass
+class Firings:
+    """When a schedule fires, in UTC."""
+
+    __pydantic_config__ = things.example(next=["2026-11-24T08:00:00+00:00", "2026-11-25T08:00:00+00:00"])
+
+    next: list[datetime]
+
+
 @dataclass
 class Cron:
     """A run that starts by the clock. `refusal`: why it did not start when it last should have."""

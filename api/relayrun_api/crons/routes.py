@@ -1,5 +1,7 @@
 """Crons: runs that start by the clock, as the LangGraph Agent Server has them."""
 
+import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,7 +11,8 @@ from starlette.responses import Response
 from relayrun_api.auth import Caller, Reader
 from relayrun_api.auth.routing import Router
 from relayrun_api.crons import permissions
-from relayrun_api.crons.models import Cron, CronCount, CronCreate, CronPatch, CronSearch
+from relayrun_api.crons.models import Cron, CronCount, CronCreate, CronPatch, CronPreview, CronSearch, Firings
+from relayrun_api.crons.schedules import next_fires
 from relayrun_api.http import examples as things
 from relayrun_api.http.listing import listed
 from relayrun_api.http.responses import Json
@@ -94,6 +97,21 @@ async def count(body: CronCount, services: Given, caller: Caller, reader: Reader
     """Count crons."""
     async with services.reads.by(reader) as database:
         return Json(await services.crons.count(database, caller, body))
+
+
+@router.post(
+    "/runs/crons/preview",
+    operation_id="preview_cron",
+    description="No cron is made. Times are in UTC.",
+    permission=permissions.preview,
+    answer=Firings,
+    examples={"workdays at nine": {"schedule": "0 9 * * 1-5", "timezone": "Europe/Berlin", "limit": 2}},
+)
+async def preview(body: CronPreview) -> Response:
+    """List the next times at which a schedule fires."""
+    # A rare day is looked for through years.
+    times = await asyncio.to_thread(next_fires, body.schedule, body.timezone, datetime.now(UTC), body.limit)
+    return Json(Firings(times))
 
 
 @router.get(

@@ -62,5 +62,13 @@ def next_fire(schedule: str, timezone: str | None, after: datetime, until: datet
     return None
 
 
+def next_fires(schedule: str, timezone: str | None, after: datetime, count: int) -> list[datetime]:
+    """The next so many times, as `next_fire`; fewer where it fires no more."""
+    times: list[datetime] = []
+    while len(times) < count and (time := next_fire(schedule, timezone, times[-1] if times else after)):
+        times.append(time)
+    return times
+
+
 def _expression_of(schedule: str) -> str:
     return _NAMED.get(schedule.strip().lower(), schedule)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from relayrun_api.kube.client import Kube, KubeRefused, Object
+from relayrun_api.runners.pools import AgentPool, cluster_pool
 from relayrun_core.graph_names import Claimant
 
 logger = logging.getLogger("relayrun.api.agents")
@@ -16,6 +17,7 @@ logger = logging.getLogger("relayrun.api.agents")
 _REFRESH_SECONDS = 5.0
 # A name nobody has seen may be new; asking for it again and again must not become load.
 _LOOK_AGAIN_SECONDS = 1.0
+_NO_RUNNERS = AgentPool(0, 0)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class AgentEntry:
     pins: bool = False
     current_revision: str | None = None
     revisions: tuple[Mapping[str, Any], ...] = ()
+    pool: AgentPool = _NO_RUNNERS
 
     @property
     def claimant(self) -> Claimant:
@@ -53,7 +56,8 @@ class AgentDirectory:
         self._agents: dict[str, AgentEntry] = {}
         self._looked_at = -_REFRESH_SECONDS
         self._looking = asyncio.Lock()
-        self._answered = False
+        #: Whether the API server has listed them once.
+        self.answered = False
         #: Sentences for `/status`.
         self.problems: tuple[str, ...] = ()
         #: Why the API server did not answer the last time, if it did not.
@@ -72,9 +76,9 @@ class AgentDirectory:
 
     async def claimants(self, names: Collection[str]) -> Mapping[str, Claimant] | None:
         """Those of the names that are Agents'; None before the first answer."""
-        if not self._answered or (self.away is None and not self._agents.keys() >= set(names)):
+        if not self.answered or (self.away is None and not self._agents.keys() >= set(names)):
             await self._look(_LOOK_AGAIN_SECONDS)
-        if not self._answered:
+        if not self.answered:
             return None
         found = (self._agents[name] for name in names if name in self._agents)
         return {agent.name: agent.claimant for agent in found}
@@ -121,7 +125,7 @@ class AgentDirectory:
                 problems.append(
                     f"agent {entry.name} is in {first.namespace} and in {entry.namespace}: runs go to the former"
                 )
-        self._agents, self.problems, self._answered = agents, tuple(problems), True
+        self._agents, self.problems, self.answered = agents, tuple(problems), True
 
 
 def _entry(body: Object) -> AgentEntry:
@@ -140,6 +144,7 @@ def _entry(body: Object) -> AgentEntry:
         (spec.get("updateStrategy") or {}).get("threads") == "Pin",
         status.get("currentRevision"),
         tuple(status.get("revisions") or ()),
+        cluster_pool(status),
     )
 
 

@@ -11,6 +11,7 @@ from relayrun_api.kube.client import Kube, KubeRefused, Object
 from relayrun_api.kube.dispatch import KubeDispatcher
 from relayrun_api.kube.reconciler import Reconciler
 from relayrun_api.runners.client import Pools, RunnerEntry
+from relayrun_api.runners.pools import AgentPool
 from relayrun_api.services import World
 from relayrun_api.system.status import Check, ClusterChecks, Health
 from relayrun_core.database import Database
@@ -47,6 +48,15 @@ class ServiceRunners:
             sum(agent.desired for agent in agents),
             (*self._agents.problems, *sentences),
         )
+
+    def pool(self, agent: str) -> AgentPool | None:
+        """What the Agent's status says."""
+        found = next((entry for entry in self._agents.all if entry.name == agent), None)
+        return None if found is None else found.pool
+
+    def agents(self) -> Sequence[str] | None:
+        """The Agents that the API server listed a moment ago."""
+        return [entry.name for entry in self._agents.all] if self._agents.answered else None
 
 
 def _bracketed(host: str) -> str:

@@ -13,6 +13,7 @@ import orjson
 
 from relayrun_api.http.errors import ApiError, Invalid, NotFound, RunnerRefused, RunnersAway, SearchTooSlow, ThreadBusy
 from relayrun_api.http.shares import ASKING_USER, Shares
+from relayrun_api.runners.pools import AgentPool, local_pool
 from relayrun_api.runners.transport import RunnerReading
 from relayrun_core.rotating import RotatingSecret, bearer
 from relayrun_core.runner_requests import READING_SLOW, user_headers
@@ -65,6 +66,14 @@ class RunnerSource(Protocol):
         """All runners, counted."""
         ...
 
+    def pool(self, agent: str) -> AgentPool | None:
+        """What is known of one agent's runners; None where there is no such agent, as far as known."""
+        ...
+
+    def agents(self) -> Sequence[str] | None:
+        """The names of all agents; None while that is not known."""
+        ...
+
 
 class RunnersFile:
     """The list that the local world writes, read again when it has changed."""
@@ -76,6 +85,7 @@ class RunnersFile:
         self._desired: int | None = None
         self._problems: tuple[str, ...] = ()
         self._starting = False
+        self._listed: Mapping[str, Any] = {"runners": ()}
 
     async def able(self, agent: str, graph: str) -> Sequence[RunnerEntry]:
         """The ready runners that have the agent's graph."""
@@ -89,6 +99,17 @@ class RunnersFile:
         desired = len(self._runners) if self._desired is None else self._desired
         return Pools(ready, desired, self._problems, self._starting)
 
+    def pool(self, agent: str) -> AgentPool | None:
+        """What is known of one agent's runners."""
+        self._read()
+        return local_pool(agent, self._listed, self._desired)
+
+    def agents(self) -> Sequence[str] | None:
+        """The local agent, where the list names it; None where the list names none."""
+        self._read()
+        name = (self._listed.get("agent") or {}).get("name")
+        return None if name is None else sorted({name, *(runner.agent for runner in self._runners)})
+
     def _read(self) -> None:
         if self._path is None:
             return
@@ -100,7 +121,7 @@ class RunnersFile:
                 self._stamp = stamp
         except FileNotFoundError:
             self._runners, self._desired, self._problems, self._stamp = (), None, (), None
-            self._starting = False
+            self._starting, self._listed = False, {"runners": ()}
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("cannot read the list of runners %s: %s", self._path, error)
 
@@ -120,6 +141,7 @@ class RunnersFile:
         self._desired = listed.get("desired")
         self._problems = tuple(map(str, listed.get("problems") or ()))
         self._starting = bool(listed.get("starting"))
+        self._listed = listed
 
 
 class Runners:
@@ -135,6 +157,14 @@ class Runners:
     def pools(self) -> Pools:
         """The runners, counted."""
         return self._source.pools()
+
+    def pool(self, agent: str) -> AgentPool | None:
+        """What is known of one agent's runners."""
+        return self._source.pool(agent)
+
+    def agents(self) -> Sequence[str] | None:
+        """The names of all agents; None while that is not known."""
+        return self._source.agents()
 
     @property
     def authorization(self) -> str:

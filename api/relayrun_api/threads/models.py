@@ -23,6 +23,7 @@ MAX_IDS = 1000
 MAX_SUPERSTEPS = 1000
 ThreadField = Literal[
     "thread_id",
+    "name",
     "created_at",
     "updated_at",
     "state_updated_at",
@@ -224,6 +225,19 @@ def thread_answer(thread: rows.Thread) -> Thread:
         "interrupts": interrupts,
         "error": Failure.of(thread.error),
     }
+
+
+@dataclass
+class Storage:
+    """What a thread takes in the database, as stored. Not `complete`: it has more, of which this was looked at."""
+
+    __pydantic_config__ = things.example(checkpoints=4, state_bytes=5120, events=12, event_bytes=2048, complete=True)
+
+    checkpoints: int
+    state_bytes: int
+    events: int
+    event_bytes: int
+    complete: bool
 
 
 @dataclass

@@ -25,6 +25,7 @@ from relayrun_api.threads import permissions
 from relayrun_api.threads.extract import Extract
 from relayrun_api.threads.models import (
     Pruned,
+    Storage,
     Thread,
     ThreadCount,
     ThreadCreate,
@@ -49,6 +50,7 @@ from relayrun_core.db import rows
 from relayrun_core.db.retention import prune_threads
 from relayrun_core.db.thread_copy import copy_thread
 from relayrun_core.db.thread_search import ThreadPage, ThreadQuery, Values, count_threads, threads_found
+from relayrun_core.db.thread_storage import thread_storage
 from relayrun_core.db.threads import NewThread, get_thread, patch_thread
 from relayrun_core.errors import ThreadNotFound
 from relayrun_core.ids import event_id
@@ -234,6 +236,20 @@ async def copy(thread: ThreadAt, services: Given, caller: Caller) -> Response:
         raise NoThreadId(thread.sent, 400)
     await visible_thread(services.database, caller, thread)
     return Json(thread_answer(await copy_thread(services.database, thread.thread_id, uuid4())))
+
+
+@router.get(
+    "/threads/{thread_id}/storage",
+    operation_id="get_thread_storage",
+    description="Its checkpoints, and the events of its runs. Of a very large thread a part is measured.",
+    permission=permissions.READ,
+    answer=Storage,
+)
+async def storage(thread: ThreadAt, services: Given, caller: Caller, reader: Reader) -> Response:
+    """Measure a thread."""
+    await visible_thread(services.database, caller, thread)
+    async with services.reads.by(reader) as database:
+        return Json(await thread_storage(database, thread.thread_id))
 
 
 @router.get(

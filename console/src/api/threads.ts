@@ -7,6 +7,7 @@ export type ThreadStatus = (typeof THREAD_STATES)[number];
 
 export interface ThreadSummary {
   thread_id: string;
+  name: string | null;
   status: ThreadStatus;
   created_at: string;
   updated_at: string;
@@ -14,7 +15,6 @@ export interface ThreadSummary {
 }
 
 export interface Thread extends ThreadSummary {
-  name: string | null;
   interrupts: Record<string, Interrupt[]>;
   error: Json;
   ttl?: JsonObject | null;
@@ -25,7 +25,7 @@ export interface ThreadFilter {
   metadata?: JsonObject;
 }
 
-const SUMMARY = ["thread_id", "status", "created_at", "updated_at", "metadata"];
+const SUMMARY = ["thread_id", "name", "status", "created_at", "updated_at", "metadata"];
 
 /** Threads, those that changed last first, without their values. */
 export function searchThreads(filter: ThreadFilter, limit: number, offset: number, signal?: AbortSignal) {
@@ -35,6 +35,19 @@ export function searchThreads(filter: ThreadFilter, limit: number, offset: numbe
 
 export function getThread(threadId: string, signal?: AbortSignal): Promise<Thread> {
   return call("GET", `/threads/${encodeURIComponent(threadId)}`, undefined, signal);
+}
+
+/** What a thread takes in the database. Not `complete`: at least so much. */
+export interface Storage {
+  checkpoints: number;
+  state_bytes: number;
+  events: number;
+  event_bytes: number;
+  complete: boolean;
+}
+
+export function getStorage(threadId: string, signal?: AbortSignal): Promise<Storage> {
+  return call("GET", `/threads/${encodeURIComponent(threadId)}/storage`, undefined, signal);
 }
 
 export function deleteThread(threadId: string): Promise<void> {

@@ -79,11 +79,35 @@ export interface Attempt {
 export interface AgentSummary {
   agent: string;
   build: string | null;
-  registered_at: string;
+  registered_at: string | null;
   graphs: { graph: string; description: string | null; own_name: string | null }[];
   indexed: boolean;
   pending: number;
   running: number;
+  ready: number | null;
+  desired: number | null;
+  generation: string | null;
+  conditions: AgentCondition[];
+  /** Both are for admins; null for others. */
+  runners: AgentRunner[] | null;
+  recent_deaths: { runner: string; at: string; reason: string }[] | null;
+}
+
+export interface AgentCondition {
+  type: string;
+  status: "True" | "False" | "Unknown";
+  reason: string;
+  message: string | null;
+  since: string | null;
+}
+
+export interface AgentRunner {
+  name: string;
+  state: string;
+  running: number;
+  slots: number | null;
+  generation: string | null;
+  restarts: number;
 }
 
 export interface ConsoleConfig {

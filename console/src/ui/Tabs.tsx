@@ -9,10 +9,12 @@ interface Props {
 }
 
 export function Tabs({ label, tabs, value, onChange }: Props) {
+  // An address may name a tab that is not there.
+  const shown = tabs.some(({ name }) => name === value) ? value : tabs[0]?.name;
   return (
     <Base.Root
       className="tabs"
-      {...(value === undefined ? { defaultValue: tabs[0]?.name } : { value })}
+      {...(value === undefined ? { defaultValue: tabs[0]?.name } : { value: shown })}
       onValueChange={(name) => onChange?.(String(name))}
     >
       <Base.List aria-label={label} className="tab-list">

@@ -25,3 +25,13 @@ export function Typed({ label, value = "", onChange }: Props) {
   }, [text]);
   return <TextField label={label} type="search" value={text} onChange={setText} />;
 }
+
+/** A value, once it has stayed as it is for a moment. */
+export function useDeferred<Value>(value: Value): Value {
+  const [kept, setKept] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setKept(value), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return kept;
+}

@@ -43,6 +43,9 @@ SELECT agent, count(*) FILTER (WHERE status = 'running') AS running,
     count(*) FILTER (WHERE status = 'pending') AS queued,
     extract(epoch FROM now() - min(created_at) FILTER (WHERE status = 'pending'))::float AS oldest
 FROM runs WHERE status IN ('pending', 'running') GROUP BY agent ORDER BY agent"""
+_BY_RUNNER = """
+SELECT agent, runner, count(*) AS running FROM runs WHERE status = 'running' AND runner IS NOT NULL
+GROUP BY agent, runner"""
 _VECTOR = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
 
 
@@ -61,6 +64,12 @@ async def load_by_agent(database: Database) -> list[AgentLoad]:
     return [
         AgentLoad(row["agent"], row["running"], row["queued"], row["oldest"]) for row in await database.fetch_all(_LOAD)
     ]
+
+
+async def running_by_runner(database: Database) -> dict[tuple[str, str], int]:
+    """How many runs each runner executes, by agent and the runner's name."""
+    rows = await database.fetch_all(_BY_RUNNER)
+    return {(row["agent"], row["runner"]): row["running"] for row in rows}
 
 
 async def vector_version(database: Database) -> str | None:

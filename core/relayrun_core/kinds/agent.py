@@ -150,6 +150,26 @@ class AgentRevision(KubeModel):
     runners: int = Field(0, description="The number of runners of this revision.")
 
 
+class AgentRunner(KubeModel):
+    """A runner of an Agent."""
+
+    name: str = Field(description="The name of its pod.")
+    state: Literal["starting", "ready", "draining", "lost", "refused"] = Field(
+        description="lost: the runner does not answer. refused: the runner refuses the operator's token."
+    )
+    slots: int = Field(description="The number of runs that it executes at the same time.")
+    revision: str = Field(description="The revision that it was created from.")
+    restarts: int = Field(0, description="How often its container, or the process in it, was restarted.")
+
+
+class RunnerDeath(KubeModel):
+    """An unexpected end of a runner process."""
+
+    runner: str = Field(description="The name of the pod.")
+    time: datetime = Field(description="When the operator noticed it.")
+    reason: str = Field(max_length=1024, description="The reason, as far as it is known.")
+
+
 class AgentStatus(KubeModel):
     """The observed state of an Agent."""
 
@@ -170,6 +190,10 @@ class AgentStatus(KubeModel):
     updated_replicas: int = Field(0, description="The number of runners of the current revision.")
     active_threads: int = Field(0, description="The number of threads with a run that executes now.")
     queued_runs: int = Field(0, description="The number of runs that wait for a runner.")
+    runners: list[AgentRunner] = Field([], max_length=256, description="The runners that exist now, by name.")
+    recent_deaths: list[RunnerDeath] = Field(
+        [], max_length=10, description="The last unexpected ends of runner processes, newest first."
+    )
 
 
 class Agent(KubeModel):

@@ -11,6 +11,7 @@ from relayrun_operator.engine import Demand
 from relayrun_operator.engine.pool import wanted_runners
 from relayrun_operator.kube import names, reasons
 from relayrun_operator.kube.agentstatus import PoolFacts, agent_status
+from relayrun_operator.kube.deaths import restarts_of
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import AgentRecord
@@ -105,8 +106,23 @@ class Agents:
             troubles=[trouble for runner in runners if not runner.ready for trouble in runner.troubles],
             refused=[runner.pod_name for runner in runners if self._state(runner) == "refused"],
             waits_for=[sentence for runner in runners if not runner.ready for sentence in runner.waits_for],
+            runners=[
+                self._listed(runner)
+                for runner in self._cache.runners.values()
+                if agent_of_pool(runner.agent) == agent.key
+            ],
+            deaths=agent.deaths,
         )
         return agent_status(facts, agent.status, time.time())
+
+    def _listed(self, runner: PodRunner) -> dict[str, Any]:
+        return {
+            "name": runner.pod_name,
+            "state": self._state(runner),
+            "slots": runner.slots,
+            "revision": str(runner.generation),
+            "restarts": restarts_of(runner),
+        }
 
     def _graphs_of(self, agent: AgentRecord) -> set[str]:
         runners = (r for r in self._cache.runners.values() if r.agent == agent.key and self._state(r) == "ready")

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from operator import itemgetter
 from typing import Any
 
 from relayrun_core.graph_names import full_name
@@ -26,6 +27,7 @@ _STALLED = frozenset(
 
 #: As many as the kind allows.
 _MOST_REVISIONS = 256
+_MOST_RUNNERS = 256
 
 #: A process that has ended this often without ever being ready will not be mended by another try.
 _RESTARTS = 2
@@ -62,6 +64,9 @@ class PoolFacts:
     refused: Collection[str] = ()
     #: What these runners wait for: the database, or its migrations.
     waits_for: Collection[str] = ()
+    #: The runners and their last ends, as the kind has them.
+    runners: Collection[Object] = ()
+    deaths: Collection[Object] = ()
 
 
 def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
@@ -86,6 +91,8 @@ def agent_status(facts: PoolFacts, before: Object, now: float) -> Object:
         "selector": f"{names.AGENT_LABEL}={facts.agent}",
         "activeThreads": facts.active_threads,
         "queuedRuns": facts.queued_runs,
+        "runners": sorted(facts.runners, key=itemgetter("name"))[:_MOST_RUNNERS],
+        **({"recentDeaths": list(facts.deaths)} if facts.deaths else {}),
     }
 
 

@@ -4,11 +4,13 @@ A pod's first process starts a runner that dies anew, and its next runner says h
 container ends, as by an out-of-memory kill, the kubelet says so in the pod's status.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from relayrun_core.process.restarts import DeathReason, reason_of
 from relayrun_operator.kube import names
+from relayrun_operator.kube.conditions import timestamp
 from relayrun_operator.kube.events import About, EventPoster
 from relayrun_operator.kube.metrics import OperatorMetrics
 from relayrun_operator.kube.records import AgentRecord
@@ -20,6 +22,10 @@ Object = Mapping[str, Any]
 _IN_ITS_POD = "runner {pod}: its process {what}; the next one runs in the same pod"
 _CONTAINER = "runner {pod}: its container {what}, exit code {code}; Kubernetes starts it again"
 _OUT_OF_MEMORY = "OOMKilled"
+
+#: As much as the kind allows.
+_MOST_LISTED = 10
+_LONGEST_REASON = 1024
 
 
 class Deaths:
@@ -64,16 +70,24 @@ class Deaths:
         """Its pod has ended or is gone: the kubelet, or whoever deleted it, may have said why."""
         if (why := why_ended(runner.pod, asked=runner.draining)) is not None:
             self._tell_runs(runner.name, why)
+            self._list(runner, why)
 
     def _note(self, runner: PodRunner, reason: DeathReason, count: int, text: str, why: str) -> None:
         self._tell_runs(runner.name, why)
         key = agent_of_pool(runner.agent)
         self._metrics.runners_died(key, reason, count)
+        self._list(runner, why)
         agent = self._agents.get(key)
         if agent is not None:
             about = About("Agent", agent.namespace, agent.name, agent.body["metadata"]["uid"])
             times = f" ({count} times)" if count > 1 else ""
             self._events.post(about, f"Runner{reason}", f"{text}{times}", unusual=True)
+
+    def _list(self, runner: PodRunner, why: str) -> None:
+        """For the Agent's status."""
+        if (agent := self._agents.get(agent_of_pool(runner.agent))) is not None:
+            death = {"runner": runner.pod_name, "time": timestamp(time.time()), "reason": why[:_LONGEST_REASON]}
+            agent.deaths = [death, *agent.deaths][:_MOST_LISTED]
 
 
 def why_ended(pod: Object, *, asked: bool = False) -> str | None:
@@ -92,6 +106,11 @@ def why_ended(pod: Object, *, asked: bool = False) -> str | None:
         if ended := (container.get("state") or {}).get("terminated"):
             return f"{ended.get('reason') or 'Ended'}, exit code {ended.get('exitCode')}"
     return None
+
+
+def restarts_of(runner: PodRunner) -> int:
+    """How often its container, and the processes in it, were started again."""
+    return _restarts(runner.pod)[0] + sum((runner.deaths or {}).values())
 
 
 def _restarts(pod: Object) -> tuple[int, Object]:

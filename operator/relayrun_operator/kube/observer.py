@@ -139,6 +139,7 @@ class Observer:
             agent.refusal, agent.failure, agent.ready = known.refusal, known.failure, known.ready
             if known.body["metadata"]["uid"] == agent.body["metadata"]["uid"]:
                 agent.service_made, agent.min_available = known.service_made, known.min_available
+                agent.deaths = known.deaths
             agent.restarts = known.restarts if known.view == agent.view else known.restarts.renewed()
         self._agents.by_key[agent.key] = agent
         self._pins.see_agent(agent, known)

@@ -213,6 +213,8 @@ class AgentRecord:
     #: Its revisions by name, and those of which the API server does not know the newest.
     revisions: dict[str, Revision] = field(default_factory=dict)
     unwritten: set[str] = field(default_factory=set)
+    #: The last ends of its runners that nobody asked for, as its status has them.
+    deaths: list[Object] = field(default_factory=list)
 
     def note(self, revision: Revision) -> None:
         """A revision is new, or has changed."""
@@ -257,7 +259,8 @@ def parse_agent(body: Mapping[str, Any], installation: Installation) -> AgentRec
     view = agent_view(key, spec, template_hash(own, spec, installation))
     restarts = Restarts(burst=max(BURST, spec.runners.max))
     status, version = dict(body.get("status") or {}), metadata["resourceVersion"]
-    return AgentRecord(key, own, spec, view, status, version, restarts=restarts)
+    deaths = list(status.get("recentDeaths") or ())
+    return AgentRecord(key, own, spec, view, status, version, restarts=restarts, deaths=deaths)
 
 
 def agent_view(key: str, spec: AgentSpec, generation: str) -> AgentView:

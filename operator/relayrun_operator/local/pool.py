@@ -5,9 +5,11 @@ import logging
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from relayrun_core.process.restarts import BURST, Restarts, killed_from_outside
@@ -29,6 +31,8 @@ EXIT_NODE_STUCK = 70
 
 #: One runner too many (one that was given up for silence came back) stays for this long.
 _SURPLUS_SECONDS = 10.0
+
+_MOST_DEATHS = 10
 
 #: Of the settings in the environment of whoever starts us, runners are told their own.
 _SETTINGS_OF_RUNNERS = frozenset(f"RELAYRUN_{name.upper()}" for name in RunnerSettings.model_fields)
@@ -60,6 +64,8 @@ class LocalPool:
         #: Why the newest code does not run, a sentence each; empty when it does.
         self.problems: tuple[str, ...] = ()
         self.restarts = 0
+        #: The last ends that nobody asked for, the newest first: runner, at (ISO 8601) and reason.
+        self.deaths: deque[dict[str, str]] = deque(maxlen=_MOST_DEATHS)
         self._settings = settings
         self._database_url = database_url
         self._tasks = tasks
@@ -194,6 +200,8 @@ class LocalPool:
         self._cache.remove_runner(runner.name, excused=runner.told_to_drain or stuck)
         if not runner.told_to_drain and not self._stopping:
             self.restarts += 1
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            self.deaths.appendleft({"runner": runner.name, "at": at, "reason": _describe_exit(code)})
             logger.warning("runner %s ended unasked: %s", runner.name, _describe_exit(code))
             self._note_end(runner, code)
         self._wake()

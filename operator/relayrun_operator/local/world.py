@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relayrun_core.database import Database
-from relayrun_operator.local.listing import Listing
+from relayrun_operator.local.listing import AgentFacts, Listing
 from relayrun_operator.local.pool import LocalPool
 from relayrun_operator.local.ports import LocalPorts
 from relayrun_operator.local.rows import RowWatch
@@ -57,7 +57,8 @@ class LocalWorld:
 
     def announce(self) -> None:
         """Tell the API, before it starts, that no runner is there yet; a world that was killed has left its list."""
-        self._listing.write((), self._settings.runners, ())
+        about = AgentFacts(self._settings.agent, self._settings.runners)
+        self._listing.write((), about, ())
 
     async def run(self) -> None:
         """Keep runs going until cancelled; then the runners drain, and what they executed stays in the queue."""
@@ -157,7 +158,9 @@ class LocalWorld:
         self._adjusting = None
         if (parts := self._parts) is not None:
             parts.pool.adjust(parts.decider.silent)
-            self._listing.write(self._cache.runners.values(), parts.pool.agent.max_runners, self.problems)
+            agent, deaths = parts.pool.agent, tuple(parts.pool.deaths)
+            about = AgentFacts(agent.name, agent.max_runners, agent.generation, deaths)
+            self._listing.write(self._cache.runners.values(), about, self.problems)
             self._pool_changed.set()
 
 

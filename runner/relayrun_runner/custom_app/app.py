@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relayrun_core.runner_requests import BUILT_IN, CustomHttp
+from relayrun_core.runner_requests import BUILT_IN, CONSOLE, CustomHttp
 from relayrun_runner.author_errors import compact, error_text, text_of
 from relayrun_runner.config.model import Config, HeaderPatterns, HttpConfig
 from relayrun_runner.custom_app.asgi import STARTS, Lifespan, answer, scope_of
@@ -184,9 +184,13 @@ def _warn_of_hidden_routes(app: Any) -> None:
     """What Starlette's and FastAPI's apps list; of other apps nothing is known."""
     for route in getattr(app, "routes", None) or ():
         path = getattr(route, "path", None)
-        if isinstance(path, str) and path.split("/")[1:2] and path.split("/")[1] in BUILT_IN:
+        if not isinstance(path, str) or not path.startswith("/"):
+            continue
+        first = path.split("/")[1]
+        if first in BUILT_IN or first == CONSOLE:
             log.warning(
-                "http.app: what Relayrun has below /%s wins over the app's route %s: choose another path",
-                path.split("/")[1],
+                "http.app: what Relayrun has below /%s wins over the app's route %s: choose another path%s",
+                first,
                 path,
+                ", or set RELAYRUN_CONSOLE=false for the API" if first == CONSOLE else "",
             )

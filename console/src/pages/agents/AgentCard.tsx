@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { AgentSummary } from "../../api/types";
 import { Button } from "../../ui/Button";
 import { Time } from "../../ui/Time";
+import { Conditions, Runners } from "./Runners";
 
 interface Props {
   agent: AgentSummary;
@@ -13,11 +14,16 @@ interface Props {
 }
 
 export function AgentCard({ agent, activeThreads, opened, onOpen }: Props) {
-  const { agent: name, build, registered_at, indexed, pending, running, graphs } = agent;
+  const { agent: name, build, registered_at, indexed, pending, running, graphs, ready, desired } = agent;
   return (
     <section className="card agent" aria-label={`Agent ${name}`}>
       <div className="page-head">
         <h2>{name}</h2>
+        {ready !== null && desired !== null && (
+          <span className={`state state-${ready === 0 && desired > 0 ? "down" : ready < desired ? "degraded" : "ok"}`}>
+            {ready} of {desired} ready
+          </span>
+        )}
         <span className={`state ${running > 0 ? "state-running" : ""}`}>{running} running</span>
         <span className={`state ${pending > 0 ? "state-pending" : ""}`}>{pending} pending</span>
         <Link to="/runs" search={{ agent: name }}>
@@ -27,9 +33,7 @@ export function AgentCard({ agent, activeThreads, opened, onOpen }: Props) {
       <dl className="facts">
         <div>
           <dt>Registered</dt>
-          <dd>
-            <Time at={registered_at} />
-          </dd>
+          <dd>{registered_at ? <Time at={registered_at} /> : "Not yet: no runner has loaded its graphs."}</dd>
         </div>
         {build && (
           <div>
@@ -50,8 +54,11 @@ export function AgentCard({ agent, activeThreads, opened, onOpen }: Props) {
           <dd>{indexed ? "Searches by meaning" : "Without vectors"}</dd>
         </div>
       </dl>
+      <Conditions agent={agent} />
+      <Runners agent={agent} />
+      {graphs.length > 0 && (
       <div className="table-frame">
-        <table>
+        <table aria-label={`Graphs of ${name}`}>
           <thead>
             <tr>
               <th scope="col">Graph</th>
@@ -84,6 +91,7 @@ export function AgentCard({ agent, activeThreads, opened, onOpen }: Props) {
           </tbody>
         </table>
       </div>
+      )}
     </section>
   );
 }

@@ -6,6 +6,7 @@ import { JsonView } from "../../ui/JsonView";
 import { ShortId } from "../../ui/ShortId";
 import { Time } from "../../ui/Time";
 import type { Cron } from "./crons";
+import { Firings } from "./Firings";
 
 interface Props {
   cron: Cron;
@@ -50,6 +51,9 @@ export function CronRow({ cron, assistant, busy, onSwitch, onFire, onDelete }: P
               <>
                 <br />
                 <small>{new Date(next_run_date).toLocaleString()}</small>
+                <Details summary="And then">
+                  <Firings schedule={schedule} timezone={timezone} label={`Next times of ${name}`} />
+                </Details>
               </>
             )}
           </>
@@ -59,7 +63,7 @@ export function CronRow({ cron, assistant, busy, onSwitch, onFire, onDelete }: P
       </td>
       <td>
         {last_run_id && thread_id ? (
-          <Link to="/threads/$threadId/runs/$runId" params={{ threadId: thread_id, runId: last_run_id }}>
+          <Link to="/runs/$threadId/$runId" params={{ threadId: thread_id, runId: last_run_id }}>
             <Time at={last_run_date} />
           </Link>
         ) : (

@@ -34,7 +34,7 @@ export function CronsPage() {
   const fire = useMutation({
     mutationFn: fireNow,
     onSuccess: ({ thread_id, run_id }) =>
-      navigate({ to: "/threads/$threadId/runs/$runId", params: { threadId: thread_id, runId: run_id } }),
+      navigate({ to: "/runs/$threadId/$runId", params: { threadId: thread_id, runId: run_id } }),
     onError: failed,
   });
   const nameOf = (id: string) => {

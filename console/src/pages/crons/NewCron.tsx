@@ -13,7 +13,9 @@ import { Dialog } from "../../ui/Dialog";
 import { Choice, TextField } from "../../ui/fields";
 import { useNotices } from "../../ui/Notices";
 import { Alert } from "../../ui/states";
+import { useDeferred } from "../../ui/Typed";
 import { createCron, cronsQuery } from "./crons";
+import { Firings } from "./Firings";
 
 interface Props {
   assistants: Assistant[];
@@ -26,6 +28,8 @@ export function NewCron({ assistants, onClose }: Props) {
   const assistant = chosen || (assistants[0]?.assistant_id ?? "");
   const schemas = useQuery({ ...schemasQuery(assistant), enabled: assistant !== "" }).data;
   const [schedule, setSchedule] = useState("");
+  // What is typed now is half of a schedule.
+  const soon = useDeferred(schedule.trim());
   const [timezone, setTimezone] = useState(Intl.DateTimeFormat().resolvedOptions().timeZone);
   const [thread, setThread] = useState("");
   const [keeps, setKeeps] = useState(true);
@@ -65,6 +69,7 @@ export function NewCron({ assistants, onClose }: Props) {
           placeholder="0 9 * * MON-FRI"
           hint="Minute, hour, day of month, month, day of week; or @hourly, @daily."
         />
+        {soon !== "" && <Firings schedule={soon} timezone={timezone} label="It would fire" />}
         <TextField label="Time zone" value={timezone} onChange={setTimezone} hint="Empty: UTC." />
         <TextField label="Thread" value={thread} onChange={setThread} hint="Empty: each run has a new one." />
         {!thread && <Check label="Keep the threads of its runs" checked={keeps} onChange={setKeeps} />}

@@ -32,6 +32,16 @@ export const cronsQuery = queryOptions({
   refetchInterval: 5 * POLL_MS,
 });
 
+/** The next times at which a schedule fires. */
+export function previewQuery(schedule: string, timezone: string | null) {
+  return queryOptions({
+    queryKey: ["crons", "preview", schedule, timezone],
+    queryFn: ({ signal }) =>
+      call<{ next: string[] }>("POST", "/runs/crons/preview", { schedule, timezone: timezone || null }, signal),
+    staleTime: 60_000,
+  });
+}
+
 export function createCron(threadId: string, body: Record<string, unknown>): Promise<Cron> {
   const path = threadId ? `/threads/${encodeURIComponent(threadId)}/runs/crons` : "/runs/crons";
   return call("POST", path, body);

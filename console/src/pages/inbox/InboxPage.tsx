@@ -68,7 +68,7 @@ export function InboxPage() {
       title="Inbox"
       beside={
         <Button kind="quiet" onClick={() => setHelps(true)}>
-          Keys
+          Keyboard
         </Button>
       }
     >

@@ -56,7 +56,7 @@ export function QuestionCard({ question, gone, onBack, onAnswered }: Props) {
         {runId && (
           <>
             {" · "}
-            <Link to="/threads/$threadId/runs/$runId" params={{ threadId, runId }}>
+            <Link to="/runs/$threadId/$runId" params={{ threadId, runId }}>
               Open the run
             </Link>
           </>

@@ -127,7 +127,7 @@ export function Session({ assistant, threadId, runId, onGoTo }: Props) {
               Open the thread
             </Link>
             {runId && (
-              <Link to="/threads/$threadId/runs/$runId" params={{ threadId, runId }}>
+              <Link to="/runs/$threadId/$runId" params={{ threadId, runId }}>
                 Open the run
               </Link>
             )}

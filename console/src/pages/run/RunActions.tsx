@@ -34,7 +34,7 @@ export function RunActions({ run }: { run: Run }) {
   });
   const start = useMutation({
     mutationFn: (how: (run: Run) => Promise<Run>) => how(run),
-    onSuccess: (next) => navigate({ to: "/threads/$threadId/runs/$runId", params: { threadId, runId: next.run_id } }),
+    onSuccess: (next) => navigate({ to: "/runs/$threadId/$runId", params: { threadId, runId: next.run_id } }),
     onError: failed,
   });
 

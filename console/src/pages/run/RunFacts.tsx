@@ -61,7 +61,7 @@ export function RunFacts({ run }: { run: Run }) {
           <>
             <dt>Retry of</dt>
             <dd>
-              <Link to="/threads/$threadId/runs/$runId" params={{ threadId: run.thread_id, runId: retryOf }}>
+              <Link to="/runs/$threadId/$runId" params={{ threadId: run.thread_id, runId: retryOf }}>
                 <ShortId id={retryOf} />
               </Link>
             </dd>

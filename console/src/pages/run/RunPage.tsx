@@ -18,7 +18,7 @@ import { RunFacts } from "./RunFacts";
 import { TimelineTab } from "./TimelineTab";
 import { useRefreshOn, useRun } from "./useRun";
 
-const route = getRouteApi("/threads/$threadId/runs/$runId");
+const route = getRouteApi("/runs/$threadId/$runId");
 
 /** One run: what it did when, its events, and what can be done with it. */
 export function RunPage() {

@@ -12,7 +12,7 @@ import { Bars } from "./Bars";
 import { type Timeline, timelineOf } from "./timeline";
 import { MOST_STEPS, useAttempts, useSteps } from "./useRun";
 
-const route = getRouteApi("/threads/$threadId/runs/$runId");
+const route = getRouteApi("/runs/$threadId/$runId");
 
 export function TimelineTab({ run, events }: { run: Run; events: RunEvent[] }) {
   const attempts = useAttempts(run);

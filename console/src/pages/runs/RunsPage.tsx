@@ -10,13 +10,16 @@ import { Failed, Loading, Reconnecting } from "../../ui/states";
 import { Chosen } from "./Chosen";
 import { Filters } from "./Filters";
 import { RunsTable } from "./RunsTable";
+import { runsSearch } from "./search";
 import { useRuns } from "./useRuns";
 
 const route = getRouteApi("/runs");
 
 /** The runs of all threads, newest first. */
 export function RunsPage() {
-  const search = route.useSearch();
+  const asked = route.useSearch();
+  // The router leaves in what its check has dropped.
+  const search = useMemo(() => runsSearch({ ...asked }), [asked]);
   const navigate = route.useNavigate();
   const [live, setLive] = useState(true);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());

@@ -82,7 +82,7 @@ function Row({ run, owned, chosen, onToggle }: RowProps) {
         <StateBadge state={run.state} waiting={run.waiting} />
       </td>
       <td>
-        <Link to="/threads/$threadId/runs/$runId" params={{ threadId: thread_id, runId: run_id }}>
+        <Link to="/runs/$threadId/$runId" params={{ threadId: thread_id, runId: run_id }}>
           <ShortId id={run_id} />
         </Link>
       </td>

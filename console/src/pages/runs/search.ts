@@ -11,6 +11,9 @@ export interface RunsSearch {
   owner?: string;
   text?: string;
   within?: number;
+  /** ISO 8601 times, as an address that is shared needs them. */
+  from?: string;
+  to?: string;
 }
 
 /** What of a URL is a filter; the rest is dropped. */
@@ -22,18 +25,24 @@ export function runsSearch(raw: Record<string, unknown>): RunsSearch {
     const value = raw[name];
     if ((typeof value === "string" || typeof value === "number") && value !== "") search[name] = String(value);
   }
+  for (const name of ["from", "to"] as const) {
+    const value = raw[name];
+    if (typeof value === "string" && !Number.isNaN(Date.parse(value))) search[name] = new Date(value).toISOString();
+  }
   const within = Number(raw.within);
-  if (within > 0) search.within = within;
+  if (within > 0 && !search.from && !search.to) search.within = within;
   return search;
 }
 
 /** The filter that the API is asked with. */
 export function filterOf(search: RunsSearch, now: number): RunFilter {
-  const { assistant, thread, within, ...rest } = search;
+  const { assistant, thread, within, from, to, ...rest } = search;
   return {
     ...rest,
     ...(assistant && { assistant_id: assistant }),
     ...(thread && { thread_id: thread }),
     ...(within && { created_after: new Date(now - within * 60_000).toISOString() }),
+    ...(from && { created_after: from }),
+    ...(to && { created_before: to }),
   };
 }

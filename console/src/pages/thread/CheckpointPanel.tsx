@@ -40,7 +40,7 @@ export function CheckpointPanel({ thread, step, onClose }: Props) {
         <h2>Checkpoint</h2>
         <ShortId id={checkpoint.checkpoint_id} />
         {runId && (
-          <Link to="/threads/$threadId/runs/$runId" params={{ threadId, runId }}>
+          <Link to="/runs/$threadId/$runId" params={{ threadId, runId }}>
             Its run
           </Link>
         )}

@@ -79,7 +79,7 @@ function Editor({ threadId, step, run, assistant, values, writers, onClose }: Ed
       onClose();
       if (started) {
         const params = { threadId, runId: started.run_id };
-        await navigate({ to: "/threads/$threadId/runs/$runId", params });
+        await navigate({ to: "/runs/$threadId/$runId", params });
       }
     },
   });

@@ -1,11 +1,19 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 
-import type { Thread } from "../../api/threads";
+import { getStorage, type Thread } from "../../api/threads";
 import { Alert } from "../../ui/states";
 import { Time } from "../../ui/Time";
 
 export function ThreadFacts({ thread }: { thread: Thread }) {
   const { error, metadata, created_at, updated_at, ttl, interrupts } = thread;
+  const storage = useQuery({
+    queryKey: ["thread", thread.thread_id, "storage", updated_at],
+    queryFn: ({ signal }) => getStorage(thread.thread_id, signal),
+    // A busy thread changes each second; this may wait.
+    enabled: thread.status !== "busy",
+    placeholderData: keepPreviousData,
+  }).data;
   const questions = Object.values(interrupts).flat();
   return (
     <section aria-label="About the thread" className="card">
@@ -42,6 +50,16 @@ export function ThreadFacts({ thread }: { thread: Thread }) {
             </dd>
           </>
         )}
+        {storage && (
+          <>
+            <dt>Storage</dt>
+            <dd>
+              {storage.complete ? "" : "at least "}
+              {counted(storage.checkpoints, "checkpoint")}, {bytes(storage.state_bytes)}; {counted(storage.events, "event")} of its
+              runs, {bytes(storage.event_bytes)}
+            </dd>
+          </>
+        )}
         <dt>Metadata</dt>
         <dd>
           <code>{JSON.stringify(metadata)}</code>
@@ -49,4 +67,13 @@ export function ThreadFacts({ thread }: { thread: Thread }) {
       </dl>
     </section>
   );
+}
+
+function counted(count: number, what: string): string {
+  return `${count.toLocaleString()} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function bytes(count: number): string {
+  if (count < 1000) return `${count} bytes`;
+  return count < 1_000_000 ? `${(count / 1000).toFixed(1)} kB` : `${(count / 1_000_000).toFixed(1)} MB`;
 }

@@ -67,7 +67,7 @@ function Table({ threads }: { threads: ThreadSummary[] }) {
           </tr>
         </thead>
         <tbody>
-          {threads.map(({ thread_id, status, updated_at, metadata }) => {
+          {threads.map(({ thread_id, name, status, updated_at, metadata }) => {
             const { graph_id, assistant_id: _, ...rest } = metadata;
             return (
               <tr key={thread_id}>
@@ -76,7 +76,7 @@ function Table({ threads }: { threads: ThreadSummary[] }) {
                 </td>
                 <td>
                   <Link to="/threads/$threadId" params={{ threadId: thread_id }}>
-                    <ShortId id={thread_id} />
+                    {name ?? <ShortId id={thread_id} />}
                   </Link>
                 </td>
                 <td>{typeof graph_id === "string" ? graph_id : "–"}</td>

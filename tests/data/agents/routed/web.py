@@ -181,6 +181,7 @@ app = Starlette(
         Route("/blocks", blocks),
         Route("/info", hidden),
         Route("/threads/search", hidden, methods=["POST"]),
+        Route("/console/mine", hidden),
         WebSocketRoute("/echo", echo),
         WebSocketRoute("/closed", closed),
     ],
