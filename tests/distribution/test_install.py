@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from bench.processes import free_port, local_url, started
+from relayrun_cli import checkout
 from relayrun_cli.errors import ExitCode
 from relayrun_cli.postgres import remove_data
 from relayrun_core import __version__
@@ -163,5 +164,7 @@ def test_the_wheel_has_what_no_import_shows(built: Built) -> None:
     chart = REPOSITORY / "charts" / "relayrun"
     shipped = {f"relayrun_cli/_checkout/{file.relative_to(REPOSITORY)}" for file in chart.rglob("*") if file.is_file()}
     assert shipped - names == set()
+    sources = {*checkout._FILES, "examples/steps/demo.py", "examples/steps/langgraph.json"}
+    assert {f"relayrun_cli/_checkout/{file}" for file in sources} - names == set()
     assert [name for name in names if "__pycache__" in name] == []
     assert built.wheel.name == f"relayrun-{__version__}-py3-none-any.whl"
