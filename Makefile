@@ -9,7 +9,8 @@ UV_PIN := uv==0.13.9
 UV := $(or $(shell command -v uv),$(CURDIR)/.uv/bin/uv)
 RUN := .venv/bin/python -m
 OURS := core operator api runner cli bench examples/steps release tests
-WORKERS ?= 2
+# Of the tests. A test waits as long as it computes, for what it has started or killed: one uses half a core.
+WORKERS ?= 3
 
 export UV
 export UV_PYTHON_DOWNLOADS := never

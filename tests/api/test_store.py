@@ -455,7 +455,7 @@ async def kill_the_one_that_holds(place: Place, runners: list[RunnerProcess]) ->
     await until(holder_of(place, runners))
     [dead] = [runner for runner in runners if held_by(place, runner).exists()]
     dead.process.send_signal(signal.SIGKILL)
-    dead.process.wait()
+    await dead.wait_exit()
     return dead
 
 

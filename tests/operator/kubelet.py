@@ -8,7 +8,6 @@ import contextlib
 import os
 import random
 import signal
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from typing import Any
 import aiohttp
 
 from relayrun_core.kinds.names import RUNNER_PORT
-from relayrun_core.process.parent import VARIABLE as PARENT
+from tests.support.forked import RUNNER, ForkedProcess
 from tests.support.kubernetes import ApiServer, Object
 
 _PROBE_SECONDS = 0.1
+_LOOKS_SECONDS = 0.02
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Kubelet:
     tasks: asyncio.TaskGroup
     #: Where the agent's code is.
     folder: Path
-    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    processes: dict[str, ForkedProcess] = field(default_factory=dict)
     #: Pods on a node that nobody hears any more.
     lost: set[str] = field(default_factory=set)
     #: Pods whose container, once it has ended, waits in back-off.
@@ -69,7 +69,7 @@ class Kubelet:
             self._running[name] = self.tasks.create_task(self._run(body), name=f"kubelet: {name}")
         elif "deletionTimestamp" in body["metadata"] and name not in self.lost:
             process = self.processes.get(name)
-            if process is not None and process.returncode is None:
+            if process is not None:
                 process.terminate()
 
     async def _run(self, pod: Object) -> None:
@@ -90,23 +90,17 @@ class Kubelet:
         pod = self.server.get(path)
         name = pod["metadata"]["name"]
         [container] = pod["spec"]["containers"]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "relayrun_runner"),
-            cwd=self.folder,
-            env=self._environment(pod, container, ip),
-            pass_fds=(self._parent[0],),
-        )
+        environment = self._environment(pod, container, ip)
+        process = await ForkedProcess.start(RUNNER, environment, None, self._parent[0], self.folder)
         self.processes[name] = process
         self._tell(path, ip, restarts, ready=False)
         probing = asyncio.create_task(self._probe(path, ip, restarts))
         try:
-            code = await process.wait()
+            while (code := process.exit_code) is None:
+                await asyncio.sleep(_LOOKS_SECONDS)
         finally:
             probing.cancel()
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+            process.kill()
             with contextlib.suppress(asyncio.CancelledError):
                 await probing
         self._tell(path, ip, restarts + 1, ready=False, code=code)
@@ -139,7 +133,6 @@ class Kubelet:
             told = {name: value.replace(place, str(folder)) for name, value in told.items()}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELAYRUN_")}
         own = {
-            PARENT: str(self._parent[0]),
             "RELAYRUN_HOST": ip,
             "RELAYRUN_LOG_LEVEL": "warning",
             "LANGSMITH_TRACING": "false",

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from tests.support.forked import RUNNER, ForkedProcess
 from tests.support.runner import free_port
 
 TOKEN = "a token of the tests"
@@ -39,7 +40,7 @@ def write_agent(folder: Path, code: str, *, file: str = "agent.py", **keys: Any)
 class RunnerProcess:
     """A runner process and a client of its protocol."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     client: httpx.AsyncClient
     log_file: Path
     parent_pipe: int | None = None
@@ -133,12 +134,12 @@ async def runner_process(
     *,
     environment: dict[str, str] | None = None,
     with_parent_pipe: bool = False,
-    module: str = "relayrun_runner",
+    module: str = RUNNER,
     **settings: Any,
 ) -> AsyncIterator[RunnerProcess]:
     """A runner that serves this agent until the block ends. `settings` are RELAYRUN_* in lower case.
 
-    With `module` relayrun_runner.pod it is what a pod's first process forks.
+    It is forked, as in both worlds. With `module` relayrun_runner.pod it is what a pod's first process forks.
     """
     port = free_port()
     log_file = config.parent / f"runner-{port}.log"
@@ -155,6 +156,31 @@ async def runner_process(
         "RELAYRUN_CONFIG_PATH": str(config),
         **{f"RELAYRUN_{name.upper()}": str(value) for name, value in given.items()},
     }
+    parent_end: int | None = None
+    process: subprocess.Popen[bytes] | ForkedProcess
+    log_file.touch()
+    if module == RUNNER and not with_parent_pipe:
+        process = await ForkedProcess.start(RUNNER, env, log_file, None)
+    else:
+        process, parent_end = _started(module, env, log_file, with_parent_pipe=with_parent_pipe)
+    runner: RunnerProcess | None = None
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
+            runner = RunnerProcess(process, client, log_file, parent_end)
+            yield runner
+    finally:
+        process.kill()
+        if isinstance(process, subprocess.Popen):
+            process.wait()
+        if runner is not None:
+            runner.close_parent_pipe()
+
+
+def _started(
+    module: str, env: dict[str, str], log_file: Path, *, with_parent_pipe: bool
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A process of its own from the first line on, and the end of a pipe that its parent holds."""
     child_end, parent_end = os.pipe()
     if with_parent_pipe:
         env["RELAYRUN_PARENT_FD"] = str(child_end)
@@ -166,14 +192,4 @@ async def runner_process(
             command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, pass_fds=[child_end]
         )
     os.close(child_end)
-    runner: RunnerProcess | None = None
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10) as client:
-            runner = RunnerProcess(process, client, log_file, parent_end)
-            yield runner
-    finally:
-        process.kill()
-        process.wait()
-        if runner is not None:
-            runner.close_parent_pipe()
+    return process, parent_end

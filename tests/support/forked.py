@@ -1,7 +1,7 @@
 """Runner and API processes forked from one that has loaded their libraries: LangGraph and FastAPI take seconds.
 
-Everything else happens as in `python -m relayrun_runner` and `python -m relayrun_api`: settings, environment, the
-agent's code, the database. What a start itself does is for the tests with real ones (`tests/runner/processes.py`,
+Everything else happens as where `relayrun dev` and pods fork them: settings, environment, the agent's code, the
+database. What a start itself does is for the tests with real ones (`tests/runner/processes.py`,
 `relayrun dev`).
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import multiprocessing
 import os
 import resource
@@ -22,12 +21,14 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Self
 
+from relayrun_core.forkserver.forking import Child, become
 from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
 from tests.support.waiting import until
 
-#: Modules whose `main` is what the process does.
-API, RUNNER = "relayrun_api.serving", "relayrun_runner.main"
+#: Packages whose `__main__` is what the process does.
+API, RUNNER = "relayrun_api", "relayrun_runner"
 _LOADED = ["relayrun_api.preloaded", "relayrun_runner.preloaded"]
+_REPOSITORY = Path(__file__).resolve().parents[2]
 _LONGEST_SECONDS = 120
 _forks = multiprocessing.get_context("forkserver")
 # A start looks after all earlier processes too, and an exit code can be read once: of two threads one would get 255.
@@ -41,12 +42,20 @@ class ForkedProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, module: str, environment: Mapping[str, str], log: Path | None, lifeline: int) -> Self:
+    async def start(
+        cls,
+        package: str,
+        environment: Mapping[str, str],
+        log: Path | None,
+        lifeline: int | None,
+        folder: Path | None = None,
+    ) -> Self:
         """Start API or RUNNER, whose output is appended to a file, and that ends when the pipe `lifeline` is closed."""
         _forks.set_forkserver_preload(_LOADED)
-        with Connection(os.dup(lifeline), writable=False) as pipe:
+        with contextlib.ExitStack() as stack:
+            pipe = None if lifeline is None else stack.enter_context(Connection(os.dup(lifeline), writable=False))
             descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
-            given = (module, dict(environment), log and str(log), pipe, descriptors)
+            given = (package, dict(environment), log and str(log), pipe, descriptors, folder and str(folder))
             process = _forks.Process(target=_run, args=given, daemon=True)
             await asyncio.to_thread(_start, process)  # the first one waits for the imports
         return cls(process)
@@ -61,6 +70,10 @@ class ForkedProcess:
         """None while it runs."""
         with _one_at_a_time:
             return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """The exit code, as `subprocess` tells it."""
+        return self.exit_code
 
     async def wait(self) -> int:
         """The exit code, once it has ended."""
@@ -92,16 +105,21 @@ def _start(process: ForkServerProcess) -> None:
 
 
 def _run(
-    module: str, environment: dict[str, str], log: str | None, lifeline: Connection, descriptors: tuple[int, int]
+    package: str,
+    environment: dict[str, str],
+    log: str | None,
+    lifeline: Connection | None,
+    descriptors: tuple[int, int],
+    folder: str | None,
 ) -> None:
     os.setsid()
     # As this process would inherit it: its parent has the limit of whoever started the first one.
     resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
-    os.environ.clear()
-    os.environ.update(environment, **{PARENT_VARIABLE: str(lifeline.fileno())})
-    if log is not None:
-        output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(output, stream.fileno())
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED=1 would
-    importlib.import_module(module).main()
+    # As with `python -P`: an agent does not find what the tests do.
+    sys.path[:] = [place for place in sys.path if place and Path(place) != _REPOSITORY]
+    output = None if log is None else os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED=1 would
+    if lifeline is not None:
+        environment = {**environment, PARENT_VARIABLE: str(lifeline.fileno())}
+    become(Child(package, environment, folder, output))()
