@@ -21,7 +21,7 @@ from bench.servers import GRAPHS, REPOSITORY, Server
 
 AGENT = "relayrun-bench"
 SERVICE = "relayrun-bench-api"
-READY_SECONDS = 120.0
+READY_SECONDS = 180.0
 #: What a runner's container begins with.
 FIRST_PROCESS = "relayrun_runner.pod"
 
@@ -54,7 +54,9 @@ class KindCluster:
         until = time.monotonic() + READY_SECONDS
         while sum(map(_fresh_and_ready, self._pods())) < runners:
             if time.monotonic() > until:
-                raise ServerStartError(f"no {runners} runners of {AGENT} are ready within {READY_SECONDS:.0f} s")
+                conditions = self._get("agent", AGENT).get("status", {}).get("conditions", [])
+                told = "".join(f": {one['message']}" for one in conditions if one["type"] == "Ready")
+                raise ServerStartError(f"no {runners} runners of {AGENT} are ready within {READY_SECONDS:.0f} s{told}")
             time.sleep(0.2)
 
     def replace(self, pod: str, *, force: bool = True) -> None:

@@ -62,12 +62,14 @@ class Clients:
         path, key = f"/threads/{seen.thread}/runs", {"Idempotency-Key": str(uuid4())}
         seen.run = (await self._ask(lambda: client.post(path, json=body, headers=key)))["run_id"]
         path = f"{path}/{seen.run}"
-        seen.status = "pending"
-        while seen.status in _UNFINISHED:
+        status = seen.status = "pending"
+        while status in _UNFINISHED:
             await self._follow(client, path, seen)
-            seen.status = (await self._ask(lambda: client.get(path)))["status"]
-        seen.ended_at = time.time()
+            status = (await self._ask(lambda: client.get(path)))["status"]
+        ended_at = time.time()
         values = (await self._ask(lambda: client.get(f"/threads/{seen.thread}")))["values"]
+        # Only now: a run whose steps could not be read any more has not lost them.
+        seen.status, seen.ended_at = status, ended_at
         seen.did = [(step, effect) for step, effect in values["did"]]
 
     async def _ask(self, ask: Callable[[], Any]) -> dict[str, Any]:

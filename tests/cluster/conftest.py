@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,8 @@ KIND_CLUSTER = "relayrun-test" if os.environ.get("KEEP_CLUSTER") else f"relayrun
 PARTS = ("operator", "api", "runner")
 #: The operator sees to this namespace as well.
 SECOND_NAMESPACE = "relayrun-second"
+#: What most tests run on.
+ALL: dict[str, Any] = {"runners": {"min": 2, "max": 4, "spare": 1}, "runHistoryLimit": 2000}
 _LONGEST_TEST_SECONDS = 300
 
 
@@ -63,11 +66,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         with ThreadPoolExecutor() as pool:
             building = None if as_is else pool.submit(_build_all)
-            pool.submit(_postgres)  # should it fail, loading it says why
             made = _kind_cluster(folder, keep=keep)
             if building is None:
                 _as_it_is(made)
             else:
+                _load_postgres()
                 building.result()
         if not as_is:
             _install(made, _load(made))
@@ -76,7 +79,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             _dump(made)
     finally:
         if not keep:
-            command("kind", "delete", "cluster", "--name", KIND_CLUSTER, seconds=300)
+            # Nobody waits for it.
+            command("setsid", "sh", "-c", f"kind delete cluster --name {KIND_CLUSTER} >/dev/null 2>&1 &")
 
 
 def _kind_cluster(folder: Path, *, keep: bool) -> Cluster:
@@ -109,14 +113,7 @@ def _load(made: Cluster) -> list[str]:
     made.agent_image = "relayrun-test-agent:1"
     images = [f"relayrun-{part}:{tag}" for part, tag in tags.items()]
     images += ["relayrun-test-agent:1", "relayrun-test-agent:2"]
-    load = ("kind", "load", "docker-image", "--name", KIND_CLUSTER, "--nodes")
-    with ThreadPoolExecutor() as pool:
-        loading = [
-            pool.submit(command, *load, f"{KIND_CLUSTER}-worker,{KIND_CLUSTER}-worker2", *images, seconds=600),
-            pool.submit(command, *load, f"{KIND_CLUSTER}-control-plane", _postgres(), seconds=600),
-        ]
-    for each in loading:
-        each.result()
+    _kind_load(("worker", "worker2"), *images)
     values = {"operator": tags["operator"], "api": tags["api"], "tests": tags["api"], "migrations": tags["runner"]}
     return [f"--set={part}.image.tag={tag}" for part, tag in values.items()]
 
@@ -132,11 +129,16 @@ def _content_tag(image: str) -> str:
     return tag
 
 
-def _postgres() -> str:
+def _load_postgres() -> None:
     image = "pgvector/pgvector:pg17"
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode:
         command("docker", "pull", "-q", image, seconds=400)
-    return image
+    _kind_load(("control-plane",), image)
+
+
+def _kind_load(nodes: Sequence[str], *images: str) -> None:
+    names = ",".join(f"{KIND_CLUSTER}-{node}" for node in nodes)
+    command(*("kind", "load", "docker-image", "--name", KIND_CLUSTER, "--nodes", names, *images), seconds=600)
 
 
 def _install(made: Cluster, values: list[str]) -> None:
@@ -147,13 +149,21 @@ def _install(made: Cluster, values: list[str]) -> None:
         # From the first pod on: whatever the chart and the operator make has to pass.
         made.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
     made.made = [*values, f"--set=watchNamespaces={{{NAMESPACE},{SECOND_NAMESPACE}}}"]
-    made.helm(
-        *("upgrade", "--install", "relayrun", str(ROOT / "charts" / "relayrun"), "--namespace", NAMESPACE),
-        *("--values", str(HERE / "values.yaml"), *made.made, "--wait", "--timeout", "5m"),
-    )
+    with ThreadPoolExecutor() as pool:
+        installing = pool.submit(
+            made.helm,
+            *("upgrade", "--install", "relayrun", str(ROOT / "charts" / "relayrun"), "--namespace", NAMESPACE),
+            *("--values", str(HERE / "values.yaml"), *made.made, "--wait", "--timeout", "5m"),
+        )
+        wait_until(lambda: installing.done() or made.find("crd", "agents.relayrun.dev"), "the kinds are there", 120)
+        if not installing.done():
+            # Its runners start beside the other parts.
+            made.kubectl("wait", "--for=condition=Established", "crd/agents.relayrun.dev", "--timeout=60s")
+            made.agent("all", **ALL, ready=False)
+        installing.result()
     _note("waiting for the Agent")
     made.kubectl("delete", "ar", "--all")
-    made.agent("all", runners={"min": 2, "max": 4, "spare": 1}, runHistoryLimit=2000)
+    made.agent("all", **ALL)
     wait_until(lambda: len(_ready(made)) >= 2, "two runners are ready", 60)
     _note("ready")
 
