@@ -126,8 +126,12 @@ async def test_a_person_approves_and_forks_with_another_state(looked, dev):
     await expect(page.get_by_role("list", name="History").get_by_role("button", name="then approve")).to_have_count(2)
     async with client_of(dev.url) as client:
         values = (await client.get(f"/threads/{thread}/state")).json()["values"]
-    assert values["amount"] == 7
-    assert "told" not in values
+        assert values["amount"] == 7
+        assert "told" not in values
+        # Deleted while somebody looks at it.
+        (await client.delete(f"/threads/{thread}")).raise_for_status()
+    await expect(page.get_by_text("There is no such thread.")).to_be_visible()
+    await expect(page.get_by_text("Reconnecting")).to_have_count(0)
 
 
 HOSTILE = """<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>

@@ -1,7 +1,7 @@
 import "./inbox.css";
 
 import { getRouteApi } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { Button } from "../../ui/Button";
 import { Choice } from "../../ui/fields";
@@ -29,6 +29,7 @@ export function InboxPage() {
   const [helps, setHelps] = useState(false);
   const { questions, error, isPending, refetch, hasMore, isFetching, isPlaceholderData } = useInbox(limit);
   const [opened, setOpened] = useState<Question | null>(null);
+  const hasOpened = useRef(false);
   const [answered, setAnswered] = useState<ReadonlySet<string>>(new Set());
 
   const there = questions?.filter((question) => !answered.has(pauseOf(question))) ?? [];
@@ -56,6 +57,13 @@ export function InboxPage() {
     open(shown[index + 1] ?? shown[index - 1]);
     void refetch();
   };
+  // The only one need not be chosen; once it was closed it stays so.
+  const only = shown.length === 1 && !hasMore && !search.thread ? shown[0] : undefined;
+  useEffect(() => {
+    if (!only || hasOpened.current || current) return;
+    hasOpened.current = true;
+    open(only);
+  });
   const more = () => setLimit(Math.min(2 * limit, MOST_THREADS));
   // Threads of runs that were cancelled are looked at and not shown.
   useEffect(() => {

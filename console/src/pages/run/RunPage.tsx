@@ -24,8 +24,9 @@ const route = getRouteApi("/runs/$threadId/$runId");
 export function RunPage() {
   const { threadId, runId } = route.useParams();
   const run = useRun(threadId, runId);
-  if (run.data) return <Shown key={runId} run={run.data} stale={run.error !== null} />;
-  if (run.error instanceof ApiError && run.error.status === 404)
+  const isGone = run.error instanceof ApiError && run.error.status === 404;
+  if (run.data && !isGone) return <Shown key={runId} run={run.data} stale={run.error !== null} />;
+  if (isGone)
     return (
       <Page title="Run">
         <Empty title="There is no such run. It was deleted, rolled back or is somebody else's.">

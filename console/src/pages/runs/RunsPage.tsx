@@ -1,6 +1,6 @@
 import "./runs.css";
 
-import { getRouteApi } from "@tanstack/react-router";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 
 import type { RunSummary } from "../../api/types";
@@ -45,7 +45,13 @@ export function RunsPage() {
           {isFiltered ? (
             <Button onClick={() => void navigate({ search: {} })}>Remove the filters</Button>
           ) : (
-            <p>Start one in the playground, or send one to the API.</p>
+            <p>
+              Start one in the{" "}
+              <Link to="/playground" search={{}}>
+                playground
+              </Link>
+              , or send one to the API.
+            </p>
           )}
         </Empty>
       )}

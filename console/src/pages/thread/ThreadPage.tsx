@@ -33,8 +33,9 @@ export function ThreadPage() {
     queryFn: ({ signal }) => getThread(threadId, signal),
     refetchInterval: POLL_MS,
   });
-  if (thread.data) return <Shown key={threadId} thread={thread.data} stale={thread.error !== null} />;
+  // Also while it is looked at: what is kept of it is no longer there.
   const isGone = thread.error instanceof ApiError && thread.error.status === 404;
+  if (thread.data && !isGone) return <Shown key={threadId} thread={thread.data} stale={thread.error !== null} />;
   return (
     <Page title="Thread">
       {isGone && (

@@ -8,18 +8,32 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 
 
-class State(TypedDict, total=False):
-    """What the graph knows: the order, and what became of it."""
+class Order(TypedDict, total=False):
+    """What a run begins with."""
 
     order: str
+
+
+class State(Order, total=False):
+    """What the graph knows: the order, and what became of it."""
+
     approved: bool
     result: str
 
 
 async def approve(state: State) -> dict[str, Any]:
     """Ask a person. `interrupt` returns the answer once there is one."""
-    answer = interrupt({"question": "May I place this order?", "order": state.get("order", "nothing")})
-    return {"approved": bool(answer["approved"])}
+    answer = interrupt(
+        {"question": "May I place this order? Answer yes or no.", "order": state.get("order", "nothing")}
+    )
+    return {"approved": is_yes(answer)}
+
+
+def is_yes(answer: Any) -> bool:
+    """What people type, or `{"approved": true}`, as programs may say it."""
+    if isinstance(answer, dict):
+        return bool(answer.get("approved"))
+    return str(answer).strip().lower() in ("y", "yes", "true")
 
 
 async def place(state: State) -> dict[str, Any]:
@@ -29,7 +43,7 @@ async def place(state: State) -> dict[str, Any]:
 
 
 graph = (
-    StateGraph(State)
+    StateGraph(State, input_schema=Order)
     .add_node("approve", approve)
     .add_node("place", place)
     .add_edge(START, "approve")
