@@ -6,6 +6,10 @@ const api = process.env.RELAYRUN_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   base: "/console/",
+  // A script finds its files beside itself, below whatever prefix; the server puts that into the page.
+  experimental: {
+    renderBuiltUrl: (_, { hostType }) => (hostType === "html" ? undefined : { relative: true }),
+  },
   plugins: [react()],
   build: {
     outDir: "../api/relayrun_api/console/static",

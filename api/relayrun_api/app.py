@@ -1,12 +1,14 @@
 """The application: a factory that puts routes, middleware and services together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import ModuleType
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from relayrun_api import __version__
@@ -27,10 +29,12 @@ from relayrun_api.http.cors import Cors
 from relayrun_api.http.encoded import EncodedNames
 from relayrun_api.http.errors import ApiError
 from relayrun_api.http.middleware import LastNet, RequestId
+from relayrun_api.http.mounting import Mounted
 from relayrun_api.http.responses import Json, on_error
 from relayrun_api.http.shares import Shares
 from relayrun_api.keys import routes as keys
 from relayrun_api.mcp import routes as mcp
+from relayrun_api.mcp.metadata import metadata_routes
 from relayrun_api.metrics import Metrics
 from relayrun_api.openapi import DocumentedApi
 from relayrun_api.runs import log_routes as run_logs
@@ -48,9 +52,46 @@ from relayrun_api.threads import state_routes as thread_states
 from relayrun_api.webhooks.delivery import delivering
 from relayrun_api.wiring import open_services
 from relayrun_core.errors import RelayrunError
-from relayrun_core.settings import ApiSettings
+from relayrun_core.settings import ApiSettings, Part
 
 _DESCRIPTION = "Runs LangGraph agents that survive crashes. LangGraph's SDKs work unchanged; `/chat` needs none."
+
+_MODULES = (
+    runs,
+    run_logs,
+    crons,
+    stateless,
+    run_search,
+    chat,
+    threads,
+    thread_states,
+    protocol,
+    protocol_socket,
+    a2a,
+    mcp,
+    assistants,
+    agents,
+    keys,
+    store,
+    system,
+)
+#: By what `http.disable_*` switches off.
+_PARTS: Mapping[Part, tuple[ModuleType, ...]] = {
+    "a2a": (a2a,),
+    "assistants": (assistants,),
+    "mcp": (mcp,),
+    "runs": (runs, run_logs, crons, stateless, run_search, chat, protocol, protocol_socket),
+    "store": (store,),
+    "threads": (threads, thread_states),
+}
+#: What tells about the server; probes ask for the others.
+_META = frozenset(("/info", "/metrics", "/status"))
+
+
+def _is_off(module: ModuleType, route: BaseRoute, settings: ApiSettings) -> bool:
+    if any(module in _PARTS.get(part, ()) for part in settings.disable):
+        return True
+    return "meta" in settings.disable and getattr(route, "path", "") in _META
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
@@ -88,34 +129,17 @@ def create_app(settings: ApiSettings) -> FastAPI:
             Middleware(LastNet, metrics=metrics),
             # Whom proxies name, which decides who is counted; nobody is believed unless the settings say so.
             Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies),
+            Middleware(Mounted, prefix=settings.mount_prefix),
             Middleware(OnceReady),
             Middleware(EncodedNames),
         ],
     )
     for kind in (ApiError, RelayrunError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_error)
-    for module in (
-        runs,
-        run_logs,
-        crons,
-        stateless,
-        run_search,
-        chat,
-        threads,
-        thread_states,
-        protocol,
-        protocol_socket,
-        a2a,
-        mcp,
-        assistants,
-        agents,
-        keys,
-        store,
-        system,
-    ):
+    for module in _MODULES:
         # Not include_router, whose nested matching costs more than a millisecond a request.
-        app.router.routes.extend(module.router.routes)
-    app.router.routes.extend(console_routes(settings))
+        app.router.routes.extend(route for route in module.router.routes if not _is_off(module, route, settings))
+    app.router.routes.extend((*metadata_routes(settings), *console_routes(settings)))
     app.router.default = CustomFallback(app.router.default)
     return app
 

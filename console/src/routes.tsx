@@ -1,6 +1,7 @@
 /** Every page of the console. A page is loaded when it is first opened. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 
+import { prefix } from "./api/prefix";
 import { Layout } from "./layout/Layout";
 import { NotFound } from "./layout/NotFound";
 import { agentsSearch } from "./pages/agents/search";
@@ -139,7 +140,7 @@ export const router = createRouter({
     keys,
     status,
   ]),
-  basepath: "/console",
+  basepath: `${prefix}/console`,
   defaultPreload: "intent",
   defaultPendingComponent: Loading,
   defaultErrorComponent: Crash,

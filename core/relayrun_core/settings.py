@@ -401,6 +401,10 @@ class ConsoleSettings(CoreSettings):
         return self
 
 
+#: What `http.disable_*` of `langgraph.json` switches off.
+Part = Literal["a2a", "assistants", "mcp", "meta", "runs", "store", "threads", "webhooks"]
+
+
 class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings, WebhookSettings):
     """Settings of an API process."""
 
@@ -428,6 +432,10 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
     #: The graph of requests that name none (`/chat`, `/invoke`, `/run-task`).
     default_graph: str | None = None
+    #: Parts of the API that are not served.
+    disable: list[Part] = []
+    #: In front of all paths; probes and /metrics are at their plain paths too.
+    mount_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=256)
     #: Whether each request is logged (`relayrun.access`). None said: where the log is JSON, as in a cluster.
     access_log: bool | None = None
     #: Whether what admins and keys do, deletions and cancels are logged (`relayrun.audit`). None said: as above.

@@ -46,7 +46,8 @@ class OwnServer:
         """The request as it is sent. Raises RuntimeError where nobody knows the API's address."""
         if self._url is None:
             raise RuntimeError("this runner does not know its API: set RELAYRUN_API_URL, or give the client a `url`")
-        url = request.url.copy_with(scheme=self._url.scheme, host=self._url.host, port=self._url.port)
+        path = self._url.raw_path.rstrip(b"/") + request.url.raw_path
+        url = request.url.copy_with(scheme=self._url.scheme, host=self._url.host, port=self._url.port, raw_path=path)
         headers = request.headers.copy()
         headers["host"] = url.netloc.decode("ascii")
         headers.pop(HEADER, None)

@@ -129,6 +129,13 @@ def api_environment(*arguments: str, of: tuple[str, ...] = ("AUTH", "JWT", "RATE
     }
 
 
+def test_what_is_not_served_and_where_the_rest_is_become_the_apis_settings() -> None:
+    of = ("DISABLE", "MOUNT")
+    assert api_environment(of=of) == {}
+    told = {"DISABLE": '["a2a","webhooks"]', "MOUNT_PREFIX": "/agents"}
+    assert api_environment("-f", str(EVERYTHING), of=of) == told
+
+
 def test_access_becomes_the_apis_settings() -> None:
     assert api_environment() == {"AUTH": "none", "RATE_LIMIT": "100", "RATE_LIMIT_WINDOW_SECONDS": "3600"}
     assert api_environment("-f", str(EVERYTHING)) == {

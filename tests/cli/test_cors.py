@@ -29,7 +29,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ApiSettings:
     file = tmp_path / "langgraph.json"
     file.write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, "http": {"cors": CORS}}))
     options = DevOptions(file, cors_origins=("https://flag.example",))
-    environment = api_environment(options, 1, load_config(file).cors)
+    environment = api_environment(options, 1, load_config(file).http)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return ApiSettings()
@@ -64,3 +64,20 @@ def test_an_origin_pattern_that_is_none_stops_the_start(monkeypatch: pytest.Monk
     monkeypatch.setenv("RELAYRUN_CORS_ORIGIN_REGEX", "(")
     with pytest.raises(ValueError, match="valid regular expression"):
         ApiSettings()
+
+
+def test_what_is_not_served_and_the_prefix_are_the_apis_settings(tmp_path: Path) -> None:
+    file = tmp_path / "langgraph.json"
+    http = {"mount_prefix": "/agents/", "disable_mcp": True, "disable_store": True, "disable_a2a": False}
+    file.write_text(json.dumps({"graphs": {"agent": "./agent.py:graph"}, "http": http}))
+    config = load_config(file)
+    environment = api_environment(DevOptions(file), 1, config.http)
+    settings = ApiSettings.model_validate(
+        {
+            "disable": json.loads(environment["RELAYRUN_DISABLE"]),
+            "mount_prefix": environment["RELAYRUN_MOUNT_PREFIX"],
+            "auth": "none",
+        }
+    )
+    assert (settings.disable, settings.mount_prefix) == (["mcp", "store"], "/agents")
+    assert not config.warnings

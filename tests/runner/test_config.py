@@ -70,7 +70,6 @@ def test_every_key_that_works_is_read(tmp_path: Path) -> None:
         ({"zzz": 1}, "unknown key 'zzz', ignored"),
         ({"store": {"indx": {}}}, "store: unknown key 'indx': did you mean 'index'?"),
         ({"auth": {"path": "./auth.py:auth", "openapi": {"a": 1}}}, "auth.openapi is ignored: "),
-        ({"http": {"mount_prefix": "/api"}}, "http.mount_prefix is ignored: "),
         ({"node_version": "20"}, "node_version is ignored: Relayrun runs Python graphs"),
         ({"ui": {"agent": "./ui.tsx"}}, "ui is ignored: "),
         ({"checkpointer": {"ttl": {"default_ttl": 5}}}, "checkpointer.ttl is ignored: "),

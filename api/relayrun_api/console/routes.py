@@ -56,6 +56,7 @@ def console_routes(settings: ApiSettings) -> list[BaseRoute]:
     async def page(_: Request) -> Response:
         try:
             text = await asyncio.to_thread((console.STATIC / "index.html").read_text, "utf-8")
+            text = text.replace('"/console/', f'"{settings.mount_prefix}/console/')
         except FileNotFoundError:
             return HTMLResponse(_NOT_BUILT, 503, headers)
         return HTMLResponse(text, headers=_headers(await issuer.origins()))

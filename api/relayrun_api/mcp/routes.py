@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from relayrun_api.auth import Caller, Reader
+from relayrun_api.auth import Caller, GuardedRoute, Reader
 from relayrun_api.auth.admission import admitted_for
 from relayrun_api.auth.routing import Router
 from relayrun_api.http.bodies import parse_json
@@ -25,6 +25,7 @@ from relayrun_api.mcp.messages import (
     message_of,
     parse_error,
 )
+from relayrun_api.mcp.metadata import challenging
 from relayrun_api.mcp.stream import call_events, place_of
 from relayrun_api.services import Given
 from relayrun_api.streaming.sse import HEADERS, HEARTBEAT, MEDIA_TYPE, LastEventId
@@ -117,3 +118,8 @@ async def _parsed(request: Request) -> object:
         return parse_json(await request.body())
     except Invalid as error:
         raise parse_error(error) from error
+
+
+for _route in router.routes:
+    assert isinstance(_route, GuardedRoute)
+    _route.app = challenging(_route.app)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.responses import Json
 from relayrun_api.openapi.page import page_routes
-from relayrun_core.settings import AccessSettings
+from relayrun_core.settings import ApiSettings
 
 _SCHEMES: dict[str, dict[str, Any]] = {
     "custom": {"bearer": {"type": "http", "scheme": "bearer", "description": "What the agent's own `auth` takes"}},
@@ -26,8 +26,10 @@ _SCHEMES: dict[str, dict[str, Any]] = {
 class DocumentedApi(FastAPI):
     """An application whose document says all about its routes."""
 
-    def __init__(self, settings: AccessSettings, **options: Any) -> None:
+    def __init__(self, settings: ApiSettings, **options: Any) -> None:
         self._making = Lock()
+        self._prefix = settings.mount_prefix
+        self._is_off = "meta" in settings.disable
         super().__init__(**options)
         # In an order of their own, so that the document is the same in every process.
         self._schemes = {
@@ -39,6 +41,8 @@ class DocumentedApi(FastAPI):
         """Routes in place of FastAPI's, whose document holds everybody up while it is made, and whose pages load their
         scripts from elsewhere.
         """
+        if self._is_off:
+            return
         self.add_route("/openapi.json", self._document, include_in_schema=False)
         self.router.routes.extend(page_routes())
 
@@ -50,7 +54,9 @@ class DocumentedApi(FastAPI):
                 from relayrun_api.openapi.document import completed
 
                 routes = [route for route in self.routes if isinstance(route, JsonRoute)]
-                self.openapi_schema = completed(super().openapi(), routes, self._schemes, forbids=self._forbids)
+                self.openapi_schema = completed(
+                    super().openapi(), routes, self._schemes, self._prefix, forbids=self._forbids
+                )
             return self.openapi_schema
 
     async def _document(self, _: Request) -> Response:

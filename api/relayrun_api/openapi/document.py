@@ -36,13 +36,15 @@ _OF_STARTS = (*_OF_RUNS, "Idempotency-Replayed", "RateLimit", "RateLimit-Policy"
 _OF_PAGES = ("X-Pagination-Total", "X-Pagination-Next")
 
 
-def completed(document: Json, routes: Iterable[JsonRoute], schemes: Json, *, forbids: bool = False) -> Json:
+def completed(
+    document: Json, routes: Iterable[JsonRoute], schemes: Json, prefix: str = "", *, forbids: bool = False
+) -> Json:
     """`document` with everything. Guarded routes need one of the security `schemes`; `forbids`: somebody who is known
     may be refused on each of them.
     """
     declared = {(method, route.path): route for route in routes for method in route.methods or ()}
     document["info"] |= {"description": ABOUT, "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"}}
-    document |= {"servers": [{"url": "/"}], "tags": [{"name": tag, "description": TAGS[tag]} for tag in TAGS]}
+    document |= {"servers": [{"url": prefix or "/"}], "tags": [{"name": tag, "description": TAGS[tag]} for tag in TAGS]}
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name in _UNUSED:

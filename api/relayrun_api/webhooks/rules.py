@@ -13,7 +13,7 @@ from socket import inet_aton
 import httpx
 
 from relayrun_api.http.errors import Invalid
-from relayrun_core.settings import WebhookSettings
+from relayrun_core.settings import ApiSettings
 
 _LONGEST_URL = 2048
 Address = IPv4Address | IPv6Address
@@ -69,17 +69,23 @@ class WebhookRules:
     allow_private: bool = False
     allow_local: bool = False
     allow_hosts: tuple[str, ...] = ()
+    #: Nobody is called.
+    off: bool = False
 
     @classmethod
-    def of(cls, settings: WebhookSettings) -> "WebhookRules":
+    def of(cls, settings: ApiSettings) -> "WebhookRules":
         """The rules of an installation."""
         hosts = tuple(host.lower() for host in settings.webhook_allow_hosts)
-        return cls(settings.private_webhooks, bool(settings.webhook_allow_private), hosts)
+        return cls(
+            settings.private_webhooks, bool(settings.webhook_allow_private), hosts, "webhooks" in settings.disable
+        )
 
     def check(self, text: str) -> httpx.URL:
         """The URL, if a run may be accepted with it. Raises Invalid. What other names lead to is looked at when it is
         called.
         """
+        if self.off:
+            raise Invalid("`webhook`: this server calls nobody. Leave it out, and ask for the run.")
         try:
             url = webhook_url(text)
         except ValueError as error:

@@ -12,7 +12,7 @@ from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.starting import runner_command
 from relayrun_core.process.secrets import without_secrets
 from relayrun_operator.local.settings import LocalWorldSettings
-from relayrun_runner.config.model import CorsConfig
+from relayrun_runner.config.model import CorsConfig, HttpConfig
 
 RUNNERS_FILE = "runners.json"
 DEFAULT_ORIGIN = "http://localhost:3000"
@@ -20,9 +20,10 @@ DEFAULT_ORIGIN = "http://localhost:3000"
 _A_DAY_SECONDS = 86400
 
 
-def api_environment(options: DevOptions, port: int, cors: CorsConfig | None = None) -> dict[str, str]:
-    """The API's environment: ours, and its settings, to which `cors` of langgraph.json adds."""
-    cors = cors or CorsConfig()
+def api_environment(options: DevOptions, port: int, http: HttpConfig | None = None) -> dict[str, str]:
+    """The API's environment: ours, and its settings, to which `http` of langgraph.json adds."""
+    http = http or HttpConfig()
+    cors = http.cors or CorsConfig()
     studio = urlsplit(options.studio_url)
     origins = [DEFAULT_ORIGIN, f"{studio.scheme}://{studio.netloc}", *options.cors_origins, *cors.allow_origins]
     return {
@@ -36,6 +37,8 @@ def api_environment(options: DevOptions, port: int, cors: CorsConfig | None = No
         "RELAYRUN_CORS_ORIGINS": json.dumps(origins),
         "RELAYRUN_CORS_ALLOW_LOCALHOST": "true",
         **_further_cors(cors),
+        "RELAYRUN_DISABLE": json.dumps(http.disabled),
+        "RELAYRUN_MOUNT_PREFIX": http.mount_prefix,
         "RELAYRUN_LOG_LEVEL": options.log_level,
         "PYTHONUNBUFFERED": "1",
     }

@@ -105,9 +105,19 @@ class Session:
             self._database.abandon()
 
     @property
+    def _origin(self) -> str:
+        return f"http://{reachable_host(self._options.host)}:{self._port}"
+
+    @property
     def url(self) -> str:
         """Where the API answers."""
-        return f"http://{reachable_host(self._options.host)}:{self._port}"
+        return self._origin + (self._config.http.mount_prefix if self._config.http else "")
+
+    def _protocols(self) -> dict[str, str]:
+        """Where other agents call these."""
+        off = self._config.http.disabled if self._config.http else ()
+        at = {"mcp": ("MCP", f"{self.url}/mcp"), "a2a": ("A2A", f"{self.url}/a2a/{{assistant_id}}")}
+        return dict(found for part, found in at.items() if part not in off)
 
     async def _run_parts(self, database: DevDatabase) -> None:
         options, token = self._options, self._secrets.get("RELAYRUN_RUNNER_TOKEN") or token_urlsafe(32)
@@ -116,7 +126,7 @@ class Session:
         api = Child(
             "API",
             self._starters.api,
-            processes.api_environment(options, self._port, self._config.cors),
+            processes.api_environment(options, self._port, self._config.http),
             secrets=processes.api_secrets(self._secrets, database.url, token),
             say=self._screen.warn,
         )
@@ -149,7 +159,7 @@ class Session:
         options = self._options
         if options.wait_for_client:
             self._screen.warn(f"The runner waits for a debugger on port {options.debug_port}.")
-        await _answers(api, self.url)
+        await _answers(api, self._origin)
         ready = asyncio.ensure_future(world.ready())
         try:
             while not (ready.done() or world.problems or options.wait_for_client):
@@ -161,6 +171,7 @@ class Session:
                     "Docs": f"{self.url}/docs",
                     "Console": f"{self.url}/console" if is_built() else "not built yet: run `make console`",
                     "Studio": studio,
+                    **self._protocols(),
                     "Graphs": ", ".join(self._config.graphs),
                     "Runners": f"{options.runners}, {options.slots} runs each"
                     + ("" if ready.done() else "; none is ready yet"),

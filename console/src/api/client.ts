@@ -1,8 +1,9 @@
 import { authorization, refuse } from "../auth/session";
 import { refusal, Unreachable } from "./errors";
+import { prefix } from "./prefix";
 
-/** Where the API is: the origin that serves the console. */
-export const origin = window.location.origin;
+/** Where the API is: where the console is served. */
+export const origin = window.location.origin + prefix;
 
 /** `fetch` with the user's token, whose refusals are `ApiError`s. */
 export async function ask(input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> {

@@ -25,8 +25,6 @@ BUILD_ONLY = frozenset(
     }
 )
 
-_STAYS = "the API has all of its routes; let a proxy in front refuse those that nobody shall call"
-
 #: Keys without effect here, each with what to do instead; said once, when the file is loaded.
 IGNORED = {
     "http.cors.allow_methods": "every method is allowed, from the origins that may call",
@@ -34,10 +32,7 @@ IGNORED = {
     "http.cors.allow_credentials": "cookies are no proof of who calls: a page sends its token itself",
     "http.logging_headers": "headers of requests are not logged",
     "http.middleware_order": "the app's middleware sees the app's own routes, after the API has asked who calls",
-    "http.mount_prefix": "the API's routes are at /; let a proxy in front take a prefix away",
-    **{f"http.disable_{part}": _STAYS for part in ("assistants", "threads", "runs", "store", "meta")},
-    "http.disable_webhooks": "webhooks are sent; RELAYRUN_WEBHOOK_ALLOW_HOSTS of the API says to whom",
-    **{f"http.disable_{part}": "Relayrun has no such routes" for part in ("mcp", "a2a", "ui")},
+    "http.disable_ui": "generative UI components are not served; RELAYRUN_CONSOLE is about the console",
     "node_version": "Relayrun runs Python graphs",
     "ui": "generative UI components are not served",
     "ui_config": "generative UI components are not served",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class GraphSource(BaseModel):
@@ -90,6 +90,28 @@ class HttpConfig(BaseModel):
     enable_custom_route_auth: bool | None = None
     configurable_headers: HeaderPatterns | None = None
     cors: CorsConfig | None = None
+    #: In front of all of the API's paths.
+    mount_prefix: str = ""
+    disable_a2a: bool = False
+    disable_assistants: bool = False
+    disable_mcp: bool = False
+    disable_meta: bool = False
+    disable_runs: bool = False
+    disable_store: bool = False
+    disable_threads: bool = False
+    disable_webhooks: bool = False
+
+    @property
+    def disabled(self) -> list[str]:
+        """The parts of the API that are not served."""
+        return [name.removeprefix("disable_") for name, off in self if name.startswith("disable_") and off]
+
+    @field_validator("mount_prefix")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", value):
+            raise ValueError("must be a path such as /agents")
+        return value.rstrip("/")
 
 
 class AuthCache(BaseModel):

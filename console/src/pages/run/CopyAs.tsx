@@ -1,3 +1,4 @@
+import { origin } from "../../api/client";
 import type { Run } from "../../api/runs";
 import { Copy } from "../../ui/Copy";
 import { Dialog } from "../../ui/Dialog";
@@ -18,7 +19,7 @@ export function CopyAs({ run, open, onClose }: { run: Run; open: boolean; onClos
       <Tabs
         label="Language"
         tabs={LANGUAGES.map(({ name, write }) => {
-          const text = write(run, window.location.origin);
+          const text = write(run, origin);
           const content = (
             <>
               <pre tabIndex={0} role="region" aria-label={name}>
