@@ -14,6 +14,7 @@ import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
+from relayrun_core.runs import PendingInterrupt
 from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user
 from tests.api.conftest import Api, opened
@@ -23,6 +24,7 @@ from tests.support.postgres import fresh_database
 from tests.support.waiting import until_it_is
 
 ALICE, BOB = as_user("alice"), as_user("bob")
+QUESTION = PendingInterrupt("a" * 32, "ok?", "task-1")
 ACCEPT = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
 
 
@@ -177,3 +179,112 @@ async def test_what_http_refuses(shared: Api) -> None:
     for wrong in ("x", "1-2", "00000000-0000-4000-8000-000000000000.1-9", "00000000-0000-4000-8000-000000000000.x"):
         answer = await shared.http.get("/mcp", headers={**ACCEPT, "last-event-id": wrong})
         assert answer.status_code in (400, 404), wrong
+
+
+async def begun(api: Api, headers: dict[str, str], **capabilities: Any) -> dict[str, str]:
+    """The headers of a new session."""
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": capabilities,
+        "clientInfo": {"name": "test", "version": "1"},
+    }
+    answer = (await send(api, message("initialize", params), headers)).raise_for_status()
+    assert answer.json()["result"]["protocolVersion"] == "2025-11-25"
+    return {**ACCEPT, **headers, "mcp-session-id": answer.headers["mcp-session-id"]}
+
+
+async def status_of(database: Database, run_id: str) -> str:
+    [row] = await database.fetch_all("SELECT status FROM runs WHERE run_id = %s", (run_id,))
+    return str(row["status"])
+
+
+async def until_cancelled(database: Database, run_id: str) -> None:
+    async def cancelled() -> bool:
+        return await status_of(database, run_id) == "cancelled"
+
+    await until_it_is(cancelled)
+
+
+async def test_a_call_is_cancelled_by_its_owner_and_is_one_however_often_it_is_sent(guarded: Api) -> None:
+    session = await begun(guarded, ALICE)
+    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=session) as response:
+        run_id = (await anext(events_of(response)))[0].partition(".")[0]
+        async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=session) as again:
+            assert (await anext(events_of(again)))[0].partition(".")[0] == run_id
+        other = {"name": "talk", "arguments": {"messages": [1]}}
+        reused = await guarded.http.post("/mcp", json=message("tools/call", other, 7), headers=session)
+        assert reused.json()["result"]["_meta"]["relayrun/problem"]["code"] == "idempotency_key_reused"
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+        theirs = await guarded.http.post("/mcp", json=cancel, headers={**session, **BOB})
+        assert theirs.status_code == 202
+        assert await status_of(guarded.database, run_id) == "pending"
+        assert (await guarded.http.post("/mcp", json=cancel, headers=session)).status_code == 202
+        await until_cancelled(guarded.database, run_id)
+    unknown = await guarded.http.post("/mcp", json=a_call(), headers={**session, "mcp-session-id": "mine"})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, -32600)
+
+
+def modern_call(key: str | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        **({"relayrun/idempotency_key": key} if key else {}),
+    }
+    names = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "talk"}
+    return a_call(_meta=meta), {**ACCEPT, **names}
+
+
+async def test_a_closed_connection_cancels_in_the_newest_version_unless_its_client_comes_back(guarded: Api) -> None:
+    body, headers = modern_call()
+    async with guarded.http.stream("POST", "/mcp", json=body, headers={**headers, **ALICE}) as response:
+        run_id = (await anext(events_of(response)))[0].partition(".")[0]
+    await until_cancelled(guarded.database, run_id)
+
+    body, headers = modern_call("mine")
+    async with guarded.http.stream("POST", "/mcp", json=body, headers={**headers, **ALICE}) as response:
+        kept = (await anext(events_of(response)))[0].partition(".")[0]
+    await (await Attempt.begin(guarded.database, kept)).succeed({"messages": [ai("kept", "m1")]})
+    again = await guarded.http.post("/mcp", json=body, headers={**headers, **ALICE})
+    assert '"text":"kept"' in again.text
+    wrong = await guarded.http.post("/mcp", json=body, headers={**headers, **ALICE, "mcp-name": "steps"})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, -32020)
+
+
+async def test_a_question_is_asked_once_and_answered_once(guarded: Api) -> None:
+    session = await begun(guarded, ALICE, elicitation={})
+    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=session) as response:
+        events = events_of(response)
+        run_id = (await anext(events))[0].partition(".")[0]
+        await (await Attempt.begin(guarded.database, run_id)).pause({"messages": []}, QUESTION)
+        place, asked = await anext(events)
+        assert asked["method"] == "elicitation/create"
+        assert asked["params"]["message"] == "ok?"
+        accepted = {"action": "accept", "content": {"answer": "yes"}}
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": accepted}
+        assert (await guarded.http.post("/mcp", json=answer, headers={**session, **BOB})).status_code == 404
+        for _ in range(2):
+            assert (await guarded.http.post("/mcp", json=answer, headers=session)).status_code == 202
+        query = "SELECT run_id FROM runs WHERE thread_id = (SELECT thread_id FROM runs WHERE run_id = %s) ORDER BY seq"
+        first, second = await guarded.database.fetch_all(query, (run_id,))
+        assert str(first["run_id"]) == run_id
+        await (await Attempt.begin(guarded.database, second["run_id"])).succeed({"messages": [ai("done", "m1")]})
+        _, result = await anext(events)
+    assert result["id"] == 7
+    assert result["result"]["content"][0]["text"] == "done"
+    again = await guarded.http.get("/mcp", headers={**session, "last-event-id": place})
+    assert [event async for _, event in events_of(again)] == [result], "not asked again"
+    nothing = {"jsonrpc": "2.0", "id": "what", "result": accepted}
+    assert (await guarded.http.post("/mcp", json=nothing, headers=session)).status_code == 400
+
+
+async def test_a_call_counts_as_a_start(database_url: str) -> None:
+    async with opened(ApiSettings(database_url=database_url, rate_limit=1, **HS256)) as api:
+        body, headers = modern_call("first")
+        async with api.http.stream("POST", "/mcp", json=body, headers={**headers, **ALICE}) as response:
+            assert response.headers["ratelimit"].startswith('"runs";r=0;')
+            await anext(events_of(response))
+        body, _ = modern_call("second")
+        refused = await api.http.post("/mcp", json=body, headers={**headers, **ALICE})
+        assert refused.json()["result"]["isError"]
+        assert refused.json()["result"]["_meta"]["relayrun/problem"]["code"] == "rate_limited"
+        assert int(refused.headers["retry-after"]) > 0
