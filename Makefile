@@ -16,7 +16,7 @@ export UV
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV
 
-.PHONY: help setup packages console dist demo test check docs reference format bench chaos clean update crds schema images cluster cluster-demo cluster-down
+.PHONY: help setup packages console dist demo test check docs reference diagrams format bench chaos clean update crds schema images cluster cluster-demo cluster-down
 .PHONY: dev push version release-check
 
 help:  ## Show what there is
@@ -94,6 +94,9 @@ update: setup  ## Bring every lock file to the newest versions: ours, langgraph 
 
 crds: setup  ## Write the CRDs anew from the models, for kubectl and for the chart
 	@$(RUN) relayrun_operator.kube.crds crds charts/relayrun/files/crds
+
+diagrams: setup  ## Draw the diagrams of docs/ anew (needs npm and Chromium)
+	@.venv/bin/python scripts/diagrams.py
 
 reference: setup  ## Write the generated pages of docs/reference anew
 	@$(RUN) tests.docs.reference

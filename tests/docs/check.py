@@ -6,6 +6,7 @@ here: pages elsewhere in the repository, and what a reader's browser would load 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -40,7 +41,13 @@ def main(site: Path) -> int:
     if built.returncode:
         print(built.stderr.decode(), file=sys.stderr)
         return 1
-    problems = [*not_current(), *broken_links(), *loaded_from_elsewhere(site), *alerts_without_runbooks()]
+    problems = [
+        *not_current(),
+        *diagrams_not_current(),
+        *broken_links(),
+        *loaded_from_elsewhere(site),
+        *alerts_without_runbooks(),
+    ]
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
@@ -59,6 +66,14 @@ def not_current() -> Iterator[str]:
     for name, text in pages().items():
         if not (FOLDER / name).exists() or (FOLDER / name).read_text("utf-8") != text:
             yield f"docs/reference/{name} is not current: run `make reference`"
+
+
+def diagrams_not_current() -> Iterator[str]:
+    """A sentence for each diagram whose drawing was made of another text."""
+    for source in sorted((ROOT / "docs" / "images" / "diagrams").glob("*.mmd")):
+        drawing = source.with_suffix(".svg")
+        if not drawing.exists() or hashlib.sha256(source.read_bytes()).hexdigest() not in drawing.read_text("utf-8"):
+            yield f"{drawing.relative_to(ROOT)} is not current: run `make diagrams`"
 
 
 def broken_links() -> Iterator[str]:
