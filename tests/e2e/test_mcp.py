@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from mcp import Client
 from mcp_types import ElicitResult
 
+from tests.e2e.test_dev_crashes import kill_at_once
 from tests.support.dev import Dev
 
+TICKS = 20
 MODES = pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
 
 
@@ -91,3 +94,33 @@ async def test_a_user_who_declines_leaves_the_run_waiting(compat_dev: Dev, mode:
         answered = await client.call_tool("resume_run", arguments)
     assert answered.structured_content == {"topic": "x", "done": ["first", "approved later", "second plain"]}
     assert asked == ["ok?"]
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_the_client_has_the_end_though_runners_and_api_are_killed(
+    dev: Dev, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By itself it comes back twice, five seconds later each: a loaded machine may need longer for a new API.
+    monkeypatch.setattr("mcp.client.streamable_http.MAX_RECONNECTION_ATTEMPTS", 30)
+    told: list[float] = []
+    steps: list[str | None] = []
+
+    async def on_progress(progress: float, _: float | None, message: str | None) -> None:
+        told.append(progress)
+        steps.append(message)
+        if len(told) == 8:
+            kill_at_once(dev.running("relayrun_runner"))
+        if len(told) == 16:
+            kill_at_once(dev.running("relayrun_api"))
+
+    async with client_of(dev, "legacy") as client:
+        result = await client.call_tool("ticks", {"upto": TICKS, "pause": 0.1}, progress_callback=on_progress)
+    assert not result.is_error
+    assert told == [*range(1, len(told) + 1)]
+    assert steps.count("tick") == TICKS
+    assert result.meta is not None
+    async with httpx.AsyncClient(base_url=dev.url, timeout=60) as http:
+        runs = (await http.get(f"/threads/{result.meta['relayrun/thread_id']}/runs")).raise_for_status().json()
+    assert [run["status"] for run in runs] == ["success"]
