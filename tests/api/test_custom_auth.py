@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 from websockets.exceptions import InvalidStatus
@@ -381,3 +382,26 @@ async def test_an_idempotency_key_repeats_what_handlers_change(place: Authored) 
     first, second = [await place.api.http.post("/runs", json=RUN, headers=headers) for _ in range(2)]
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["run_id"] == second.json()["run_id"]
+
+
+async def test_handlers_are_asked_about_what_an_a2a_call_does(place: Authored) -> None:
+    async def call(name: str, method: str, **params: Any) -> httpx.Response:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return await place.api.http.post("/a2a/whoami", json=body, headers=as_name(name))
+
+    message = {"messageId": str(uuid4()), "role": "ROLE_USER", "parts": [{"data": {"messages": "hi"}}]}
+    sent = await call("alice", "SendMessage", message=message, configuration={"returnImmediately": True})
+    task = sent.json()["result"]["task"]
+    await place.executed(task["id"])
+    run = (await place.ask("GET", f"/threads/{task['contextId']}/runs", "alice"))[0]
+    assert run["metadata"]["belongs_to"] == "alice"
+    assert run["kwargs"]["config"]["configurable"]["extra"] == "by create_run"
+    assert (await call("alice", "GetTask", id=task["id"])).json()["result"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert [one["id"] for one in (await call("alice", "ListTasks")).json()["result"]["tasks"]] == [task["id"]]
+    assert (await call("bob", "GetTask", id=task["id"])).json()["error"]["code"] == -32001
+    assert (await call("bob", "ListTasks")).json()["result"]["tasks"] == []
+    theirs = {**message, "messageId": str(uuid4()), "contextId": task["contextId"]}
+    assert (await call("bob", "SendMessage", message=theirs)).json()["error"]["code"] == -32602
+    for method in ("GetTask", "CancelTask", "SubscribeToTask"):
+        assert (await call("mallory", method, id=task["id"])).status_code == 200  # it is not there for her
+    assert (await call("eve", "ListTasks")).status_code == 403

@@ -66,7 +66,7 @@ class Task:
     @property
     def waiting(self) -> bool:
         """Whether the last run's question can be answered."""
-        asks = self.last.status is RunStatus.INTERRUPTED and self.thread.run_count == self.last.number
+        asks = self.last.status is RunStatus.INTERRUPTED and self.thread.run_count <= self.last.number
         return asks and not self.canceled
 
     def translator(self, run: Run) -> A2aTranslator:
@@ -105,8 +105,9 @@ async def task_of_run(database: Database, run_id: UUID) -> Task:
 async def task_of(database: Database, run: Run) -> Task:
     """The task that a run belongs to. Raises RunNotFound when it was deleted meanwhile."""
     first = uuid_of(str(run.spec.metadata.get(TASK) or "")) or run.run_id
-    found = await runs_of_task(database, run.thread_id, first)
+    # The thread first: a run that is accepted meanwhile is then among the task's, and no question seems to be left.
     thread = await get_thread(database, run.thread_id)
+    found = await runs_of_task(database, run.thread_id, first)
     if found is None or thread is None:
         raise RunNotFound(f"Run not found: {run.run_id}")
     return Task(found.runs, thread, found.canceled)
