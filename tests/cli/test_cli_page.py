@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from relayrun_cli.errors import ExitCode
-from relayrun_cli.main import cli
+from relayrun_cli.main import command_line
 from tests.cli.documents import rows, sections
 
 PAGE = sections("reference/cli.md")
@@ -19,7 +19,7 @@ API_OPTIONS = {"--url", "--token", "--api-key"}
 
 def verbs(group: Any = None, name: str = "relayrun") -> Iterator[tuple[str, Any]]:
     """Every command by its full name."""
-    for word, command in (group or typer.main.get_command(cli)).commands.items():
+    for word, command in (group or typer.main.get_command(command_line())).commands.items():
         yield f"{name} {word}", command
         if hasattr(command, "commands"):
             yield from verbs(command, f"{name} {word}")

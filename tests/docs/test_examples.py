@@ -13,7 +13,7 @@ import typer
 import yaml
 from jsonschema import Draft202012Validator
 
-from relayrun_cli.main import cli
+from relayrun_cli.main import command_line
 from tests.docs.check import ROOT
 from tests.docs.reference.markdown import NOTE
 
@@ -90,7 +90,7 @@ def verbs() -> dict[str, set[str]]:
             }
             walk(verb, full)
 
-    walk(typer.main.get_command(cli), "")
+    walk(typer.main.get_command(command_line()), "")
     return found
 
 

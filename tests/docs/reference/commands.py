@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
-from relayrun_cli.main import cli
+from relayrun_cli.main import command_line
 from tests.docs.reference.markdown import NOTE, code, limits, sentences, table, text
 
 
 def page() -> str:
     """Every verb, with its arguments and options."""
-    command = typer.main.get_command(cli)
+    command = typer.main.get_command(command_line())
     return (
         f"# All options of relayrun\n\n{NOTE}What `relayrun VERB --help` says, for every verb."
         " [The command](cli.md) explains them.\n\n" + "".join(_verbs(command, "relayrun")).rstrip() + "\n"
