@@ -19,7 +19,7 @@ import psutil
 
 from relayrun_cli.errors import PostgresError
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.01
 # Backends notice their postmaster's death at once, unless they are in the middle of something.
 REMAINS_GRACE_SECONDS = 5.0
 
@@ -84,15 +84,18 @@ async def clear_remains(ours: Ours, socket: Path | None) -> None:
     In this order, because `postmaster.pid` is what keeps a second server from the memory and the files that a
     left-behind backend still uses. Raises `PostgresError` if one cannot be ended.
     """
+    lock_files = [ours.data / "postmaster.pid"]
+    if socket is not None:
+        lock_files += [socket.with_name(socket.name + ".lock"), socket]
+    # A postmaster that ends in order waits for its processes, then removes these.
+    if not any(map(os.path.lexists, lock_files)):
+        return
     left = await asyncio.to_thread(ours.processes)
     if not await all_gone(left, REMAINS_GRACE_SECONDS):
         # Orphans of our own data folder (a stopped backend, say): a postmaster would do the same to them.
         send(left, signal.SIGKILL, ours)
         if not await all_gone(left, REMAINS_GRACE_SECONDS):
             raise PostgresError(f"A process of the old Postgres does not end: {[p.pid for p in left]}.")
-    lock_files = [ours.data / "postmaster.pid"]
-    if socket is not None:
-        lock_files += [socket.with_name(socket.name + ".lock"), socket]
     for path in lock_files:
         path.unlink(missing_ok=True)
 
