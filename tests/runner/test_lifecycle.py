@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
 from relayrun_core.database import Database
 from relayrun_core.db.agents import list_graphs
 from relayrun_core.db.runs import get_run, request_cancel
+from relayrun_core.runner_protocol import STARTING
 from relayrun_core.states import CancelAction, RunStatus
+from relayrun_runner.process.health import Readiness
 from tests.runner.agents import entered
 from tests.runner.processes import runner_process, write_agent
 from tests.runner.runs import accepted
-from tests.support.waiting import until
+from tests.support.waiting import until, until_it_is
 
 SIMPLE = """
 from typing import TypedDict
@@ -31,6 +35,36 @@ def node(state: State) -> State:
 
 graph = StateGraph(State).add_node("node", node).add_edge(START, "node").compile()
 """
+
+
+async def test_who_waits_for_a_runner_s_graphs_hears_of_the_change_at_once_and_of_a_trouble_that_is_there() -> None:
+    readiness = Readiness()
+    await readiness.loaded(0.001)
+    assert not readiness.ready, "after a while it is told anyway"
+    waiting = [asyncio.create_task(readiness.loaded(600)) for _ in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(readiness.set, "database", "it does not answer")
+    await asyncio.wait_for(asyncio.gather(*waiting), 30)
+    await asyncio.wait_for(readiness.loaded(600), 30)
+    readiness.clear("database")
+    waiting = [asyncio.create_task(readiness.loaded(600))]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(readiness.clear, STARTING)
+    await asyncio.wait_for(waiting[0], 30)
+    assert readiness.ready
+    await asyncio.wait_for(readiness.loaded(600), 30)
+
+
+async def test_a_question_that_waits_is_answered_when_the_graphs_are_there(play: Path, database_url: str) -> None:
+    async with runner_process(play, database_url) as runner:
+
+        async def ready() -> bool:
+            with suppress(httpx.TransportError):  # it does not listen yet
+                return (await runner.client.get("/readyz?wait", timeout=30)).status_code == 200
+            return False
+
+        await until_it_is(ready)
+        assert await ready()
 
 
 async def test_a_drained_runner_gives_its_runs_back_tells_so_and_ends(

@@ -54,6 +54,7 @@ class LocalWorld:
         self._pool_changed = asyncio.Event()
         self._adjusting: asyncio.TimerHandle | None = None
         self._parts: _Parts | None = None
+        self._has_served = False
 
     def announce(self) -> None:
         """Tell the API, before it starts, that no runner is there yet; a world that was killed has left its list."""
@@ -152,7 +153,9 @@ class LocalWorld:
         """A runner started, became ready, told its troubles or ended."""
         self._wake.set()
         if self._adjusting is None and self._parts is not None:
-            self._adjusting = asyncio.get_running_loop().call_later(_POOL_LATER_SECONDS, self._adjust_pool)
+            # Who waits for the start waits for nothing else.
+            later = _POOL_LATER_SECONDS if self._has_served or not self.serving else 0.0
+            self._adjusting = asyncio.get_running_loop().call_later(later, self._adjust_pool)
 
     def _adjust_pool(self) -> None:
         self._adjusting = None
@@ -161,6 +164,7 @@ class LocalWorld:
             agent, deaths = parts.pool.agent, tuple(parts.pool.deaths)
             about = AgentFacts(agent.name, agent.max_runners, agent.generation, deaths)
             self._listing.write(self._cache.runners.values(), about, self.problems)
+            self._has_served = self._has_served or self.serving
             self._pool_changed.set()
 
 

@@ -34,6 +34,8 @@ logger = logging.getLogger("relayrun.loop")
 #: A claim may have to end the sessions of a frozen process, a few times 250 ms each.
 _CALL_SECONDS = 10.0
 _PROBE_SECONDS = 2.0
+# While it loads its graphs, it answers as soon as they are there.
+_READY = "/readyz?wait"
 
 #: Heartbeats come every 2 s. A stream without them is opened anew, before its runner is given up.
 _STREAM_SILENCE_SECONDS = 6.0
@@ -129,9 +131,9 @@ class RunnerClient:
         return answer.status == 202
 
     async def readiness(self) -> Readiness | None:
-        """Whether the runner is ready; None while nobody answers."""
+        """Whether the runner is ready, a second after the question at most; None while nobody answers."""
         try:
-            answer = await self._transport.call("GET", "/readyz", seconds=_PROBE_SECONDS)
+            answer = await self._transport.call("GET", _READY, seconds=_PROBE_SECONDS)
             body = ReadinessBody.parse(answer.body)
         except RunnerUnreachable:
             return None

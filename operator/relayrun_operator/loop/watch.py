@@ -28,8 +28,9 @@ logger = logging.getLogger("relayrun.operator")
 
 R_contra = TypeVar("R_contra", bound=Runner, contravariant=True)
 
-#: How soon a starting runner is asked again, and a broken stream opened again.
+#: How soon a starting runner is asked again, and a process of ours that does not listen yet.
 _READY_POLL_SECONDS = 0.05
+_LISTENING_POLL_SECONDS = 0.01
 _LONGEST_READY_POLL_SECONDS = 1.0
 #: A runner that refuses our token is alive, and the kubelet brings it a new one. After this long it counts as silent.
 _REFUSAL_SECONDS = 120.0
@@ -98,7 +99,8 @@ async def _wait_until_ready(runner: R, listener: Listener[R], exited: asyncio.Fu
             return True
         if _note_readiness(runner, readiness):
             listener.on_runner(runner)
-        await asyncio.sleep(pause)  # there is nothing to wait for but its answer
+        # There is nothing to wait for but its answer.
+        await asyncio.sleep(_LISTENING_POLL_SECONDS if readiness is None and exited is not None else pause)
         if exited is None:
             pause = min(_LONGEST_READY_POLL_SECONDS, pause * 1.2)
     return False

@@ -75,6 +75,9 @@ class Parts:
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
+_WAIT_SECONDS = 1.0
+
+
 class Probes:
     """One method a route."""
 
@@ -89,8 +92,10 @@ class Probes:
         return json_response({"ok": ended is None}, 200 if ended is None else 503)
 
     async def readyz(self, request: Request) -> Response:
-        """Whether it can take runs; who knows the token also hears why not."""
+        """Whether it can take runs; who knows the token also hears why not, and may `wait` a second for the graphs."""
         parts = self._parts
+        if request.scope["authorized"] and "wait" in request.query_params and not parts.table.draining:
+            await parts.readiness.loaded(_WAIT_SECONDS)
         ready = parts.readiness.ready and parts.graphs_loop.is_open and not parts.table.draining
         ready = ready and parts.essential_parts.ended() is None
         body = ReadinessBody(

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -30,16 +31,19 @@ class Readiness:
         self._troubles: dict[str, Trouble] = {
             STARTING: Trouble(subject=STARTING, message="the graphs are being loaded", waiting=True)
         }
+        self._waiting: set[Callable[[], object]] = set()
 
     def set(self, subject: str, message: str, traceback: str | None = None, *, waiting: bool = False) -> None:
         """Report that this subject prevents readiness."""
         with self._lock:
             self._troubles[subject] = Trouble(subject=subject, message=message, traceback=traceback, waiting=waiting)
+            self._wake()
 
     def clear(self, subject: str) -> None:
         """Report that this subject no longer prevents readiness."""
         with self._lock:
             self._troubles.pop(subject, None)
+            self._wake()
 
     @property
     def ready(self) -> bool:
@@ -50,6 +54,24 @@ class Readiness:
         """All that is in the way."""
         with self._lock:
             return list(self._troubles.values())
+
+    async def loaded(self, seconds: float) -> None:
+        """Return once something else than the start is in the way, or nothing; after a while anyway."""
+        changed, loop = asyncio.Event(), asyncio.get_running_loop()
+        wake = partial(loop.call_soon_threadsafe, changed.set)
+        with self._lock:
+            if set(self._troubles) != {STARTING}:
+                return
+            self._waiting.add(wake)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await changed.wait()
+        self._waiting.discard(wake)
+
+    def _wake(self) -> None:
+        while self._waiting:
+            with suppress(RuntimeError):  # its loop is closed
+                self._waiting.pop()()
 
 
 class EssentialParts:
