@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -11,6 +12,7 @@ def app() -> None:
         # What takes longest of a start, beside our own imports and Postgres.
         from relayrun_core.forkserver.launching import begin
 
+        gc.disable()  # until all is imported
         begin("DATABASE_URL")
     try:
         from relayrun_cli.main import app as command_line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import AsyncExitStack
 
@@ -28,6 +29,7 @@ async def start_dev(options: DevOptions) -> None:
             starter.open()
         with quick_imports():
             from relayrun_cli.dev.session import run_dev
+        gc.enable()
         await run_dev(options, secrets, starters)
 
 

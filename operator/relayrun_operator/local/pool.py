@@ -34,6 +34,9 @@ _SURPLUS_SECONDS = 10.0
 
 _MOST_DEATHS = 10
 
+#: The first runner, which people wait for, starts so long before the others, unless it is ready or has ended earlier.
+_ALONE_SECONDS = 0.2
+
 #: Of the settings in the environment of whoever starts us, runners are told their own.
 _SETTINGS_OF_RUNNERS = frozenset(f"RELAYRUN_{name.upper()}" for name in RunnerSettings.model_fields)
 
@@ -79,6 +82,7 @@ class LocalPool:
         self._ready: frozenset[str] = frozenset()
         self._waking: asyncio.TimerHandle | None = None
         self._stopping = False
+        self._alone = True
         #: What has been said of the problems, to be said again only once it has changed.
         self._told: set[str] = set()
 
@@ -105,7 +109,9 @@ class LocalPool:
         decision = decide_pool(self.agent, views, silent, demand, now)
         for name in decision.drain:
             self._drain(self._cache.runners[name])
-        self._restarts, granted = self._restarts.grant(decision.start, now)
+        self._restarts, granted = self._restarts.grant(
+            min(decision.start, 1 - self._started) if self._alone else decision.start, now
+        )
         for _ in range(granted):
             self._start()
         self._wake_for_what_waits(now)
@@ -127,7 +133,7 @@ class LocalPool:
         newest = [r for r in self._cache.runners.values() if r.generation == self.generation]
         ready = frozenset(runner.name for runner in newest if runner.ready)
         if ready - self._ready:
-            self._restarts = self._restarts.became_ready()
+            self._restarts, self._alone = self._restarts.became_ready(), False
         self._ready = ready
         if ready:
             self.problems = ()
@@ -191,9 +197,16 @@ class LocalPool:
 
     async def _watch(self, runner: LocalRunner) -> None:
         await runner.process.begun()
+        if self._alone:
+            asyncio.get_running_loop().call_later(_ALONE_SECONDS, self._start_others)
         await watch_runner(runner, self._cache, self._listener, runner.process.exited)
 
+    def _start_others(self) -> None:
+        self._alone = False
+        self._wake()
+
     def _ended(self, runner: LocalRunner, code: int) -> None:
+        self._alone = False
         runner.client.close()
         # Only for what was asked of it: author code can drain its process too, and end it with any code.
         stuck = code == EXIT_NODE_STUCK and runner.told_to_stop
