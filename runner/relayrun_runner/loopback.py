@@ -96,35 +96,55 @@ class Loopback(httpx.BaseTransport):
             return self._transport
 
 
+class _Installed:
+    """The transports of this process's clients; None: before `install`."""
+
+    prepared = False
+    for_async: AsyncLoopback | None = None
+    for_sync: Loopback | None = None
+
+
+def prepare() -> None:
+    """Have whoever has imported the SDK's functions call ours, which make the SDK's clients until `install`.
+
+    Before a fork: it looks at every module, so that a child would no longer share their memory.
+    """
+    if _Installed.prepared:
+        return
+    _Installed.prepared = True
+    _replace("get_client", langgraph_sdk.get_client, _async_clients())
+    _replace("get_sync_client", langgraph_sdk.get_sync_client, _sync_clients())
+
+
 def install(server: OwnServer) -> None:
     """From now on, clients without a `url` call this server. Call it before author code loads."""
-    _replace("get_client", langgraph_sdk.get_client, _async_clients(AsyncLoopback(server)))
-    _replace("get_sync_client", langgraph_sdk.get_sync_client, _sync_clients(Loopback(server)))
+    prepare()
+    _Installed.for_async, _Installed.for_sync = AsyncLoopback(server), Loopback(server)
 
 
-def _async_clients(transport: AsyncLoopback) -> Callable[..., LangGraphClient]:
+def _async_clients() -> Callable[..., LangGraphClient]:
     original = langgraph_sdk.get_client
     plain = cache(lambda: original(url=ADDRESS))
 
     @wraps(original)
     def get_client(*, url: str | None = None, **options: Any) -> LangGraphClient:
-        if url is not None:
+        if url is not None or _Installed.for_async is None:
             return original(url=url, **options)
         like = _like(original, plain, options)
-        return LangGraphClient(httpx.AsyncClient(transport=transport, **like))
+        return LangGraphClient(httpx.AsyncClient(transport=_Installed.for_async, **like))
 
     return get_client
 
 
-def _sync_clients(transport: Loopback) -> Callable[..., SyncLangGraphClient]:
+def _sync_clients() -> Callable[..., SyncLangGraphClient]:
     original = langgraph_sdk.get_sync_client
     plain = cache(lambda: original(url=ADDRESS))
 
     @wraps(original)
     def get_sync_client(*, url: str | None = None, **options: Any) -> SyncLangGraphClient:
-        if url is not None:
+        if url is not None or _Installed.for_sync is None:
             return original(url=url, **options)
-        return SyncLangGraphClient(httpx.Client(transport=transport, **_like(original, plain, options)))
+        return SyncLangGraphClient(httpx.Client(transport=_Installed.for_sync, **_like(original, plain, options)))
 
     return get_sync_client
 

@@ -191,3 +191,19 @@ print(*set(SHARED) - set(sys.modules))
     for part in ("relayrun_api.preloaded", "relayrun_runner.preloaded"):
         done = subprocess.run([sys.executable, "-c", program, part], capture_output=True, text=True, check=True)
         assert not done.stdout.split(), f"not imported by {part}"
+
+
+def test_a_fork_has_nothing_to_replace_in_all_modules() -> None:
+    program = f"""{FORKSERVER}
+import sys
+import langgraph_sdk
+from relayrun_runner import loopback
+
+before = langgraph_sdk.get_client
+assert before is langgraph_sdk.client.get_client is not before.__wrapped__
+assert before(url="http://elsewhere").http.client.base_url == "http://elsewhere"
+loopback.install(loopback.OwnServer("http://here", None))
+assert langgraph_sdk.get_client is before
+assert isinstance(before().http.client._transport, loopback.AsyncLoopback)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -32,6 +32,8 @@ from relayrun_core.process.parent import FAMILY_VARIABLE, end_family
 from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
 from relayrun_core.process.secrets import VARIABLE as SECRETS_VARIABLE
 
+_kept: list[object] = []
+
 # Orphans, of a supervisor that died, get so long to end themselves.
 _ORPHANS_SECONDS = 5.0
 
@@ -119,6 +121,8 @@ class ForkServer:
         given = {PARENT_VARIABLE: str(lifeline), SECRETS_VARIABLE: str(secrets)}
         pid = fork(self._handlers, self._own)
         if pid == 0:
+            # To free what this server has would have this process copy the memory, which it shares until it changes it.
+            _kept.append(self)
             return become(Child(order.package, {**order.environment, **given}, order.folder, output))
         _close((output, lifeline, secrets))
         self._children[pid] = number, order.environment.get(FAMILY_VARIABLE, "")
