@@ -150,10 +150,12 @@ class Crash:
         nothing_repeated(self.notes(run))
 
     async def close(self) -> None:
-        """Give back the runners that live; those that may still run something end."""
+        """Give back the runners that live, unless one may still run something, or an attempt of its was taken over: a
+        run that is lost beside such an attempt is not to blame.
+        """
         for runner in self._taken:
-            busy = any(state in ("Running", "Cancelling") for state in runner.reports.values())
-            if runner.alive and not busy and not runner.frozen:
+            finished = all(state == "Finished" for state in runner.reports.values())
+            if runner.alive and finished and not runner.frozen:
                 self.pool.give_back(runner)
             elif runner.alive:
                 runner.kill()
