@@ -85,7 +85,8 @@ def sizes(report: Report, registry: str, tag: str, parts: Sequence[str]) -> None
 
 def forget(registry: str) -> None:
     """Remove the images of a registry from Docker."""
-    if names := call(docker(), "images", "--format", "{{.Repository}}:{{.Tag}}", f"{registry}/**").split():
+    known = call(docker(), "images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    if names := [name for name in known if name.startswith(f"{registry}/")]:
         call(docker(), "rmi", *names)
 
 
