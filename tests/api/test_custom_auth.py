@@ -405,3 +405,20 @@ async def test_handlers_are_asked_about_what_an_a2a_call_does(place: Authored) -
     for method in ("GetTask", "CancelTask", "SubscribeToTask"):
         assert (await call("mallory", method, id=task["id"])).status_code == 200  # it is not there for her
     assert (await call("eve", "ListTasks")).status_code == 403
+
+
+async def test_a_call_of_a_tool_asks_the_handlers_as_any_run_does(place: Authored) -> None:
+    headers = {"accept": "application/json", "mcp-protocol-version": "2025-11-25"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami", "arguments": {}}}
+    assert (await place.api.http.post("/mcp", json=body, headers=headers)).status_code == 401
+    streaming = {**headers, "accept": "application/json, text/event-stream", **as_name("ann")}
+    async with place.api.http.stream("POST", "/mcp", json=body, headers=streaming) as answer:
+        assert answer.status_code == 200
+        _, _, thread_id, _, run_id = answer.headers["content-location"].split("/")
+    query = "SELECT owner, spec -> 'metadata' ->> 'belongs_to' AS marked, spec -> 'config' AS config FROM runs"
+    [run] = await place.api.database.fetch_all(f"{query} WHERE run_id = %s", (run_id,))
+    assert (run["owner"], run["marked"]) == ("ann", "ann")
+    assert run["config"]["configurable"]["extra"] == "by create_run"
+    going_on = {**headers, "accept": "text/event-stream", "last-event-id": f"{run_id}.0--1"}
+    async with place.api.http.stream("GET", "/mcp", headers={**going_on, **as_name("mallory")}) as theirs:
+        assert theirs.status_code in (403, 404), thread_id

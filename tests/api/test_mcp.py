@@ -172,6 +172,8 @@ async def test_what_http_refuses(shared: Api) -> None:
     assert (await shared.http.post("/mcp", content=b"{}", headers={"content-type": "text/plain"})).status_code == 415
     foreign = await send(shared, message("ping"), {"origin": "https://evil.example"})
     assert foreign.status_code == 403
+    rebound = await send(shared, message("ping"), {"origin": "http://evil.example", "host": "evil.example"})
+    assert rebound.status_code == 403
     assert (await send(shared, message("ping"), {"origin": "http://localhost:3000"})).status_code == 200
     nothing = await shared.http.get("/mcp", headers={"accept": "text/event-stream"})
     assert (nothing.status_code, nothing.headers["allow"]) == (405, "POST")

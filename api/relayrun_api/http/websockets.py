@@ -22,13 +22,14 @@ SUBPROTOCOL = "relayrun"
 BEARER = "relayrun.bearer."
 
 
-def check_origin(websocket: HTTPConnection, settings: ApiSettings) -> None:
+def check_origin(websocket: HTTPConnection, settings: ApiSettings, *, own: bool = True) -> None:
     """Pages of foreign origins are kept out as CORS does it elsewhere; a browser asks no leave for a WebSocket.
 
-    Raises Forbidden.
+    `own`: pages of this server's own host may connect. A page may make any host name lead here (DNS rebinding). Raises
+    Forbidden.
     """
     origin = websocket.headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == websocket.headers.get("host"):
+    if origin is None or (own and urlsplit(origin).netloc == websocket.headers.get("host")):
         return
     allowed = cors_options(settings)
     pattern = allowed.get("allow_origin_regex")

@@ -67,7 +67,7 @@ _EXAMPLE = Stream(
 async def post(request: Request, services: Given, caller: Caller, reader: Reader) -> Response:
     """Send a message of the Model Context Protocol."""
     message = Message(None, None, {})
-    check_origin(request, services.settings)
+    check_origin(request, services.settings, own=False)
     try:
         message = message_of(await _parsed(request))
         dialect = dialect_of(message, request.headers)
@@ -91,7 +91,7 @@ async def post(request: Request, services: Given, caller: Caller, reader: Reader
 )
 async def resume(request: Request, services: Given, caller: Caller, last_event_id: LastEventId = None) -> Response:
     """Go on with the answer to a call."""
-    check_origin(request, services.settings)
+    check_origin(request, services.settings, own=False)
     if not last_event_id:
         error = McpError(INVALID_REQUEST, "There are no messages beside answers: send POST.", status=405)
         response = error_response(None, error)
