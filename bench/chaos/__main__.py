@@ -95,7 +95,8 @@ async def chaos(target: LocalTarget | KindTarget, options: argparse.Namespace, c
         verdict=judge(clients.runs, effects, killer.kills),
         faults=clients.faults,
         refusals=clients.refusals,
-        cpu=_used(before, cpu_seconds(target.server), killer.cpu),
+        # A node takes what its processes have used with it.
+        cpu={} if killer.cpu.get("node") else _used(before, cpu_seconds(target.server), killer.cpu),
     )
 
 

@@ -75,7 +75,8 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     facts.add_row("steps that were cut off, and begun again", str(verdict.begun_again))
     facts.add_row("lost or repeated, wrong answers", str(len(verdict.faults) + Counter(outcome.faults).total()))
     facts.add_row("answers that clients had to ask for again", _counts(outcome.refusals))
-    facts.add_row("CPU, in s", _counts({part: round(seconds, 1) for part, seconds in outcome.cpu.items()}))
+    if outcome.cpu:
+        facts.add_row("CPU, in s", _counts({part: round(seconds, 1) for part, seconds in outcome.cpu.items()}))
     if outcome.nobody:
         facts.add_row("kills that found nobody", _counts(outcome.nobody))
     console.print(facts)
