@@ -23,6 +23,7 @@ from relayrun_api.mcp.errors import (
 from relayrun_api.mcp.sessions import session_of
 
 _LARGEST_ID = 256
+_LONGEST_METHOD = 256
 
 VERSION_HEADER = "mcp-protocol-version"
 SESSION_HEADER = "mcp-session-id"
@@ -69,6 +70,8 @@ def message_of(body: Any) -> Message:
         return Message(known, None, {}, body)
     if not isinstance(method, str):
         raise McpError(INVALID_REQUEST, "The message has no `method`: name what you ask for.")
+    if len(method) > _LONGEST_METHOD:
+        raise McpError(INVALID_REQUEST, f"`method` must have at most {_LONGEST_METHOD} characters.")
     if params is not None and not isinstance(params, dict):
         raise McpError(INVALID_PARAMS, "`params` must be an object.")
     return Message(known, method, params or {}, body)

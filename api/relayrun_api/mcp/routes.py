@@ -38,7 +38,7 @@ _MESSAGE = {
     "properties": {
         "jsonrpc": {"const": "2.0", "description": "The version of JSON-RPC"},
         "id": {"type": ["integer", "string"], "maxLength": 256, "description": "Of a request; a notification has none"},
-        "method": {"type": "string", "description": "`tools/list`, `tools/call` and others"},
+        "method": {"type": "string", "maxLength": 256, "description": "`tools/list`, `tools/call` and others"},
         "params": {"type": "object", "description": "What the method wants to know"},
     },
 }
