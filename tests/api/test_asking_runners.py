@@ -21,6 +21,7 @@ from relayrun_api.runners.transport import RunnerTransport
 from relayrun_core.rotating import RotatingSecret
 from relayrun_core.settings import ApiSettings
 from tests.support.runner import free_port
+from tests.support.streams import serving_streams
 
 
 @asynccontextmanager
@@ -38,8 +39,8 @@ async def runner(answer: bytes | None) -> AsyncIterator[tuple[str, list[bytes]]]
             await reader.read()  # until the other side has enough
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    async with serving_streams(serve) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 class Listed:

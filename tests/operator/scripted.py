@@ -15,6 +15,7 @@ from relayrun_core.runner_protocol import Accepted, Line
 from relayrun_operator.local.processes import SupervisedProcess
 from relayrun_operator.local.runner import LocalRunner
 from relayrun_operator.loop.client import RunnerClient
+from tests.support.streams import serving_streams
 
 TOKEN = "a token of the tests"
 
@@ -36,19 +37,11 @@ class ScriptedRunner:
         self.connections = 0
         self.lines: asyncio.Queue[bytes] = asyncio.Queue()
         self.port = 0
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[ScriptedRunner]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with serving_streams(self._serve) as self.port:
             yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def say(self, line: Line | dict[str, Any]) -> None:
         """A line of the watch stream."""
@@ -66,9 +59,6 @@ class ScriptedRunner:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode():
                 assert f"Authorization: Bearer {TOKEN}" in head
@@ -84,7 +74,6 @@ class ScriptedRunner:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._tasks.discard(task)
             writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, method: str, target: str, body: dict[str, Any]) -> bool:

@@ -32,6 +32,7 @@ from tests.runner.processes import runner_process, write_agent
 from tests.runner.runs import accepted
 from tests.support.model_server import ModelServer, model_server
 from tests.support.runner import free_port
+from tests.support.streams import serving_streams
 from tests.support.waiting import until
 
 KEY = "sk-of-the-tests"
@@ -157,8 +158,8 @@ async def test_a_certificate_that_nobody_trusts_is_told_and_no_key_is_sent(tmp_p
 
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(self_signed(tmp_path))
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
-        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/v1"
+    async with serving_streams(serve, ssl=tls) as port:
+        url = f"https://localhost:{port}/v1"
         told = await asked(endpoint_at(url), verify=True)
     assert told == f"no answer from {url}: its certificate is not trusted, self-signed certificate"
     assert not heard

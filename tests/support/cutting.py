@@ -19,6 +19,7 @@ from random import Random
 from typing import Literal
 
 from tests.support.framing import EventStream, Frames, Framing
+from tests.support.streams import serving_streams
 
 Where = Literal["head", "between", "within", "silence"]
 
@@ -69,26 +70,13 @@ class CuttingProxy:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[CuttingProxy]:
         """Take connections until the block ends."""
-        tasks: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
             with suppress(OSError, asyncio.CancelledError):
                 await self._serve(reader, writer)
 
-        server = await asyncio.start_server(serve, "127.0.0.1", self._port)
-        self._port = server.sockets[0].getsockname()[1]
-        try:
+        async with serving_streams(serve, self._port) as self._port:
             yield self
-        finally:
-            server.close()
-            left = list(tasks)
-            for task in left:
-                task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
 
     def plan(self, method: str, path: str) -> Cut | None:
         """How the answer to a request is to be cut off, if it is."""
