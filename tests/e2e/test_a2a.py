@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-import httpx
 import pytest
-from a2a.client.errors import A2AClientError
 from a2a.types import (
     CancelTaskRequest,
     GetTaskRequest,
     ListTasksRequest,
-    StreamResponse,
-    SubscribeToTaskRequest,
     TaskState,
 )
-from a2a.utils.errors import A2AError, UnsupportedOperationError
+from a2a.utils.errors import A2AError
 
-from tests.support.a2a import VERSIONS, Heard, a2a_client, card_of, heard, message, text_of
+from tests.support.a2a import VERSIONS, Heard, a2a_client, card_of, follow, heard, message, text_of
 from tests.support.gated import Place
 from tests.support.waiting import until
 
@@ -108,7 +104,7 @@ async def test_a_stream_goes_on_after_a_kill(place: Place, part: str) -> None:
     told = {version: Heard() for version in VERSIONS}
     async with asyncio.TaskGroup() as group:
         for version, call in calls.items():
-            group.create_task(follow(place, version, call, told[version]))
+            group.create_task(follow(place.dev.url, "chat", version, message(call), told[version]))
         await until(lambda: all("one two " in one.artifacts.values() for one in told.values()))
         for process in place.dev.running(part):
             process.kill()
@@ -121,18 +117,3 @@ async def test_a_stream_goes_on_after_a_kill(place: Place, part: str) -> None:
         assert list(one.artifacts.values()) == [SPOKEN], version
         assert one.states[-1] == "completed"
         assert place.begun(call).count("first") == 1
-
-
-async def follow(place: Place, version: str, call: str, into: Heard) -> None:
-    """Send a message and read to the end: whoever was cut off subscribes to the task."""
-    async with a2a_client(place.dev.url, "chat", version) as client:
-        events = client.send_message(message(call))
-        while not into.states or into.states[-1] != "completed":
-            try:
-                await heard(events, into)
-            except (A2AClientError, httpx.TransportError):
-                await asyncio.sleep(0.05)  # as clients do
-            except UnsupportedOperationError:
-                task = await client.get_task(GetTaskRequest(id=into.task_id))  # it ended meanwhile
-                into.take(StreamResponse(task=task))
-            events = client.subscribe(SubscribeToTaskRequest(id=into.task_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,19 @@ from uuid import uuid4
 import httpx
 from a2a.client import Client, ClientConfig, ClientFactory
 from a2a.client.card_resolver import A2ACardResolver
-from a2a.types import AgentCard, Message, Part, Role, SendMessageRequest, StreamResponse, TaskState
+from a2a.client.errors import A2AClientError
+from a2a.types import (
+    AgentCard,
+    GetTaskRequest,
+    Message,
+    Part,
+    Role,
+    SendMessageRequest,
+    StreamResponse,
+    SubscribeToTaskRequest,
+    TaskState,
+)
+from a2a.utils.errors import UnsupportedOperationError
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Value
 
@@ -85,3 +98,18 @@ async def heard(events: AsyncIterator[StreamResponse], into: Heard | None = None
     async for event in events:
         into.take(event)
     return into
+
+
+async def follow(url: str, assistant: str, version: str, request: SendMessageRequest, into: Heard) -> None:
+    """Send a message and read to the end: whoever was cut off subscribes to the task."""
+    async with a2a_client(url, assistant, version) as client:
+        events = client.send_message(request)
+        while not into.states or into.states[-1] != "completed":
+            try:
+                await heard(events, into)
+            except (A2AClientError, httpx.TransportError):
+                await asyncio.sleep(0.05)  # as clients do
+            except UnsupportedOperationError:
+                task = await client.get_task(GetTaskRequest(id=into.task_id))  # it ended meanwhile
+                into.take(StreamResponse(task=task))
+            events = client.subscribe(SubscribeToTaskRequest(id=into.task_id))
