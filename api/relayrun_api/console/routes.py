@@ -28,7 +28,8 @@ _NOT_BUILT = """\
 <head><meta charset="utf-8"><title>Relayrun</title></head>
 <body>
 <h1>The console is not built</h1>
-<p>This server runs from a checkout. Run <code>make console</code> there and reload this page.</p>
+<p>This server was installed from a checkout. Run <code>make console</code> there and reload this page.
+If you installed it with pip, run <code>pip install ./cli</code> there again, too, and restart the server.</p>
 </body>
 </html>
 """

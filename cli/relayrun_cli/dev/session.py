@@ -169,7 +169,7 @@ class Session:
                 {
                     "API": self.url,
                     "Docs": f"{self.url}/docs",
-                    "Console": f"{self.url}/console" if is_built() else "not built yet: run `make console`",
+                    "Console": f"{self.url}/console" if is_built() else "not built: see its page",
                     "Studio": studio,
                     **self._protocols(),
                     "Graphs": ", ".join(self._config.graphs),

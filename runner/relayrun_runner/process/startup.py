@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from relayrun_core.database import Database, is_transient
@@ -14,6 +15,7 @@ from relayrun_runner.process.health import Readiness
 log = logging.getLogger("relayrun.runner")
 
 _AGAIN_SECONDS = 0.25
+_SILENT_SECONDS = 5.0  # `relayrun dev` and a chart migrate while runners start: that is nothing to warn of
 _FLUSH_SECONDS = 5.0
 
 
@@ -42,6 +44,7 @@ async def wait_for_schema(database: Database, config: Config, readiness: Readine
     A runner never migrates: it waits until somebody has, and `readiness` says for what.
     """
     said = ""
+    began = time.monotonic()
     while True:
         lacking: list[str] = []
 
@@ -54,9 +57,9 @@ async def wait_for_schema(database: Database, config: Config, readiness: Readine
         if not lacking:
             readiness.clear("schema")
             return
-        if lacking[0] != said:
+        if lacking[0] != said and time.monotonic() - began >= _SILENT_SECONDS:
             log.warning("%s", lacking[0])
-        said = lacking[0]
+            said = lacking[0]
         readiness.set("schema", lacking[0], waiting=True)
         await asyncio.sleep(_AGAIN_SECONDS)  # until a migration has run
 
