@@ -33,10 +33,14 @@ _CALL = {
     "type": "object",
     "required": ["jsonrpc", "method"],
     "properties": {
-        "jsonrpc": {"const": "2.0", "description": "JSON-RPC's version"},
-        "id": {"type": ["string", "integer", "null"], "maxLength": 1024, "description": "Comes back with the answer"},
-        "method": {"enum": [*METHODS], "description": "What to do, in the words of A2A 1.0 or 0.3"},
-        "params": {"type": "object", "description": "What A2A has for this method"},
+        "jsonrpc": {"const": "2.0", "description": "The version of JSON-RPC"},
+        "id": {
+            "type": ["string", "integer", "null"],
+            "maxLength": 1024,
+            "description": "An id that you choose. It is in the answer",
+        },
+        "method": {"enum": [*METHODS], "description": "The method, by its name in A2A 1.0 or 0.3"},
+        "params": {"type": "object", "description": "The parameters of the method, as A2A defines them"},
     },
 }
 _MESSAGE = {"messageId": "m-1", "role": "ROLE_USER", "parts": [{"text": "Where is my order?"}]}
@@ -52,8 +56,8 @@ _TASK = {
     "/.well-known/agent-card.json",
     operation_id="get_agent_card",
     description=(
-        "What other agents need to call this one, as A2A 0.3 and 1.0 have it. Without `assistant_id` it is the only "
-        "graph's, or that of the setting `default_graph`."
+        "Returns what other agents need to call this one, in A2A 0.3 and 1.0. Without `assistant_id`, the card of "
+        "the only graph, or of the setting `default_graph`."
     ),
     permission=permissions.card,
     answer=dict[str, Any],
@@ -77,9 +81,9 @@ async def card(
     "/a2a/{assistant_id}",
     operation_id="call_agent",
     description=(
-        "Methods are those of A2A 1.0 (`SendMessage`, `SendStreamingMessage`, `GetTask`, `CancelTask`, "
-        "`SubscribeToTask`) and of 0.3 (`message/send`, …). What is wrong with a call is said in the answer, whose "
-        "status is 200. A stream that was cut off goes on by `SubscribeToTask`."
+        "The methods are those of A2A 1.0 (`SendMessage`, `SendStreamingMessage`, `GetTask`, `CancelTask`, "
+        "`SubscribeToTask`, …) and of 0.3 (`message/send`, …). Errors are in the answer, with status 200. If a "
+        "stream is cut off, continue with `SubscribeToTask`."
     ),
     permission=permissions.call,
     answer=dict[str, Any],

@@ -92,7 +92,7 @@ class Agent:
 @router.get(
     "/agents",
     operation_id="list_agents",
-    description="Each with the graphs of its newest build and its runners. A graph's drawing is its assistant's.",
+    description="Returns the agents with the graphs of their newest builds, and their runners.",
     permission=permissions.list_agents,
     answer=list[Agent],
 )

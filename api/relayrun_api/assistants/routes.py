@@ -32,7 +32,7 @@ from relayrun_core.db.assistants import AssistantRow
 
 router = Router("assistants")
 
-_BUILT_IN = "A graph's own assistant, which has the graph's name, is changed by admins alone"
+_BUILT_IN = "Only admins may change a graph's default assistant"
 
 _DEEPEST_XRAY = 1000
 
@@ -55,7 +55,7 @@ async def _xray(xray: Annotated[str, Query(max_length=8, description="true, or h
 @router.post(
     "/assistants",
     operation_id="create_assistant",
-    description="A graph with configuration of yours. Send `context`, or `config.configurable`, which say the same.",
+    description="Creates a graph with settings. Send either `context` or `config.configurable`: they mean the same.",
     permission=permissions.new_assistant,
     answer=Assistant,
     refusals=(404, 409),
@@ -78,8 +78,8 @@ async def create(body: AssistantCreate, services: Given, caller: Caller) -> Resp
     "/assistants/search",
     operation_id="search_assistants",
     description=(
-        "Yours, and the graphs' own. `X-Pagination-Total` is how many there are. With `select` an assistant has these "
-        "members alone."
+        "Returns your assistants and the default ones. `X-Pagination-Total` has their number. With `select`, "
+        "assistants have only these members."
     ),
     permission=permissions.search_assistants,
     answer=list[Assistant],
@@ -103,7 +103,7 @@ async def search(body: AssistantSearch, services: Given, caller: Caller, reader:
 @router.post(
     "/assistants/count",
     operation_id="count_assistants",
-    description="As many as a search would find.",
+    description="Returns the number of results of the same search.",
     permission=permissions.search_assistants,
     answer=int,
     example=3,
@@ -119,7 +119,7 @@ async def count(body: AssistantCount, services: Given, caller: Caller, reader: R
 @router.get(
     "/assistants/{assistant_id}",
     operation_id="get_assistant",
-    description="As its version in use has it.",
+    description="Returns the version in use.",
     permission=permissions.assistant("read"),
     answer=Assistant,
 )
@@ -131,27 +131,27 @@ async def get(assistant: AssistantAt) -> Response:
 @router.patch(
     "/assistants/{assistant_id}",
     operation_id="update_assistant",
-    description=f"`metadata` is merged, all else replaces what was; runs from now on use the new version. {_BUILT_IN}.",
+    description=f"`metadata` is merged, other members are replaced. Later runs use the new version. {_BUILT_IN}.",
     permission=permissions.assistant("update", "graph_id", "config", "context", "metadata", "name"),
     answer=Assistant,
     refusals=(403,),
     examples={"another language": {"context": {"language": "en"}}},
 )
 async def patch(assistant_id: str, body: AssistantPatch, services: Given, caller: Caller) -> Response:
-    """Change an assistant: make its next version."""
+    """Change an assistant, as a new version."""
     return Json(Assistant.of(await services.assistants.update(caller, assistant_id, body)))
 
 
 @router.delete(
     "/assistants/{assistant_id}",
     operation_id="delete_assistant",
-    description=f"Runs that have begun go on. {_BUILT_IN}, and deleted by nobody.",
+    description=f"Runs that have begun continue. {_BUILT_IN}, and nobody may delete it.",
     permission=permissions.delete_assistant,
     status_code=204,
     refusals=(403, 409),
 )
 async def delete(assistant_id: str, services: Given, caller: Caller, delete_threads: bool = False) -> Response:
-    """Forget an assistant, and the threads that it was used on if that is asked for."""
+    """Delete an assistant, and optionally its threads."""
     assistant = await services.assistants.to_delete(caller, assistant_id)
     if delete_threads:
         await forget_threads(services.database, services.dispatcher, assistant.row, caller.scope("threads"))
@@ -178,7 +178,7 @@ async def versions(assistant_id: str, body: VersionSearch, services: Given, call
 @router.post(
     "/assistants/{assistant_id}/latest",
     operation_id="use_assistant_version",
-    description=f"Runs from now on use it. {_BUILT_IN}.",
+    description=f"Later runs use it. {_BUILT_IN}.",
     permission=permissions.assistant("update", "version"),
     answer=Assistant,
     refusals=(403,),
@@ -192,7 +192,7 @@ async def set_latest(assistant_id: str, body: LatestVersion, services: Given, ca
 @router.get(
     "/assistants/{assistant_id}/graph",
     operation_id="get_assistant_graph",
-    description="For a drawing; `xray` opens its subgraphs.",
+    description="Use it to draw the graph. `xray` includes subgraphs.",
     permission=permissions.assistant("read"),
     answer=Drawing,
 )
@@ -216,7 +216,7 @@ async def schemas(assistant: AssistantAt, services: Given) -> Response:
 @router.get(
     "/assistants/{assistant_id}/subgraphs",
     operation_id="list_assistant_subgraphs",
-    description="By their namespaces; `recurse` lists those inside of subgraphs too.",
+    description="Returns them by namespace. `recurse` includes subgraphs of subgraphs.",
     permission=permissions.assistant("read"),
     answer=dict[str, SubgraphSchemas],
     example=SUBGRAPHS_EXAMPLE,
@@ -229,7 +229,7 @@ async def subgraphs(assistant: AssistantAt, services: Given, recurse: bool = Fal
 @router.get(
     "/assistants/{assistant_id}/subgraphs/{namespace}",
     operation_id="get_assistant_subgraph",
-    description="Labels of a namespace inside of subgraphs have `|` between them.",
+    description="In a namespace of nested subgraphs, labels are separated by `|`.",
     permission=permissions.assistant("read"),
     answer=dict[str, SubgraphSchemas],
     example=SUBGRAPHS_EXAMPLE,

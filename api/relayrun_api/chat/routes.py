@@ -67,8 +67,8 @@ _CHAT_BODY_EXAMPLES = {
     operation_id="chat",
     description=(
         "Events are `start`, `token`, `message`, `tool_call`, `tool_result`, `update`, `custom`, `attempt` (after a "
-        "crash: which half-sent messages to forget), `interrupt`, `error` and, always last, `end`. A lost connection "
-        "cancels nothing: go on at the answer's `Location`. A thread that waits at a question takes `resume` only."
+        "crash: the half-sent messages to drop), `interrupt`, `error` and, always last, `end`. A lost connection "
+        "cancels nothing: continue at the answer's `Location`. If the thread waits at a question, send `resume`."
     ),
     permission=permissions.new_answer,
     answer=_STREAM,
@@ -83,12 +83,12 @@ async def chat(body: ChatBody, services: Given, caller: Caller, terms: StartTerm
     "/chat/{run_id}",
     operation_id="follow_chat",
     description=(
-        "Tells the same events again, from the start or after the one that you had last, and then those to come. "
-        "When all has been delivered it answers 204, which stops an EventSource."
+        "Streams the same events again, from the beginning or after the last one that you received, and then new "
+        "ones. When you have received everything, it answers 204, which stops an EventSource."
     ),
     permission=thread_permissions.READ,
     answer=_STREAM,
-    also={204: "All has been delivered."},
+    also={204: "You have received everything."},
 )
 async def replay(
     run_id: UUID,
@@ -114,7 +114,7 @@ async def replay(
 @router.post(
     "/invoke",
     operation_id="invoke",
-    description="Answers when the run has ended or asks something; until then it sends a newline every 5 seconds.",
+    description="Answers when the run has ended or asks a question. Until then, it sends a newline every 5 seconds.",
     permission=permissions.new_answer,
     answer=Invoked,
     examples=_CHAT_BODY_EXAMPLES,
@@ -133,7 +133,7 @@ async def invoke(body: ChatBody, services: Given, caller: Caller, terms: StartTe
 @router.post(
     "/run-task",
     operation_id="run_task",
-    description="Answers at once: the run is accepted and will be finished. Follow it at the answer's `Location`.",
+    description="Answers at once. The run is accepted and will finish. Follow it at the answer's `Location`.",
     permission=permissions.new_answer,
     status_code=202,
     answer=Accepted,
@@ -151,7 +151,7 @@ async def run_task(body: ChatBody, services: Given, caller: Caller, terms: Start
 @router.get(
     "/history/{thread_id}",
     operation_id="get_conversation",
-    description="The newest messages in plain form, oldest first. A name that was never used is an empty conversation.",
+    description="Returns the newest messages as plain text, oldest first. An unknown name is an empty conversation.",
     permission=thread_permissions.READ,
     answer=Conversation,
     refusals=(502,),
@@ -175,7 +175,7 @@ async def history(
     "/runs/{run_id}",
     operation_id="cancel_chat",
     description=(
-        "The run stops at once and keeps its finished steps, or is undone with `rollback`. It stays to be read."
+        "The run stops at once and keeps its completed steps, or is undone with `rollback`. You can still read it."
     ),
     permission=run_permissions.cancel_run,
     status_code=202,

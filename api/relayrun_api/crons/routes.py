@@ -42,7 +42,7 @@ CronAt = Annotated[UUID, Path(description="A cron's id")]
     examples=_CRON_CREATE_EXAMPLES,
 )
 async def create_for_thread(thread: ThreadAt, body: CronCreate, services: Given, caller: Caller) -> Response:
-    """Start runs on a thread by the clock."""
+    """Create a cron on a thread."""
     return Json(Cron.of(await services.crons.create(caller, body, thread)))
 
 
@@ -59,14 +59,14 @@ async def create_for_thread(thread: ThreadAt, body: CronCreate, services: Given,
     examples=_CRON_CREATE_EXAMPLES,
 )
 async def create(body: CronCreate, services: Given, caller: Caller) -> Response:
-    """Start runs by the clock, each on a new thread."""
+    """Create a cron, with a new thread for each run."""
     return Json(Cron.of(await services.crons.create(caller, body, None)))
 
 
 @router.post(
     "/runs/crons/search",
     operation_id="search_crons",
-    description="Yours only. `X-Pagination-Next` is the offset to go on at.",
+    description="Only your own. `X-Pagination-Next` is the offset of the next page.",
     permission=permissions.search_crons,
     answer=list[Cron],
     examples={"those that fire": {"enabled": True, "sort_by": "next_run_date", "sort_order": "asc"}},
@@ -87,7 +87,7 @@ async def search(body: CronSearch, services: Given, caller: Caller, reader: Read
 @router.post(
     "/runs/crons/count",
     operation_id="count_crons",
-    description="As many as a search would find.",
+    description="Returns the number of results of the same search.",
     permission=permissions.search_crons,
     answer=int,
     example=2,
@@ -102,7 +102,7 @@ async def count(body: CronCount, services: Given, caller: Caller, reader: Reader
 @router.post(
     "/runs/crons/preview",
     operation_id="preview_cron",
-    description="No cron is made. Times are in UTC.",
+    description="Creates no cron. Times are in UTC.",
     permission=permissions.preview,
     answer=Firings,
     examples={"workdays at nine": {"schedule": "0 9 * * 1-5", "timezone": "Europe/Berlin", "limit": 2}},
@@ -117,7 +117,7 @@ async def preview(body: CronPreview) -> Response:
 @router.get(
     "/runs/crons/{cron_id}",
     operation_id="get_cron",
-    description="When it fires next, when it fired last, and why it did not when it should have.",
+    description="Returns when the cron fires next, when it fired last, and why it could not start a run.",
     permission=permissions.cron("read"),
     answer=Cron,
 )
@@ -129,7 +129,7 @@ async def get(cron_id: CronAt, services: Given, caller: Caller) -> Response:
 @router.patch(
     "/runs/crons/{cron_id}",
     operation_id="update_cron",
-    description="What is not sent stays; null takes `end_time`, `timezone` and the run's members away.",
+    description="Members that you do not send stay. null removes `end_time`, `timezone` and members of the run.",
     permission=permissions.change_cron,
     answer=Cron,
     examples={"a rest": {"enabled": False}, "another time": {"schedule": "30 8 * * *"}},
@@ -142,11 +142,11 @@ async def patch(cron_id: CronAt, body: CronPatch, services: Given, caller: Calle
 @router.delete(
     "/runs/crons/{cron_id}",
     operation_id="delete_cron",
-    description="Runs that it has started go on.",
+    description="Runs that it started continue.",
     permission=permissions.cron("delete"),
     status_code=204,
 )
 async def delete(cron_id: CronAt, services: Given, caller: Caller) -> Response:
-    """Forget a cron; its runs stay."""
+    """Delete a cron; its runs stay."""
     await services.crons.delete(caller, cron_id)
     return Response(status_code=204)

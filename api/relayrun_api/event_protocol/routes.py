@@ -48,7 +48,7 @@ id: 4294967298
 data: {"type":"event","seq":4294967298,"method":"values","params":{"namespace":[],"data":{"messages":[]}}}
 
 """)
-_ENDLESS = "Does not end by itself; come back with `since`, the `seq` of the last event that you had."
+_ENDLESS = "Does not end by itself. To reconnect, send the `seq` of the last event that you received as `since`."
 
 
 @router.post(
@@ -93,7 +93,7 @@ async def command(
 @router.post(
     "/threads/{thread_id}/stream/events",
     operation_id="stream_events",
-    description=f"Of the channels and namespaces in the body. {_ENDLESS}",
+    description=f"Streams events of the channels and namespaces in the body. {_ENDLESS}",
     permission=thread_permissions.READ,
     answer=_STREAM,
     examples={"all of a chat": {"channels": ["values", "messages", "lifecycle"]}},
@@ -125,7 +125,9 @@ async def get_stream(
     services: Given,
     caller: Caller,
     accepted: WhileAccepted,
-    channels: Annotated[list[str], Query(description="values, messages, …; several, or with commas between")],
+    channels: Annotated[
+        list[str], Query(description="values, messages, …. Repeat it for several, or separate them by commas")
+    ],
     namespaces: Annotated[list[str] | None, Query(description="Paths as in `research:1|inner:2`")] = None,
     depth: int | None = None,
     since: int | None = None,

@@ -37,8 +37,10 @@ class KeyCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    owner: Label = Field(description="Who owns what is made with it: as the subject of a token")
-    admin: bool = Field(default=False, description="Whether it may see and do everything", strict=True)
+    owner: Label = Field(
+        description="The owner of everything that is created with the key, like the subject of a token"
+    )
+    admin: bool = Field(default=False, description="Whether the key may see and do everything", strict=True)
     name: Label | None = Field(default=None, description="What it is for")
     expires_in_days: float | None = Field(default=None, gt=0, le=_LONGEST_DAYS, description="Without it: never")
 

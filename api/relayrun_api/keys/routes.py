@@ -44,7 +44,7 @@ async def create(body: KeyCreate, services: Given, caller: Caller) -> Response:
 @router.get(
     "/keys",
     operation_id="list_keys",
-    description="Oldest first, with those that have expired or were revoked. For admins.",
+    description="For admins. Returns the keys, oldest first, including expired and revoked ones.",
     permission=_no_handlers,
     answer=list[Key],
     refusals=(403,),
@@ -58,7 +58,7 @@ async def listing(services: Given, caller: Caller) -> Response:
 @router.delete(
     "/keys/{key_id}",
     operation_id="revoke_key",
-    description="It is refused within 5 seconds by every API process, and stays in the list. For admins.",
+    description="For admins. Every API process refuses the key within 5 seconds. It stays in the list.",
     permission=_no_handlers,
     answer=Key,
     refusals=(403,),

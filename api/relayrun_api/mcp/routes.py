@@ -37,9 +37,13 @@ _MESSAGE = {
     "required": ["jsonrpc"],
     "properties": {
         "jsonrpc": {"const": "2.0", "description": "The version of JSON-RPC"},
-        "id": {"type": ["integer", "string"], "maxLength": 256, "description": "Of a request; a notification has none"},
+        "id": {
+            "type": ["integer", "string"],
+            "maxLength": 256,
+            "description": "The id of a request. A notification has none",
+        },
         "method": {"type": "string", "maxLength": 256, "description": "`tools/list`, `tools/call` and others"},
-        "params": {"type": "object", "description": "What the method wants to know"},
+        "params": {"type": "object", "description": "The parameters of the method"},
     },
 }
 _EXAMPLE = Stream(
@@ -52,9 +56,9 @@ _EXAMPLE = Stream(
     "/mcp",
     operation_id="mcp",
     description=(
-        "One message of JSON-RPC. Assistants are tools; a call is a run, whose steps are told as progress in an event "
-        "stream and whose end is the result. What is no message of the protocol is 400, and an `Accept` without JSON "
-        "and event streams is 406, with an error of JSON-RPC."
+        "One JSON-RPC message. Assistants are tools. A call is a run: its steps are progress notifications in an "
+        "event stream, and its output is the result. An invalid message is 400, and an `Accept` without JSON and "
+        "event streams is 406, with a JSON-RPC error."
     ),
     body=_MESSAGE,
     examples={"the tools": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}},
@@ -62,7 +66,7 @@ _EXAMPLE = Stream(
     answer=dict[str, Any],
     example={"jsonrpc": "2.0", "id": 1, "result": {"tools": []}},
     refusals=(403, 404),
-    also={202: "A notification, or the answer to a question, was taken."},
+    also={202: "The notification or the answer was accepted."},
 )
 async def post(request: Request, services: Given, caller: Caller, reader: Reader) -> Response:
     """Send a message of the Model Context Protocol."""
@@ -82,15 +86,15 @@ async def post(request: Request, services: Given, caller: Caller, reader: Reader
     "/mcp",
     operation_id="resume_mcp",
     description=(
-        "Goes on with the answer to a call behind the event with the id `Last-Event-ID`, on any replica. Without an id "
-        "it is 405: there are no messages beside answers."
+        "Streams the answer to a call after the event `Last-Event-ID`, on any replica. Without an id, 405: there are "
+        "no messages outside of answers."
     ),
     permission=permissions.later,
     answer=_EXAMPLE,
     refusals=(403, 404),
 )
 async def resume(request: Request, services: Given, caller: Caller, last_event_id: LastEventId = None) -> Response:
-    """Go on with the answer to a call."""
+    """Resume the answer to a call."""
     check_origin(request, services.settings, own=False)
     if not last_event_id:
         error = McpError(INVALID_REQUEST, "There are no messages beside answers: send POST.", status=405)

@@ -133,7 +133,7 @@ def _complete_answers(route: Route, found: Json, said: Operation, schema: Json |
     more = {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
     described = {"content": content} if content else {}
     answers: Json = {
-        succeeds: {"description": "Done." if content else "Done; there is nothing to say.", **more, **described}
+        succeeds: {"description": "Done." if content else "Done. There is no content.", **more, **described}
     }
     for status, words in said.also.items():
         answers[str(status)] = {"description": words, **more, **({} if status == HTTPStatus.NO_CONTENT else described)}

@@ -90,8 +90,8 @@ class RunLog:
     "/threads/{thread_id}/runs/{run_id}/logs",
     operation_id="get_run_logs",
     description=(
-        "What the run's code printed and logged, with its attempt and node, as far as it is kept. To follow it, ask "
-        "again with `after`, the `id` of the last line."
+        "Returns what the run's code printed and logged, with attempt and node. To follow it, ask again with the "
+        "`id` of the last line as `after`."
     ),
     permission=thread_permissions.READ,
     answer=RunLog,
@@ -102,8 +102,10 @@ async def logs(
     services: Given,
     caller: Caller,
     after: Annotated[str | None, Query(description="lines behind the one with this `id`", max_length=32)] = None,
-    attempt: Annotated[int | None, Query(description="of this attempt only", ge=1, lt=2**31)] = None,
-    since_seconds: Annotated[float | None, Query(description="no older than that", ge=0, le=_LONGEST_SECONDS)] = None,
+    attempt: Annotated[int | None, Query(description="only lines of this attempt", ge=1, lt=2**31)] = None,
+    since_seconds: Annotated[
+        float | None, Query(description="only lines newer than this", ge=0, le=_LONGEST_SECONDS)
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 1000,
 ) -> Response:
     """Get what a run printed and logged."""

@@ -43,14 +43,15 @@ data: {{"answer":{{"messages":[{{"type":"ai","id":"m2","content":"{things.TOLD}"
 
 """)
 EVENTS = (
-    "The first event is `metadata`; behind it are those of the modes in `stream_mode`, and `error`. The answer ends "
-    "with the run; one that was cut off goes on at its `Location`, with `Last-Event-ID`."
+    "The first event is `metadata`. Then come the events of the modes in `stream_mode`, and `error`. The answer ends "
+    "with the run. If it is cut off, continue at its `Location`, with `Last-Event-ID`."
 )
 JOINED = (
-    "Without `Last-Event-ID` it tells what comes from now on: nothing of a run that has ended. With it, or with `-`, "
-    "it tells all that is behind that event. Of some modes it tells their events and `error`."
+    "Without `Last-Event-ID`, streams the events from now on; nothing, if the run has ended. With it, streams all "
+    "events after that one; `-` is the beginning. With `stream_mode`, streams only events of these modes, and "
+    "`error`."
 )
-WAITS = "Answers when the run has ended or asks something; until then it sends a newline every 5 seconds."
+WAITS = "Answers when the run has ended or asks a question. Until then, it sends a newline every 5 seconds."
 
 
 _RUN_CREATE_EXAMPLES = {
@@ -64,7 +65,7 @@ _RUN_CREATE_EXAMPLES = {
     "a pause before a node": {**things.RUN_BODY, "if_not_exists": "create", "interrupt_before": ["answer"]},
 }
 
-_STATUSES = "pending, running, error, success, timeout or interrupted; of any other there is none"
+_STATUSES = "Only runs with this status: pending, running, error, success, timeout or interrupted"
 RunField = Literal[
     "run_id",
     "thread_id",
@@ -173,7 +174,7 @@ async def wait(thread: ThreadAt, body: RunCreate, services: Given, caller: Calle
 @router.get(
     "/threads/{thread_id}/runs",
     operation_id="list_runs",
-    description="With `select` a run has these members alone.",
+    description="With `select`, runs have only these members.",
     permission=permissions.runs_of_thread,
     answer=list[Run],
 )
@@ -182,7 +183,7 @@ async def listing(
     services: Given,
     caller: Caller,
     reader: Reader,
-    limit: Annotated[int, Query(description="0 and less: none", lt=2**31)] = 10,
+    limit: Annotated[int, Query(description="The most items to return. 0 or less: none", lt=2**31)] = 10,
     offset: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     status: Annotated[str | None, Query(description=_STATUSES, max_length=64)] = None,
     select: Annotated[list[RunField] | None, Query(max_length=100)] = None,
@@ -204,7 +205,7 @@ async def listing(
 @router.get(
     "/threads/{thread_id}/runs/{run_id}",
     operation_id="get_run",
-    description="How far it is, and how it ended; an error with its message and node.",
+    description="Returns the run's status. If it failed, `error` has the message and the node.",
     permission=thread_permissions.READ,
     answer=Run,
 )
@@ -271,7 +272,7 @@ async def join_stream(
     status_code=202,
     answer=Cancelling,
     refusals=(404,),
-    also={200: "It has ended; asked for with `wait`."},
+    also={200: "The run has ended. You asked for this with `wait`."},
 )
 async def cancel(
     thread: ThreadAt,
@@ -303,7 +304,7 @@ async def cancel(
     status_code=204,
 )
 async def delete(thread: ThreadAt, run_id: UUID, services: Given, caller: Caller) -> Response:
-    """Forget a run; one that has not ended is undone first."""
+    """Delete a run; an unfinished run is undone first."""
     run = await services.runs.visible(caller, run_id, thread)
     await services.cancels.delete(run)
     return Response(status_code=204)

@@ -81,18 +81,18 @@ class RunFilter(LangGraphBody):
     graph: Text | None = Field(default=None, description="Which graph's")
     assistant_id: UUID | None = Field(default=None, description="Which assistant's")
     thread_id: Text | None = Field(default=None, description="A UUID, or your own name for the thread")
-    owner: Text | None = Field(default=None, description="For admins; others see their own runs")
+    owner: Text | None = Field(default=None, description="For admins. Others see only their own runs")
     created_after: AwareDatetime | None = Field(default=None, description="Not before this time")
     created_before: AwareDatetime | None = Field(default=None, description="Before this time")
-    text: Text | None = Field(default=None, description="Found in metadata, thread names, run ids and thread ids")
+    text: Text | None = Field(default=None, description="Searches metadata, thread names, run ids and thread ids")
 
 
 class RunSearch(RunFilter):
     """Which runs to list."""
 
-    limit: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="How many at most")
+    limit: int = Field(default=50, ge=1, le=LARGEST_PAGE, description="The most items to return")
     cursor: Annotated[str, Field(max_length=256), AfterValidator(_is_cursor)] | None = Field(
-        default=None, description="`next` of the page before"
+        default=None, description="`next` of the previous page"
     )
 
     @property
@@ -104,7 +104,7 @@ class RunSearch(RunFilter):
 class RunCount(RunFilter):
     """Which runs to count, of those that ended in the last minutes."""
 
-    minutes: int = Field(default=60, ge=5, le=LONGEST_MINUTES, description="How far back")
+    minutes: int = Field(default=60, ge=5, le=LONGEST_MINUTES, description="How many minutes to look back")
 
     @property
     def bucket_seconds(self) -> int:

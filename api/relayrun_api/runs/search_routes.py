@@ -22,8 +22,8 @@ router = Router("runs")
     "/runs/search",
     operation_id="search_runs",
     description=(
-        "Yours only, over all threads; an admin's search finds everybody's. Go on with `next` as `cursor` until it is "
-        "null: runs that are started meanwhile change no page."
+        "Finds your runs on all threads; for an admin, everybody's. For the next page, send `next` as `cursor`, "
+        "until it is null. Runs that start meanwhile change no page."
     ),
     permission=permissions.search_runs,
     answer=RunPage,
@@ -45,8 +45,8 @@ async def search(body: RunSearch, services: Given, caller: Caller, reader: Reade
     "/runs/stats",
     operation_id="count_runs",
     description=(
-        "Of the runs that ended in the last minutes: how many in which way, and how long they waited and took. Very "
-        "many are counted from the newest back."
+        "Counts the runs that ended in the last minutes by outcome, with their waiting and running times. If there "
+        "are very many, counts the newest ones."
     ),
     permission=permissions.search_runs,
     answer=RunNumbers,
@@ -72,7 +72,7 @@ async def stats(body: RunCount, services: Given, caller: Caller, reader: Reader)
 @router.get(
     "/threads/{thread_id}/runs/{run_id}/attempts",
     operation_id="list_attempts",
-    description="The first one first. `ending` is Finished, Drained, Lost, or null while it is under way.",
+    description="In order. `ending` is Finished, Drained, Lost, or null while the attempt executes.",
     permission=thread_permissions.READ,
     answer=list[Attempt],
     example=[

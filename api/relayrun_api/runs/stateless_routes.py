@@ -24,7 +24,7 @@ _EXAMPLES: dict[str, Any] = {
     "input": {**things.RUN_BODY, "stream_mode": ["updates", "messages-tuple"], "metadata": things.METADATA},
     "to be kept": {**things.RUN_BODY, "on_completion": "keep"},
 }
-_STATELESS = "The run gets a thread of its own, which is deleted after it unless `on_completion` is `keep`."
+_STATELESS = "The run gets a new thread, which is deleted later unless `on_completion` is `keep`."
 
 _WAITING = (RunStatus.DELAYED, RunStatus.PENDING)
 _STATUSES = {"pending": _WAITING, "running": (RunStatus.RUNNING,), "all": (*_WAITING, RunStatus.RUNNING)}
@@ -74,7 +74,7 @@ async def wait(body: StatelessRun, services: Given, caller: Caller, terms: Start
 @router.post(
     "/runs/batch",
     operation_id="create_runs",
-    description="At most 100, each on a thread of its own; a batch of n counts n in the rate limit.",
+    description="At most 100, each on its own thread. A batch of n runs counts n in the rate limit.",
     permission=permissions.new_runs,
     answer=list[Run],
     examples={"two runs": [things.RUN_BODY, {**things.RUN_BODY, "metadata": things.METADATA}]},
@@ -89,7 +89,7 @@ async def batch(body: Batch, services: Given, caller: Caller, terms: StartTerms)
 @router.post(
     "/runs/cancel",
     operation_id="cancel_runs",
-    description="Either `status`, or `thread_id` and `run_ids`. 404 where none of them is unfinished.",
+    description="Send either `status`, or `thread_id` and `run_ids`. 404 if none of them is unfinished.",
     permission=permissions.cancel_runs,
     status_code=204,
     refusals=(404,),

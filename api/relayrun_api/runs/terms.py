@@ -19,7 +19,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="A text of your own, the same for each try of one request: it starts one run within 24 hours.",
+        description="A text that you choose. Requests with the same key start one run, for 24 hours.",
     ),
 ]
 

@@ -25,7 +25,7 @@ router = Router("store")
 
 _ITEM = {"namespace": ["users", "ann"], "key": "address"}
 
-_YOURS = "Your id has to be the namespace's first or second label."
+_YOURS = "Your id must be the first or second label of the namespace."
 
 Agent = Annotated[
     str | None,
@@ -39,14 +39,14 @@ Agent = Annotated[
 @router.put(
     "/store/items",
     operation_id="put_item",
-    description=f"Replaces what was under the key. {_YOURS}",
+    description=f"Replaces the item with the same key. {_YOURS}",
     permission=permissions.item("put", "namespace", "key", "value", "index", "ttl"),
     status_code=204,
     refusals=(403, 404, 502),
     examples={"an address": {**_ITEM, "value": {"city": "Bremen"}}},
 )
 async def put(body: ItemPut, services: Given, caller: Caller, agent: Agent = None) -> Response:
-    """Keep an item."""
+    """Store an item."""
     await services.store.put(caller, body, agent)
     return Response(status_code=204)
 
@@ -54,7 +54,7 @@ async def put(body: ItemPut, services: Given, caller: Caller, agent: Agent = Non
 @router.get(
     "/store/items",
     operation_id="get_item",
-    description=f"The labels of `namespace` have dots between them. {_YOURS}",
+    description=f"Separate the labels of `namespace` by dots. {_YOURS}",
     permission=permissions.get_item,
     answer=Item | None,
     refusals=(404, 502),
@@ -74,7 +74,7 @@ async def get(item: Annotated[ItemQuery, Query()], services: Given, caller: Call
     examples={"an address": _ITEM},
 )
 async def delete(body: ItemAt, services: Given, caller: Caller, agent: Agent = None) -> Response:
-    """Forget an item."""
+    """Delete an item."""
     await services.store.delete(caller, body, agent)
     return Response(status_code=204)
 
@@ -83,7 +83,7 @@ async def delete(body: ItemAt, services: Given, caller: Caller, agent: Agent = N
     "/store/items/search",
     operation_id="search_items",
     description=(
-        "By what the values hold, and by meaning with `query` where the agent has a vector index. Others' items are "
+        "Filters by values, and searches by meaning with `query` if the agent has a vector index. Items of others are "
         "left out."
     ),
     permission=permissions.search_items,
@@ -99,7 +99,7 @@ async def search(body: ItemSearch, services: Given, caller: Caller, agent: Agent
 @router.post(
     "/store/namespaces",
     operation_id="list_namespaces",
-    description="By their first and last labels, down to a depth.",
+    description="Filters by the first and last labels, down to a depth.",
     permission=permissions.search_namespaces,
     answer=Namespaces,
     refusals=(404, 502),

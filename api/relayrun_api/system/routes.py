@@ -27,8 +27,8 @@ _guarded = Router("agents")
     "/ok",
     operation_id="get_ok",
     description=(
-        "In local mode 503 until the first runner has registered its graphs, with what stands in the way. In a cluster "
-        "it looks at no runner; for probes use `/healthz` and `/readyz`."
+        "In local mode, 503 with the reason until the first runner has registered its graphs. On a cluster, does not "
+        "check runners. For probes, use `/healthz` and `/readyz`."
     ),
     answer=Answering,
     refusals=(503,),
@@ -36,7 +36,7 @@ _guarded = Router("agents")
 async def ok(
     services: Given, check_db: Annotated[bool, Query(description="Whether to ask the database too")] = False
 ) -> Response:
-    """Whether the server answers, as the Agent Server says it."""
+    """Check whether the server answers."""
     if (why := services.starting.why()) is not None:
         return _unwell(Problem(503, RunnersAway.code, why, extra={"ok": False}))
     if check_db and (why := await services.status.why_unready()) is not None:
@@ -47,11 +47,11 @@ async def ok(
 @router.get(
     "/info",
     operation_id="get_info",
-    description="Clients read here what they may ask for.",
+    description="Clients read the supported features here.",
     answer=Info,
 )
 async def info() -> Response:
-    """What the server is and can, as the Agent Server says it."""
+    """Get the server's version and features."""
     flags = {"assistants": True, "crons": True, "langsmith": False}
     host = {"kind": "self-hosted", "project_id": None, "host_revision_id": None, "revision_id": None, "tenant_id": None}
     return Json(Info(__version__, "relayrun", flags, host))
@@ -60,13 +60,13 @@ async def info() -> Response:
 @router.get(
     "/status",
     operation_id="get_status",
-    description="Not for probes. Without a token only `status` is told; admins are told hosts and messages too.",
+    description="Do not use it for probes. Without a token, you get only `status`. Admins also get hosts and messages.",
     answer=Status,
     also={503: "The database is down."},
     asks_who=True,
 )
 async def status(services: Given, caller: MaybeCaller) -> Response:
-    """How each part is; not a probe."""
+    """Get the status of each component."""
     found = await services.status.status()
     body = found.body(utc_now(), in_detail=caller is not None and caller.admin)
     shown = Status(status=body["status"]) if caller is None else body
@@ -76,7 +76,7 @@ async def status(services: Given, caller: MaybeCaller) -> Response:
 @_guarded.get(
     "/revisions/{agent_name}",
     operation_id="list_revisions",
-    description="For admins. Of a cluster's Agent, the newest first; a local agent has none.",
+    description="For admins. Returns the revisions of an Agent on a cluster, newest first. A local agent has none.",
     permission=lambda _: [],
     answer=list[Revision],
     refusals=(403,),
@@ -108,14 +108,12 @@ router.routes += _guarded.routes
 @router.get(
     "/healthz",
     operation_id="get_liveness",
-    description=(
-        "For a liveness probe: it asks nobody. 503: this process has lost its connections to a database that answers."
-    ),
+    description=("For liveness probes. 503: this process has lost its connections, although the database answers."),
     answer=Alive,
     refusals=(503,),
 )
 async def healthz(services: Given) -> Response:
-    """Whether the process lives, and a new one would be no better."""
+    """Check whether the process is alive."""
     if not (services.database.broken or services.reads.broken):
         return Json(Alive("ok"))
     return _unwell(Problem(503, "pool_broken", "This process reaches the database no more, which answers: restart it."))
@@ -124,12 +122,12 @@ async def healthz(services: Given) -> Response:
 @router.get(
     "/readyz",
     operation_id="get_readiness",
-    description="For a readiness probe: the database answers, and has the schema that is needed.",
+    description="For readiness probes. 200: the database answers and has the required schema.",
     answer=Alive,
     refusals=(503,),
 )
 async def readyz(services: Given) -> Response:
-    """Whether requests can be served."""
+    """Check whether the server can serve requests."""
     if (why := await services.status.why_unready()) is None:
         return Json(Alive("ok"))
     return _unwell(Problem(503, "database_away", why))
@@ -145,7 +143,7 @@ async def readyz(services: Given) -> Response:
     refusals=(503,),
 )
 async def metrics(services: Given) -> Response:
-    """Metrics for Prometheus."""
+    """Get metrics for Prometheus."""
     body = services.metrics.render(await load_by_agent(services.database))
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 

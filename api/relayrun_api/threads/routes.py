@@ -72,7 +72,7 @@ data: {{"answer":{{"messages":[{{"type":"ai","id":"m2","content":"{things.TOLD}"
 @router.post(
     "/threads",
     operation_id="create_thread",
-    description="A thread's id may be a UUID or a name of your own. `supersteps` make the state that it begins with.",
+    description="The id may be a UUID or a name that you choose. `supersteps` create the thread's first state.",
     permission=permissions.new_thread,
     answer=Thread,
     refusals=(409, 502),
@@ -103,8 +103,8 @@ async def create(body: ThreadCreate, services: Given, caller: Caller) -> Respons
     "/threads/search",
     operation_id="search_threads",
     description=(
-        "Yours only, by status, metadata and values (what they contain). `X-Pagination-Next` is the offset to go on "
-        "at. With `select` a thread has these members alone."
+        "Finds your threads by status, metadata and values. `X-Pagination-Next` is the offset of the next page. With "
+        "`select`, threads have only these members."
     ),
     permission=permissions.search_threads,
     answer=list[Thread],
@@ -130,7 +130,7 @@ async def search(body: ThreadSearch, services: Given, caller: Caller, reader: Re
 @router.post(
     "/threads/count",
     operation_id="count_threads",
-    description="As many as a search would find.",
+    description="Returns the number of results of the same search.",
     permission=permissions.search_threads,
     answer=int,
     example=7,
@@ -145,13 +145,13 @@ async def count(body: ThreadCount, services: Given, caller: Caller, reader: Read
 @router.post(
     "/threads/prune",
     operation_id="prune_threads",
-    description="Threads with an unfinished run, and those of others, are passed over.",
+    description="Skips threads with an unfinished run, and threads of others.",
     permission=permissions.prune_threads,
     answer=Pruned,
     examples={"down to the newest checkpoint": {"thread_ids": [things.NAME], "strategy": "keep_latest"}},
 )
 async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
-    """Forget threads as their deletion does, or all of their checkpoints but the newest where nothing runs."""
+    """Delete threads, or all of their checkpoints except the newest."""
     ids = await thread_ids(services.database, caller, body.thread_ids)
     if body.strategy == "delete":
         return Json(Pruned(sum([await _forgotten(services, caller, thread_id) for thread_id in ids])))
@@ -165,7 +165,7 @@ async def prune(body: ThreadPrune, services: Given, caller: Caller) -> Response:
 @router.get(
     "/threads/{thread_id}",
     operation_id="get_thread",
-    description="With its values and questions as of its last finished run.",
+    description="Returns the thread with the values and questions of its last finished run.",
     permission=permissions.READ,
     answer=Thread,
 )
@@ -173,7 +173,7 @@ async def get(
     thread: ThreadAt,
     services: Given,
     caller: Caller,
-    include: Annotated[str, Query(description="`ttl`: say also how long the thread is kept", max_length=256)] = "",
+    include: Annotated[str, Query(description="`ttl`: also return how long the thread is kept", max_length=256)] = "",
 ) -> Response:
     """Get a thread."""
     found = await visible_thread(services.database, caller, thread)
@@ -189,7 +189,7 @@ async def get(
     description="Keys that are not sent stay as they are.",
     permission=permissions.thread("update", "metadata", "ttl"),
     answer=Thread,
-    also={204: "It is done; asked for with `Prefer: return=minimal`."},
+    also={204: "Done. You asked for this with `Prefer: return=minimal`."},
     examples={"a key": {"metadata": {"priority": "high"}}, "thirty days": {"ttl": {"ttl": 43200}}},
 )
 async def patch(
@@ -199,7 +199,7 @@ async def patch(
     caller: Caller,
     prefer: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Merge keys into a thread's metadata, or say how long it is kept."""
+    """Merge keys into a thread's metadata, or set its time to live."""
     await visible_thread(services.database, caller, thread)
     ttl = body.ttl.given if body.ttl else None
     patched = await patch_thread(services.database, thread.thread_id, body.metadata, ttl)
@@ -211,13 +211,13 @@ async def patch(
 @router.delete(
     "/threads/{thread_id}",
     operation_id="delete_thread",
-    description="With its runs and checkpoints; what has not ended is cancelled.",
+    description="Deletes its runs and checkpoints too.",
     permission=permissions.thread("delete"),
     status_code=204,
     refusals=(409,),
 )
 async def delete(thread: ThreadAt, services: Given, caller: Caller) -> Response:
-    """Forget a thread, its runs and its checkpoints; what still runs is cancelled."""
+    """Delete a thread; its unfinished runs are cancelled."""
     await visible_thread(services.database, caller, thread)
     await forget_thread(services.database, services.dispatcher, thread.thread_id)
     return Response(status_code=204)
@@ -226,7 +226,7 @@ async def delete(thread: ThreadAt, services: Given, caller: Caller) -> Response:
 @router.post(
     "/threads/{thread_id}/copy",
     operation_id="copy_thread",
-    description="The copy has an id of its own and the same owner.",
+    description="The copy has a new id and the same owner.",
     permission=permissions.copy_thread,
     answer=Thread,
 )
@@ -241,7 +241,7 @@ async def copy(thread: ThreadAt, services: Given, caller: Caller) -> Response:
 @router.get(
     "/threads/{thread_id}/storage",
     operation_id="get_thread_storage",
-    description="Its checkpoints, and the events of its runs. Of a very large thread a part is measured.",
+    description="Returns the size of its checkpoints and of its runs' events. Measures a part of a very large thread.",
     permission=permissions.READ,
     answer=Storage,
 )
@@ -256,8 +256,9 @@ async def storage(thread: ThreadAt, services: Given, caller: Caller, reader: Rea
     "/threads/{thread_id}/stream",
     operation_id="stream_thread",
     description=(
-        "Does not end by itself. `run_modes` tells what the runs stream and, as `metadata`, when one is done; "
-        "`lifecycle` their starts and ends alone, `state_update` edits of the state. Come back with `Last-Event-ID`."
+        "Does not end by itself. `run_modes` streams what the runs stream, and `metadata` when one is done; "
+        "`lifecycle` only their starts and ends; `state_update` edits of the state. To reconnect, send "
+        "`Last-Event-ID`."
     ),
     permission=permissions.READ,
     answer=_STREAM,
@@ -270,9 +271,9 @@ async def join_stream(
     header: LastEventId = None,
     query: Annotated[str | None, Query(alias="last_event_id", max_length=128)] = None,
     stream_mode: Annotated[list[str] | None, Query(description="run_modes, lifecycle, state_update")] = None,
-    stream_modes: Annotated[list[str] | None, Query(description="The same, by its other name")] = None,
+    stream_modes: Annotated[list[str] | None, Query(description="The same as `thread_id`")] = None,
 ) -> Response:
-    """Stream the events of all runs of a thread, those to come as well."""
+    """Stream the events of all runs of a thread, including future runs."""
     modes = _stream_modes([*(stream_mode or ()), *(stream_modes or ())])
     await visible_thread(services.database, caller, thread)
     after = await place_after(services.database, thread.thread_id, header or query)

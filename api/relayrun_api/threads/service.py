@@ -117,7 +117,7 @@ async def forget_threads(database: Database, dispatcher: Dispatcher, assistant: 
 async def _thread_ref(
     services: Given,
     caller: Caller,
-    thread_id: Annotated[str, Path(description="A thread's UUID, or your own name for it")],
+    thread_id: Annotated[str, Path(description="The thread's UUID, or a name that you chose")],
 ) -> ThreadRef:
     return await refer(services.database, caller, thread_id)
 

@@ -19,7 +19,8 @@ from relayrun_api.threads.state_models import HistoryQuery, StateAt, StateEdited
 from relayrun_api.threads.states import selected
 
 Select = Annotated[
-    list[Name] | None, Query(description="The parts to answer with; `values.<key>`: one of its values", max_length=100)
+    list[Name] | None,
+    Query(description="The members to return. `values.<key>` returns one of the values", max_length=100),
 ]
 router = Router("thread state")
 
@@ -32,7 +33,7 @@ _WITHOUT_RUNNER = (
 @router.get(
     "/threads/{thread_id}/state",
     operation_id="get_thread_state",
-    description=f"Its values, what runs next, and the questions that it asks. {_WITHOUT_RUNNER}",
+    description=f"Returns its values, its next steps, and its questions. {_WITHOUT_RUNNER}",
     permission=permissions.READ,
     answer=ThreadState,
     refusals=(502,),
@@ -70,7 +71,7 @@ async def state_at(
 @router.post(
     "/threads/{thread_id}/state/checkpoint",
     operation_id="get_thread_state_at_checkpoint",
-    description="The whole checkpoint in the body: with `checkpoint_ns` the state is a subgraph's.",
+    description="Send the whole checkpoint in the body. With `checkpoint_ns`, the state is that of a subgraph.",
     permission=permissions.READ,
     answer=ThreadState,
     refusals=(502,),
@@ -87,8 +88,8 @@ async def state_at_checkpoint(thread: ThreadAt, body: StateAt, services: Given, 
     "/threads/{thread_id}/state",
     operation_id="update_thread_state",
     description=(
-        "Written as if the node `as_node` had returned `values`: the graph goes on behind it. 409 while a run of the "
-        "thread is unfinished."
+        "Writes the state as if the node `as_node` had returned `values`. The graph continues after that node. 409 "
+        "while the thread has an unfinished run."
     ),
     permission=permissions.thread("update"),
     answer=StateEdited,
@@ -109,7 +110,7 @@ async def update_state(thread: ThreadAt, body: StateUpdate, services: Given, cal
 @router.get(
     "/threads/{thread_id}/history",
     operation_id="get_thread_history",
-    description="Each step of the thread's runs; `before` is the id of the checkpoint to go on behind.",
+    description="Returns each step of the thread's runs. For the next page, send the last checkpoint's id as `before`.",
     permission=permissions.READ,
     answer=list[ThreadState],
     refusals=(502,),
@@ -118,7 +119,7 @@ async def history(
     thread: ThreadAt,
     services: Given,
     caller: Caller,
-    limit: Annotated[int, Query(description="0 and less: none", lt=2**31)] = 1,
+    limit: Annotated[int, Query(description="The most items to return. 0 or less: none", lt=2**31)] = 1,
     before: str | None = None,
 ) -> Response:
     """List a thread's states, newest first."""
@@ -132,7 +133,7 @@ async def history(
 @router.post(
     "/threads/{thread_id}/history",
     operation_id="search_thread_history",
-    description="As the GET, and by what the checkpoints' metadata contain.",
+    description="Like the GET, and can also filter by the metadata of checkpoints.",
     permission=permissions.READ,
     answer=list[ThreadState],
     refusals=(502,),
