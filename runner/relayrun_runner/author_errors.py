@@ -19,6 +19,9 @@ from relayrun_core.storable import storable_text
 
 T = TypeVar("T")
 
+#: The package of author files that are no modules of `sys.path`: the name is ours, and the code is not.
+GRAPHS = "relayrun_graphs"
+
 # What an author's metaclass says instead may raise.
 _CLASS_NAME = type.__dict__["__name__"]
 
@@ -37,7 +40,10 @@ def is_a(error: BaseException, *kinds: type[BaseException]) -> bool:
 def is_raised_by_us(error: BaseException) -> bool:
     """Whether our code raised the error itself: author code may raise, or copy, any of our classes."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("relayrun_")
+    if not frames:
+        return False
+    package = str(frames[-1].f_globals.get("__name__")).partition(".")[0]
+    return package.startswith("relayrun_") and package != GRAPHS
 
 
 def name_of(error: BaseException) -> str:

@@ -32,7 +32,7 @@ CALLED = {"langsmith_tracing": "langsmith_tracer"}
 
 
 def documented() -> dict[str, str]:
-    return {cells[0].strip("`"): cells[1] for cells in rows(sections("reference/runs.md")["What a run can be told"])}
+    return {cells[0].strip("`"): cells[1] for cells in rows(sections("reference/runs.md")["Members of a request"])}
 
 
 def test_the_page_has_every_member_that_the_sdk_sends() -> None:

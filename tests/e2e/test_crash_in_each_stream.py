@@ -154,7 +154,7 @@ async def cron(call: Call) -> Ending:
     await call.place.database.execute(due, (UUID(made["cron_id"]),))
     await call.post("/runs/crons", {**body, "enabled": False})  # whereupon the API looks what is due
     await until(lambda: "held" in call.place.begun(call.name))
-    [run] = (await call.http.get(f"{call.thread}/runs")).json()
+    [run] = await call.get(f"{call.thread}/runs")
     await call.stream("GET", f"/threads/{thread['thread_id']}/runs/{run['run_id']}/stream")
     return Ending(call, journal=True)
 

@@ -30,7 +30,7 @@ test("assistants are tools, whose calls tell their progress", async () => {
 test("a call that is cancelled cancels its run", async () => {
   const client = await connected();
   const leave = new AbortController();
-  const call = client.callTool({ name: "lingers", arguments: { topic: "x" } }, undefined, {
+  const call = client.callTool({ name: "lingers", arguments: { topic: "long" } }, undefined, {
     signal: leave.signal,
     onprogress: () => {},
   });

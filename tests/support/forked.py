@@ -29,6 +29,8 @@ from tests.support.waiting import until
 API, RUNNER = "relayrun_api", "relayrun_runner"
 _LOADED = ["relayrun_api.preloaded", "relayrun_runner.preloaded"]
 _REPOSITORY = Path(__file__).resolve().parents[2]
+# As with `python -P`: an agent finds neither what the tests do, nor the agents that a test before it has imported.
+_PATH = [place for place in sys.path if place and Path(place) != _REPOSITORY]
 _LONGEST_SECONDS = 120
 _forks = multiprocessing.get_context("forkserver")
 # A start looks after all earlier processes too, and an exit code can be read once: of two threads one would get 255.
@@ -55,7 +57,7 @@ class ForkedProcess:
         with contextlib.ExitStack() as stack:
             pipe = None if lifeline is None else stack.enter_context(Connection(os.dup(lifeline), writable=False))
             descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
-            given = (package, dict(environment), log and str(log), pipe, descriptors, folder and str(folder))
+            given = (package, dict(environment), log and str(log), pipe, descriptors, folder and str(folder), _PATH)
             process = _forks.Process(target=_run, args=given, daemon=True)
             await asyncio.to_thread(_start, process)  # the first one waits for the imports
         return cls(process)
@@ -111,12 +113,12 @@ def _run(
     lifeline: Connection | None,
     descriptors: tuple[int, int],
     folder: str | None,
+    path: list[str],
 ) -> None:
     os.setsid()
     # As this process would inherit it: its parent has the limit of whoever started the first one.
     resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
-    # As with `python -P`: an agent does not find what the tests do.
-    sys.path[:] = [place for place in sys.path if place and Path(place) != _REPOSITORY]
+    sys.path[:] = path
     output = None if log is None else os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # as PYTHONUNBUFFERED=1 would

@@ -89,6 +89,17 @@ class Call:
         self.path = answer.headers.get("content-location", "")
         return answer.json()
 
+    async def get(self, path: str) -> Any:
+        """What a GET answers, asked again by who is cut off."""
+        while True:
+            try:
+                answer = await self.http.get(path)
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                assert answer.is_success, answer.text
+                return answer.json()
+
     async def stream(self, method: str, path: str, body: Any = None, *, last: str | None = None) -> None:
         """Read to the end of the run, in a thread's stream of the one that there is. When cut off it goes on at the
         answer's `Location`, with the last event's id.

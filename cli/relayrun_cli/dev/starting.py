@@ -24,8 +24,9 @@ async def start_dev(options: DevOptions) -> None:
         secrets[DATABASE] = take_secrets(GIVEN_DATABASE).get(GIVEN_DATABASE, "")
     starters = make_starters(runner_command(options), options.preload, _MIGRATIONS)
     async with AsyncExitStack() as stack:
-        for starter in starters:
+        for starter in reversed(starters):  # the API's server ends before the one that it was split off, which reaps it
             stack.push_async_callback(starter.close)
+        for starter in starters:
             starter.open()
         with quick_imports():
             from relayrun_cli.dev.session import run_dev

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from relayrun_runner.author_errors import GRAPHS
 from relayrun_runner.config.environment import import_folders
 from relayrun_runner.config.model import Config, is_a_file
 
@@ -51,7 +52,7 @@ def _load_file(config: Config, where: str) -> ModuleType:
     dotted = _dotted_name(config, file)
     if dotted and _is_found_as(dotted, file):
         return importlib.import_module(dotted)
-    return _load_alone(file, f"relayrun_graphs.{dotted or file.stem}".replace("-", "_"))
+    return _load_alone(file, f"{GRAPHS}.{dotted or file.stem}".replace("-", "_"))
 
 
 def _dotted_name(config: Config, file: Path) -> str | None:
@@ -80,6 +81,9 @@ def _is_found_as(dotted: str, file: Path) -> bool:
 
 
 def _load_alone(file: Path, name: str) -> ModuleType:
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.__file__ == str(file):
+        return loaded
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ObjectNotFound(f"{file} is not a Python file")
