@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from langgraph.pregel import Pregel
 
+from relayrun_core.errors import StaleAttempt
+from relayrun_runner.author_errors import is_raised_by_us
 from relayrun_runner.config.load import load_config
 from relayrun_runner.errors import GraphLoadError, UnknownGraph
 from relayrun_runner.graphs.loading import GraphRegistry
@@ -275,6 +277,24 @@ def test_a_file_with_the_name_of_an_installed_module_is_still_the_one_that_loads
     assert registry.failures == {}
     assert "relayrun_graphs.json" in sys.modules
     assert "pytest-of-" not in str(sys.modules["json"].__file__)
+
+
+def test_such_a_file_is_imported_once_and_is_the_authors(tmp_path: Path, clean_imports: None) -> None:
+    code = """
+        from langgraph.graph import START, StateGraph
+        from relayrun_core.errors import StaleAttempt
+        def raises():
+            raise StaleAttempt("says the author")
+        graph = other = StateGraph(dict).add_node("n", lambda s: s).add_edge(START, "n")
+        with open(__file__ + ".imports", "a") as file:
+            file.write("1")
+    """
+    registry = load(tmp_path, code, file="json.py", graphs={"one": "./json.py:graph", "two": "./json.py:other"})
+    assert registry.failures == {}
+    assert next(tmp_path.rglob("*.imports")).read_text() == "1"
+    with pytest.raises(StaleAttempt) as caught:
+        sys.modules["relayrun_graphs.json"].raises()
+    assert not is_raised_by_us(caught.value)
 
 
 def test_only_allowed_types_come_back_from_a_checkpoint(tmp_path: Path, clean_imports: None) -> None:
