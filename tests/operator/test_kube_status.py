@@ -192,6 +192,9 @@ def test_an_agent_is_in_progress_failed_or_done_for_kstatus_as_long_as_it_is() -
     rolls = replace(starts, replicas=3, ready=3, updated=1)
     status = agent_status(rolls, status, NOW)
     assert (conditions(status)["Ready"][0], conditions(status)["Reconciling"]) == ("True", ("True", "Progressing"))
+    broken = agent_status(replace(rolls, troubles=["graph agent: ImportError"]), status, NOW)
+    [told] = [each["message"] for each in broken["conditions"] if each["type"] == "Reconciling"]
+    assert told.endswith("1 of 3; GraphLoadFailed: graph agent: ImportError")
     assert set(conditions(agent_status(replace(rolls, updated=3), status, NOW))) == {"Ready"}
 
 

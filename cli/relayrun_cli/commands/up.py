@@ -57,7 +57,8 @@ def up(
     _install(cluster, read, agent)
     _wait_until_it_serves(cluster, agent, address)
     where = f"kubectl --context {cluster.context} -n relayrun get agents,agentruns"
-    Screen().banner({"API": address, "Docs": f"{address}/docs", "Agent": agent, "Cluster": where})
+    Screen().banner({"API": address, "Docs": f"{address}/docs", "Agent": agent})
+    Screen().say(f"Look at it: {where}")
 
 
 def down(
@@ -138,12 +139,12 @@ def _wait_until_it_serves(cluster: KindCluster, agent: str, address: str) -> Non
         status = found.get("status", {})
         if status.get("observedGeneration") != found["metadata"]["generation"]:
             return "the operator has not seen it yet"
-        conditions = [each for each in status.get("conditions", []) if each["type"] == "Ready"]
-        if conditions and conditions[0]["status"] == "True":
+        # Ready is True as long as old runners are: what was built just now needs a runner, too.
+        newest = [each for each in status.get("runners", []) if each.get("revision") == status.get("currentRevision")]
+        if any(each["state"] == "ready" for each in newest):
             return None
-        return (
-            f"{conditions[0].get('reason')}: {conditions[0].get('message')}" if conditions else "it has no status yet"
-        )
+        said = [f"{each.get('reason')}: {each.get('message')}" for each in status.get("conditions", [])]
+        return "; ".join(said) or "it has no status yet"
 
     def answers() -> str | None:
         try:

@@ -152,6 +152,8 @@ def _for_kstatus(
         return reasons.STALLED if reason in _STALLED else reasons.RECONCILING, reason, message
     if facts.updated < facts.replicas:
         text = reasons.UPDATING.format(updated=facts.updated, replicas=facts.replicas)
+        if (wrong := next(filter(None, (rule(facts) for rule in _TROUBLES)), None)) is not None:
+            text = f"{text}; {wrong[0].value}: {wrong[1]}"
         return reasons.RECONCILING, AgentReason.PROGRESSING, text
     return None
 
