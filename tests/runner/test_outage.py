@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from relayrun_cli.postgres import EmbeddedPostgres
@@ -58,6 +59,12 @@ async def test_a_killed_postmaster_costs_a_running_run_nothing_and_a_put_only_ti
 @pytest.mark.crash
 async def test_what_readers_saw_survives_a_postmaster_killed_between_the_last_events_and_the_finish() -> None:
     async with scratch_folder("outage") as folder, EmbeddedPostgres(folder / ".relayrun") as server:
+        # What it commits makes durable all that was written before.
+        async with await psycopg.AsyncConnection.connect(
+            server.url_of("postgres", superuser=True), autocommit=True
+        ) as administrator:
+            await administrator.execute("ALTER SYSTEM SET autovacuum = off")
+            await administrator.execute("SELECT pg_reload_conf()")
         await migrate(server.url)
         await setup(server.url)
         async with Database.open(server.url, role="runner") as database:
