@@ -17,7 +17,7 @@ from relayrun_api.mcp.calls import Call, call_result
 from relayrun_api.mcp.errors import INVALID_REQUEST, McpError
 from relayrun_api.mcp.messages import Dialect, result_body
 from relayrun_api.mcp.questions import form_of
-from relayrun_api.runs.ending import Ending, ending_of
+from relayrun_api.runs.ending import Ending, ending_chunks, ending_of
 from relayrun_api.runs.service import StartedRun
 from relayrun_api.runs.streams import since_of
 from relayrun_api.services import Services
@@ -88,11 +88,14 @@ async def call_events(
         run = None if next_one is None else services.runs.join(next_one)
 
 
-async def call_answer(services: Services, started: StartedRun, call: Call, dialect: Dialect) -> AsyncGenerator[bytes]:
+def call_answer(services: Services, started: StartedRun, call: Call, dialect: Dialect) -> AsyncGenerator[bytes]:
     """The result alone, for a client that takes no stream."""
-    async for page, outcome in _pages(services.database, started):
-        if page.events[-1].event == END:
-            yield _result(ending_of(outcome), started, call, dialect)
+    return ending_chunks(
+        services.database,
+        started.subscription,
+        lambda ending: _result(ending, started, call, dialect),
+        since_of(started.run),
+    )
 
 
 async def _pages(database: Database, started: StartedRun) -> AsyncGenerator[tuple[Page, RunOutcome | None]]:

@@ -132,7 +132,7 @@ def readiness(facts: PoolFacts) -> tuple[bool, AgentReason, str]:
         text = f"{reasons.SUSPENDED}; {text}"
     if facts.ready and facts.ready >= facts.wanted:
         return True, AgentReason.RUNNERS_READY, text
-    wrong = next(filter(None, (rule(facts) for rule in _TROUBLES)), None)
+    wrong = _trouble(facts)
     if wrong is not None and not facts.ready:
         return False, *wrong
     if wrong is not None:
@@ -152,13 +152,18 @@ def _for_kstatus(
         return reasons.STALLED if reason in _STALLED else reasons.RECONCILING, reason, message
     if facts.updated < facts.replicas:
         text = reasons.UPDATING.format(updated=facts.updated, replicas=facts.replicas)
-        if (wrong := next(filter(None, (rule(facts) for rule in _TROUBLES)), None)) is not None:
+        if (wrong := _trouble(facts)) is not None:
             text = f"{text}; {wrong[0].value}: {wrong[1]}"
         return reasons.RECONCILING, AgentReason.PROGRESSING, text
     return None
 
 
 Trouble = tuple[AgentReason, str]
+
+
+def _trouble(facts: PoolFacts) -> Trouble | None:
+    """What is wrong, the first that is."""
+    return next(filter(None, (rule(facts) for rule in _TROUBLES)), None)
 
 
 def _forbidden(facts: PoolFacts) -> Trouble | None:
