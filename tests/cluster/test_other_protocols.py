@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from a2a.types import GetTaskRequest
@@ -60,4 +61,7 @@ async def test_a_call_of_mcp_goes_on(cluster: Cluster, monkeypatch: pytest.Monke
     assert not result.is_error
     assert result.structured_content is not None
     assert result.structured_content["done"] == DONE
-    assert told == [*range(1, len(told) + 1)]
+    # Where a second connection breaks too, this client asks for what is behind the first one's last event again:
+    # it may hear a step twice, but none is left out.
+    assert all(later <= before + 1 for before, later in pairwise(told))
+    assert sorted({*told}) == [*range(1, len({*told}) + 1)]
