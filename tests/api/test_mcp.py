@@ -279,6 +279,20 @@ async def test_a_question_is_asked_once_and_answered_once(guarded: Api) -> None:
     assert (await guarded.http.post("/mcp", json=nothing, headers=session)).status_code == 400
 
 
+async def test_a_cancel_ends_a_call_that_waits_for_an_answer(guarded: Api) -> None:
+    session = await begun(guarded, ALICE, elicitation={})
+    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=session) as response:
+        events = events_of(response)
+        run_id = (await anext(events))[0].partition(".")[0]
+        await (await Attempt.begin(guarded.database, run_id)).pause({"messages": []}, QUESTION)
+        _, asked = await anext(events)
+        assert asked["method"] == "elicitation/create"
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+        assert (await guarded.http.post("/mcp", json=cancel, headers=session)).status_code == 202
+        [(_, result)] = [event async for event in events]
+    assert "resume_run" in result["result"]["content"][0]["text"]
+
+
 async def test_a_call_counts_as_a_start(database_url: str) -> None:
     async with opened(ApiSettings(database_url=database_url, rate_limit=1, **HS256)) as api:
         body, headers = modern_call("first")

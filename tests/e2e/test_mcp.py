@@ -33,7 +33,11 @@ async def test_assistants_are_tools_and_calls_are_runs(compat_dev: Dev, mode: st
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert {"plain", "talk", "ask", "resume_run"} <= set(tools)
         assert set(tools["plain"].input_schema["properties"]) == {"topic", "done"}
+        assert tools["talk"].input_schema["properties"]["messages"]["type"] == "string"
+        assert "ReAct_Agent" in tools, "as its author calls the graph `named`"
         result = await client.call_tool("plain", {"topic": "x"}, progress_callback=on_progress)
+        for name in ("ReAct_Agent", "named"):
+            assert not (await client.call_tool(name, {"topic": "x"})).is_error
     assert not result.is_error
     assert result.structured_content == {"topic": "x", "done": ["first", "second plain"]}
     assert told == [(1, '{"at":"first"}'), (2, "first"), (3, "second")]
@@ -42,7 +46,10 @@ async def test_assistants_are_tools_and_calls_are_runs(compat_dev: Dev, mode: st
 @MODES
 async def test_a_message_is_the_text_and_a_failure_an_error_result(compat_dev: Dev, mode: str) -> None:
     async with client_of(compat_dev, mode) as client:
-        said = await client.call_tool("talk", {"messages": [{"role": "user", "content": "hi"}]})
+        for messages in ("hi", [{"role": "user", "content": "hi"}]):
+            said = await client.call_tool("talk", {"messages": messages})
+            assert said.structured_content is not None
+            assert said.structured_content["messages"][0]["content"] == "hi"
         failed = await client.call_tool("fails", {"topic": "x"})
     assert [block.text for block in said.content] == ["one two three"]  # type: ignore[union-attr]
     assert failed.is_error

@@ -13,12 +13,14 @@ from relayrun_api.mcp.messages import Dialect, Message
 from relayrun_api.mcp.starts import Starts, call_key
 from relayrun_api.mcp.stream import DECLINED
 from relayrun_api.services import Services
+from relayrun_core.db.notify import notify_thread
 from relayrun_core.db.runs import list_runs
 from relayrun_core.db.starting import run_of_key
 from relayrun_core.db.threads import patch_thread
 from relayrun_core.errors import RunFinished
 from relayrun_core.ids import uuid_of
-from relayrun_core.states import CancelAction
+from relayrun_core.runs import Run
+from relayrun_core.states import CancelAction, RunStatus
 
 _OTHERS = 100
 
@@ -54,10 +56,17 @@ class Replies:
         checks = permissions.cancel_call(str(run.thread_id), str(run.run_id))
         await admitted_for(self._request, self._caller, checks)
         # The call may have gone on with runs that took its user's answers.
-        for later in await list_runs(self._services.database, run.thread_id, limit=_OTHERS):
-            if later.number >= run.number and not later.status.finished:
+        later = [
+            one
+            for one in await list_runs(self._services.database, run.thread_id, limit=_OTHERS)
+            if one.number >= run.number
+        ]
+        for one in later:
+            if not one.status.finished:
                 with suppress(RunFinished):
-                    await self._services.cancels.cancel(later, CancelAction.INTERRUPT)
+                    await self._services.cancels.cancel(one, CancelAction.INTERRUPT)
+        if later and later[0].status is RunStatus.INTERRUPTED:
+            await self._decline(later[0])
 
     async def _answer(self) -> None:
         """What the user says to a question: `id` names the run that asks, and its question."""
@@ -76,4 +85,9 @@ class Replies:
                 raise McpError(INVALID_PARAMS, "Nothing was asked under this `id`.")
             return
         await admitted_for(self._request, self._caller, permissions.decline(str(run.thread_id)))
-        await patch_thread(self._services.database, run.thread_id, {DECLINED: str(run.run_id)})
+        await self._decline(run)
+
+    async def _decline(self, asking: Run) -> None:
+        """End the answers that wait for what the user says to this run's questions."""
+        await patch_thread(self._services.database, asking.thread_id, {DECLINED: str(asking.run_id)})
+        await notify_thread(self._services.database, asking.thread_id)

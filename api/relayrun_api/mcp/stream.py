@@ -4,15 +4,15 @@ Where the agent asks something that the client's user can be asked, the answer g
 Each event's id is its place in the journal, so that a client which lost its connection goes on at any replica.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from relayrun_api.http.responses import dumps, loads
-from relayrun_api.http.streamed import Truncated
+from relayrun_api.http.streamed import HEARTBEAT_SECONDS, Truncated
 from relayrun_api.mcp.calls import Call, call_result
 from relayrun_api.mcp.errors import INVALID_REQUEST, McpError
 from relayrun_api.mcp.messages import Dialect, result_body
@@ -35,7 +35,7 @@ from relayrun_core.states import RunStatus
 _RETRY_MILLISECONDS = 5000
 _LONGEST_TOLD = 200
 _METHOD = "tools/call"
-_POLL_SECONDS = 1.0
+_BEHIND_ALL = 2**63 - 1
 _PLACE = re.compile(r"([0-9a-f-]{36})\.(\d{1,9})-(-1|\d{1,18})")
 
 #: What a thread's metadata says when its user would not answer: the id of the run that asked.
@@ -138,18 +138,22 @@ def questions_of(ending: Ending) -> list[dict[str, Any]]:
 
 async def _answered(services: Services, asking: StartedRun, number: int) -> Run | None:
     """The run that goes on behind a question, whoever answered it; None where its user would not. Raises Truncated."""
-    while not services.hub.closing:
-        try:
-            if (run := await next_run(services.database, asking.thread_id, number)) is not None:
-                return run
-            thread = await get_thread(services.database, asking.thread_id)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-        else:
-            if thread is None or thread.metadata.get(DECLINED) == str(asking.run_id):
-                return None
-        await asyncio.sleep(_POLL_SECONDS)
+    # The hub knows it by its thread, and wakes it when that has a new run, or its user declines.
+    with closing(services.hub.subscribe(asking.thread_id)) as waiting:
+        waiting.position = _BEHIND_ALL
+        while not waiting.closing:
+            waiting.expect()
+            try:
+                if (run := await next_run(services.database, asking.thread_id, number)) is not None:
+                    return run
+                thread = await get_thread(services.database, asking.thread_id)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+            else:
+                if thread is None or thread.metadata.get(DECLINED) == str(asking.run_id):
+                    return None
+            await waiting.wait(HEARTBEAT_SECONDS)
     raise Truncated
 
 

@@ -1,7 +1,8 @@
 """Assistants as tools: which there are for a caller, under which names, and what they take.
 
-A graph's own assistant has the graph's name. Of several that would have one name the oldest has it, and the others add
-the beginning of their id, with which each can always be called.
+A tool has its assistant's name. Of several that would have one name a graph's own has it, else the oldest. Another
+graph's own then has the graph's name, and the others add the beginning of their id. Under both they can always be
+called.
 """
 
 import re
@@ -11,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from relayrun_api.assistants.lookup import Assistant
 from relayrun_api.assistants.models import AssistantSearch
 from relayrun_api.auth import Principal
 from relayrun_api.mcp.errors import INVALID_PARAMS, McpError
-from relayrun_api.runners.graphs import object_schema
+from relayrun_api.mcp.schemas import input_schema
 from relayrun_api.services import Services
 from relayrun_core.db.assistants import AssistantRow
 from relayrun_core.db.listing import read_part
@@ -78,20 +78,22 @@ async def tools_page(
 
 
 async def assistant_named(services: Services, reader: str, caller: Principal, name: str) -> str:
-    """The id of the tool's assistant. Raises McpError."""
+    """The id of the tool's assistant, or its graph's name. Raises McpError."""
     graph = await services.catalog.find(name)
-    if graph is not None and tool_name(name) == name and name != RESUME:
+    if graph is not None and tool_name(name) == name != RESUME:
+        own = await services.assistant_lookup.named(caller, name)
+        if own.row.name == name:  # as of most: no other tool can have its name
+            return name
+    found = await _all(services, reader, caller)
+    for named in found:
+        if name == named.name:
+            return str(named.row.assistant_id)
+    if graph is not None and tool_name(name) == name != RESUME:
         return name
-    for named in await _all(services, reader, caller):
-        if name in (named.name, _with_id(named.row)):
+    for named in found:
+        if name == _with_id(named.row):
             return str(named.row.assistant_id)
     raise McpError(INVALID_PARAMS, f"Unknown tool: {name[:100]!r}. List those there are with tools/list.", status=200)
-
-
-def input_schema(assistant: Assistant) -> dict[str, Any]:
-    """What the tool takes: what its graph does. One that is no object, or not said, takes any."""
-    schema = dict(object_schema(assistant.graph.schemas.get("input"))) if assistant.graph else {}
-    return schema if schema.get("type") == "object" else {"type": "object"}
 
 
 def tool_name(text: str) -> str:
@@ -103,9 +105,15 @@ def named_tools(rows: Sequence[AssistantRow], graph_names: Mapping[UUID, str]) -
     """The rows, oldest first, with a name for each. `graph_names`: of graphs' own assistants."""
     taken = {RESUME}
     names: dict[UUID, str] = {}
-    for row in sorted(rows, key=lambda row: row.assistant_id not in graph_names):  # stable: graphs' own come first
-        name = tool_name(graph_names.get(row.assistant_id, row.name))
-        names[row.assistant_id] = _with_id(row) if name in taken else name
+
+    def rank(row: AssistantRow) -> tuple[bool, bool]:
+        graph = graph_names.get(row.assistant_id)
+        return graph is None, graph != row.name
+
+    for row in sorted(rows, key=rank):  # stable: the oldest of a rank come first
+        graph = graph_names.get(row.assistant_id)
+        wanted = [tool_name(row.name), *([tool_name(graph)] if graph else []), _with_id(row)]
+        names[row.assistant_id] = next(name for name in wanted if name not in taken or name == wanted[-1])
         taken.add(names[row.assistant_id])
     return [Named(names[row.assistant_id], row) for row in rows]
 
