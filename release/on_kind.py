@@ -133,6 +133,7 @@ class Release:
                 "relayrun",
                 "1",
                 "--wait",
+                "--wait-for-jobs",
                 "--timeout",
                 "5m",
             )
@@ -150,6 +151,7 @@ class Release:
             "-n",
             "relayrun",
             "--wait",
+            "--wait-for-jobs",
             "--timeout",
             "8m",
         ]

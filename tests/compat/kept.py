@@ -26,29 +26,29 @@ class Kept:
 
 
 _PROBLEM = (
-    "every refusal is a problem document (RFC 9457) with a sentence that says what to do; `detail` is the same member"
+    "every refusal is a problem document (RFC 9457) with a sentence that says what to do, in the same member `detail`"
 )
-_SENTENCES = "longer sentences, with the words by which programs know them"
-_MORE = ("further members", "they say more, and clients ignore members that they do not know")
+_SENTENCES = "longer error messages, with the words by which programs recognize them"
+_MORE = ("additional members", "they say more, and clients ignore members that they do not know")
 _BOOKS = (
     "no `langgraph_api_url`, `langgraph_plan`, `langgraph_request_id` and the like in metadata, config and `/info`",
-    "they say which server it is, and are of its and LangSmith's own bookkeeping",
+    "they describe that server, and serve its own bookkeeping and LangSmith's",
 )
 _BOOKKEEPING = (
     *("langgraph_api_url", "langgraph_api_version", "langgraph_host", "langgraph_plan", "langgraph_request_id"),
     *("langgraph_py_version", "langsmith_*", "__request_start_time_ms__", "__after_seconds__"),
 )
 _WHOM = (
-    "no `langgraph_auth_user`, `langgraph_auth_user_id`, `langgraph_auth_permissions`, `user_id` in what is told",
-    "whom a run is for, with tokens, is for its graph alone",
+    "no `langgraph_auth_user`, `langgraph_auth_user_id`, `langgraph_auth_permissions`, `user_id` in answers",
+    "only the graph may know the run's user, who may carry tokens",
 )
 _USER = ("langgraph_auth_user", "langgraph_auth_user_id", "langgraph_auth_permissions", "user_id")
 _ASKED = (
-    "a run's `kwargs.config` is what was asked",
-    "the same request can be made of it again; what the server adds is the run's own ids, which stand beside it",
+    "a run's `kwargs.config` is what the request said",
+    "so you can send the same request again; the server would add only the run's ids, which are in the run anyway",
 )
 
-_PAGES = "any page that you open could use your agents and read what they know"
+_PAGES = "otherwise any page that you open could use your agents and read what they know"
 
 KEPT: tuple[Kept, ...] = (
     Kept("*", "* .*", "more", *_MORE),
@@ -60,46 +60,52 @@ KEPT: tuple[Kept, ...] = (
         "runs.on_a_busy_thread",
         "* .metadata.*_id",
         "other",
-        "a run's metadata, and its thread's, name the run's own graph at once",
-        "there a run that waits behind one of another graph says that it is of that graph",
+        "the metadata of a run and of its thread name the run's own graph at once",
+        "there, a run that waits behind a run of another graph has that graph's name",
     ),
     *(Kept("*", f"*.{name}", "missing", *_BOOKS) for name in _BOOKKEEPING),
     *(Kept("*", f"*.{name}", "missing", *_WHOM) for name in _USER),
     Kept("*", "*kwargs.config.*", "missing", *_ASKED),
-    Kept("*", "*kwargs.durability", "other", "`durability: sync` by default", "a finished step is never repeated"),
+    Kept("*", "*kwargs.durability", "other", "`durability: sync` by default", "a completed step is never repeated"),
     Kept(
         "*",
         "* header .location",
         "other",
         "a stream's `Location` has `last_event_id`",
-        "who was cut off before the first event comes back in front of it",
+        "a client that is cut off before the first event can reconnect in front of it",
     ),
     Kept(
         "*",
         "* header .content-location",
         "other",
-        "stateless runs have a thread, and their addresses name it",
-        "a run that is lost sight of can be found, read and joined under it",
+        "stateless runs have a thread, and their URLs name it",
+        "a client that lost a run can find, read and join it there",
     ),
-    Kept("*", "*.kwargs.resumable", "other", "every stream can be resumed", "events are journaled in any case"),
+    Kept("*", "*.kwargs.resumable", "other", "every stream can be resumed", "events are in the journal in any case"),
     Kept("others.items", "a wrong label", "other", "`application/problem+json`", _PROBLEM),
-    Kept("others.system", "info .version", "other", "our own version", "`server` says who we are"),
+    Kept("others.system", "info .version", "other", "Relayrun's own version", "`server` names Relayrun"),
     Kept(
         "values.*",
         "*surrogate",
         "other",
         "a lone surrogate becomes U+FFFD",
-        "as a NUL does; a question mark could have been there",
+        "as a NUL does; a question mark could be part of the text",
     ),
     Kept(
         "outcomes.waiting_in_each_mode",
         "*events* .*",
         "missing",
-        "`wait` and `join` answer with what `output_schema` names, whatever is streamed and whenever they are asked",
-        "what a graph keeps to itself stays there",
+        "`wait` and `join` answer with what `output_schema` names, whatever you stream and whenever you call them",
+        "what a graph keeps to itself stays private",
     ),
     *(
-        Kept("outcomes.*", where, "other", "`wait` and `join` tell each question once, in any mode", "it is asked once")
+        Kept(
+            "outcomes.*",
+            where,
+            "other",
+            "`wait` and `join` contain each question once, in any mode",
+            "the graph asks it once",
+        )
         for where in ("*'updates'* .__interrupt__ length", "*'updates'* .__interrupt__[].value")
     ),
     *(
@@ -115,22 +121,28 @@ KEPT: tuple[Kept, ...] = (
         "from a public page status",
         "other",
         "Studio may call a private network: its preflight is answered 200",
-        "browsers ask before a public page calls one's own machine",
+        "browsers ask before a public page calls your own machine",
     ),
     Kept(
         "studio.leave_to_call",
         "* header .access-control-allow-private-network",
         "missing",
-        "leave for a private network is given where it is asked for",
-        "elsewhere it means nothing",
+        "an answer allows a private network only if the request asks for it",
+        "elsewhere it has no meaning",
     ),
-    Kept("studio.leave_to_call", "* header .access-control-allow-methods", "other", "no `QUERY`", "no route takes it"),
+    Kept(
+        "studio.leave_to_call",
+        "* header .access-control-allow-methods",
+        "other",
+        "no method `QUERY`",
+        "no route has it",
+    ),
     Kept(
         "studio.*",
         "* header .access-control-expose-headers",
         "other",
-        "pages may read further headers",
-        "among them where to go on reading after a lost connection",
+        "pages may read more headers",
+        "for example the one that says where to continue after a lost connection",
     ),
 )
 

@@ -85,7 +85,7 @@ def test_a_key_without_effect_is_said_once(tmp_path: Path, keys: dict[str, Any],
     [
         ({"checkpointer": {"path": "./saver.py:make"}}, "checkpointer.path: a custom checkpointer has no fence"),
         ({"graphs": {"js": "./agent.ts:graph"}}, "graphs.js: ./agent.ts is JavaScript"),
-        ({"encryption": {"path": "./e.py:e"}}, "encryption: state would be stored unencrypted"),
+        ({"encryption": {"path": "./e.py:e"}}, "encryption: Relayrun would store the state unencrypted"),
         ({"graphs": {}}, "graphs: is missing: add"),
         ({"graphs": {}, "Graphs": GRAPHS}, "graphs: is missing (did you mean it by 'Graphs'?): add"),
         ({"graphs": {"a": "./a.py"}}, "graphs.a: './a.py' does not name an object: write ./agent.py:graph"),

@@ -25,31 +25,31 @@ BUILD_ONLY = frozenset(
     }
 )
 
-#: Keys without effect here, each with what to do instead; said once, when the file is loaded.
+#: Keys without effect here, each with what to do instead; a warning when the file is loaded.
 IGNORED = {
-    "http.cors.allow_methods": "every method is allowed, from the origins that may call",
-    "http.cors.allow_headers": "every header is allowed, from the origins that may call",
-    "http.cors.allow_credentials": "cookies are no proof of who calls: a page sends its token itself",
-    "http.logging_headers": "headers of requests are not logged",
-    "http.middleware_order": "the app's middleware sees the app's own routes, after the API has asked who calls",
-    "http.disable_ui": "generative UI components are not served; RELAYRUN_CONSOLE is about the console",
+    "http.cors.allow_methods": "origins that may call may use every method",
+    "http.cors.allow_headers": "origins that may call may send every header",
+    "http.cors.allow_credentials": "cookies do not authenticate a caller: let the page send its token itself",
+    "http.logging_headers": "Relayrun does not log headers of requests",
+    "http.middleware_order": "the app's middleware applies only to the app's own routes, after the API has authenticated the caller",
+    "http.disable_ui": "Relayrun does not serve generative UI components; RELAYRUN_CONSOLE=false turns off the console",
     "node_version": "Relayrun runs Python graphs",
-    "ui": "generative UI components are not served",
-    "ui_config": "generative UI components are not served",
-    "webhooks": "webhooks are settings of the API",
-    "priority": "runs of a thread are served in their order; there are no priorities",
-    "auth.openapi": "the OpenAPI document names no schemes of security",
-    "checkpointer.ttl": "how long threads are kept is a setting of the API",
-    "project_root": "write source.root",
-    "package": "write source.package",
+    "ui": "Relayrun does not serve generative UI components",
+    "ui_config": "Relayrun does not serve generative UI components",
+    "webhooks": "configure webhooks in the API's settings",
+    "priority": "the runs of a thread execute in the order in which they were accepted",
+    "auth.openapi": "the OpenAPI document does not describe security schemes of your own",
+    "checkpointer.ttl": "a setting of the API says how long to keep threads: RELAYRUN_THREAD_TTL_MINUTES",
+    "project_root": "use source.root instead",
+    "package": "use source.package instead",
 }
 
 #: Keys that would break a promise if they were ignored.
 REFUSED = {
-    "encryption": "state would be stored unencrypted; remove the key and encrypt the database's disk instead",
+    "encryption": "Relayrun would store the state unencrypted; remove the key, and encrypt the database's disk instead",
     "checkpointer.path": (
-        "a custom checkpointer has no fence, so a crashed run could be executed twice at once; remove it:"
-        " Relayrun keeps checkpoints in its own Postgres"
+        "a custom checkpointer has no fence, so a run could execute twice at once after a crash; remove the key:"
+        " Relayrun stores checkpoints in its own Postgres"
     ),
 }
 
