@@ -31,7 +31,7 @@ IGNORED = {
     "http.cors.allow_headers": "origins that may call may send every header",
     "http.cors.allow_credentials": "cookies do not authenticate a caller: let the page send its token itself",
     "http.logging_headers": "Relayrun does not log headers of requests",
-    "http.middleware_order": "the app's middleware applies only to the app's own routes, after the API has authenticated the caller",
+    "http.middleware_order": "the app's middleware applies to its own routes only, and runs after authentication",
     "http.disable_ui": "Relayrun does not serve generative UI components; RELAYRUN_CONSOLE=false turns off the console",
     "node_version": "Relayrun runs Python graphs",
     "ui": "Relayrun does not serve generative UI components",
