@@ -21,7 +21,7 @@ from relayrun_api.chat import routes as chat
 from relayrun_api.console.routes import console_routes
 from relayrun_api.crons import routes as crons
 from relayrun_api.crons.firing import CronTimer, firing
-from relayrun_api.custom_routes.routes import CustomFallback
+from relayrun_api.custom_routes.routes import CustomFallback, Yielding
 from relayrun_api.event_protocol import routes as protocol
 from relayrun_api.event_protocol import socket as protocol_socket
 from relayrun_api.http.access_log import AccessLog
@@ -140,7 +140,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         # Not include_router, whose nested matching costs more than a millisecond a request.
         app.router.routes.extend(route for route in module.router.routes if not _is_off(module, route, settings))
     app.router.routes.extend((*metadata_routes(settings), *console_routes(settings)))
-    app.router.default = CustomFallback(app.router.default)
+    app.router.default = theirs = CustomFallback(app.router.default)
+    # Within FastAPI's handlers of exceptions, and in front of all routes.
+    app.router.middleware_stack = Yielding(app.router.middleware_stack, theirs)
     return app
 
 

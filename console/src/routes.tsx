@@ -1,7 +1,7 @@
 /** Every page of the console. A page is loaded when it is first opened. */
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 
-import { prefix } from "./api/prefix";
+import { page } from "./api/prefix";
 import { Layout } from "./layout/Layout";
 import { NotFound } from "./layout/NotFound";
 import { agentsSearch } from "./pages/agents/search";
@@ -140,7 +140,7 @@ export const router = createRouter({
     keys,
     status,
   ]),
-  basepath: `${prefix}/console`,
+  basepath: page,
   defaultPreload: "intent",
   defaultPendingComponent: Loading,
   defaultErrorComponent: Crash,

@@ -55,8 +55,10 @@ BUILT_IN = frozenset(
     }
 )
 
-#: The page at /console, which a setting of the API switches off.
-CONSOLE = "console"
+#: First path segments that the LangGraph Agent Server leaves to apps: an app that has routes there keeps them.
+YIELDING = frozenset({"agents", "console", "keys", "revisions"})
+#: In front of the paths of our own routes there, which are ours in any case.
+OWN_PREFIX = "/relayrun"
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ class ProxiedRequest:
 
 @dataclass(frozen=True)
 class CustomHttp:
-    """The `http` section of an agent, as its runner reports it: whether there is an app, whether callers need no
-    authentication, and which headers of a request that starts a run become `configurable`.
+    """The `http` section of an agent, as its runner reports it: whether there is an app, which of `YIELDING` it has
+    routes for, whether callers need no authentication, and which headers of a request that starts a run become
+    `configurable`.
     """
 
     app: bool = False
+    takes: tuple[str, ...] = ()
     open_to_all: bool = False
     header_includes: tuple[str, ...] = ()
     header_excludes: tuple[str, ...] = ()
@@ -93,6 +97,11 @@ class CustomHttp:
 NO_HTTP = CustomHttp()
 
 _REQUEST = TypeAdapter(ProxiedRequest)
+
+
+def first_of(path: str) -> str:
+    """A path's first segment; empty for what is no path."""
+    return "".join(path.split("/")[1:2])
 
 
 def to_headers(request: ProxiedRequest) -> list[tuple[bytes, bytes]]:

@@ -324,8 +324,35 @@ async def test_the_runner_knows_which_paths_are_the_apis(shop: Routed) -> None:
     assert {path.split("/")[1] for path in document["paths"]} - {".well-known"} == BUILT_IN
     log = shop.runner.log.read_text()
     assert "wins over the app's route /threads/search" in log
-    assert "wins over the app's route /console/mine: choose another path, or set RELAYRUN_CONSOLE=false" in log
-    assert "wins over the app's route /seen" not in log
+    assert not any(
+        f"wins over the app's route {path}" in log for path in ("/seen", "/console/mine", "/keys", "/agents")
+    )
+
+
+async def test_paths_that_the_agent_server_does_not_have_are_the_apps(shop: Routed) -> None:
+    for path in ("/console/mine", "/keys", "/agents"):
+        answer = await shop.get(path)
+        assert (answer.status_code, answer.text) == (200, "the app's own")
+    # All of a path is the app's, so that its own 404 is the answer.
+    assert (await shop.get("/console")).text == (await shop.get("/console/runs")).text == "Not Found"
+    assert (await shop.http.post("/keys", json={})).text == "the app's own"
+
+
+async def test_relayruns_own_are_below_its_name_in_any_case(shop: Routed) -> None:
+    [agent] = (await shop.get("/relayrun/agents")).json()
+    assert agent["agent"] == "shop"
+    # Of admins alone.
+    for path in ("/relayrun/keys", "/relayrun/revisions/shop", "/revisions/shop"):
+        assert (await shop.get(path)).status_code == 403
+    config = (await shop.get("/relayrun/console/config.json")).json()
+    assert config["auth"] == ["jwt"]
+    # Nothing else is there, and nobody gets around who may ask.
+    shop.http.headers.pop("Authorization")
+    try:
+        assert (await shop.get("/relayrun/agents")).status_code == 401
+    finally:
+        shop.http.headers.update(ALICE)
+    assert (await shop.get("/relayrun/threads/search")).text == "Not Found"
 
 
 async def _first(lines: AsyncIterator[str], count: int) -> AsyncIterator[str]:

@@ -11,8 +11,9 @@ import pytest
 
 from relayrun_core.runner_requests import ProxiedRequest, from_headers, to_headers
 from relayrun_runner.config.load import load_config
-from relayrun_runner.custom_app.app import CustomApp, custom_http_of
+from relayrun_runner.custom_app.app import CustomApp
 from relayrun_runner.custom_app.asgi import scope_of
+from relayrun_runner.custom_app.paths import custom_http_of
 from relayrun_runner.errors import ConfigError, NotReady
 
 
@@ -134,8 +135,30 @@ def test_what_cannot_be_meant_is_refused_by_name(tmp_path: Path, http: dict[str,
 @pytest.mark.parametrize(("said", "open_to_all"), [({}, False), (True, False), (False, True), (None, False)])
 def test_only_an_explicit_false_opens_the_app(tmp_path: Path, said: Any, open_to_all: bool) -> None:
     http = {} if said == {} else {"enable_custom_route_auth": said}
-    told = custom_http_of(load_config(written(tmp_path, "", **http)).http)
+    told = custom_http_of(load_config(written(tmp_path, "", **http)).http, ())
     assert (told.app, told.open_to_all) == (True, open_to_all)
+
+
+FASTAPI = """
+from fastapi import APIRouter, FastAPI
+
+keys, threads = APIRouter(prefix="/keys"), APIRouter(prefix="/threads")
+keys.websocket("/watch")(lambda: None)
+threads.get("/mine", include_in_schema=False)(lambda: None)
+outer = APIRouter()
+outer.include_router(keys)
+app = FastAPI()
+app.include_router(outer)
+app.include_router(threads)
+app.mount("/console", FastAPI())
+app.get("/{rest:path}")(lambda: None)
+"""
+
+
+def test_routes_of_routers_that_an_app_includes_are_known(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert loaded(tmp_path, FASTAPI).takes == ("console", "keys")
+    [warning] = caplog.messages
+    assert "wins over the app's route /threads/mine" in warning
 
 
 def test_a_request_arrives_as_it_was_handed_over() -> None:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from relayrun_api import __version__, console
 from relayrun_api.console.issuer import IssuerHosts
 from relayrun_api.http.responses import Json
+from relayrun_core.runner_requests import OWN_PREFIX
 from relayrun_core.settings import ApiSettings
 
 _UNCHANGING = "public, max-age=31536000, immutable"
@@ -57,7 +58,7 @@ def console_routes(settings: ApiSettings) -> list[BaseRoute]:
     async def page(_: Request) -> Response:
         try:
             text = await asyncio.to_thread((console.STATIC / "index.html").read_text, "utf-8")
-            text = text.replace('"/console/', f'"{settings.mount_prefix}/console/')
+            text = text.replace('"/console/', f'"{settings.mount_prefix}{OWN_PREFIX}/console/')
         except FileNotFoundError:
             return HTMLResponse(_NOT_BUILT, 503, headers)
         return HTMLResponse(text, headers=_headers(await issuer.origins()))

@@ -1,4 +1,4 @@
-"""Paths without a route of ours, where an agent's own web app answers if there is one: docs/how-to/custom-routes.md."""
+"""Paths where an agent's own web app answers, if there is one: docs/how-to/custom-routes.md."""
 
 from contextlib import AsyncExitStack
 
@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 from relayrun_api.custom_routes.service import user_for
 from relayrun_api.custom_routes.socket import serve_socket
 from relayrun_api.services import Services
+from relayrun_core.runner_requests import OWN_PREFIX, YIELDING, first_of
 
 
 class CustomFallback:
@@ -35,3 +36,26 @@ class CustomFallback:
         async with AsyncExitStack() as held:
             user = await user_for(app, HTTPConnection(scope), held)
             await services.custom_routes.pass_on(app, scope, receive, send, user)
+
+
+class Yielding:
+    """ASGI, in front of our routes: those that the Agent Server does not have make way for an app's own, and are below
+    `OWN_PREFIX` in any case.
+    """
+
+    def __init__(self, ours: ASGIApp, theirs: ASGIApp) -> None:
+        self._ours = ours
+        self._theirs = theirs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        path: str = scope.get("path", "")
+        own = path.startswith(f"{OWN_PREFIX}/")
+        ours = path[len(OWN_PREFIX) :] if own else path
+        if first_of(ours) in YIELDING:
+            if own:
+                scope["path"], scope["raw_path"] = ours, scope["raw_path"][len(OWN_PREFIX) :]
+            elif await scope["app"].state.services.custom_routes.takes(path):
+                await self._theirs(scope, receive, send)
+                return
+        await self._ours(scope, receive, send)

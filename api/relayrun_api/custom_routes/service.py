@@ -17,6 +17,8 @@ from functools import partial
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg_pool import PoolTimeout
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
@@ -32,7 +34,7 @@ from relayrun_api.runners.transport import RunnerTransport
 from relayrun_api.streaming.sse import MEDIA_TYPE
 from relayrun_api.tasks import cancelled
 from relayrun_core.db.agents import GraphRow
-from relayrun_core.runner_requests import CUSTOM_PATH
+from relayrun_core.runner_requests import CUSTOM_PATH, first_of
 
 logger = logging.getLogger("relayrun.api.custom")
 
@@ -40,6 +42,7 @@ logger = logging.getLogger("relayrun.api.custom")
 AGENTS_PATH = "/agents/"
 
 _CONNECT_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _MOST_CONNECTIONS = 1000
 # A stream may be silent for as long as it likes; a machine that is gone shall not be waited for.
 _KEEP_ALIVE: list[tuple[int, int, int]] = [
@@ -54,12 +57,13 @@ _KEEP_ALIVE: list[tuple[int, int, int]] = [
 
 @dataclass(frozen=True)
 class CustomApp:
-    """An agent's web app; `root` is the part of the path that is not its own."""
+    """An agent's web app; `root` is the part of the path that is not its own, `takes` what it has in our place."""
 
     agent: str
     graph: str
     open_to_all: bool
     root: str = ""
+    takes: tuple[str, ...] = ()
 
 
 def open_transport() -> httpx.AsyncHTTPTransport:
@@ -102,6 +106,15 @@ class CustomRoutes:
             if agent in apps:
                 return _app(apps[agent], AGENTS_PATH + agent)
         return _app(apps[min(apps)])
+
+    async def takes(self, path: str) -> bool:
+        """Whether the app for this path has it in our place. No, while nobody knows: such moments need the console."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                app = await self.find(path)
+        except (TimeoutError, RunnersAway, psycopg.Error, PoolTimeout):
+            return False
+        return app is not None and first_of(path) in app.takes
 
     async def able(self, app: CustomApp) -> list[RunnerEntry]:
         """The runners that may have it. Raises RunnersAway if there is none."""
@@ -225,7 +238,7 @@ def _cut(scope: Scope) -> None:
 
 
 def _app(row: GraphRow, root: str = "") -> CustomApp:
-    return CustomApp(row.agent, row.graph, row.http.open_to_all, root)
+    return CustomApp(row.agent, row.graph, row.http.open_to_all, root, row.http.takes)
 
 
 def away(app: CustomApp) -> RunnersAway:

@@ -12,7 +12,17 @@ from relayrun_api.services import Services
 from relayrun_api.system.status import StatusService
 
 #: They say themselves how things are, or need no database.
-_ANSWERED = ("/ok", "/info", "/status", "/healthz", "/readyz", "/openapi.json", "/docs", "/console")
+_ANSWERED = (
+    "/ok",
+    "/info",
+    "/status",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+    "/console",
+    "/relayrun/console",
+)
 
 
 class OnceReady:
@@ -49,4 +59,4 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) 
 
 
 def _is_answered(path: str) -> bool:
-    return path in _ANSWERED or path.startswith(("/docs/", "/console/"))
+    return path in _ANSWERED or path.startswith(("/docs/", "/console/", "/relayrun/console/"))

@@ -23,7 +23,7 @@ def revisions(
     api: Api, agent: Annotated[str, typer.Argument(metavar="AGENT", help="The Agent.")], as_json: AsJson = False
 ) -> None:
     """List the revisions of an Agent, newest first, with the open threads of each."""
-    found = api.call("GET", f"/revisions/{quoted(agent)}")
+    found = api.call("GET", f"/relayrun/revisions/{quoted(agent)}")
     if as_json:
         print_json(found, as_json=True)
     elif found:

@@ -2,7 +2,7 @@ import { QueryClient, queryOptions } from "@tanstack/react-query";
 
 import { call } from "./client";
 import { passes, Unreachable } from "./errors";
-import { prefix } from "./prefix";
+import { OWN, page } from "./prefix";
 import type { AgentSummary, ConsoleConfig, RunFilter, RunPage, Status } from "./types";
 
 /** How often lists ask again while the page is visible, in milliseconds. */
@@ -25,7 +25,7 @@ export const queryClient = new QueryClient({
 export const configQuery = queryOptions({
   queryKey: ["config"],
   queryFn: async (): Promise<ConsoleConfig> => {
-    const response = await fetch(`${prefix}/console/config.json`).catch(() => {
+    const response = await fetch(`${page}/config.json`).catch(() => {
       throw new Unreachable();
     });
     const json = response.headers.get("Content-Type")?.includes("json");
@@ -36,7 +36,7 @@ export const configQuery = queryOptions({
 
 export const agentsQuery = queryOptions({
   queryKey: ["agents"],
-  queryFn: ({ signal }) => call<AgentSummary[]>("GET", "/agents", undefined, signal),
+  queryFn: ({ signal }) => call<AgentSummary[]>("GET", `${OWN}/agents`, undefined, signal),
   refetchInterval: 5 * POLL_MS,
 });
 

@@ -3,7 +3,7 @@ import { type ReactNode, useEffect, useState } from "react";
 
 import { configQuery, queryClient } from "../api/queries";
 import { sentenceOf } from "../api/errors";
-import { prefix } from "../api/prefix";
+import { page } from "../api/prefix";
 import { Failed, Loading } from "../ui/states";
 import { finishSignIn, isReturning } from "./oidc";
 import { signIn, useSession } from "./session";
@@ -20,7 +20,7 @@ export function Entrance({ children }: { children: ReactNode }) {
     finish()
       .catch((error: unknown) => {
         setFailed(sentenceOf(error));
-        window.history.replaceState(null, "", `${prefix}/console/`);
+        window.history.replaceState(null, "", `${page}/`);
       })
       .finally(() => setReturning(false));
   }, [returning]);

@@ -1,4 +1,4 @@
-import { prefix } from "../api/prefix";
+import { page } from "../api/prefix";
 import type { ConsoleConfig } from "../api/types";
 
 /** What an OpenID provider gave. `expires_at` is in milliseconds since 1970. */
@@ -21,7 +21,7 @@ interface Attempt {
 }
 
 const KEY = "relayrun.oidc";
-const REDIRECT_PATH = `${prefix}/console/signed-in`;
+const REDIRECT_PATH = `${page}/signed-in`;
 /** A token is renewed this long before it expires, in milliseconds. */
 const EARLY_MS = 30_000;
 

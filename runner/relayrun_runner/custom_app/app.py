@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relayrun_core.runner_requests import BUILT_IN, CONSOLE, CustomHttp
 from relayrun_runner.author_errors import compact, error_text, text_of
-from relayrun_runner.config.model import Config, HeaderPatterns, HttpConfig
+from relayrun_runner.config.model import Config
 from relayrun_runner.custom_app.asgi import STARTS, Lifespan, answer, scope_of
+from relayrun_runner.custom_app.paths import paths_of, taken, warn_of_hidden
 from relayrun_runner.errors import CustomAppFailed, NotReady
 from relayrun_runner.graphs.imports import ObjectNotFound, load_object
 
@@ -50,6 +50,8 @@ class CustomApp:
 
     def __init__(self, source: str, app: ASGIApp | None, failure: CustomAppFailure | None = None) -> None:
         self.failure = failure
+        #: Which of `YIELDING` it has routes for.
+        self.takes: tuple[str, ...] = ()
         self._source = source
         self._app = app
         self._state: dict[str, Any] = {}
@@ -70,7 +72,9 @@ class CustomApp:
             app = cls(source, None)
             app._fail(f"did not load: {text_of(error) if ours else error_text(error)}", error)
         else:
-            _warn_of_hidden_routes(app._app)
+            paths = paths_of(app._app)
+            app.takes = taken(paths)
+            warn_of_hidden(paths)
         return app
 
     @asynccontextmanager
@@ -152,19 +156,6 @@ class CustomApp:
         self.failure = CustomAppFailure(message, None if ours else compact(error))
 
 
-def custom_http_of(http: HttpConfig | None) -> CustomHttp:
-    """What the API is told of a `langgraph.json`'s `http`."""
-    if http is None:
-        return CustomHttp()
-    patterns = http.configurable_headers or HeaderPatterns()
-    return CustomHttp(
-        app=http.app is not None,
-        open_to_all=http.enable_custom_route_auth is False,
-        header_includes=tuple(patterns.includes or ()),
-        header_excludes=tuple(patterns.excludes or ()),
-    )
-
-
 async def _from(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
     async def await_it() -> T:
         return await awaitable
@@ -178,19 +169,3 @@ def _checked(value: Any) -> ASGIApp:
         raise CustomAppFailed(f"it is {kind}, not an ASGI app: name an object such as Starlette() or FastAPI()")
     app: ASGIApp = value
     return app
-
-
-def _warn_of_hidden_routes(app: Any) -> None:
-    """What Starlette's and FastAPI's apps list; of other apps nothing is known."""
-    for route in getattr(app, "routes", None) or ():
-        path = getattr(route, "path", None)
-        if not isinstance(path, str) or not path.startswith("/"):
-            continue
-        first = path.split("/")[1]
-        if first in BUILT_IN or first == CONSOLE:
-            log.warning(
-                "http.app: what Relayrun has below /%s wins over the app's route %s: choose another path%s",
-                first,
-                path,
-                ", or set RELAYRUN_CONSOLE=false for the API" if first == CONSOLE else "",
-            )

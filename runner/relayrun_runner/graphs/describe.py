@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from relayrun_core.database import Database
 from relayrun_core.db.agents import NewGraph
 from relayrun_core.db.agents import register_graphs as store_graphs
+from relayrun_core.runner_requests import CustomHttp
 from relayrun_core.runs import without_claims
 from relayrun_runner.author_errors import class_of, error_text, is_cancelled, safely
-from relayrun_runner.custom_app.app import custom_http_of
 from relayrun_runner.errors import InvalidState, RunnerError
 from relayrun_runner.graphs.loading import Graph, GraphRegistry, durability_notes
 from relayrun_runner.graphs.serialize import dumps
@@ -42,7 +42,9 @@ class GraphDescription:
     drawing: dict[str, Any]
 
 
-async def register_graphs(registry: GraphRegistry, database: Database, *, agent: str, build: str) -> None:
+async def register_graphs(
+    registry: GraphRegistry, database: Database, *, agent: str, build: str, http: CustomHttp
+) -> None:
     """Describe every graph in the database, all at once. One that cannot be described is registered without schemas.
 
     Raises what the database raises.
@@ -58,7 +60,7 @@ async def register_graphs(registry: GraphRegistry, database: Database, *, agent:
                 found.schemas,
                 found.drawing,
                 registry.description(name),
-                custom_http_of(registry.config.http),
+                http,
                 registry.own_name(name),
                 registry.default_config(name),
             )

@@ -28,6 +28,7 @@ from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.author_errors import compact_cause, error_text
 from relayrun_runner.config.load import load_config
 from relayrun_runner.custom_app.app import CustomApp, CustomAppFailure
+from relayrun_runner.custom_app.paths import custom_http_of
 from relayrun_runner.errors import AuthLoadError, ConfigError, StoreUnavailable
 from relayrun_runner.graphs.describe import GraphDescriber, register_graphs
 from relayrun_runner.graphs.loading import GraphFailure, GraphRegistry
@@ -187,8 +188,10 @@ class RunnerProcess:
         if self._report_failures(registry):
             return
         await wait_for_schema(database, registry.config, self._readiness)
+        http = custom_http_of(registry.config.http, self._custom_app.takes if self._custom_app is not None else ())
         await when_database_answers(
-            lambda: register_graphs(registry, database, agent=settings.agent, build=settings.build), self._readiness
+            lambda: register_graphs(registry, database, agent=settings.agent, build=settings.build, http=http),
+            self._readiness,
         )
         indexed = store.index_config is not None
         await when_database_answers(

@@ -1,6 +1,7 @@
 import { queryOptions } from "@tanstack/react-query";
 
 import { call } from "../../api/client";
+import { OWN } from "../../api/prefix";
 
 export interface ApiKey {
   key_id: string;
@@ -27,12 +28,12 @@ export interface KeyRequest {
 
 export const keysQuery = queryOptions({
   queryKey: ["keys"],
-  queryFn: ({ signal }) => call<ApiKey[]>("GET", "/keys", undefined, signal),
+  queryFn: ({ signal }) => call<ApiKey[]>("GET", `${OWN}/keys`, undefined, signal),
 });
 
-export const createKey = (wanted: KeyRequest) => call<NewApiKey>("POST", "/keys", wanted);
+export const createKey = (wanted: KeyRequest) => call<NewApiKey>("POST", `${OWN}/keys`, wanted);
 
-export const revokeKey = (id: string) => call<ApiKey>("DELETE", `/keys/${encodeURIComponent(id)}`);
+export const revokeKey = (id: string) => call<ApiKey>("DELETE", `${OWN}/keys/${encodeURIComponent(id)}`);
 
 export type KeyState = "valid" | "expired" | "revoked";
 

@@ -182,6 +182,8 @@ app = Starlette(
         Route("/info", hidden),
         Route("/threads/search", hidden, methods=["POST"]),
         Route("/console/mine", hidden),
+        Route("/keys", hidden, methods=["GET", "POST"]),
+        Route("/agents", hidden),
         WebSocketRoute("/echo", echo),
         WebSocketRoute("/closed", closed),
     ],
