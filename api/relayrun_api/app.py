@@ -42,6 +42,7 @@ from relayrun_api.runs import routes as runs
 from relayrun_api.runs import search_routes as run_search
 from relayrun_api.runs import stateless_routes as stateless
 from relayrun_api.runs.delayed import starting_later
+from relayrun_api.settings import ApiSettings, Part
 from relayrun_api.store import routes as store
 from relayrun_api.system import routes as system
 from relayrun_api.system.audit import audit_start
@@ -52,7 +53,6 @@ from relayrun_api.threads import state_routes as thread_states
 from relayrun_api.webhooks.delivery import delivering
 from relayrun_api.wiring import open_services
 from relayrun_core.errors import RelayrunError
-from relayrun_core.settings import ApiSettings, Part
 
 _DESCRIPTION = "Runs LangGraph agents that survive crashes. LangGraph's SDKs work unchanged; `/chat` needs none."
 

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from relayrun_api.runners.starting import Starting
     from relayrun_api.runs.cancellation import CancelService
     from relayrun_api.runs.service import RunService
+    from relayrun_api.settings import ApiSettings
     from relayrun_api.store.service import StoreService
     from relayrun_api.streaming.hub import EventHub
     from relayrun_api.system.status import ClusterChecks, StatusService
     from relayrun_api.threads.states import StateService
     from relayrun_core.database import Database
     from relayrun_core.graph_names import Claimant
-    from relayrun_core.settings import ApiSettings
 
 
 @dataclass(frozen=True)

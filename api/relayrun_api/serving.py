@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from relayrun_api.app import begin_shutdown, create_app
 from relayrun_api.http.bodies import MAX_BODY_BYTES
 from relayrun_api.http.uvicorn_protocol import BoundedHttp, BoundedSocket
+from relayrun_api.settings import ApiSettings
 from relayrun_core.http_timeouts import ClientTimeouts, with_timeouts
 from relayrun_core.logs import configure_logging
 from relayrun_core.process.parent import exit_with_parent
 from relayrun_core.process.secrets import settings_of, take_secrets
-from relayrun_core.settings import ApiSettings
 
 WEBSOCKETS: dict[str, Any] = {
     "ws": BoundedSocket,

@@ -24,13 +24,13 @@ from relayrun_api.runners.transport import RunnerTransport
 from relayrun_api.runs.cancellation import CancelService
 from relayrun_api.runs.service import RunService
 from relayrun_api.services import Services, World
+from relayrun_api.settings import ApiSettings
 from relayrun_api.store.service import StoreService
 from relayrun_api.streaming.hub import EventHub
 from relayrun_api.system.status import StatusService, no_cluster
 from relayrun_api.threads.states import StateService
 from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_core.database import Database
-from relayrun_core.settings import ApiSettings
 
 # Long enough for a burst, short enough to say that the database is away while the client still waits.
 _CONNECTION_WAIT_SECONDS = 3.0

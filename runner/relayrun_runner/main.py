@@ -14,7 +14,7 @@ from relayrun_core.process.imports import quick_imports
 from relayrun_core.process.parent import VARIABLE as PARENT_VARIABLE
 from relayrun_core.process.parent import exit_with_parent, take_ready
 from relayrun_core.process.secrets import settings_of, take_secrets
-from relayrun_core.settings import RunnerSettings
+from relayrun_core.runner_settings import RunnerSettings
 
 # What is left in other threads after a drain (a client's pool, an exporter) may take this long to end.
 _LINGER_SECONDS = 5.0

@@ -12,7 +12,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 import orjson
 
 from relayrun_api.crons.firing import CronTimer
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import bearer
 from tests.api.conftest import Api, opened
 from tests.support.runner import TOKEN, Runner, RunnerSetup

@@ -19,9 +19,9 @@ from langgraph_sdk.client import LangGraphClient
 from relayrun_api.app import create_app
 from relayrun_api.services import Services
 from relayrun_api.serving import WEBSOCKETS, Server
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
-from relayrun_core.settings import ApiSettings
 from tests.api.cluster import NAMESPACE, Cluster, api_cluster
 from tests.api.play import MESSAGES, STEPS, register
 from tests.api.process import ApiProcess, api_process

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_user
 from tests.api.conftest import serving
 from tests.support.runner import AGENTS, TOKEN, Runner, RunnerSetup

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.support.serving import serving
 
 

@@ -13,9 +13,9 @@ from a2a.types import AgentCard, StreamResponse, Task
 from google.protobuf.json_format import ParseDict
 from starlette.responses import Response
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt, ai

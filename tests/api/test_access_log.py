@@ -16,12 +16,12 @@ from fastapi.routing import APIRoute
 
 from relayrun_api.auth import GuardedRoute
 from relayrun_api.http.access_log import AccessLog, without_credentials
+from relayrun_api.settings import ApiSettings
 from relayrun_api.system.audit import audit_keys
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.keys import create_key, revoke_key
 from relayrun_core.logs import JsonFormatter
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, SECRET, as_admin, as_user, token
 from tests.api.conftest import Api, opened
 from tests.support.postgres import fresh_database

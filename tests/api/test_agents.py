@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.cluster import NAMESPACE, Cluster
 from tests.api.conftest import Api, opened

@@ -18,8 +18,8 @@ from relayrun_api.http.errors import RunnersAway
 from relayrun_api.http.shares import Shares
 from relayrun_api.runners.client import Pools, RunnerEntry, Runners
 from relayrun_api.runners.transport import RunnerTransport
+from relayrun_api.settings import ApiSettings
 from relayrun_core.rotating import RotatingSecret
-from relayrun_core.settings import ApiSettings
 from tests.support.runner import free_port
 from tests.support.streams import serving_streams
 

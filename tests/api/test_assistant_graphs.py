@@ -17,9 +17,9 @@ from langgraph_sdk.errors import InternalServerError, NotFoundError, Unprocessab
 from langgraph_sdk.schema import Run as LangGraphRun
 from pydantic import SecretStr
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.ids import default_assistant_id
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import serving
 from tests.runner.processes import TOKEN, RunnerProcess, runner_process, write_agent
 from tests.support.postgres import fresh_database

@@ -13,6 +13,7 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.agents import NewGraph, register_graphs
@@ -21,7 +22,6 @@ from relayrun_core.db.runs import get_run
 from relayrun_core.errors import RunNotFound
 from relayrun_core.ids import default_assistant_id
 from relayrun_core.runs import Run
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened, serving
 from tests.api.play import STEPS, Attempt, register

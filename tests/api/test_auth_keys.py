@@ -12,8 +12,8 @@ from langgraph_sdk.errors import AuthenticationError
 
 from relayrun_api.auth.keys import REMEMBERED_SECONDS, KeyRing
 from relayrun_api.http.errors import Unauthenticated
+from relayrun_api.settings import ApiSettings
 from relayrun_core.db.keys import PREFIX, create_key, list_keys, revoke_key
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user, bearer, token
 from tests.api.conftest import Api, opened
 from tests.api.test_refusals import check_problem

@@ -19,7 +19,7 @@ from relayrun_api.auth import jwks
 from relayrun_api.auth.jwks import FLOOR_SECONDS, Jwks
 from relayrun_api.auth.tokens import Tokens, open_tokens
 from relayrun_api.http.errors import IssuerAway, Unauthenticated
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import AUDIENCE, ISSUER, Issuer, bearer, issuing, token
 from tests.api.conftest import opened
 from tests.api.test_refusals import check_problem

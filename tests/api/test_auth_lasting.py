@@ -18,10 +18,10 @@ from relayrun_api.auth import Principal, keys, lasting
 from relayrun_api.auth.lasting import NoLongerAccepted, StillAccepted
 from relayrun_api.event_protocol import feed as protocol_feed
 from relayrun_api.http.errors import ApiError, Forbidden, IssuerAway, ThreadNotFound, Unauthenticated
+from relayrun_api.settings import ApiSettings
 from relayrun_api.threads import stream as thread_stream
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.db.keys import create_key, revoke_key
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user, as_user_for, bearer
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt

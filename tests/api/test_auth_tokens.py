@@ -20,8 +20,8 @@ from langgraph_sdk import get_client
 
 from relayrun_api.auth.tokens import Secret, Tokens
 from relayrun_api.http.errors import Unauthenticated
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.settings import ApiSettings
 from tests.api.access import AUDIENCE, HS256, ISSUER, LIFE_SECONDS, SECRET, as_admin, as_user, bearer, claims_of, token
 from tests.api.conftest import Api, opened
 from tests.api.test_refusals import check_problem

@@ -18,9 +18,9 @@ import pytest
 from relayrun_api.auth import GuardedRoute
 from relayrun_api.http.bodies import MAX_JSON_CONTAINERS, parse_json
 from relayrun_api.http.errors import Invalid
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, token
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt

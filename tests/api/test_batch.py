@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_core.db.runs import unfinished_runs
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256
 from tests.api.cluster import Cluster
 from tests.api.conftest import Api

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, opened
 from tests.api.test_ownership import BODIES, RUN, Route, routes_of, status_of, things_of

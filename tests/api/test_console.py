@@ -9,7 +9,7 @@ import pytest
 
 from relayrun_api import console
 from relayrun_api.console import routes
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_user
 from tests.api.conftest import Api, opened
 from tests.api.test_refusals import check_problem

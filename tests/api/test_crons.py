@@ -17,12 +17,12 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.errors import NotFoundError, UnprocessableEntityError
 
 from relayrun_api.services import Services
+from relayrun_api.settings import ApiSettings
 from relayrun_core.database import Database
 from relayrun_core.db.cron_firing import fire_cron
 from relayrun_core.db.crons import Cron, get_cron
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user, caller
 from tests.api.cluster import Cluster
 from tests.api.conftest import Api, opened, until_metrics_say

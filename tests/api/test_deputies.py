@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.ids import default_assistant_id
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.authored import Authored, authored
 from tests.api.conftest import Api, opened

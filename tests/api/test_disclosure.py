@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user, caller
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.conftest import Api
 from tests.api.test_thread_states import finished_thread
 from tests.support.serving import serving

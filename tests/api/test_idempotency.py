@@ -11,9 +11,9 @@ import httpx
 import orjson
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user, caller
 from tests.api.conftest import Api, opened, serving
 from tests.api.play import Attempt

@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from relayrun_api.http.rate_limit import subject_of
+from relayrun_api.settings import ApiSettings
 from relayrun_api.system import cleanup as tidying
 from relayrun_core.database import Database
 from relayrun_core.db.starting import Answer, Limit, Start, Terms, forget_old_starts, start_run
 from relayrun_core.ids import new_run_id
 from relayrun_core.runs import NewRun, RunSpec
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, opened, serving
 from tests.api.play import Attempt

@@ -12,10 +12,10 @@ import httpx
 import orjson
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt, ai

@@ -9,8 +9,8 @@ import pytest
 from langgraph_sdk import get_client
 
 from relayrun_api.app import create_app
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api, opened
 from tests.support.postgres import fresh_database
 

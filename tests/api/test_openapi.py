@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from relayrun_api.app import create_app
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.openapi.words import MEMBERS, MEMBERS_OF, PARAMETER_EXAMPLES, PARAMETERS, TAGS
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256
 
 Json = dict[str, Any]

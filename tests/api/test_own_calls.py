@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_core.loopback import AGENT, HEADER, LIFETIME_SECONDS, Caller, Signer
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt

@@ -14,10 +14,10 @@ from fastapi.routing import APIRoute
 from starlette.routing import WebSocketRoute
 
 from relayrun_api.auth import GuardedRoute
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.ids import former_thread_id
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt, ai, human

@@ -15,11 +15,11 @@ import pytest
 from relayrun_api.event_protocol import feed as protocol_feed
 from relayrun_api.event_protocol.run_state import PROTOCOL_MODES
 from relayrun_api.event_protocol.seq import LARGEST_SEQ, before_run
+from relayrun_api.settings import ApiSettings
 from relayrun_api.streaming import follow as following
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.db.runs import get_run
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, open_streams, opened, serving
 from tests.api.play import Attempt, ai

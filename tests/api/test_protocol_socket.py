@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from relayrun_api.http.bodies import MAX_BODY_BYTES
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user, as_user_for, token
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt

@@ -10,8 +10,8 @@ import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
 from relayrun_api.services import Services
+from relayrun_api.settings import ApiSettings
 from relayrun_core.ids import former_thread_id
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api
 from tests.api.play import Attempt
 

@@ -7,8 +7,8 @@ import asyncio
 import httpx
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_api.system import cleanup as tidying
-from relayrun_core.settings import ApiSettings
 from tests.api.cluster import NAMESPACE, Cluster
 from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import Attempt

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.db import run_search
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt

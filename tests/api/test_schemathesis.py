@@ -23,10 +23,10 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.pytest.lazy import get_all_tests
 
 from relayrun_api.app import create_app
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_user
 from tests.api.play import MESSAGES, STEPS, Attempt, register
 from tests.api.process import api_process

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_user, caller
 from tests.api.conftest import Api, opened
 from tests.api.test_refusals import check_problem

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from websockets.exceptions import InvalidStatus
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.access import HS256, as_user
 from tests.api.conftest import Api, opened
 from tests.api.runnerdouble import runner_double

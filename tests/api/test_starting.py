@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from relayrun_api.runners import starting
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api, opened
 from tests.api.play import STEPS, register
 from tests.support.postgres import fresh_database

@@ -11,11 +11,11 @@ import orjson
 import pytest
 
 from relayrun_api.services import Services
+from relayrun_api.settings import ApiSettings
 from relayrun_api.system.status import Health, StatusService, llm_check, no_cluster
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.agents import LlmReport, LlmVerdict, report_llm
-from relayrun_core.settings import ApiSettings
 from tests.api.access import HS256, as_admin, as_user
 from tests.api.conftest import Api, opened
 from tests.support.postgres import fresh_database

@@ -18,9 +18,9 @@ import pytest
 from langgraph_sdk import get_client, get_sync_client
 from pydantic import SecretStr
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
-from relayrun_core.settings import ApiSettings
 from relayrun_runner.config.model import IndexConfig, StoreConfig
 from relayrun_runner.langgraph_tables import setup
 from tests.api.access import HS256, as_admin, as_user

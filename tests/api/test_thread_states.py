@@ -11,8 +11,8 @@ import pytest
 from langgraph_sdk.errors import BadRequestError, ConflictError, InternalServerError
 from pydantic import SecretStr
 
+from relayrun_api.settings import ApiSettings
 from relayrun_core.runs import Head, PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api
 from tests.api.play import Attempt, ai, human
 from tests.api.runnerdouble import runner_double

@@ -15,13 +15,13 @@ from langgraph_sdk import get_client
 from langgraph_sdk.errors import NotFoundError
 
 from relayrun_api.http import streamed as answering
+from relayrun_api.settings import ApiSettings
 from relayrun_api.streaming.sse import HEARTBEAT
 from relayrun_api.threads import stream as thread_stream
 from relayrun_core.db.notify import notify_thread
 from relayrun_core.db.starting import line_up
 from relayrun_core.db.thread_stream import note_edit
 from relayrun_core.db.threads import idle_thread
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api, open_streams, opened
 from tests.api.play import Attempt
 from tests.api.process import api_process

@@ -20,9 +20,9 @@ from langgraph_sdk.errors import (
 )
 from pydantic import SecretStr
 
+from relayrun_api.settings import ApiSettings
 from relayrun_core.db.threads import create_thread
 from relayrun_core.runs import PendingInterrupt
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import Api, opened
 from tests.api.play import Attempt, ai, human
 from tests.api.runnerdouble import RunnerDouble, runner_double

@@ -13,10 +13,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.postgres import EmbeddedPostgres
 from relayrun_core.database import Database
 from relayrun_core.db.migrate import migrate
-from relayrun_core.settings import ApiSettings
 from tests.api.conftest import serving
 from tests.api.play import Attempt
 from tests.support.postgres import fresh_database, scratch_folder

@@ -30,6 +30,7 @@ from starlette.types import Receive, Scope, Send
 from relayrun_api.a2a.notifications import notification
 from relayrun_api.http.errors import Invalid
 from relayrun_api.metrics import Metrics
+from relayrun_api.settings import ApiSettings
 from relayrun_api.webhooks import sender as webhook_sender
 from relayrun_api.webhooks.delivery import WebhookDelivery, wait_seconds
 from relayrun_api.webhooks.rules import Reach, WebhookRules, reach_of
@@ -43,7 +44,6 @@ from relayrun_core.db.threads import delete_thread
 from relayrun_core.ids import new_run_id
 from relayrun_core.rotating import RotatingSecret
 from relayrun_core.runs import NewRun, Outcome, PendingInterrupt, Run, RunSpec
-from relayrun_core.settings import ApiSettings
 from relayrun_core.states import CancelAction, Reason
 from tests.api.conftest import Api, opened, until_metrics_say
 from tests.api.play import STEPS, Attempt, register

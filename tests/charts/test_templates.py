@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 CHART = Path(__file__).parents[2] / "charts" / "relayrun"
 DEFAULT = CHART / "ci" / "default.yaml"

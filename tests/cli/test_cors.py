@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from relayrun_api.http.cors import Cors
+from relayrun_api.settings import ApiSettings
 from relayrun_cli.dev.options import DevOptions
 from relayrun_cli.dev.processes import api_environment
-from relayrun_core.settings import ApiSettings
 from relayrun_runner.config.load import load_config
 
 CORS = {

@@ -10,7 +10,7 @@ import pytest
 API = """
 import relayrun_api.__main__
 from relayrun_api.app import create_app
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 create_app(ApiSettings.model_validate({"database_url": "postgresql://localhost/relayrun", "auth": "none"}))
 """

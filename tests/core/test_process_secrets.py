@@ -12,8 +12,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import SecretStr
 
+from relayrun_api.settings import ApiSettings
 from relayrun_core.process.secrets import SECRETS, VARIABLE, hand_over, without_secrets
-from relayrun_core.settings import ApiSettings, RunnerSettings
+from relayrun_core.runner_settings import RunnerSettings
 
 CHILD = """
 import json, os, sys

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 from playwright.async_api import Page, expect
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.api.conftest import serving
 from tests.support.dev import Dev
 from tests.support.reading import client_of

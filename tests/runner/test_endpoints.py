@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from relayrun_core.settings import LLM_PROVIDERS, RunnerSettings
+from relayrun_core.runner_settings import LLM_PROVIDERS, RunnerSettings
 from relayrun_runner.llm.endpoints import Endpoint, endpoints_of, installed_clients
 from relayrun_runner.llm.providers import CLIENTS, PROVIDERS
 

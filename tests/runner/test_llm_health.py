@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from relayrun_core.database import Database
 from relayrun_core.db.agents import LlmReport, LlmVerdict, llm_reports, report_llm
-from relayrun_core.settings import RunnerSettings
+from relayrun_core.runner_settings import RunnerSettings
 from relayrun_runner.llm.endpoints import Endpoint, endpoints_of
 from relayrun_runner.llm.health import LlmHealth, why_it_is_down
 from tests.runner.agents import PLAY, PLAY_GRAPHS

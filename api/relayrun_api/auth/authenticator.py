@@ -13,9 +13,9 @@ from relayrun_api.auth.custom import CustomAuth, Handlers
 from relayrun_api.auth.keys import KeyRing
 from relayrun_api.auth.loopback import OwnCalls
 from relayrun_api.auth.principal import Authenticator, Principal
+from relayrun_api.settings import ApiSettings
 from relayrun_core.database import Database
 from relayrun_core.db.keys import looks_like_key
-from relayrun_core.settings import ApiSettings
 
 
 class Verifier(Protocol):

@@ -10,8 +10,8 @@ import jwt
 from relayrun_api.auth.jwks import Jwks, VerifyingKey
 from relayrun_api.auth.principal import Principal, Remembered
 from relayrun_api.http.errors import Unauthenticated
+from relayrun_api.settings.access import AccessSettings
 from relayrun_core.rotating import RotatingSecret
-from relayrun_core.settings import AccessSettings
 
 _MOST_REMEMBERED = 4096
 _LONGEST_TOKEN = 16_384

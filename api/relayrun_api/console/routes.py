@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from relayrun_api import __version__, console
 from relayrun_api.console.issuer import IssuerHosts
 from relayrun_api.http.responses import Json
+from relayrun_api.settings import ApiSettings
 from relayrun_core.runner_requests import OWN_PREFIX
-from relayrun_core.settings import ApiSettings
 
 _UNCHANGING = "public, max-age=31536000, immutable"
 # Smaller ones gain nothing.

@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 STUDIO = "https://smith.langchain.com"
 _LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from relayrun_api.http.errors import TooManyAtOnce
 from relayrun_api.http.rate_limit import subject_of
+from relayrun_api.settings.access import AccessSettings
 from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.database import Database
-from relayrun_core.settings import AccessSettings
 
 #: Whoever is told to come back is told so for this many seconds.
 _RETRY_SECONDS = 1

@@ -12,7 +12,7 @@ from relayrun_api.http.cors import cors_options
 from relayrun_api.http.errors import Forbidden
 from relayrun_api.http.problems import Problem
 from relayrun_api.http.responses import problem_response
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 logger = logging.getLogger("relayrun.api")
 

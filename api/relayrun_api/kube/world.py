@@ -13,10 +13,10 @@ from relayrun_api.kube.reconciler import Reconciler
 from relayrun_api.runners.client import Pools, RunnerEntry
 from relayrun_api.runners.pools import AgentPool
 from relayrun_api.services import World
+from relayrun_api.settings import ApiSettings
 from relayrun_api.system.status import Check, ClusterChecks, Health
 from relayrun_core.database import Database
 from relayrun_core.kinds.names import RUNNER_PORT, runner_service
-from relayrun_core.settings import ApiSettings
 
 
 class ServiceRunners:

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relayrun_api.http.responses import Json
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 _PATH = "/.well-known/oauth-protected-resource"
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from relayrun_api.http.bodies import JsonRoute
 from relayrun_api.http.responses import Json
 from relayrun_api.openapi.page import page_routes
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 _SCHEMES: dict[str, dict[str, Any]] = {
     "custom": {"bearer": {"type": "http", "scheme": "bearer", "description": "What the agent's own `auth` takes"}},

@@ -11,8 +11,8 @@ from relayrun_api.auth import Caller, Principal
 from relayrun_api.http.errors import Invalid
 from relayrun_api.http.rate_limit import subject_of
 from relayrun_api.services import Given
+from relayrun_api.settings.access import AccessSettings
 from relayrun_core.db.starting import Limit, OnceKey, Terms
-from relayrun_core.settings import AccessSettings
 
 _LONGEST_KEY = 255
 IdempotencyKey = Annotated[

@@ -1,9 +1,9 @@
 """What the audit trail has beside requests: with which settings an API process starts, and what happens to API keys."""
 
 from relayrun_api.http.access_log import audit_logger
+from relayrun_api.settings import ApiSettings
 from relayrun_core.database import Database
 from relayrun_core.db.keys import changed_keys
-from relayrun_core.settings import ApiSettings
 
 #: None of them is a secret, nor an address that may have one.
 _SETTINGS = (

@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from relayrun_api.metrics import Metrics
+from relayrun_api.settings import ApiSettings
 from relayrun_api.system.audit import audit_keys
 from relayrun_api.tasks import cancelled
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.identities import forget_identities
 from relayrun_core.db.retention import Keep, forget_deleted_runs, forget_old_builds, forget_old_events, sweep_threads
 from relayrun_core.db.starting import forget_old_starts
-from relayrun_core.settings import ApiSettings
 
 logger = logging.getLogger("relayrun.api.tidying")
 

@@ -10,11 +10,11 @@ from typing_extensions import TypedDict
 
 from relayrun_api.http import examples as things
 from relayrun_api.http.models import Contained, LangGraphBody, Name, Object
+from relayrun_api.settings.keep import LONGEST_TTL_MINUTES
 from relayrun_api.threads.extract import MAX_PATHS, Extract
 from relayrun_core.db import rows
 from relayrun_core.db.rows import TtlStrategy
 from relayrun_core.db.thread_search import SortBy, SortOrder
-from relayrun_core.settings import LONGEST_TTL_MINUTES
 from relayrun_core.states import ThreadStatus
 
 MAX_NAME = 256

@@ -20,12 +20,12 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from relayrun_api.metrics import Metrics
+from relayrun_api.settings import ApiSettings
 from relayrun_api.tasks import cancelled
 from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_api.webhooks.sender import NotTaken, WebhookSender
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.outbox import Busy, Delivery, delivered, forget_failed, put_off, take_deliveries
-from relayrun_core.settings import ApiSettings
 
 logger = logging.getLogger("relayrun.api.webhooks")
 

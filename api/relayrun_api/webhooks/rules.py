@@ -13,7 +13,7 @@ from socket import inet_aton
 import httpx
 
 from relayrun_api.http.errors import Invalid
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 
 _LONGEST_URL = 2048
 Address = IPv4Address | IPv6Address

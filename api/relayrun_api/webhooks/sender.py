@@ -18,9 +18,9 @@ import httpx
 
 from relayrun_api import __version__
 from relayrun_api.http.errors import Invalid
+from relayrun_api.settings.webhooks import signing_key
 from relayrun_api.webhooks.rules import Address, WebhookRules
 from relayrun_core.rotating import RotatingSecret
-from relayrun_core.settings import signing_key
 
 #: A try takes no longer, the look-up included.
 LIMIT_SECONDS = 10.0

@@ -101,7 +101,7 @@ def _auth() -> str | None:
     """What RELAYRUN_AUTH says, if that and the settings beside it are right; None: nothing."""
     from pydantic import ValidationError
 
-    from relayrun_core.settings import AccessSettings
+    from relayrun_api.settings.access import AccessSettings
 
     auth = os.environ.get("RELAYRUN_AUTH")
     if not auth:

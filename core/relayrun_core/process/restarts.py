@@ -19,6 +19,8 @@ from pathlib import Path
 #: So many replacements start at once, and then so many a second: a broken kernel or cgroup must not make us spin.
 BURST = 10
 PER_SECOND = 2.0
+# Of a token. What is missing of one may be less than the clock's numbers can say: waiting for it would take no time.
+_ROUNDING = 1e-6
 
 FIRST_BACK_OFF_SECONDS = 0.5
 LONGEST_BACK_OFF_SECONDS = 30.0
@@ -83,7 +85,7 @@ class Restarts:
         retries = min(self.retries, wanted) if due else self.retries
         replacements = max(0, min(self.replacements, wanted - retries))
         tokens = self._tokens(now)
-        replaced = min(replacements, floor(tokens))
+        replaced = min(replacements, floor(tokens + _ROUNDING))
         new = max(0, wanted - retries - replacements)
         after = replace(
             self,
@@ -99,7 +101,7 @@ class Restarts:
         times = []
         if self.replacements:
             lacking = 1 - self._tokens(now)
-            times.append(now + max(0.0, lacking) / PER_SECOND)
+            times.append(now if lacking <= _ROUNDING else now + lacking / PER_SECOND)
         if self.retries:
             times.append(max(now, self.retry_at))
         return min(times, default=None)

@@ -14,7 +14,7 @@ from typing import Any
 
 from relayrun_core.process.restarts import BURST, Restarts, killed_from_outside
 from relayrun_core.process.secrets import without_secrets
-from relayrun_core.settings import RunnerSettings
+from relayrun_core.runner_settings import RunnerSettings
 from relayrun_operator.engine import AgentView, Demand, decide_pool
 from relayrun_operator.local.processes import free_port
 from relayrun_operator.local.runner import LocalListener, LocalRunner

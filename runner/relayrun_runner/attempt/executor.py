@@ -16,8 +16,8 @@ from langgraph.store.base import BaseStore
 
 from relayrun_core.database import Database
 from relayrun_core.db.notify import Hints
+from relayrun_core.runner_settings import RunnerSettings
 from relayrun_core.runs import Run
-from relayrun_core.settings import RunnerSettings
 from relayrun_core.states import CancelAction
 from relayrun_runner.attempt.execution import Execution, Services
 from relayrun_runner.graphs.loading import GraphRegistry

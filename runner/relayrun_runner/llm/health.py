@@ -18,7 +18,7 @@ import orjson
 
 from relayrun_core.database import Database, is_transient
 from relayrun_core.db.agents import LlmVerdict, report_llm, take_llm_reports_back
-from relayrun_core.settings import RunnerSettings
+from relayrun_core.runner_settings import RunnerSettings
 from relayrun_runner.llm.endpoints import Endpoint, endpoints_of, installed_clients
 
 log = logging.getLogger("relayrun.runner")

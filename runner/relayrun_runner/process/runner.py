@@ -22,7 +22,7 @@ from relayrun_core.database import Database
 from relayrun_core.db.agents import register_store
 from relayrun_core.loopback import AGENT
 from relayrun_core.runner_protocol import STARTING
-from relayrun_core.settings import RunnerSettings
+from relayrun_core.runner_settings import RunnerSettings
 from relayrun_runner.attempt.executor import Executor
 from relayrun_runner.auth.handlers import AuthorAuth
 from relayrun_runner.author_errors import compact_cause, error_text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from relayrun_api.app import create_app
-from relayrun_core.settings import ApiSettings
+from relayrun_api.settings import ApiSettings
 from tests.docs.reference.markdown import NOTE, code, limits, sentences, table, text
 
 Json = dict[str, Any]

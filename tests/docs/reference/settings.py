@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from relayrun_core.settings import ApiSettings, RunnerSettings
+from relayrun_api.settings import ApiSettings
+from relayrun_core.runner_settings import RunnerSettings
 from relayrun_operator.settings import OperatorSettings
 from tests.docs.reference.markdown import NOTE, code, limits, sentences, table, text
 
