@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,27 @@ async def test_events_whose_notification_was_lost_come_all_the_same(api: Api, mo
     await api.database.execute(insert, (run["run_id"], first_seq(1) + 1))
     async with asyncio.timeout(60):
         assert (await anext(stream)).event == "values"
+
+
+async def test_who_asks_for_times_gets_them_as_comments(api: Api) -> None:
+    run = await api.sdk.runs.create(None, "steps", input={})
+    attempt = await Attempt.begin(api.database, run["run_id"])
+    await attempt.tell("values", {"steps": [1]})
+    await attempt.succeed({"steps": [1]})
+    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}/stream"
+    plain = await api.http.get(path, params={"last_event_id": "-"})
+    timed = await api.http.get(path, params={"last_event_id": "-", "times": "true"})
+    text, timed_text = (answer.text.replace(HEARTBEAT.decode(), "") for answer in (plain, timed))
+    lines = timed_text.splitlines(keepends=True)
+    assert "".join(line for line in lines if not line.startswith(":")) == text
+    times = [datetime.fromisoformat(line.removeprefix(":").strip()) for line in lines if line.startswith(":")]
+    ended = await api.sdk.runs.get(run["thread_id"], run["run_id"])
+    assert len(times) == text.count("event: ") == 2
+    assert datetime.fromisoformat(run["created_at"]) <= times[0] <= times[-1]
+    assert times[-1] <= datetime.fromisoformat(ended["updated_at"])
+    # Who was cut off gets them again.
+    assert "times=true" in timed.headers["location"]
+    assert "times" not in plain.headers["location"]
 
 
 async def test_signs_of_life_come_in_silence(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,59 @@ async def test_a_watched_run_goes_on_when_its_runner_and_the_api_are_killed(look
     await expect(page.get_by_role("region", name="Events")).to_contain_text("updates")
 
 
+async def test_a_step_ends_when_it_is_done_and_not_when_those_beside_it_are(looked, dev, tmp_path):
+    page, gate = looked.page, tmp_path / "gate"
+    about = {"gate": str(gate), "hold": "chairs"}
+    thread, run = await start(dev.url, "fan", about, stream_mode=["tasks"])
+    await looked.open(f"/threads/{thread}/runs/{run}")
+    timeline = page.get_by_role("list", name="Timeline")
+    research = timeline.get_by_role("listitem").filter(has=page.get_by_role("button", name="research"))
+    await expect(research).to_have_count(3)
+    await expect(research.locator(".bar:not([data-open])")).to_have_count(2)
+    await expect(research.locator(".bar[data-open]")).to_have_count(1)
+    await _set_gate(gate)
+    await expect(page.locator(".page-head").get_by_text("success")).to_be_visible()
+    await expect(research.locator(".bar:not([data-open])")).to_have_count(3)
+
+
+async def test_of_steps_beside_each_other_the_one_that_failed_is_red(looked, dev):
+    page = looked.page
+    thread, _ = await finished(dev.url, "fan", {"topics": ["lamps"]})
+    async with client_of(dev.url) as client:
+        again = {"assistant_id": "fan", "input": {"topics": ["lamps", "chairs"], "fail": "chairs"}}
+        run = (await client.post(f"/threads/{thread}/runs", json=again)).json()["run_id"]
+        await client.get(f"/threads/{thread}/runs/{run}/join")
+    await looked.open(f"/threads/{thread}/runs/{run}")
+    timeline = page.get_by_role("list", name="Timeline")
+    await expect(timeline.locator(".bar-failed")).to_have_count(1)
+    await page.get_by_role("tab", name="Events").click()
+    events = page.get_by_role("region", name="Events")
+    # The thread's second run, at its first attempt.
+    await expect(events.get_by_role("button").first).to_contain_text("#1")
+    await expect(events.get_by_role("button").first).to_contain_text("+0 ms")
+
+
+async def test_runs_behind_the_loaded_ones_are_chosen_too(looked, dev):
+    page = looked.page
+    later = {"assistant_id": "chat", "input": {}, "after_seconds": 3600, "on_completion": "keep"}
+    async with client_of(dev.url) as client:
+        made = await client.post("/runs/batch", json=[later | {"metadata": {"ticket": "T-0815"}}] * 60)
+        assert made.is_success, made.text
+    await looked.open("/runs?text=T-0815")
+    await expect(page.locator("tbody tr")).to_have_count(50)
+    await page.get_by_label("Choose all runs shown").check()
+    chosen = page.get_by_role("group", name="The chosen runs")
+    await expect(chosen).to_contain_text("50 runs chosen")
+    await chosen.get_by_role("button", name="Choose all that fit, older ones too").click()
+    await expect(chosen).to_contain_text("60 runs chosen")
+    await chosen.get_by_role("button", name="Cancel 60").click()
+    await page.get_by_role("alertdialog").get_by_role("button", name="Cancel 60 runs").click()
+    await expect(page.get_by_text("Cancelled 60 runs.")).to_be_visible()
+    async with client_of(dev.url) as client:
+        found = (await client.post("/runs/search", json={"text": "T-0815", "limit": 200})).json()["runs"]
+    assert [run["state"] for run in found] == ["cancelled"] * 60
+
+
 async def test_a_person_approves_and_forks_with_another_state(looked, dev):
     page = looked.page
     thread, run = await finished(dev.url, "refund", {"order": "4711"})

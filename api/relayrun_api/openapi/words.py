@@ -50,6 +50,7 @@ PARAMETERS: Mapping[str, str] = {
     "offset": _OFFSET,
     "status": "Only runs in this state",
     "select": f"{_SELECT}; repeat it for several",
+    "times": "Say before each event, in a comment, when it was written",
     "cancel_on_disconnect": "Cancel the run when this connection ends",
     "stream_mode": "Only events of these modes. Repeat it for several. Default: all that the run streams",
     "Last-Event-ID": "The `id` of the last event that you received. The stream continues after it. `-`: the beginning",

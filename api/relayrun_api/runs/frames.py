@@ -31,15 +31,19 @@ class EventFilter:
 
 
 class RunFrames:
-    """Frames of one run for one reader."""
+    """Frames of one run for one reader. With `times`, a comment before each says when it was written."""
 
-    def __init__(self, modes: Sequence[str] | None) -> None:
+    def __init__(self, modes: Sequence[str] | None, *, times: bool = False) -> None:
         self._wanted = EventFilter(modes)
+        self._times = times
         self._tool_names: dict[str, str] = {}
 
     def page(self, page: Page) -> bytes:
         """A page as one chunk; empty when nothing of it is wanted."""
-        return b"".join(self._frame(event, page.number) for event in page.events if self._wanted(event.event))
+        wanted = (event for event in page.events if self._wanted(event.event))
+        if self._times:
+            return b"".join(_time_of(event) + self._frame(event, page.number) for event in wanted)
+        return b"".join(self._frame(event, page.number) for event in wanted)
 
     def _frame(self, event: Event, number: int) -> bytes:
         name, _, namespace = event.event.partition("|")
@@ -68,3 +72,7 @@ class RunFrames:
 
     def _tool(self, event: str, call: str, **more: Any) -> dict[str, Any]:
         return {"event": event, "toolCallId": call, "name": self._tool_names.get(call, ""), **more}
+
+
+def _time_of(event: Event) -> bytes:
+    return b"" if event.at is None else f": {event.at.isoformat()}\r\n".encode()

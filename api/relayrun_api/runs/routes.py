@@ -49,7 +49,7 @@ EVENTS = (
 JOINED = (
     "Without `Last-Event-ID`, streams the events from now on; nothing, if the run has ended. With it, streams all "
     "events after that one; `-` is the beginning. With `stream_mode`, streams only events of these modes, and "
-    "`error`."
+    "`error`. With `times`, a comment before each event says when it was written."
 )
 WAITS = "Answers when the run has ended or asks a question. Until then, it sends a newline every 5 seconds."
 
@@ -247,6 +247,7 @@ async def join_stream(
     header: LastEventId = None,
     query: Annotated[str | None, Query(alias="last_event_id", max_length=128)] = None,
     stream_mode: Annotated[list[str] | None, Query()] = None,
+    times: bool = False,
     cancel_on_disconnect: bool = False,
 ) -> Response:
     """Stream a run's events: those from now on, or all behind `Last-Event-ID`."""
@@ -260,6 +261,7 @@ async def join_stream(
         joined,
         modes=[mode for mode in stream_mode or () if mode] or None,
         after=position_after(header or query, run.number) or await position_now(services.database, run),
+        times=times,
         on_disconnect="cancel" if cancel_on_disconnect else "continue",
     )
 

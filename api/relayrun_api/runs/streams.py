@@ -37,13 +37,14 @@ def run_stream(
     *,
     modes: list[str] | None = None,
     after: Position = START,
+    times: bool = False,
     on_disconnect: Whether = "continue",
 ) -> Response:
     """A run's events as the LangGraph routes stream them: those behind `after`."""
     subscription = started.subscription
 
     async def chunks() -> AsyncGenerator[bytes]:
-        frames = RunFrames(modes)
+        frames = RunFrames(modes, times=times)
         with services.metrics.sse_connections.track_inprogress():
             async for page in follow(services.database, subscription, after.seq, since_of(started.run)):
                 if page is not None:
@@ -53,6 +54,7 @@ def run_stream(
     # before its first event has no id, and without one would be told what comes from then on.
     number = started.run.number if started.run else 0
     query = {"stream_mode": modes or (), "last_event_id": "-" if after == START else event_id(number, after.seq)}
+    query |= {"times": "true"} if times else {}
     query |= {"cancel_on_disconnect": "true"} if on_disconnect == "cancel" else {}
     again = f"stream?{urlencode(query, doseq=True)}"
     headers = {**HEADERS, **run_headers(started.thread_id, started.run_id, again), **started.headers}

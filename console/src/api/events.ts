@@ -11,6 +11,8 @@ export interface RunEvent {
   /** The stream mode, with `|<namespace>` where a subgraph tells. */
   event: string;
   data: string;
+  /** When it was written, in milliseconds since 1970, where the API told. */
+  at: number | null;
 }
 
 export type Connection = "connecting" | "open" | "reconnecting" | "ended";
@@ -47,7 +49,7 @@ export function useRunEvents(threadId: string, runId: string | undefined): Follo
       events.push(event);
       timer ??= setTimeout(show, BATCH_MS);
     };
-    follow(`/threads/${encodeURIComponent(threadId)}/runs/${runId}/stream`, take, (connection) => show({ connection }), abort.signal)
+    follow(`/threads/${encodeURIComponent(threadId)}/runs/${runId}/stream?times=true`, take, (connection) => show({ connection }), abort.signal)
       .then(() => abort.signal.aborted || show({ connection: "ended" }))
       .catch((error: unknown) => abort.signal.aborted || show({ connection: "ended", error }));
     return () => {
@@ -98,8 +100,13 @@ async function read(
   const headers = { Accept: "text/event-stream", "Last-Event-ID": last };
   const response = await ask(`${origin}${path}`, { headers, signal: AbortSignal.any([signal, silence.signal]) });
   opened();
+  let at: number | null = null;
   const parser = createParser({
-    onEvent: ({ id = "", event = "message", data }) => take({ id, event, data }),
+    // The time of the event that follows, or a heartbeat.
+    onComment: (comment) => {
+      at = Date.parse(comment) || null;
+    },
+    onEvent: ({ id = "", event = "message", data }) => take({ id, event, data, at }),
   });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +25,15 @@ END = "end"
 
 @dataclass(frozen=True)
 class Event:
-    """One event; `data` is JSON. `seq` = attempt · 2^32 + n, so a later attempt's events come later."""
+    """One event; `data` is JSON. `seq` = attempt · 2^32 + n, so a later attempt's events come later.
+
+    `at`: when it was written, where it is known.
+    """
 
     seq: int
     event: str
     data: bytes
+    at: datetime | None = field(default=None, compare=False)
 
     @property
     def attempt(self) -> int:
@@ -71,8 +76,8 @@ async def read_events(database: Database, run_id: UUID, after_seq: int, limit: i
 
 # octet_length of a stored text reads its header only, so the bound costs no detoasting. The first event always comes.
 _PAGE = """
-SELECT seq, event, data, (SELECT number FROM runs WHERE run_id = %(run)s) AS number FROM (
-    SELECT seq, event, data, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before
+SELECT seq, event, data, created_at, (SELECT number FROM runs WHERE run_id = %(run)s) AS number FROM (
+    SELECT seq, event, data, created_at, sum(octet_length(data)) OVER (ORDER BY seq) - octet_length(data) AS before
     FROM run_events WHERE run_id = %(run)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s) AS page
 WHERE before < %(bytes)s ORDER BY seq"""
 _NEWEST = """
@@ -107,7 +112,8 @@ async def read_page(database: Database, run_id: UUID, after_seq: int) -> Page | 
     rows = await database.fetch_all(_PAGE, params)
     if not rows:
         return None
-    return Page([Event(row["seq"], row["event"], row["data"].encode()) for row in rows], rows[0]["number"])
+    events = [Event(row["seq"], row["event"], row["data"].encode(), row["created_at"]) for row in rows]
+    return Page(events, rows[0]["number"])
 
 
 async def read_newest(database: Database, run_id: UUID, after_seq: int) -> Page | None:

@@ -1,4 +1,7 @@
-"""Steps beside each other in a subgraph. They wait until the file `gate` is there; `fail` says which one fails."""
+"""Steps beside each other in a subgraph. They wait until the file `gate` is there.
+
+With `hold` that one alone waits, and `fail` says which one fails.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from langgraph.types import Send
 class Job(TypedDict, total=False):
     topics: list[str]
     gate: str
+    hold: str
     fail: str
     notes: Annotated[list[str], operator.add]
     report: str
@@ -22,6 +26,7 @@ class Job(TypedDict, total=False):
 class Topic(TypedDict, total=False):
     topic: str
     gate: str
+    hold: str
     fail: str
     notes: Annotated[list[str], operator.add]
 
@@ -31,12 +36,13 @@ def plan(state: Job) -> Job:
 
 
 def each(state: Job) -> list[Send]:
-    rest: dict[str, Any] = {"gate": state.get("gate", ""), "fail": state.get("fail", "")}
+    rest: dict[str, Any] = {"gate": state.get("gate", ""), "hold": state.get("hold", ""), "fail": state.get("fail", "")}
     return [Send("research", {"topic": topic, **rest}) for topic in state["topics"]]
 
 
 async def read(state: Topic) -> Topic:
-    while state["gate"] and not await asyncio.to_thread(Path(state["gate"]).exists):
+    waits = state["gate"] and state["hold"] in ("", state["topic"])
+    while waits and not await asyncio.to_thread(Path(state["gate"]).exists):
         await asyncio.sleep(0.02)
     if state["topic"] == state["fail"]:
         raise ValueError(f"nothing is known about {state['topic']}")

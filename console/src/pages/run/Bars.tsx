@@ -60,6 +60,7 @@ const SAID: Record<Bar["kind"], string> = {
   lost: "lost here",
   step: "step",
   failed: "failed",
+  stopped: "stopped, because one beside it failed",
   asked: "asks",
   person: "a person",
 };

@@ -6,8 +6,10 @@ import { Choice } from "../../ui/fields";
 import { JsonView } from "../../ui/JsonView";
 import { Empty } from "../../ui/Page";
 import { Failed, Loading } from "../../ui/states";
+import { duration } from "../../ui/Time";
 
 const ROW_PX = 30;
+const EXACT = { dateStyle: "medium", timeStyle: "medium" } as const;
 
 /** The journal of a run. Only the rows in sight are rendered: there may be 10,000 and more. */
 export function Events({ followed: { events, connection, error } }: { followed: Followed }) {
@@ -32,11 +34,12 @@ export function Events({ followed: { events, connection, error } }: { followed: 
           onChange={setMode}
         />
       </div>
-      <List events={shown} opened={opened} onOpen={setOpened} />
+      <List events={shown} begun={events[0]?.at ?? null} opened={opened} onOpen={setOpened} />
       {opened && (
         <section className="card" aria-label={`Event ${opened.id}`}>
           <h3>
-            {opened.event} <code>{opened.id}</code>
+            {opened.event} <code>{opened.id}</code>{" "}
+            {opened.at !== null && <small>{new Date(opened.at).toLocaleString(undefined, EXACT)}</small>}
           </h3>
           <JsonView label="Data" value={parsed(opened.data)} />
         </section>
@@ -47,11 +50,13 @@ export function Events({ followed: { events, connection, error } }: { followed: 
 
 interface ListProps {
   events: RunEvent[];
+  /** When the first one was written. */
+  begun: number | null;
   opened: RunEvent | null;
   onOpen: (event: RunEvent) => void;
 }
 
-function List({ events, opened, onOpen }: ListProps) {
+function List({ events, begun, opened, onOpen }: ListProps) {
   const frame = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
     count: events.length,
@@ -73,7 +78,10 @@ function List({ events, opened, onOpen }: ListProps) {
               style={{ transform: `translateY(${start}px)`, height: ROW_PX }}
               onClick={() => onOpen(event)}
             >
-              <span className="event-id">{attemptOf(event)}</span>
+              <span className="event-id" title="Attempt">
+                {attemptOf(event)}
+              </span>
+              <span className="event-at">{event.at !== null && begun !== null && `+${duration(event.at - begun)}`}</span>
               <span className="event-name">{event.event}</span>
               <code>{event.data.slice(0, 300)}</code>
             </button>
@@ -88,9 +96,9 @@ function modeOf({ event }: RunEvent): string {
   return event.split("|", 1)[0]!;
 }
 
-/** Ids are `<attempt>-<number>`. */
+/** Ids are `<the run's number in its thread>-<attempt · 2^32 + n>`. */
 function attemptOf({ id }: RunEvent): string {
-  const attempt = id.split("-", 1)[0];
+  const attempt = Math.floor(Number.parseInt(id.split("-")[1] ?? "", 10) / 2 ** 32);
   return attempt ? `#${attempt}` : "";
 }
 

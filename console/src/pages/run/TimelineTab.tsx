@@ -9,6 +9,7 @@ import { Failed, Loading } from "../../ui/states";
 import { useNow } from "../../ui/Time";
 import { StepPanel } from "./StepPanel";
 import { Bars } from "./Bars";
+import { endsOf } from "./tasks";
 import { type Timeline, timelineOf } from "./timeline";
 import { MOST_STEPS, useAttempts, useSteps } from "./useRun";
 
@@ -19,9 +20,10 @@ export function TimelineTab({ run, events }: { run: Run; events: RunEvent[] }) {
   const steps = useSteps(run);
   const active = isActive(stateOf(run));
   const now = useNow(active ? 500 : undefined);
+  const ends = useMemo(() => endsOf(events), [events]);
   const timeline = useMemo(
-    () => timelineOf(run, attempts.data ?? [], steps.data ?? [], active ? now : Date.now()),
-    [run, attempts.data, steps.data, active, now],
+    () => timelineOf(run, attempts.data ?? [], steps.data ?? [], ends, active ? now : Date.now()),
+    [run, attempts.data, steps.data, ends, active, now],
   );
   const { step: chosen } = route.useSearch();
   const navigate = route.useNavigate();

@@ -13,6 +13,36 @@ export function inputOf(events: RunEvent[], taskId: string): Json | undefined {
   return undefined;
 }
 
+/** What an event tells of a task: that it has begun, or ended. */
+interface Told {
+  id: string;
+  ended: boolean;
+}
+
+const told = new WeakMap<RunEvent, Told | null>();
+
+/** When each task ended, by its id; of a run that streams neither `tasks` nor `debug` nothing is known. */
+export function endsOf(events: RunEvent[]): ReadonlyMap<string, number> {
+  const ends = new Map<string, number>();
+  for (const event of events) {
+    if (event.at === null || (event.event !== "tasks" && event.event !== "debug")) continue;
+    // Each is read once, whatever comes behind it.
+    if (!told.has(event)) told.set(event, toldIn(event));
+    const task = told.get(event);
+    if (task?.ended) ends.set(task.id, event.at);
+    // Another attempt does it once more.
+    else if (task) ends.delete(task.id);
+  }
+  return ends;
+}
+
+function toldIn({ event, data }: RunEvent): Told | null {
+  const parsed = JSON.parse(data);
+  if (event === "debug" && parsed.type !== "task" && parsed.type !== "task_result") return null;
+  const task = event === "debug" ? parsed.payload : parsed;
+  return { id: task.id, ended: !("input" in task) };
+}
+
 /** The tokens of the messages in a step's output, as models report them; null where there are none. */
 export function tokensOf(result: Json | undefined): { input: number; output: number } | null {
   let found = false;

@@ -7,7 +7,7 @@ import type { Attempt } from "../../api/types";
 export interface Bar {
   from: number;
   to: number;
-  kind: "wait" | "attempt" | "lost" | "step" | "failed" | "asked" | "person";
+  kind: "wait" | "attempt" | "lost" | "step" | "failed" | "stopped" | "asked" | "person";
   /** Whether it goes on. */
   open: boolean;
 }
@@ -30,13 +30,16 @@ export interface Timeline {
   crashes: number[];
 }
 
+/** When tasks ended, by their ids, in milliseconds since 1970. */
+type Ends = ReadonlyMap<string, number>;
+
 /** What a run did when. `steps` are its checkpoints and the one it began from, oldest first. */
-export function timelineOf(run: Run, attempts: Attempt[], steps: Step[], now: number): Timeline {
+export function timelineOf(run: Run, attempts: Attempt[], steps: Step[], ends: Ends, now: number): Timeline {
   const active = isActive(stateOf(run));
   const end = run.finished_at === null ? now : Date.parse(run.finished_at);
   const accepted = Date.parse(run.created_at);
   const begun = attempts[0] ? Date.parse(attempts[0].claimed_at) : run.started_at ? Date.parse(run.started_at) : null;
-  const rows = [...attemptRows(run, attempts, end), ...stepRows(run, steps, begun ?? accepted, end, active)];
+  const rows = [...attemptRows(run, attempts, end), ...stepRows(run, steps, ends, begun ?? accepted, end, active)];
   // The order in which things began; an attempt stands above its first step.
   rows.sort((one, other) => one.bar.from - other.bar.from || rank(one) - rank(other));
   const waiting = waitRow(run, accepted, begun, end, active);
@@ -92,7 +95,7 @@ function endingOf(ending: Attempt["ending"]): string {
   return ending === "Drained" ? "handed over · " : "";
 }
 
-function stepRows(run: Run, steps: Step[], begun: number, end: number, active: boolean): Row[] {
+function stepRows(run: Run, steps: Step[], ends: Ends, begun: number, end: number, active: boolean): Row[] {
   const following = new Map<string, Step>();
   // Of several from one checkpoint (a fork) the oldest is this run's.
   for (const step of steps)
@@ -105,8 +108,11 @@ function stepRows(run: Run, steps: Step[], begun: number, end: number, active: b
     const tasks = before.tasks.filter((task) => task.name !== "__start__");
     return tasks.map((task): Row => {
       const from = Math.max(Date.parse(before.created_at), begun);
-      const to = after === null ? end : Math.min(Date.parse(after.created_at), end);
-      const open = after === null && active;
+      // A step lasts as long as the longest of those beside each other.
+      const last = after === null ? end : Math.min(Date.parse(after.created_at), end);
+      const own = ends.get(task.id);
+      const to = own === undefined ? last : Math.min(own, last);
+      const open = after === null && own === undefined && active;
       return {
         key: `${before.checkpoint.checkpoint_id}/${task.id}`,
         label: task.name ?? "?",
@@ -124,7 +130,9 @@ function isLast(step: Step, steps: Step[]): boolean {
 
 function kindOf(task: Task): Bar["kind"] {
   if (task.interrupts.length > 0) return "asked";
-  return task.error === null ? "step" : "failed";
+  if (task.error === null) return "step";
+  // LangGraph stops those beside one that fails.
+  return task.error.startsWith("CancelledError(") ? "stopped" : "failed";
 }
 
 function personRow(run: Run, steps: Step[], end: number): Row | null {

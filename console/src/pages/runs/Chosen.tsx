@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 
 import { cancelRun, canRetry, retryRun } from "../../api/runs";
 import { isActive } from "../../api/states";
@@ -8,8 +8,15 @@ import { Button } from "../../ui/Button";
 import { Confirm } from "../../ui/Confirm";
 import { useNotices } from "../../ui/Notices";
 
+interface Props {
+  runs: RunSummary[];
+  onDone: () => void;
+  /** How to choose more. */
+  children?: ReactNode;
+}
+
 /** What can be done with the runs that are chosen. */
-export function Chosen({ runs, onDone }: { runs: RunSummary[]; onDone: () => void }) {
+export function Chosen({ runs, onDone, children }: Props) {
   const { done, failed } = useNotices();
   const [asking, setAsking] = useState(false);
   const active = runs.filter((run) => isActive(run.state));
@@ -28,7 +35,8 @@ export function Chosen({ runs, onDone }: { runs: RunSummary[]; onDone: () => voi
   if (runs.length === 0) return <p className="hint">Choose runs to cancel or retry several at once.</p>;
   return (
     <div className="actions" role="group" aria-label="The chosen runs">
-      <span>{runsIn(runs.length)} chosen</span>
+      <span role="status">{runsIn(runs.length)} chosen</span>
+      {children}
       <Button kind="danger" disabled={!active.length || each.isPending} onClick={() => setAsking(true)}>
         Cancel {active.length}
       </Button>
@@ -62,5 +70,5 @@ async function fewAtOnce(runs: RunSummary[], what: (run: RunSummary) => Promise<
 }
 
 function runsIn(count: number): string {
-  return count === 1 ? "1 run" : `${count} runs`;
+  return count === 1 ? "1 run" : `${count.toLocaleString()} runs`;
 }

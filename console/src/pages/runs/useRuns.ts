@@ -1,7 +1,7 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 
 import { POLL_MS, searchRuns } from "../../api/queries";
-import type { RunFilter, RunPage } from "../../api/types";
+import type { RunFilter, RunPage, RunSummary } from "../../api/types";
 import { filterOf, type RunsSearch } from "./search";
 
 const PAGE = 50;
@@ -16,7 +16,7 @@ interface Place {
   cursor: string | null;
 }
 
-interface Found extends RunPage {
+export interface Found extends RunPage {
   filter: RunFilter;
 }
 
@@ -30,6 +30,21 @@ export function useRuns(search: RunsSearch, live: boolean) {
     refetchInterval: ({ state }) => live && POLL_MS * ((state.data?.pages.length ?? 0) > FEW_PAGES ? 5 : 1),
     placeholderData: keepPreviousData,
   });
+}
+
+/** So many runs are chosen at once, in pages as large as the API has. */
+export const MOST_CHOSEN = 10_000;
+const CHOSEN_PAGE = 200;
+
+/** The runs that fit behind the pages that are there. */
+export async function restOf({ filter, next }: Found, most: number): Promise<RunSummary[]> {
+  const runs: RunSummary[] = [];
+  for (let cursor = next; cursor !== null && runs.length < most; ) {
+    const page = await searchRuns(filter, Math.min(CHOSEN_PAGE, most - runs.length), cursor);
+    runs.push(...page.runs);
+    cursor = page.next;
+  }
+  return runs;
 }
 
 async function find({ filter, cursor }: Place, signal: AbortSignal): Promise<Found> {
