@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
 import sys
 import time
@@ -76,9 +77,9 @@ async def chaos(target: LocalTarget | KindTarget, options: argparse.Namespace, c
         async with asyncio.timeout(options.limit), asyncio.TaskGroup() as tasks:
             beside = [
                 tasks.create_task(killer.run()),
-                tasks.create_task(_tell(clients, killer, began, options, console)),
+                tasks.create_task(_tell(clients, killer, began, console)),
             ]
-            await clients.run(options.runs, options.clients)
+            await clients.run(options.runs, options.clients, options.seconds)
             for task in beside:
                 task.cancel()
     except TimeoutError:
@@ -87,7 +88,7 @@ async def chaos(target: LocalTarget | KindTarget, options: argparse.Namespace, c
     seconds = time.monotonic() - began
     effects = by_run(read_ledger(target.fetch_ledger()))
     return Outcome(
-        asked=options.runs,
+        asked=len(clients.runs),
         seconds=seconds,
         in_time=in_time,
         kills=Counter(kill.victim for kill in killer.kills),
@@ -100,14 +101,12 @@ async def chaos(target: LocalTarget | KindTarget, options: argparse.Namespace, c
     )
 
 
-async def _tell(clients: Clients, killer: Killer, began: float, options: argparse.Namespace, console: Console) -> None:
+async def _tell(clients: Clients, killer: Killer, began: float, console: Console) -> None:
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)  # the pace of the telling
         passed = time.monotonic() - began
-        console.print(
-            f"{passed:5.0f} s: {clients.ended} of {options.runs} runs have ended, {len(killer.kills)} kills",
-            style="dim",
-        )
+        runs = f"{clients.ended} of {len(clients.runs)} runs that began have ended"
+        console.print(f"{passed:5.0f} s: {runs}, {len(killer.kills)} kills", style="dim")
 
 
 def _used(before: Mapping[str, float], after: Mapping[str, float], killed: Mapping[str, float]) -> dict[str, float]:
@@ -127,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kind", metavar="CLUSTER", help="on the release in this kind cluster of `make cluster`")
     parser.add_argument("--namespace", default="relayrun", help="where in the cluster the release is (relayrun)")
     parser.add_argument("--runs", type=int, default=300, help="how many runs (300)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after so long no run begins (no limit)")
     parser.add_argument("--clients", type=int, default=30, help="clients at once, each with one run at a time (30)")
     parser.add_argument("--runners", type=int, default=3, help="runners (3)")
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="time between two kills (1)")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import math
 import random
 import time
 from collections import Counter
@@ -30,9 +32,13 @@ class Clients:
         self._url = url
         self._pause_seconds = pause_seconds
 
-    async def run(self, count: int, clients: int) -> None:
-        """Have `clients` clients do `count` runs, half of each graph, and return when all have ended."""
-        numbers = iter(range(count))
+    async def run(self, count: int, clients: int, seconds: float = math.inf) -> None:
+        """Have `clients` clients do `count` runs, half of each graph, and return when all have ended.
+
+        After so many seconds none begins.
+        """
+        until = time.monotonic() + seconds
+        numbers = itertools.takewhile(lambda _: time.monotonic() < until, range(count))
         async with asyncio.TaskGroup() as tasks:
             for _ in range(clients):
                 tasks.create_task(self._one_client(numbers))
