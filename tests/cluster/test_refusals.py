@@ -55,6 +55,9 @@ def test_a_wrong_agent_is_refused(cluster: Cluster) -> None:
     agent = {**agent, "spec": {"image": "x", "isolation": "Pod", "runsPerRunner": 2}}
     with pytest.raises(CommandError, match="runsPerRunner needs isolation Shared"):
         cluster.create(agent)
+    agent = {**agent, "metadata": {"name": "1st"}, "spec": {"image": "x"}}
+    with pytest.raises(CommandError, match="with a letter first"):
+        cluster.create(agent)
 
 
 def test_300_kilobytes_can_be_created_but_not_applied(cluster: Cluster) -> None:

@@ -110,6 +110,8 @@ async def test_wherever_a_graph_raises_it_its_run_ends_as_an_error(
     assert {key: told(run) for key, run in runs.items()} == {
         (graph, how): ("error", HOWS[how][0], "node" if graph in below_nodes else None) for graph, how in keys
     }
+    for (graph, how), run in runs.items():
+        assert run.message == (f"{HOWS[how][0]} in node node" if graph in below_nodes else HOWS[how][0])
 
 
 async def test_a_cancel_that_author_code_made_up_is_an_error_of_its_run(

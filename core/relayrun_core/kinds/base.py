@@ -1,17 +1,14 @@
 """What both kinds share: camelCase fields, metadata, conditions."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 GROUP = "relayrun.dev"
 VERSION = "v1alpha1"
 API_VERSION: Literal["relayrun.dev/v1alpha1"] = "relayrun.dev/v1alpha1"
-
-#: A name that becomes part of pod names: RFC 1123, short enough for `-<hash>-<ordinal>` behind it.
-AgentName = Annotated[str, StringConstraints(min_length=1, max_length=45, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 
 #: An object whose content is the author's or the user's, never looked into.
 Opaque = dict[str, Any]

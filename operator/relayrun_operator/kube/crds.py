@@ -17,7 +17,7 @@ from relayrun_operator.kube.schemas import structural_schema
 
 FOLDERS = ("crds", "charts/relayrun/files/crds")
 
-_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME_AFTER = "([-a-z0-9]*[a-z0-9])?"
 
 Schema = dict[str, Any]
 
@@ -41,8 +41,9 @@ def agent_crd() -> Schema:
     spec = schema["properties"]["spec"]
     schema["x-kubernetes-validations"] = [
         _rule(
-            f"self.metadata.name.size() <= 45 && self.metadata.name.matches('^{_NAME}$')",
-            "an Agent's name is part of its pods' names: at most 45 lower-case letters, digits and dashes",
+            f"self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z]{_NAME_AFTER}$')",
+            "an Agent's name is part of the names of its pods and its Service: at most 45 lower-case letters, digits and "
+            "dashes, with a letter first",
         )
     ]
     spec["x-kubernetes-validations"] = [
@@ -63,7 +64,7 @@ def agent_crd() -> Schema:
     ]
     spec["properties"]["traffic"]["properties"]["group"]["x-kubernetes-validations"] = [
         _rule(
-            f"self.matches('^{_NAME}$')",
+            f"self.matches('^[a-z0-9]{_NAME_AFTER}$')",
             "a traffic group is called by lower-case letters, digits and dashes, as support or support-eu",
         )
     ]

@@ -59,10 +59,11 @@ async def failed_outcome(
 ) -> Outcome:
     """The outcome of a call that raised: what the graph had reached, and where and why it stopped."""
     reached = await _reached(graph, saver, config, made_by)
+    node = node_of(error)
     return replace(
         reached,
         reason=Reason.GRAPH_ERROR,
-        message=f"{name_of(error)} in node {node_of(error) or '?'}",
+        message=f"{name_of(error)} in node {node}" if node else name_of(error),
         error=describe(error, saver.attempt, reached.checkpoint_id),
     )
 
