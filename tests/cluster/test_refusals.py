@@ -16,6 +16,7 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong enum": ({"durability": "Sometimes"}, "spec.durability: Unsupported value"),
     "a negative deadline": ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds"),
     "a payload that is no object": ({"input": "hello"}, "spec.input"),
+    "a configurable that is no object": ({"config": {"configurable": 3}}, "spec.config.configurable"),
 }
 
 

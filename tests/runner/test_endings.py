@@ -114,6 +114,14 @@ async def test_wherever_a_graph_raises_it_its_run_ends_as_an_error(
         assert run.message == (f"{HOWS[how][0]} in node node" if graph in below_nodes else HOWS[how][0])
 
 
+@pytest.mark.parametrize("config", [{"configurable": 3}, {"metadata": [1]}, {"tags": 1}])
+async def test_a_config_of_the_wrong_shape_is_the_error_of_its_run(
+    runner: RunnerProcess, shared_database: Database, config: dict[str, Any]
+) -> None:
+    runs = await ended(runner, shared_database, [("plain", "exit")], config=config)
+    assert [run.status.value for run in runs.values()] == ["error"]
+
+
 async def test_a_cancel_that_author_code_made_up_is_an_error_of_its_run(
     runner: RunnerProcess, shared_database: Database
 ) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, WithJsonSchema, model_validator
 
 from relayrun_core.kinds.base import API_VERSION, Condition, KubeModel, LocalObjectReference, ObjectMeta, Opaque
 from relayrun_core.runs import DEFAULT_STREAM_MODES, StreamMode
@@ -14,6 +14,24 @@ Word = Annotated[str, StringConstraints(max_length=256)]
 
 #: Fields of a spec that may change, and say nothing of what is executed.
 MUTABLE = frozenset({"cancel", "ttlSecondsAfterFinished"})
+
+#: A LangGraph config. What is wrong with its other keys, LangGraph says.
+Config = Annotated[
+    Opaque,
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": True,
+            "properties": {
+                name: {"type": "object", "additionalProperties": True, "description": description}
+                for name, description in (
+                    ("configurable", "What nodes read as `configurable`."),
+                    ("metadata", "Metadata of checkpoints and traces."),
+                )
+            },
+        }
+    ),
+]
 
 Phase = Literal["Queued", "Running", "Succeeded", "WaitingForInput", "Failed", "Cancelled"]
 
@@ -40,7 +58,7 @@ class AgentRunSpec(KubeModel):
     checkpoint_id: str | None = Field(
         None, max_length=256, description="The checkpoint to continue from, to fork or replay a thread."
     )
-    config: Opaque = Field({}, description="The LangGraph config of the run.")
+    config: Config = Field({}, description="The LangGraph config of the run.")
     context: Opaque | None = Field(None, description="The graph's runtime context.")
     run_metadata: Opaque = Field({}, description="Metadata of the run.")
     stream_modes: list[StreamMode] = Field(

@@ -42,7 +42,7 @@ def agent_crd() -> Schema:
     schema["x-kubernetes-validations"] = [
         _rule(
             f"self.metadata.name.size() <= 45 && self.metadata.name.matches('^[a-z]{_NAME_AFTER}$')",
-            "an Agent's name is part of the names of its pods and its Service: at most 45 lower-case letters, digits and "
+            "an Agent's name is part of its pods' and its Service's names: at most 45 lower-case letters, digits and "
             "dashes, with a letter first",
         )
     ]

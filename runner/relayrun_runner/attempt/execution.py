@@ -153,8 +153,8 @@ class Execution:
 
     async def _run_graph(self) -> Outcome | None:
         run = self.claimed
-        config = config_of(self.claimed)
         try:
+            config = config_of(run)
             async with self._services.registry.open(run.graph, config, context=context_of(run)) as loaded:
                 # Eager: else LangGraph holds a lone task's update back until its step's checkpoint is durable, and
                 # a crash in between would lose it; so it is in the journal before the saver's barrier lets go.
