@@ -99,6 +99,8 @@ async def runs_of(api: Api, task: dict[str, Any]) -> int:
         (b'{"jsonrpc":"2.0","id":1,"method":"CancelTask","params":{"id":"x"}}', -32001),
         (b'{"jsonrpc":"2.0","id":1,"method":"SubscribeToTask","params":{"id":"x"}}', -32001),
         (b'{"jsonrpc":"2.0","id":1,"method":"ListTasks","params":{"pageToken":"1.x"}}', -32602),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ListTasks","params":{"pageToken":"-1."}}', -32602),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ListTasks","params":{"pageToken":"99999999999999999999."}}', -32602),
         (b'{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":"x"}}', -32602),
     ],
 )

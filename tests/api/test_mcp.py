@@ -166,6 +166,14 @@ async def test_bad_messages_are_refused(
     assert refused.json()["error"]["message"].endswith(".")
 
 
+@pytest.mark.parametrize("version", ["1999-01-01", "2026-07-28"])
+async def test_sessions_of_versions_that_have_none_are_none(shared: Api, version: str) -> None:
+    session = {"mcp-session-id": f"{version}.1.{'a' * 32}", "accept": ACCEPT["accept"]}
+    for body in (message("ping"), message("tools/list"), a_call()):
+        refused = await shared.http.post("/mcp", json=body, headers=session)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, -32600)
+
+
 async def test_what_http_refuses(shared: Api) -> None:
     huge = await shared.http.post("/mcp", content=b" " * 10_000_001, headers={"content-type": "application/json"})
     assert huge.status_code == 413

@@ -1,5 +1,6 @@
 """A2A's methods about push notifications, and lists of tasks."""
 
+import re
 from uuid import UUID
 
 from relayrun_api.a2a.dialects import Json, Version, state_of, told
@@ -16,6 +17,8 @@ from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_core.db.a2a import MOST_RECEIVERS, add_receiver, receivers_of
 from relayrun_core.db.run_search import RunQuery, search_runs
 from relayrun_core.db.runs import get_runs
+
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 async def add(services: Services, task: Task, receiver: Receiver, version: Version) -> Json:
@@ -49,6 +52,8 @@ async def listed(
     before, _, cursor = (params.page_token or "0.").partition(".")
     try:
         after = decode_cursor(cursor) if cursor else None
+        if not _COUNT.fullmatch(before):
+            raise ValueError(before)
         count = int(before)
     except ValueError as error:
         raise RpcError(Code.INVALID_PARAMS, "`pageToken` is no page's: send `nextPageToken` as it is.") from error

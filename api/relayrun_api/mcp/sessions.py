@@ -28,9 +28,11 @@ def new_session(version: str, *, elicits: bool) -> Session:
 
 def session_of(session_id: str | None) -> Session | None:
     """The session that a request is in; None: in none. Raises McpError for one that no server of ours began."""
+    from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
     if session_id is None:
         return None
     found = _FORM.fullmatch(session_id)
-    if found is None:
+    if found is None or found["version"] not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise McpError(INVALID_REQUEST, "There is no such session: begin one with `initialize`.", status=404)
     return Session(session_id, found["version"], found["elicits"] == "1")
