@@ -415,6 +415,30 @@ async def test_a_receiver_that_fails_first_is_told_once(guarded: Api, version: s
         assert "TASK_STATE_COMPLETED" in str(receiver.bodies[-1])
 
 
+@pytest.mark.parametrize("identity", [{}, {"id": "mine"}])
+async def test_a_receiver_that_each_message_names_is_one(guarded: Api, identity: dict[str, str]) -> None:
+    async with receiving() as receiver:
+        configuration = {**NOW, "taskPushNotificationConfig": {"url": receiver.url, **identity}}
+        first = {"message": said("hi"), "configuration": configuration}
+        task = (await call(guarded, "SendMessage", first))["result"]["task"]
+        assert (await call(guarded, "SendMessage", first))["result"]["task"]["id"] == task["id"]
+        await (await Attempt.begin(guarded.database, task["id"])).pause({}, QUESTION)
+        await until_it_is(lambda: _delivered(guarded, 1, receiver), seconds=60)
+        await call(guarded, "SendMessage", first)
+        answer = {"message": said("yes", taskId=task["id"]), "configuration": configuration}
+        await asyncio.gather(*(call(guarded, "SendMessage", answer) for _ in range(2)))
+        run = await guarded.database.fetch_one(
+            "SELECT run_id FROM runs WHERE spec #>> '{metadata,a2a_task_id}' = %s", (task["id"],)
+        )
+        assert run
+        await (await Attempt.begin(guarded.database, run["run_id"])).succeed({})
+        await until_it_is(lambda: _delivered(guarded, 2, receiver), seconds=60)
+        await call(guarded, "SendMessage", answer)
+        listed = await call(guarded, "ListTaskPushNotificationConfigs", {"taskId": task["id"]})
+        assert len(listed["result"]["configs"]) == 1
+        assert await _delivered(guarded, 2, receiver)
+
+
 async def _delivered(api: Api, requests: int, receiver: Receiver) -> bool:
     """Whether so many requests came, and nothing is left to be told."""
     assert len(receiver.requests) <= requests

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid5
 
 from relayrun_api.a2a.dialects import Json, Version, streamed
 from relayrun_api.a2a.models import Receiver
@@ -23,8 +23,12 @@ def is_told(task: Task) -> bool:
 
 
 def config_of(task: Task, receiver: Receiver, version: Version) -> Json:
-    """What is kept of a receiver: what was sent, in the form of 1.0, and what its notifications need."""
-    sent: Json = {"id": receiver.id or str(uuid4()), "taskId": task.task_id, "url": receiver.url}
+    """What is kept of a receiver: what was sent, in the form of 1.0, and what its notifications need.
+
+    One without an id is known by its address: a message that is sent again, or the next one, names no other receiver.
+    """
+    identity = receiver.id or str(uuid5(UUID(task.task_id), receiver.url))
+    sent: Json = {"id": identity, "taskId": task.task_id, "url": receiver.url}
     if receiver.token:
         sent["token"] = receiver.token
     if (asks := receiver.authentication) is not None:

@@ -28,6 +28,8 @@ async def add(services: Services, task: Task, receiver: Receiver, version: Versi
     WebhookRules.of(services.settings).check(receiver.url)
     config = config_of(task, receiver, version)
     identity = config["sent"]["id"]
+    if config in await receivers_of(services.database, task.runs[0].run_id):
+        return told_config(version, config)  # it has been told, or will be
     newest = task.last.run_id
     if not await add_receiver(services.database, task.runs[0].run_id, newest, identity, receiver.url, config):
         raise RpcError(Code.INVALID_PARAMS, f"A task has at most {MOST_RECEIVERS} receivers: delete one.")
