@@ -15,7 +15,7 @@ from relayrun_api.services import Services
 from relayrun_api.threads.service import refer
 from relayrun_api.webhooks.rules import WebhookRules
 from relayrun_core.db.a2a import MOST_RECEIVERS, add_receiver, receivers_of
-from relayrun_core.db.run_search import RunQuery, search_runs
+from relayrun_core.db.run_search import Cursor, RunQuery, search_runs
 from relayrun_core.db.runs import get_runs
 
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -51,14 +51,7 @@ async def listed(
 
     `totalSize` is what is known of it: the tasks until here, and one more where there are more.
     """
-    before, _, cursor = (params.page_token or "0.").partition(".")
-    try:
-        after = decode_cursor(cursor) if cursor else None
-        if not _COUNT.fullmatch(before):
-            raise ValueError(before)
-        count = int(before)
-    except ValueError as error:
-        raise RpcError(Code.INVALID_PARAMS, "`pageToken` is no page's: send `nextPageToken` as it is.") from error
+    count, after = _place_of(params.page_token or "0.")
     scope = caller.scope("threads")
     thread = await refer(services.database, caller, params.context_id) if params.context_id else None
     query = RunQuery(
@@ -85,3 +78,15 @@ async def listed(
     count += len(kept)
     token = f"{count}.{encode_cursor(found.next)}" if found.next else ""
     return {"tasks": kept, "nextPageToken": token, "pageSize": params.page_size, "totalSize": count + bool(token)}
+
+
+def _place_of(token: str) -> tuple[int, Cursor | None]:
+    """How many tasks are before a page, and behind what it begins. Raises RpcError."""
+    before, _, cursor = token.partition(".")
+    wrong = RpcError(Code.INVALID_PARAMS, "`pageToken` is no page's: send `nextPageToken` as it is.")
+    if not _COUNT.fullmatch(before):
+        raise wrong
+    try:
+        return int(before), decode_cursor(cursor) if cursor else None
+    except ValueError as error:
+        raise wrong from error
