@@ -39,6 +39,9 @@ async def test_two_tool_calls_are_decided_with_the_keyboard(looked, dev):
     await question(page, thread)
     await expect(page.get_by_role("link", name="Inbox")).to_contain_text("waiting")
     assert await violations(page) == []
+    # What tells it from others is in the list, and nothing is said twice.
+    await expect(page.get_by_role("list", name=re.compile("Questions"))).to_contain_text("to: alice@example.com")
+    await expect(page.locator(".description").first).to_have_text("Tool execution requires approval")
     await page.keyboard.press("e")
     await page.get_by_label("text *").fill("On Tuesday?")
     await page.get_by_role("heading", name="send_mail").click()
@@ -105,6 +108,23 @@ async def test_of_two_who_answer_at_once_one_wins_and_the_other_is_told(looked, 
         await sends[1].click()
         await expect(second.page.get_by_role("alert")).to_contain_text("Somebody else answered this question first.")
     assert (await values_of(dev.url, thread))["told"] == "Refunded."
+
+
+async def test_a_message_is_sent_with_enter_and_the_next_one_can_be_written(looked):
+    page = looked.page
+    await looked.open("/playground")
+    await page.get_by_label("Assistant").select_option(label="chat")
+    message = page.get_by_label("Message")
+    await message.press("Enter")  # nothing to send
+    await message.fill("Good")
+    await message.press("Shift+Enter")
+    await message.press_sequentially("morning")
+    await message.press("Enter")
+    await expect(page.get_by_text("Finished.")).to_be_visible()
+    await expect(page.get_by_role("list", name="Conversation")).to_contain_text("You said: Good morning")
+    await expect(message).to_be_focused()
+    await expect(message).to_have_value("")
+    assert await violations(page) == []
 
 
 async def test_a_run_lights_up_its_nodes_pauses_before_one_is_edited_and_goes_on(looked, tmp_path):

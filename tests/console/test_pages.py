@@ -19,7 +19,7 @@ from tests.console.looking import finished, looking, start, too_wide, violations
 from tests.examples.visiting import SECRET, asking_for_tokens
 from tests.support.dev import Dev, name_of
 from tests.support.reading import client_of
-from tests.support.waiting import until
+from tests.support.waiting import until, until_it_is
 
 # The first test pays for installing, building and starting everything; the others for a second or two.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -150,6 +150,25 @@ async def test_runs_behind_the_loaded_ones_are_chosen_too(looked, dev):
     async with client_of(dev.url) as client:
         found = (await client.post("/runs/search", json={"text": "T-0815", "limit": 200})).json()["runs"]
     assert [run["state"] for run in found] == ["cancelled"] * 60
+
+
+async def test_an_api_that_says_nothing_is_taken_for_away(looked, dev):
+    """As one whose machine has gone: the connection is there, and no answer comes."""
+    page = looked.page
+    await page.clock.install()
+    await finished(dev.url, "fan", {})
+    await looked.open("/runs")
+    await expect(page.locator("tbody tr").first).to_be_visible()
+    lost = page.get_by_text("Connection lost. Reconnecting…")
+    await page.route("**/runs/search", lambda route: None)
+
+    async def is_told() -> bool:
+        await page.clock.fast_forward(16_000)
+        return await lost.is_visible()
+
+    await until_it_is(is_told)
+    await page.unroute("**/runs/search")
+    await expect(lost).to_have_count(0)
 
 
 async def test_a_person_approves_and_forks_with_another_state(looked, dev):

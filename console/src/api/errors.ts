@@ -25,6 +25,9 @@ export class Unreachable extends Error {
   }
 }
 
+/** The API was reached, or its host was, and said nothing. */
+export class Silent extends Unreachable {}
+
 export async function refusal(response: Response): Promise<ApiError> {
   const problem = await response.json().catch(() => ({}));
   const detail = typeof problem.detail === "string" ? problem.detail : (problem.title ?? response.statusText);

@@ -1,7 +1,7 @@
 import { QueryClient, queryOptions } from "@tanstack/react-query";
 
 import { call } from "./client";
-import { passes, Unreachable } from "./errors";
+import { passes, Silent, Unreachable } from "./errors";
 import { OWN, page } from "./prefix";
 import type { AgentSummary, ConsoleConfig, RunFilter, RunPage, Status } from "./types";
 
@@ -11,7 +11,8 @@ export const POLL_MS = 2000;
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
-      retry: (failures, error) => passes(error) && failures < 2,
+      // Who has waited in vain for so long is told.
+      retry: (failures, error) => passes(error) && !(error instanceof Silent) && failures < 2,
       retryDelay: (failures) => Math.min(500 * 2 ** failures, 5000),
       staleTime: 1000,
       // Also where the browser believes that it is offline: the API may be on this machine.

@@ -52,6 +52,20 @@ export function titleOf(value: Json): string {
   return JSON.stringify(value);
 }
 
+/** What tells a question from others with the same title: the arguments of what is to be done. */
+export function aboutOf(value: Json): string {
+  const shape = shapeOf(value, null);
+  if (shape.kind !== "actions") return "";
+  return shape.actions.map(({ args }) => argumentsOf(args)).join("; ");
+}
+
+function argumentsOf(args: Json): string {
+  if (!isObject(args)) return textOf(args) ?? JSON.stringify(args);
+  return Object.entries(args)
+    .map(([name, value]) => `${name}: ${textOf(value) ?? JSON.stringify(value)}`)
+    .join(", ");
+}
+
 /** LangChain's human-in-the-loop middleware: one question for all tool calls of a turn. */
 function batch(value: Json): Shape | null {
   if (!isObject(value) || !Array.isArray(value.action_requests)) return null;
@@ -79,8 +93,12 @@ function toolApproval(value: Json, schema: JsonSchema | null): Shape | null {
   return { kind: "actions", actions: [action], words: WORDS, answer: ([decided]) => decisionOf(action, decided!) };
 }
 
+/** With which the middleware ends a description of its own: name and arguments, which stand there anyway. */
+const REPEATED = /\n\nTool: [^\n]*\nArgs: [^]*$/;
+
 function actionOf(request: JsonObject, allowed: Decision[]): Action {
-  return { name: String(request.name), args: request.args ?? {}, description: textOf(request.description), allowed };
+  const description = textOf(request.description)?.replace(REPEATED, "") ?? null;
+  return { name: String(request.name), args: request.args ?? {}, description, allowed };
 }
 
 function decisionsOf(raw: Json | undefined): Decision[] {

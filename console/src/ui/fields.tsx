@@ -1,5 +1,5 @@
 import { Field } from "@base-ui/react/field";
-import { type ReactNode, useId } from "react";
+import { type KeyboardEvent, type ReactNode, useId } from "react";
 
 interface TextProps {
   label: string;
@@ -32,14 +32,22 @@ interface AreaProps {
   mono?: boolean;
   hint?: string;
   error?: string | undefined;
+  /** Whether Enter sends the form that it is in; Shift and Enter begin a line. */
+  sends?: boolean;
 }
 
-export function TextArea({ label, value, onChange, rows = 8, mono = false, hint, error }: AreaProps) {
+export function TextArea({ label, value, onChange, rows = 8, mono = false, hint, error, sends = false }: AreaProps) {
+  const send = (event: KeyboardEvent<HTMLTextAreaElement>) => {
+    // Enter may also choose a word of an input method.
+    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    if (value.trim()) event.currentTarget.form?.requestSubmit();
+  };
   return (
     <Field.Root className="field" invalid={!!error}>
       <Field.Label>{label}</Field.Label>
       <Field.Control
-        render={<textarea rows={rows} spellCheck={!mono} />}
+        render={<textarea rows={rows} spellCheck={!mono} {...(sends && { onKeyDown: send })} />}
         className={mono ? "mono" : ""}
         value={value}
         onChange={(event) => onChange(event.target.value)}

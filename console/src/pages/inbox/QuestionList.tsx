@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "react";
 
-import { titleOf } from "../../questions/shapes";
+import { aboutOf, titleOf } from "../../questions/shapes";
 import { Time } from "../../ui/Time";
 import type { Question } from "./useInbox";
 
@@ -22,6 +22,7 @@ export function QuestionList({ questions, current, onOpen }: Props) {
         <li key={question.key}>
           <button type="button" aria-current={question.key === current} onClick={() => onOpen(question)}>
             <strong>{question.id === null ? "A pause" : titleOf(question.value)}</strong>
+            {question.id !== null && <About text={aboutOf(question.value)} />}
             <span>
               {question.graph} · {question.threadName ?? question.threadId.slice(0, 8)}
               {question.owner && ` · ${question.owner}`} · <Time at={question.askedAt} />
@@ -32,3 +33,10 @@ export function QuestionList({ questions, current, onOpen }: Props) {
     </ol>
   );
 }
+
+function About({ text }: { text: string }) {
+  return text && <span className="about">{text.slice(0, MOST)}</span>;
+}
+
+/** More than a line holds, in characters. */
+const MOST = 200;

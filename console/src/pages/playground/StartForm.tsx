@@ -60,7 +60,16 @@ function Form({ input, context, steps, busy, pauses, onPauses, onStart }: FormPr
   };
   return (
     <form className="start" onSubmit={submit}>
-      {talks && <TextArea label="Message" rows={3} value={message} onChange={setMessage} />}
+      {talks && (
+        <TextArea
+          label="Message"
+          rows={3}
+          sends
+          hint="Enter sends it, Shift + Enter begins a line."
+          value={message}
+          onChange={setMessage}
+        />
+      )}
       {talks ? (
         <details>
           <summary>Further input</summary>
