@@ -8,12 +8,15 @@ import re
 import time
 from pathlib import Path
 
+import httpx
 import jwt
 import psutil
 import pytest
 from playwright.async_api import expect
 
 from relayrun_api import console
+from relayrun_core.database import Database
+from relayrun_core.db.keys import create_key
 from tests.console.issuer import CLIENT, issuing
 from tests.console.looking import finished, looking, start, too_wide, violations
 from tests.examples.visiting import SECRET, asking_for_tokens
@@ -285,6 +288,40 @@ async def test_a_token_is_asked_for_and_stays_in_the_tab(browser, dev, dev_datab
         await expect(page.get_by_label("Token")).to_be_visible()
         await page.reload()
         await expect(page.get_by_label("Token")).to_be_visible()
+
+
+async def test_an_admin_signs_in_with_a_key_makes_another_and_revokes_it(browser, dev, dev_database):
+    async with Database.open(dev_database, role="api") as database:
+        admin, _ = await create_key(database, "root", admin=True)
+    wanted = {"auth": "api-key", "jwt_secret": None}
+    async with asking_for_tokens(dev, dev_database, dev.url, **wanted) as url, looking(browser, url) as looked:
+        page = looked.page
+        await looked.open("/keys")
+        await page.get_by_label("API key").fill("no key")
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await page.get_by_label("API key").fill(admin)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("button", name="New key").click()
+        await page.get_by_label("Owner").fill("<b>alice</b>")
+        await page.get_by_label("What it is for").fill("<img src=x onerror=window.pwned=1>")
+        assert not await violations(page)
+        await page.get_by_role("button", name="Create key").click()
+        made = page.get_by_role("dialog").locator("code")
+        await expect(made).to_be_visible()
+        assert not await violations(page)
+        async with httpx.AsyncClient(base_url=url, headers={"X-Api-Key": await made.inner_text()}) as alice:
+            await page.get_by_role("button", name="Done").click()
+            row = page.get_by_role("row", name="<b>alice</b>")
+            await expect(row).to_contain_text("<img src=x onerror=window.pwned=1>")
+            assert (await alice.post("/threads/search", json={})).json() == []
+            assert not await violations(page)
+            await row.get_by_role("button", name="Revoke").click()
+            await page.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
+            await expect(row).to_contain_text("revoked")
+        await page.set_viewport_size({"width": 375, "height": 740})
+        assert await too_wide(page) == 0
+        assert await page.evaluate("window.pwned") is None
 
 
 async def test_somebody_signs_in_at_the_openid_provider(browser, dev, dev_database):

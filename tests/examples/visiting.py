@@ -50,10 +50,8 @@ async def asking_for_tokens(dev: Dev, database_url: str, origin: str, **more: An
         database_url=database_url,
         runners_file=api.environ()["RELAYRUN_RUNNERS_FILE"],
         runner_token=RUNNER_TOKEN,
-        auth="jwt",
-        jwt_secret=SECRET,
         cors_origins=[origin],
-        **({"rate_limit": 1} | more),
+        **({"rate_limit": 1, "auth": "jwt", "jwt_secret": SECRET} | more),
     )
     async with serving(settings) as (_, _, url):
         yield url
