@@ -7,10 +7,10 @@ from uuid import UUID
 
 from relayrun_api.assistants.lookup import Assistant
 from relayrun_api.auth import Principal
-from relayrun_api.chat.service import messages_of
 from relayrun_api.chat.translator import run_problem
 from relayrun_api.http.problems import Problem
-from relayrun_api.http.responses import dumps, loads
+from relayrun_api.http.responses import loads
+from relayrun_api.mcp.contents import contents_of
 from relayrun_api.mcp.messages import RequestId
 from relayrun_api.mcp.questions import form_of, text_of
 from relayrun_api.runs.ending import Ending
@@ -72,17 +72,19 @@ def _spec(call: Call, assistant: Assistant, **asked: Any) -> RunSpec:
     )
 
 
-def call_result(ending: Ending, thread_id: UUID, run_id: UUID, *, elicits: bool = False) -> Any:
-    """The result of a run that has ended. `elicits`: what it asks, if forms can, is asked by the result itself."""
+def call_result(ending: Ending, thread_id: UUID, run_id: UUID, *, asks: str | None = None) -> Any:
+    """The result of a run that has ended. `asks`: the version in which the result itself asks, if forms can."""
     values = loads(ending.values)
     questions = values.pop(_QUESTIONS, []) if isinstance(values, dict) else []
     ids = {_THREAD: str(thread_id), _RUN: str(run_id)}
     match ending.status:
         case RunStatus.SUCCESS:
-            return _result(_spoken(values), values if isinstance(values, dict) else {"result": values}, ids)
+            structured = values if isinstance(values, dict) else {"result": values}
+            return _result(contents_of(values), structured, ids)
         case RunStatus.INTERRUPTED:
-            if elicits and questions and all(form_of(question) for question in questions):
-                return _questions(questions, run_id)
+            forms = {question["id"]: form_of(question, asks) for question in questions} if asks else {}
+            if forms and all(forms.values()):
+                return _questions(forms, run_id)
             return _result(_asking(thread_id, questions), {"thread_id": str(thread_id), "interrupts": questions}, ids)
         case RunStatus.CANCELLED:
             return _result("The run was cancelled.", None, ids, is_error=True)
@@ -91,12 +93,12 @@ def call_result(ending: Ending, thread_id: UUID, run_id: UUID, *, elicits: bool 
             return _result(problem.detail, None, {**ids, _PROBLEM: problem.body()}, is_error=True)
 
 
-def _questions(questions: list[Any], run_id: UUID) -> Any:
+def _questions(forms: Mapping[str, Any], run_id: UUID) -> Any:
     from mcp_types import ElicitRequest, InputRequiredResult
 
     requests = {
-        question["id"]: ElicitRequest.model_validate({"method": "elicitation/create", "params": form_of(question)})
-        for question in questions
+        identity: ElicitRequest.model_validate({"method": "elicitation/create", "params": params})
+        for identity, params in forms.items()
     }
     return InputRequiredResult(input_requests=dict(requests), request_state=str(run_id))
 
@@ -106,18 +108,13 @@ def refused_result(problem: Problem) -> Any:
     return _result(problem.detail, None, {_PROBLEM: problem.body()}, is_error=True)
 
 
-def _result(text: str, structured: Mapping[str, Any] | None, meta: Mapping[str, Any], *, is_error: bool = False) -> Any:
+def _result(
+    said: str | list[Any], structured: Mapping[str, Any] | None, meta: Mapping[str, Any], *, is_error: bool = False
+) -> Any:
     from mcp_types import CallToolResult, TextContent
 
-    return CallToolResult(
-        content=[TextContent(text=text)], structured_content=structured, is_error=is_error, _meta=dict(meta)
-    )
-
-
-def _spoken(values: Any) -> str:
-    """What the agent says: its last message, else all of its output."""
-    said = [message["content"] for message in messages_of(values) if message["role"] == "assistant"]
-    return said[-1] if said and said[-1] else dumps(values).decode()
+    content = [TextContent(text=said)] if isinstance(said, str) else said
+    return CallToolResult(content=content, structured_content=structured, is_error=is_error, _meta=dict(meta))
 
 
 def _asking(thread_id: UUID, questions: list[Any]) -> str:

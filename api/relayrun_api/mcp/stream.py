@@ -79,7 +79,7 @@ async def call_events(
             if page.events[-1].event == END:
                 place = Place(after.call_id, page.number, page.events[-1].seq)
                 ending = ending_of(outcome)
-        asked = None if dialect.modern or not call.elicits else _elicitation(ending, run.run_id)
+        asked = None if dialect.modern or not call.elicits else _elicitation(ending, run.run_id, dialect.version)
         if asked is not None and progress.is_news(place):
             yield _event(place, asked)
         next_one = await _answered(services, run, place.number) if asked is not None else None
@@ -117,12 +117,12 @@ async def _pages(database: Database, started: StartedRun) -> AsyncGenerator[tupl
         yield page, outcome
 
 
-def _elicitation(ending: Ending, run_id: UUID) -> bytes | None:
+def _elicitation(ending: Ending, run_id: UUID, version: str) -> bytes | None:
     """The request that asks the client's user what a run asks: the first question, and those that are left later."""
     if ending.status is not RunStatus.INTERRUPTED:
         return None
     for question in questions_of(ending):
-        params = form_of(question)
+        params = form_of(question, version)
         if params is not None:
             identity = f"{run_id}.{question['id']}"
             return dumps({"jsonrpc": "2.0", "id": identity, "method": "elicitation/create", "params": params})
@@ -158,8 +158,8 @@ async def _answered(services: Services, asking: StartedRun, number: int) -> Run 
 
 
 def _result(ending: Ending, run: StartedRun, call: Call, dialect: Dialect) -> bytes:
-    asks = dialect.modern and call.elicits
-    result = call_result(ending, run.thread_id, run.run_id, elicits=asks)
+    asks = dialect.version if dialect.modern and call.elicits else None
+    result = call_result(ending, run.thread_id, run.run_id, asks=asks)
     return result_body(call.request_id, _METHOD, result, dialect)
 
 
