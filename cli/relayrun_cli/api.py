@@ -99,7 +99,7 @@ class Api:
         try:
             yield
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise UsageError(f"--url {self.url} is no address of an API: {error}. Write {DEFAULT_URL}.") from error
+            raise UsageError(f"--url {self.url} is not the URL of an API: {error}. Write {DEFAULT_URL}.") from error
         except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
             raise NoApiError(

@@ -43,7 +43,7 @@ def ensure_part(part: str, python: str = PYTHON_VERSIONS[0], *, pull: bool = Fal
     with checkout.build_context() as folder:
         code = build([*given, *(["--pull"] if pull else [])], tag=image, file=folder / "Dockerfile", context=folder)
     if code:
-        raise CliError(f"{image} could not be built: what docker said is above.")
+        raise CliError(f"{image} could not be built: docker's output is above.")
     return image
 
 

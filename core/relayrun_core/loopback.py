@@ -2,7 +2,7 @@
 
 A runner writes one for each request, signed with a key that is made of the runners' token. It says for which attempt of
 which run the call is, and never for whom: that stands in the run's row, which the API reads. So it is worth nothing
-once the run has ended, or another attempt goes on with it; and it expires.
+once the run has ended, or another attempt has taken it over; and it expires.
 """
 
 import base64
@@ -74,7 +74,7 @@ class Signer:
         try:
             content, *given = (base64.urlsafe_b64decode(part) for part in credential.split(".", _MOST_SIGNATURES))
         except (ValueError, binascii.Error) as error:
-            raise InvalidCredential("it is no credential of a runner") from error
+            raise InvalidCredential("it is not a runner's credential") from error
         if not any(hmac.compare_digest(one, ours) for one in given for ours in self._signatures(content)):
             raise InvalidCredential("no runner of this installation has signed it")
         try:
@@ -82,7 +82,7 @@ class Signer:
         except ValidationError as error:
             raise InvalidCredential("it is of another version of Relayrun") from error
         if abs(now - claim.issued_at) > LIFETIME_SECONDS:
-            raise InvalidCredential("its time is over")
+            raise InvalidCredential("it has expired")
         return claim.caller
 
     def _signatures(self, content: bytes) -> list[bytes]:

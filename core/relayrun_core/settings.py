@@ -26,20 +26,21 @@ class CoreSettings(BaseSettings):
 
     #: The database: `postgresql://user:password@host:5432/name`. Postgres 17 or newer.
     database_url: SecretStr = SecretStr("postgresql:///relayrun")
-    #: A file with the URL, read for each new connection; where it exists it wins over `database_url`.
+    #: A file with the URL, read for each new connection. If it exists, it takes precedence over `database_url`.
     database_url_file: Path | None = None
-    #: Postgres itself, for LISTEN and migrations, where `database_url` is a pooler's (PgBouncer in transaction mode).
+    #: The URL of Postgres itself, for LISTEN and migrations, if `database_url` is a pooler's (PgBouncer in transaction
+    #: mode).
     database_direct_url: SecretStr | None = None
     #: A file with that URL.
     database_direct_url_file: Path | None = None
-    #: Whether statements are prepared. None said: unless a pooler is in between.
+    #: Whether to prepare statements. If unset: unless there is a pooler.
     database_prepared_statements: bool | None = None
-    #: Connections that were not needed for so long are closed, all but one or two.
+    #: Close connections that were not needed for this long, except one or two.
     database_idle_seconds: float = Field(default=60, gt=0, le=86400)
     #: debug, info, warning or error.
     log_level: str = "info"
     log_format: Literal["text", "json"] = "text"
-    #: The agent a runner belongs to; a name of the installation.
+    #: The agent that a runner belongs to; a name that is unique in the installation.
     agent: str = "default"
 
     @property
@@ -68,9 +69,9 @@ class ClusterSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
-    #: Its own namespace, where the operator's Lease is.
+    #: The installation's own namespace, where the operator's Lease is.
     namespace: str = "default"
-    #: The namespaces of Agents and AgentRuns, separated by commas; empty: its own.
+    #: The namespaces of Agents and AgentRuns, separated by commas. If empty, its own namespace.
     watch_namespaces: Annotated[list[str], *CommaSeparated] = []
 
     @property

@@ -11,24 +11,24 @@ from relayrun_operator.engine import LOST_AFTER_SECONDS
 class OperatorSettings(ClusterSettings):
     """What the operator is told by its Deployment."""
 
-    #: What tells the replicas apart.
+    #: The name of this replica, different from all others'.
     pod_name: str = "relayrun-operator"
-    #: The Secret with the runners' bearer token, in every watched namespace; made when it is missing.
+    #: The Secret with the runners' bearer token, in every watched namespace. The operator creates it if it is missing.
     runner_token_secret: str = "relayrun-runner-token"  # noqa: S105 - a name, not a secret
     #: Where runners reach the API, for author code that calls it: `http://<service>.<namespace>.svc:<port>`.
     api_url: str = ""
-    #: For how long a runner stays on a node that is not ready or not reachable, before Kubernetes deletes it.
+    #: How long a runner stays on a node that is not ready or unreachable, before Kubernetes deletes it.
     node_loss_seconds: int = Field(default=30, ge=0, le=3600)
     #: The address to listen on.
     host: str = "0.0.0.0"
     #: The port to listen on.
     port: int = 8080
-    #: A runner that says nothing for so long is lost; it says something every 2 s at least.
+    #: A runner that has not reported for this long is lost. Runners report every 2 s or more often.
     lost_after_seconds: float = Field(default=LOST_AFTER_SECONDS, ge=5, le=600)
-    #: How many connections to the database each runner may have; None said: as runners do by themselves. An Agent's own
-    #: `env` goes before.
+    #: The most connections to the database of each runner. If unset, the runners' own default. An Agent's `env` takes
+    #: precedence.
     runner_database_connections: int | None = Field(default=None, ge=4, le=1000)
-    #: Whether runners prepare statements; None said: as runners do by themselves. An Agent's own `env` goes before.
+    #: Whether runners prepare statements. If unset, the runners' own default. An Agent's `env` takes precedence.
     runner_database_prepared_statements: bool | None = None
     #: debug, info, warning or error.
     log_level: str = "info"

@@ -198,7 +198,7 @@ async def test_status_shows_more_to_those_who_may_see_it(guarded: Api) -> None:
     [
         ({}, "RELAYRUN_AUTH is not set"),
         ({"auth": "everybody"}, "none.*jwt.*api-key"),
-        ({"auth": "none,jwt", "jwt_secret": SECRET}, "stands alone"),
+        ({"auth": "none,jwt", "jwt_secret": SECRET}, "cannot be combined"),
         ({"auth": "jwt"}, "needs either RELAYRUN_JWT_SECRET or RELAYRUN_JWT_JWKS_URL"),
         ({"auth": "jwt", "jwt_secret": SECRET, "jwt_jwks_url": "https://a.example/keys"}, "needs either"),
         ({"auth": "jwt", "jwt_secret": "short"}, "at least 32 bytes"),

@@ -202,7 +202,7 @@ async def test_null_takes_away_what_the_run_was_given(api: Api) -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"schedule": "* * * * * *"}, "there is none for seconds"),
+    ({"schedule": "* * * * * *"}, "there is no field for seconds"),
     ({"schedule": "* * * *"}, "five fields"),
     ({"schedule": ""}, "five fields"),
     ({"schedule": "@reboot"}, "five fields"),

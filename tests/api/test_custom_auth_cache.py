@@ -159,7 +159,7 @@ async def test_what_a_remembered_user_may_is_asked_each_time_and_only_where_a_ha
 
 async def test_a_filter_that_is_none_lets_nobody_through(tmp_path: Path) -> None:
     clocked = Clocked(tmp_path, None)
-    with pytest.raises(AuthFailed, match="wrong filter"):
+    with pytest.raises(AuthFailed, match="invalid filter"):
         await clocked.auth.admit(connection({"x-user": "wrong"}), DELETE)
 
 

@@ -64,7 +64,7 @@ async def test_what_is_switched_off_is_not_there(mounted: Api) -> None:
     run = {"assistant_id": "talk", "input": {}, "webhook": "https://example.com"}
     refused = await mounted.http.post("/agents/v1/runs", json=run)
     assert refused.status_code == 422
-    assert "calls nobody" in refused.json()["detail"]
+    assert "turned off" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ async def test_it_ends_with_its_attempt(own: Api) -> None:
     assert (await answer(own, by(caller))).status_code == 200
     await attempt.succeed()
     refused = await answer(own, by(caller))
-    assert (refused.status_code, "does not run any more" in refused.json()["detail"]) == (401, True)
+    assert (refused.status_code, "no longer runs" in refused.json()["detail"]) == (401, True)
 
 
 @pytest.mark.parametrize(

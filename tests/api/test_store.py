@@ -304,7 +304,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("PUT items", {**ITEM, "namespace": ["a\0"], "value": {}}, "NUL"),
     ("PUT items", {**ITEM, "namespace": [1], "value": {}}, "#/namespace/0"),
     ("PUT items", {**ITEM, "namespace": "a", "value": {}}, "#/namespace"),
-    ("PUT items", {**ITEM, "namespace": ["langgraph", "a"], "value": {}}, "LangGraph's own"),
+    ("PUT items", {**ITEM, "namespace": ["langgraph", "a"], "value": {}}, "reserved for LangGraph"),
     ("PUT items", {**ITEM, "key": "", "value": {}}, "#/key"),
     ("PUT items", {**ITEM, "key": "x" * 1025, "value": {}}, "#/key"),
     ("PUT items", {**ITEM, "key": "ä" * 1000, "value": {}}, "2000 bytes"),
@@ -464,7 +464,7 @@ async def test_with_no_runner_the_store_can_not_be_asked(postgres: EmbeddedPostg
         for call in ("PUT items", "GET items", "DELETE items", "POST items/search", "POST namespaces"):
             answer = await ask(api, ALICE, call, namespace=["alice"], key="k", value={})
             assert (answer.status_code, answer.json()["code"]) == (503, "no_runner")
-            assert "No runner of agent default is up" in answer.json()["detail"]
+            assert "No runner of agent default is available" in answer.json()["detail"]
             assert answer.headers["retry-after"] == "1"
         # What is refused anyway is refused also then.
         assert (await ask(api, BOB, "PUT items", namespace=["alice"], key="k", value={})).status_code == 403

@@ -713,7 +713,7 @@ async def test_a_name_that_does_not_exist_is_asked_for_again_later(
         await deliver_due(database, courier)
     row = (await outbox(database))[0]
     assert row["failed_at"] is None
-    assert row["problem"].startswith("the name is not found")
+    assert row["problem"].startswith("the name cannot be resolved")
 
 
 async def test_a_row_that_cannot_be_read_keeps_no_other_from_being_told(api: Api, receiver: Receiver) -> None:

@@ -28,7 +28,7 @@ def test_json_is_read_from_the_argument_a_file_or_standard_input(
         ("{'a': 1}", "JSON has double quotes around strings."),
         ("hello", "A text is JSON within double quotes"),
         ("", "-i is empty"),
-        ("[NaN]", "NaN is no JSON number"),
+        ("[NaN]", "NaN is not a JSON number"),
         ("[" * 100_000, "-i is nested too deeply"),
         ("@nowhere.json", "-i @nowhere.json cannot be read"),
         ("file.json", "To read the file, write @file.json."),

@@ -95,7 +95,7 @@ def test_validate_load_tells_all_that_does_not_load_compactly_and_ends_with_1(tm
     (tmp_path / "broken.py").write_text("import not_installed\n")
     code, out, err = validate_load(tmp_path)
     assert code == 1
-    assert "not all of it loads" in err
+    assert "not everything loads" in err
     assert "OK" not in out
     assert "graph good: ./agent.py:make is a CompiledStateGraph" in out
     missing = "ModuleNotFoundError: No module named 'not_installed'"
@@ -169,7 +169,7 @@ def test_reset_deletes_only_what_dev_made(run, tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     code, said = run("reset", "--yes", "--data", "precious")
     assert code == 2
-    assert "no data folder" in said
+    assert "not a data folder" in said
     assert (tmp_path / "precious").exists()
 
 

@@ -221,7 +221,7 @@ async def test_langgraph_json_says_who_may_call_and_dev_does_not_take_it_out_whi
 
         assert await statuses() == [401, 200]
         file.write_text(json.dumps(given))
-        await dev.wait_for("restart dev for that")
+        await dev.wait_for("restart relayrun dev")
         assert await statuses() == [401, 200]
 
 

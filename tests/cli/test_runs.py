@@ -272,7 +272,7 @@ def test_threads_are_listed_shown_and_deleted(relayrun: Relayrun, monkeypatch: p
         (("run", "refnd"), "did you mean 'refund'? There are: made, refund, talk."),
         (("run", "refund", "--stream-mode", "vales"), "stream_mode"),
         (("run", "refund", "-t", "unused", "--resume", "true"), "Thread unused has no question"),
-        (("threads", "--json", "show", "t"), "Write options behind the verb"),
+        (("threads", "--json", "show", "t"), "Write options after the verb"),
         (("threads", "--status", "lazy"), "'interrupted'"),
     ],
 )

@@ -14,7 +14,7 @@ from tests.support.waiting import until
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.timeout(300)]
 
-OLD, NONE = "The old code goes on", "No code runs"
+OLD, NONE = "The old code keeps running", "No code runs"
 
 
 async def test_a_graph_that_does_not_load_is_told_once_by_two_runners(database_url: str) -> None:
@@ -23,15 +23,15 @@ async def test_a_graph_that_does_not_load_is_told_once_by_two_runners(database_u
         arguments, environment = ["--runners", "2"], {"DATABASE_URL": database_url, "NO_COLOR": "1", "COLUMNS": "300"}
         async with running_dev(project, arguments=arguments, environment=environment) as dev:
             first = "ModuleNotFoundError: No module named 'not_installed'"
-            await dev.wait_for("the mended code is loaded by itself")
-            assert f"did not load: {first}: the mended code is loaded by itself" in dev.log
+            await dev.wait_for("the fixed code is loaded automatically")
+            assert f"did not load: {first}: the fixed code is loaded automatically" in dev.log
             await until(lambda: len(re.findall(r"runner default-0-\d listens on", dev.log)) == 2)
             project.code.write_text("import not_installed_either\n")
-            await dev.wait_for(f"not_installed_either'. {NONE}; the mended code is loaded by itself")
+            await dev.wait_for(f"not_installed_either'. {NONE}; the fixed code is loaded automatically")
             project.code.write_text(AGENT)
             await dev.wait_for("The new code runs")
             project.code.write_text("import not_installed\n")
-            await dev.wait_for(f"{first}. {OLD}; the mended code is loaded by itself")
+            await dev.wait_for(f"{first}. {OLD}; the fixed code is loaded automatically")
             project.open_gate()
             values = await dev.join("t", await dev.start_run("t"))
             assert values["steps"][-1] == "last one"

@@ -22,7 +22,7 @@ def test_it_says_who_calls_for_a_while(caller: Caller, later: int) -> None:
 
 @pytest.mark.parametrize("later", [LIFETIME_SECONDS + 1, -LIFETIME_SECONDS - 1])
 def test_its_time_ends(later: int) -> None:
-    with pytest.raises(InvalidCredential, match="time is over"):
+    with pytest.raises(InvalidCredential, match="has expired"):
         SIGNER.verify(SIGNER.sign(RUN, NOW), NOW + later)
 
 

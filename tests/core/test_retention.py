@@ -41,7 +41,7 @@ async def test_journals_go_by_the_time_of_their_runs_end_and_the_runs_stay(datab
     assert await forget_old_events(database, DAY) == 4
     assert await events_of(database, over, also_over, soon, running) == [0, 0, 2, 1]
     assert await get_run(database, over.run_id) is not None
-    later = await told(database, hours_ago=24.5)  # it ended after those, and its time is over now
+    later = await told(database, hours_ago=24.5)  # it ended after those, and it has expired now
     assert await forget_old_events(database, DAY) == 2
     assert await events_of(database, later, soon, running) == [0, 2, 1]
     assert await forget_old_events(database, DAY) == 0

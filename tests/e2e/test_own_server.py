@@ -109,4 +109,4 @@ async def test_what_outlives_its_run_may_nothing(alice: LangGraphClient, folder:
     log = folder / "auth.log"
     await until(lambda: "later " in log.read_text())
     line = next(line for line in log.read_text().splitlines() if line.startswith("later "))
-    assert "does not run any more" in line
+    assert "no longer runs" in line

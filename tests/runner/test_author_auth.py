@@ -92,8 +92,8 @@ async def test_a_handler_need_not_be_async(tmp_path: Path) -> None:
     ("code", "sentence"),
     [
         ("", "has no handler: write one below @auth.authenticate"),
-        ("@auth.authenticate\nasync def who(body): ...", "'body', which it is not given: it runs before the body"),
-        ("@auth.authenticate\nasync def who(token): ...", "'token', which it is not given: it can have authorization"),
+        ("@auth.authenticate\nasync def who(body): ...", "'body', which it does not get: it runs before the body"),
+        ("@auth.authenticate\nasync def who(token): ...", "'token', which it does not get: it can have authorization"),
         ("auth = 5", "is a int, and not an Auth"),
         ("del auth", "did not load: .*has no 'auth'"),
         ("raise RuntimeError('no such key')", "did not load: RuntimeError: no such key"),

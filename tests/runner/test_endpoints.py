@@ -165,5 +165,5 @@ def test_the_setting_is_a_list_with_commas(monkeypatch: pytest.MonkeyPatch, text
 @pytest.mark.parametrize("text", ["opena", "off,openai", "llm.example/v1", "https://llm.example/v1 A B"])
 def test_a_setting_that_means_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("RELAYRUN_LLM_CHECKS", text)
-    with pytest.raises(ValidationError, match=r"say auto, off, anthropic|off stands alone"):
+    with pytest.raises(ValidationError, match=r"use auto, off, anthropic|off cannot be combined"):
         RunnerSettings(token="t")

@@ -81,7 +81,7 @@ def test_values_are_written_while_another_thread_imports_numpy(monkeypatch: pyte
     "value", [object(), lambda: 1, np.array([1, None]), np.zeros(1, dtype=[("a", "i4")]), {"deep": [print]}]
 )
 def test_what_no_checkpoint_can_hold_is_refused_with_a_sentence(value: Any) -> None:
-    with pytest.raises(NotStorable, match=r"a checkpoint can not hold this .* Keep plain values"):
+    with pytest.raises(NotStorable, match=r"a checkpoint cannot hold this .* Keep plain values"):
         make_serializer(None).dumps_typed(value)
 
 

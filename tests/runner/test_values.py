@@ -215,8 +215,8 @@ async def test_a_message_with_half_an_emoji_is_told_whole(values: Database, runn
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("object", "a checkpoint can not hold this"),
-        ("function", "a checkpoint can not hold this"),
+        ("object", "a checkpoint cannot hold this"),
+        ("function", "a checkpoint cannot hold this"),
         ("loop", "nested too deep, or holds itself"),
         ("deep", "nested too deep"),
         ("deeper", "nested too deep"),

@@ -97,7 +97,7 @@ class Methods:
             await self._services.cancels.cancel(task.last, CancelAction.INTERRUPT)
         except RunFinished as error:
             raise RpcError(
-                Code.TASK_NOT_CANCELABLE, f"Task {params.id} works at nothing any more: there is nothing to cancel."
+                Code.TASK_NOT_CANCELABLE, f"Task {params.id} has ended: there is nothing to cancel."
             ) from error
         started = self._services.runs.join(task.last)
         return task_ending(Call(self._services, request.id, version), started, lambda now: told(version, now))
@@ -109,7 +109,8 @@ class Methods:
         after = position_after(last, task.last.number) if last else None
         if version == "1.0" and after is None and task.last.status.finished and not task.waiting:
             raise RpcError(
-                Code.UNSUPPORTED_OPERATION, f"Task {params.id} has ended, and nothing more happens: read it by GetTask."
+                Code.UNSUPPORTED_OPERATION,
+                f"Task {params.id} has ended, and its state does not change any more: read it with GetTask.",
             )
         return task_stream(Call(self._services, request.id, version), task, self._services.runs.join(task.last), after)
 

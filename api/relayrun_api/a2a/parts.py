@@ -71,7 +71,7 @@ def _file_block(file: File) -> Json:
     family = (file.mime_type or "").partition("/")[0]
     where = {"url": file.uri} if file.bytes is None else {"base64": file.bytes}
     if (file.bytes is None) == (file.uri is None):
-        raise RpcError(Code.INVALID_PARAMS, "A file part needs its bytes or where it is: send one of the two.")
+        raise RpcError(Code.INVALID_PARAMS, "A file part needs its bytes or its URI: send one of them.")
     kind = {"mime_type": file.mime_type} if file.mime_type else {}
     name = {"extras": {"filename": file.name}} if file.name else {}
     return {"type": family if family in _KINDS_OF_FILES else "file", **where, **kind, **name}

@@ -24,7 +24,9 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 async def add(services: Services, task: Task, receiver: Receiver, version: Version) -> Json:
     """Have somebody told of a task's end. Raises RpcError, and Invalid for an address that is not called."""
     if not is_told(task):
-        raise RpcError(Code.PUSH_NOT_SUPPORTED, "This task was not begun by a message: give its run a `webhook`.")
+        raise RpcError(
+            Code.PUSH_NOT_SUPPORTED, "This task was not started by a message: set a `webhook` when you start its run."
+        )
     WebhookRules.of(services.settings).check(receiver.url)
     config = config_of(task, receiver, version)
     identity = config["sent"]["id"]
@@ -41,7 +43,7 @@ async def one(services: Services, task: Task, receiver_id: str | None, version: 
     for config in await receivers_of(services.database, task.runs[0].run_id):
         if receiver_id in (None, config["sent"]["id"]):
             return told_config(version, config)
-    raise RpcError(Code.TASK_NOT_FOUND, f"Task {task.task_id} has no such receiver: list them.")
+    raise RpcError(Code.TASK_NOT_FOUND, f"Task {task.task_id} has no such receiver: list the receivers.")
 
 
 async def listed(
@@ -83,7 +85,7 @@ async def listed(
 def _place_of(token: str) -> tuple[int, Cursor | None]:
     """How many tasks are before a page, and behind what it begins. Raises RpcError."""
     before, _, cursor = token.partition(".")
-    wrong = RpcError(Code.INVALID_PARAMS, "`pageToken` is no page's: send `nextPageToken` as it is.")
+    wrong = RpcError(Code.INVALID_PARAMS, "`pageToken` is invalid: send `nextPageToken` unchanged.")
     if not _COUNT.fullmatch(before):
         raise wrong
     try:

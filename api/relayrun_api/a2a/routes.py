@@ -113,7 +113,7 @@ async def call(assistant_id: str, request: Request, services: Given, caller: Cal
 def _check_version(request: Request) -> None:
     sent = request.headers.get("a2a-version")
     if sent and not sent.startswith(_VERSIONS):
-        raise RpcError(Code.VERSION_NOT_SUPPORTED, f"Version {sent[:16]!r} of A2A is not spoken here: use 1.0 or 0.3.")
+        raise RpcError(Code.VERSION_NOT_SUPPORTED, f"Version {sent[:16]!r} of A2A is not supported: use 1.0 or 0.3.")
 
 
 def _as_rpc(error: Exception) -> RpcError | None:

@@ -56,7 +56,9 @@ def parse_request(body: bytes) -> RpcRequest:
     except Invalid as error:
         raise RpcError(Code.PARSE_ERROR, error.detail) from error
     if not isinstance(parsed, dict) or parsed.get("jsonrpc") != "2.0":
-        raise RpcError(Code.INVALID_REQUEST, 'The body is no JSON-RPC request: send one object, with "jsonrpc": "2.0".')
+        raise RpcError(
+            Code.INVALID_REQUEST, 'The body is not a JSON-RPC request: send one object, with "jsonrpc": "2.0".'
+        )
     method, params = parsed.get("method"), parsed.get("params")
     if not isinstance(method, str) or not 0 < len(method) <= _LONGEST_METHOD:
         raise RpcError(Code.INVALID_REQUEST, "`method` must be the name of a method, for example SendMessage.")

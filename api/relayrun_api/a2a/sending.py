@@ -160,7 +160,7 @@ async def admitted_for(request: Request, caller: Principal, permission: Permissi
         return caller
     admitted = await admitted_on(authenticator, request, permission, body)
     if admitted is None:
-        raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
+        raise Unauthenticated("Authenticate: send `Authorization: Bearer` with your token, or your key.")
     return admitted
 
 

@@ -86,7 +86,7 @@ async def find_task(services: Services, caller: Principal, task_id: str, assista
     except RunNotFound as error:
         raise missing from error
     if run.assistant_id != assistant_id:
-        raise RpcError(Code.TASK_NOT_FOUND, f"There is no task {task_id!r} at this agent: ask the one that has it.")
+        raise RpcError(Code.TASK_NOT_FOUND, f"This agent has no task {task_id!r}: ask the agent that has it.")
     return task
 
 

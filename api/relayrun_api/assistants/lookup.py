@@ -113,7 +113,7 @@ class AssistantLookup:
             await self._catalog.require_some()
             choices = await self._catalog.choices()
             if _uuid(name) is None:
-                raise NoGraph(f"Invalid assistant: {name!r} is no assistant's id and no graph, {choices}")
+                raise NoGraph(f"Invalid assistant: {name!r} is neither an assistant's id nor a graph, {choices}")
             raise AssistantNotFound(f"Thread or assistant not found: there is no assistant {name}, {choices}")
         return await self._offered(assistant)
 
@@ -164,7 +164,7 @@ class AssistantLookup:
         if assistant.graph is None:
             await self._catalog.require_some()
             raise Invalid(
-                f"Graph {assistant.graph_id!r} of assistant {assistant.assistant_id} is not offered any more: update "
+                f"Graph {assistant.graph_id!r} of assistant {assistant.assistant_id} no longer exists: update "
                 f"its `graph_id`, {await self._catalog.choices()}"
             )
         return assistant

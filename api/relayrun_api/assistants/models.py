@@ -48,7 +48,7 @@ class AssistantSettings(LangGraphBody):
     @model_validator(mode="after")
     def _one_of_both(self) -> "AssistantSettings":
         if self.context and self.config and self.config.configurable:
-            raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer word.")
+            raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer name.")
         return self
 
     def settings(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

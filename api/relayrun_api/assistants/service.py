@@ -84,7 +84,7 @@ class AssistantService:
         )
         row = await change_assistant(self._database, assistant.assistant_id, change)
         if row is None:
-            raise AssistantNotFound(f"Assistant {name} was deleted meanwhile: make another with POST /assistants.")
+            raise AssistantNotFound(f"Assistant {name} was deleted meanwhile: create another with POST /assistants.")
         return await self._lookup.of(row)
 
     async def use_version(self, principal: Principal, name: str, version: int) -> Assistant:
@@ -141,7 +141,7 @@ class AssistantService:
         assistant = await self._to_change(principal, name)
         if assistant.row.is_default:
             raise Conflict(
-                f"Assistant {name} is the default one of its graph and stays as long as that: to undo its changes, "
+                f"Assistant {name} is the default assistant of its graph, and stays: to undo changes of it, "
                 "set its version to 1 with POST /assistants/{id}/latest."
             )
         return assistant
@@ -149,7 +149,9 @@ class AssistantService:
     async def delete(self, assistant: Assistant) -> None:
         """Forget an assistant that may be deleted; runs that were accepted with it go on. Raises AssistantNotFound."""
         if not await delete_assistant(self._database, assistant.assistant_id):
-            raise AssistantNotFound(f"Assistant {assistant.assistant_id} was deleted meanwhile: nothing is left to do.")
+            raise AssistantNotFound(
+                f"Assistant {assistant.assistant_id} was deleted meanwhile: there is nothing left to do."
+            )
 
     async def _to_change(self, principal: Principal, name: str) -> Assistant:
         assistant = await self._lookup.get(principal, name)
@@ -157,7 +159,7 @@ class AssistantService:
         if row.is_default:
             if not principal.admin:
                 raise Forbidden(
-                    f"Assistant {name} is everybody's, so that only an admin may change it: make one of your own with "
+                    f"Assistant {name} belongs to everybody, so only an admin may change it: create your own with "
                     "POST /assistants."
                 )
             await delete_assistant(self._database, row.assistant_id)  # of somebody who took its id; never itself

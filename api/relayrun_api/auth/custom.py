@@ -105,7 +105,7 @@ class CustomAuth:
         if (refused := answer.get("refused")) is not None:
             raise _refusal(refused)
         if not isinstance(user, dict) or not user.get("identity") or len(decisions) != len(checks):
-            raise AuthFailed("The runner's answer about who you are is not understood: tell who runs this server.")
+            raise AuthFailed("The runner's answer about who you are is invalid: tell whoever operates this server.")
         return _principal(user, checks, decisions)
 
     def _recall(self, connection: HTTPConnection) -> _Known | None:
@@ -184,7 +184,7 @@ def _scope(identity: str, resource: Resource, decision: Mapping[str, Any]) -> Sc
         return Scope(identity, any_owner=True, visible=parse_filter(given or {}))
     except InvalidFilter as error:
         raise AuthFailed(
-            f"The agent's authorization returned a wrong filter: {error}. Tell who runs this server."
+            f"The agent's authorization returned an invalid filter: {error}. Tell whoever operates this server."
         ) from error
 
 

@@ -43,7 +43,7 @@ class GuardedRoute(JsonRoute):
             else:
                 principal = await authenticator.authenticate(request)
             if principal is None:
-                raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
+                raise Unauthenticated("Authenticate: send `Authorization: Bearer` with your token, or your key.")
             request.state.principal = principal
             ASKING_USER.set(principal.user)
             shares: Shares = request.app.state.shares

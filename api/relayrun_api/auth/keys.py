@@ -26,7 +26,7 @@ class KeyRing:
     async def verify(self, text: str) -> Principal:
         """The key's owner. Raises Unauthenticated."""
         if not looks_like_key(text):
-            raise _refusal("This is no API key of this installation")
+            raise _refusal("This is not an API key of this installation")
         now = self._clock()
         key = self._remembered.get(text, now.timestamp())
         if key is None:

@@ -39,7 +39,7 @@ class OwnCalls:
             return Principal(owner=None, admin=True, is_agent=True)
         run = await get_run(self._database, caller.run_id)
         if run is None or run.status is not RunStatus.RUNNING or run.attempt != caller.attempt:
-            raise _refusal(f"attempt {caller.attempt} of run {caller.run_id} does not run any more")
+            raise _refusal(f"attempt {caller.attempt} of run {caller.run_id} no longer runs")
         return Principal(run.owner, user=run.spec.user)
 
     def _verified(self, connection: HTTPConnection, credential: str, signer: Signer) -> Caller:

@@ -72,7 +72,7 @@ class Tokens:
         if principal := self._remembered.get(text, time.time()):
             return principal
         if not text or len(text) > _LONGEST_TOKEN:
-            raise _refusal("it is no JSON Web Token")
+            raise _refusal("it is not a JSON Web Token")
         try:
             keys = await self._keys.keys_for(jwt.get_unverified_header(text))
             if not keys:
@@ -83,7 +83,7 @@ class Tokens:
         except jwt.ExpiredSignatureError as error:
             raise _refusal("it has expired, get a new one") from error
         except (jwt.InvalidAudienceError, jwt.InvalidIssuerError) as error:
-            raise _refusal("its issuer or audience is another one") from error
+            raise _refusal("it has another issuer or audience") from error
         except jwt.MissingRequiredClaimError as error:
             raise _refusal(f"it has no claim {error.claim}") from error
         except _WRONG as error:

@@ -102,7 +102,9 @@ async def replay(
     last = header or query or "-"
     after = position_after(last, run.number)
     if after is None:
-        raise Invalid(f"{last!r} is no event's id in this run: send the `id` of the last event, or `-` for all.")
+        raise Invalid(
+            f"{last!r} is not the id of an event of this run: send the `id` of the last event, or `-` for all."
+        )
     if run.status.finished and after != START and not await read_page(services.database, run_id, after.seq):
         # Nothing is left: 204 is what stops an EventSource from coming back.
         return Response(status_code=204)

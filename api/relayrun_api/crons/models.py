@@ -54,7 +54,7 @@ CronField = Literal[
 
 def _in_utc(value: datetime) -> datetime:
     if value.year not in _YEARS:
-        raise ValueError(f"must be of a year from {_YEARS.start} to {_YEARS.stop - 1}")
+        raise ValueError(f"must be in a year from {_YEARS.start} to {_YEARS.stop - 1}")
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

@@ -25,7 +25,7 @@ def check_schedule(schedule: str) -> str:
     """The schedule. Raises ValueError for one that cannot be read, or that never fires."""
     expression = _expression_of(schedule)
     if len(expression.split()) != 5:
-        raise ValueError(f"a schedule has five fields, {_FIELDS}, {_EXAMPLE}; there is none for seconds")
+        raise ValueError(f"a schedule has five fields, {_FIELDS}, {_EXAMPLE}; there is no field for seconds")
     try:
         first = next(CronSim(expression, _ANY_TIME), None)
     except CronSimError as error:
@@ -35,7 +35,7 @@ def check_schedule(schedule: str) -> str:
             "there is"
         ) from error
     if first is None:
-        raise ValueError("this schedule never fires: name a day that there is")
+        raise ValueError("this schedule never fires: use a day that exists")
     return schedule
 
 
@@ -44,7 +44,7 @@ def check_zone(timezone: str) -> str:
     try:
         ZoneInfo(timezone)
     except (ValueError, OSError, KeyError):  # also for folders, and for what can be no file's name
-        raise ValueError("unknown time zone: use a name of the IANA database, as Europe/Berlin or UTC") from None
+        raise ValueError("unknown time zone: use a name from the IANA database, such as Europe/Berlin or UTC") from None
     return timezone
 
 

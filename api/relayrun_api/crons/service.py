@@ -72,7 +72,7 @@ class CronService:
         assistant = await self._known(principal, body.assistant_id)
         first = next_fire(body.schedule, body.timezone, await database_now(self._database), body.end_time)
         if first is None:
-            raise Invalid("The schedule does not fire before `end_time`: name a later one, or none.")
+            raise Invalid("The schedule does not fire before `end_time`: set a later one, or none.")
         new = NewCron(
             cron_id=new_run_id(),
             owner=owner,
@@ -90,7 +90,9 @@ class CronService:
         await self.run_of(new)
         cron = await create_cron(self._database, new, limit=self._per_owner or None)
         if cron is None:
-            raise TooManyCrons(f"There may be {self._per_owner} crons of one owner, and are: delete one that is done.")
+            raise TooManyCrons(
+                f"You have {self._per_owner} crons, and may not have more: delete one that you no longer need."
+            )
         self.news.set()
         return cron
 
@@ -137,7 +139,7 @@ class CronService:
             return await self._assistants.at_version(assistant, cron.assistant_version)
         if _is_somebody_elses(assistant, cron.identity):
             raise Invalid(
-                f"Assistant {assistant.assistant_id} is somebody else's now: if it shall still run, say so by changing "
+                f"Assistant {assistant.assistant_id} now belongs to somebody else: to let the cron run it, change "
                 "the cron's `input`."
             )
         return assistant
@@ -164,7 +166,7 @@ class CronService:
         """
         old = await self.visible(principal, cron_id)
         if not body.model_fields_set:
-            raise Invalid('Say what to change, for example {"enabled": false}.')
+            raise Invalid('Send what to change, for example {"enabled": false}.')
         deputy: dict[str, Any] = {}
         if _takes_over(principal, old, body):
             deputy = _deputy(principal, await self._assistants.named(principal, str(old.assistant_id)))

@@ -38,7 +38,7 @@ class ClientBody(httpx.AsyncByteStream):
 
     def too_slow(self) -> BodyTooSlow:
         """The refusal of a body that does not come."""
-        return BodyTooSlow("The body stopped coming: send the request again, with all of its body.")
+        return BodyTooSlow("The body stopped arriving: send the whole request again.")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size, more = 0, not self._is_empty

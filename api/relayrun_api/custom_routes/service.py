@@ -195,14 +195,14 @@ class CustomRoutes:
                 continue
             except httpx.PoolTimeout:
                 raise RunnersAway(
-                    f"{_MOST_CONNECTIONS} requests are with agents' own routes: try again in a moment.",
+                    f"{_MOST_CONNECTIONS} requests to agents' own routes are open: try again in a moment.",
                     headers={"Retry-After": "1"},
                 ) from None
             except httpx.LocalProtocolError as error:
                 raise Invalid(f"The request cannot be passed on: {error}.") from error
             except httpx.TransportError as error:
                 raise RunnerLost(
-                    "The runner went away before it answered: what the request asks for may have been done; look, and "
+                    "The runner went away before it answered: it may have done what you requested. Check, and "
                     "send it again."
                 ) from error
             if is_answered(response):
@@ -243,7 +243,9 @@ def _app(row: GraphRow, root: str = "") -> CustomApp:
 
 def away(app: CustomApp) -> RunnersAway:
     """The refusal while no runner has the app."""
-    return RunnersAway(f"No runner of agent {app.agent!r} is up: try again in a moment.", headers={"Retry-After": "1"})
+    return RunnersAway(
+        f"No runner of agent {app.agent!r} is available: try again in a moment.", headers={"Retry-After": "1"}
+    )
 
 
 async def user_for(app: CustomApp, connection: HTTPConnection, held: AsyncExitStack) -> dict[str, Any] | None:
@@ -257,7 +259,7 @@ async def user_for(app: CustomApp, connection: HTTPConnection, held: AsyncExitSt
         return None
     caller: Principal | None = await connection.app.state.authenticator.authenticate(connection)
     if caller is None:
-        raise Unauthenticated("Say who you are: send `Authorization: Bearer` with your token, or your key.")
+        raise Unauthenticated("Authenticate: send `Authorization: Bearer` with your token, or your key.")
     await held.enter_async_context(shares.open(caller.owner, connection))
     if caller.user is not None:
         return dict(caller.user)

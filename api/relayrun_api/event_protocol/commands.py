@@ -114,7 +114,7 @@ class Commands:
         if unknown := answers.keys() - asked:
             raise Refusal(
                 "no_such_interrupt",
-                f"Nobody asks {min(unknown)!r}, or not any more: the thread waits at {', '.join(sorted(asked))}.",
+                f"The thread has no open question {min(unknown)!r}: it waits at {', '.join(sorted(asked))}.",
             )
         resume: dict[str, Any] = {"resume": answers}
         resume |= {name: getattr(parsed, name) for name in ("update", "goto") if name in parsed.model_fields_set}
@@ -127,7 +127,9 @@ class Commands:
         parsed = checked(ForkParams, params)
         thread = await visible_thread(self._services.database, self._caller, self._thread)
         if not await self._has_checkpoint(thread, parsed.checkpoint_id):
-            raise Refusal("no_such_checkpoint", f"The thread has no checkpoint {parsed.checkpoint_id!r}: list them.")
+            raise Refusal(
+                "no_such_checkpoint", f"The thread has no checkpoint {parsed.checkpoint_id!r}: list its checkpoints."
+            )
         body = {"input": parsed.input, "config": parsed.config, "checkpoint_id": parsed.checkpoint_id}
         done = await self._started(await self._going_on(thread, body))
         return Done({**done.result, "thread_id": self._thread.sent}, done.through, done.headers)
@@ -147,7 +149,7 @@ class Commands:
         state = loads(await self._services.states.state(thread, checkpoint=at, subgraphs=False))
         if parsed.namespace and state.get("created_at") is None:
             raise Refusal(
-                "no_such_namespace", f"No graph has been at {'|'.join(parsed.namespace)!r}: see `agent.getTree`."
+                "no_such_namespace", f"No graph has run at {'|'.join(parsed.namespace)!r}: see `agent.getTree`."
             )
         values = state.get("values") or {}
         if parsed.keys is not None and isinstance(values, dict):
@@ -172,7 +174,7 @@ class Commands:
         """A run with the assistant of the thread's newest one."""
         newest = await self._newest(thread)
         if newest is None:
-            raise Refusal("no_such_run", "The thread has had no run that could go on: begin with `run.start`.")
+            raise Refusal("no_such_run", "The thread has no run that can continue: start one with `run.start`.")
         assistant = newest.assistant_id or newest.graph
         return RunCreate.model_validate({"assistant_id": str(assistant), **body})
 

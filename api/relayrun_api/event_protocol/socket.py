@@ -224,7 +224,7 @@ async def _caller(websocket: WebSocket, command: ThreadCommand) -> Principal:
     caller = await admitted_on(websocket.app.state.authenticator, connection, permissions.command, asked)
     if caller is None:
         raise Unauthenticated(
-            "Say who you are: send `Authorization: Bearer` with your token, or your key; from a browser, the protocols "
+            "Authenticate: send `Authorization: Bearer` with your token, or your key; from a browser, the protocols "
             f"`{SUBPROTOCOL}` and `{BEARER}<token>`."
         )
     ASKING_USER.set(caller.user)

@@ -76,7 +76,7 @@ class JsonRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-                raise Invalid("The address has a NUL character: take it out.")
+                raise Invalid("The URL has a NUL character: remove it.")
             return await handler(JsonRequest(request.scope, request.receive))
 
         return handle
@@ -96,7 +96,7 @@ def parse_json(body: bytes) -> Any:
         raise Invalid(f"The body is not valid JSON: {error}.") from error
     # Backslashes are found in strings only, and an even number of them before it makes it text.
     if b"\\u0000" in body and _ESCAPED_NUL.search(body):
-        raise Invalid("A string has a NUL character (\\u0000), which cannot be stored: take it out.")
+        raise Invalid("A string has a NUL character (\\u0000), which cannot be stored: remove it.")
     return parsed
 
 

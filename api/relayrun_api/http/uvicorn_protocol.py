@@ -18,14 +18,14 @@ MAX_HEAD_BYTES = 65_536
 #: Requests that wait behind the one that is being answered; no client of ours sends any.
 MAX_PIPELINED = 16
 
-_NOT_HTTP = Problem(400, "not_http", "This is not HTTP/1.1 as it should be: check the client that sent it.")
+_NOT_HTTP = Problem(400, "not_http", "The request is not valid HTTP/1.1: check the client that sent it.")
 _TOO_LONG = Problem(
-    431, "head_too_large", f"The request's head is larger than {MAX_HEAD_BYTES} bytes: send fewer headers."
+    431, "head_too_large", f"The headers of the request are larger than {MAX_HEAD_BYTES} bytes: send fewer headers."
 )
 
 _LATE: Mapping[Awaited, Problem] = {
-    "head": Problem(408, "head_too_slow", "The request's head stopped coming: send the request again, at once."),
-    "body": Problem(408, "body_too_slow", "The body stopped coming: send the request again, with all of its body."),
+    "head": Problem(408, "head_too_slow", "The headers of the request did not arrive in time: send the request again."),
+    "body": Problem(408, "body_too_slow", "The body stopped arriving: send the whole request again."),
 }
 
 

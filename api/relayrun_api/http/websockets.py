@@ -34,7 +34,7 @@ def check_origin(websocket: HTTPConnection, settings: ApiSettings, *, own: bool 
     allowed = cors_options(settings)
     pattern = allowed.get("allow_origin_regex")
     if {origin, "*"}.isdisjoint(allowed["allow_origins"]) and not (pattern and re.fullmatch(pattern, origin)):
-        raise Forbidden(f"Pages of {origin} may not connect: have the origin added to those that CORS allows.")
+        raise Forbidden(f"Pages of {origin} may not connect: add the origin to those that CORS allows.")
 
 
 def offered(websocket: WebSocket) -> Sequence[str]:

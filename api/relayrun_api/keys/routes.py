@@ -75,6 +75,6 @@ async def revoke(key_id: str, services: Given, caller: Caller) -> Response:
 def _for_admins(services: Services, caller: Principal) -> None:
     """Raise Forbidden for whoever is no admin, and where keys open nothing: one that was made then would open later."""
     if "api-key" not in services.settings.auth_kinds:
-        raise Forbidden("This server takes no API keys: add `api-key` to RELAYRUN_AUTH (chart: `api.auth`).")
+        raise Forbidden("This server does not accept API keys: add `api-key` to RELAYRUN_AUTH (chart: `api.auth`).")
     if not caller.admin:
         raise Forbidden("API keys are for admins: use an admin's key or token.")

@@ -83,7 +83,7 @@ class Dispatch:
             case method:
                 raise McpError(
                     METHOD_NOT_FOUND,
-                    f"Method {method!r} is not served here.",
+                    f"This server has no method {method!r}.",
                     status=404 if self._dialect.modern else 200,
                 )
 

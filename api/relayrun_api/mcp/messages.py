@@ -60,16 +60,16 @@ class Message:
 def message_of(body: Any) -> Message:
     """The message of a parsed body. Raises McpError."""
     if isinstance(body, list):
-        raise McpError(INVALID_REQUEST, "Batches are not served: send each message in a request of its own.")
+        raise McpError(INVALID_REQUEST, "Batches are not supported: send each message in its own request.")
     if not isinstance(body, dict) or body.get("jsonrpc") != "2.0":
-        raise McpError(INVALID_REQUEST, 'The body is no message of JSON-RPC: send an object with `"jsonrpc": "2.0"`.')
+        raise McpError(INVALID_REQUEST, 'The body is not a JSON-RPC message: send an object with `"jsonrpc": "2.0"`.')
     known, method, params = body.get("id"), body.get("method"), body.get("params")
     if "id" in body and not _is_id(known):
         raise McpError(INVALID_REQUEST, f"`id` must be a number or a text of at most {_LARGEST_ID} characters.")
     if method is None and known is not None and ("result" in body or "error" in body):
         return Message(known, None, {}, body)
     if not isinstance(method, str):
-        raise McpError(INVALID_REQUEST, "The message has no `method`: name what you ask for.")
+        raise McpError(INVALID_REQUEST, "The message has no `method`: name the method to call.")
     if len(method) > _LONGEST_METHOD:
         raise McpError(INVALID_REQUEST, f"`method` must have at most {_LONGEST_METHOD} characters.")
     if params is not None and not isinstance(params, dict):
@@ -169,14 +169,14 @@ def checked_params(message: Message, dialect: Dialect) -> Any:
     except KeyError:
         raise McpError(
             METHOD_NOT_FOUND,
-            f"Method {message.method[:100]!r} is not served here in version {dialect.version}.",
+            f"Method {message.method[:100]!r} does not exist in version {dialect.version}.",
             status=404 if dialect.modern else 200,
         ) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise McpError(
-            INVALID_PARAMS, f"Wrong params of {message.method}: {where}: {first['msg']}.", status=_status(dialect)
+            INVALID_PARAMS, f"Invalid params of {message.method}: {where}: {first['msg']}.", status=_status(dialect)
         ) from None
 
 

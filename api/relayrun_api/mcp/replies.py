@@ -73,7 +73,7 @@ class Replies:
         run_id, _, question = str(self._message.id).partition(".")
         asking = uuid_of(run_id)
         if asking is None:
-            raise McpError(INVALID_PARAMS, "Nothing was asked under this `id`.")
+            raise McpError(INVALID_PARAMS, "There was no request with this `id`.")
         run = await self._services.runs.visible(self._caller, asking)
         result = self._message.body.get("result")
         if isinstance(result, dict) and result.get("action") == "accept":
@@ -82,7 +82,7 @@ class Replies:
             content = result.get("content")
             contents = {question: content if isinstance(content, dict) else {}}
             if await starts.to_question(call, run, contents) is None:
-                raise McpError(INVALID_PARAMS, "Nothing was asked under this `id`.")
+                raise McpError(INVALID_PARAMS, "There was no request with this `id`.")
             return
         await admitted_for(self._request, self._caller, permissions.decline(str(run.thread_id)))
         await self._decline(run)

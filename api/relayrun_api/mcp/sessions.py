@@ -34,5 +34,5 @@ def session_of(session_id: str | None) -> Session | None:
         return None
     found = _FORM.fullmatch(session_id)
     if found is None or found["version"] not in HANDSHAKE_PROTOCOL_VERSIONS:
-        raise McpError(INVALID_REQUEST, "There is no such session: begin one with `initialize`.", status=404)
+        raise McpError(INVALID_REQUEST, "There is no such session: start one with `initialize`.", status=404)
     return Session(session_id, found["version"], found["elicits"] == "1")

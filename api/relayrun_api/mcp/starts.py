@@ -117,7 +117,7 @@ class Starts:
         """The run that goes on; where the user would not answer, the one that asks, which is not asked again."""
         run_id = uuid_of(str(state))
         if run_id is None:
-            raise McpError(INVALID_PARAMS, "`requestState` is none of this server's: call the tool anew.")
+            raise McpError(INVALID_PARAMS, "`requestState` is not from this server: call the tool again.")
         run = await self._services.runs.visible(self._caller, run_id)
         contents = {
             name: response.get("content") or {}

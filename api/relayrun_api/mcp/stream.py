@@ -59,7 +59,7 @@ def place_of(text: str) -> Place:
     found = _PLACE.fullmatch(text)
     call_id = uuid_of(found[1]) if found else None
     if found is None or call_id is None:
-        raise McpError(INVALID_REQUEST, "`Last-Event-ID` is none of this server's: send the request again.")
+        raise McpError(INVALID_REQUEST, "`Last-Event-ID` is not from this server: send the request again.")
     return Place(call_id, int(found[2]), int(found[3]))
 
 

@@ -93,7 +93,7 @@ async def assistant_named(services: Services, reader: str, caller: Principal, na
     for named in found:
         if name == _with_id(named.row):
             return str(named.row.assistant_id)
-    raise McpError(INVALID_PARAMS, f"Unknown tool: {name[:100]!r}. List those there are with tools/list.", status=200)
+    raise McpError(INVALID_PARAMS, f"Unknown tool: {name[:100]!r}. List the tools with tools/list.", status=200)
 
 
 def tool_name(text: str) -> str:
@@ -150,4 +150,4 @@ def _offset_of(cursor: str | None) -> int:
             return int(offset)
     except ValueError:
         pass
-    raise McpError(INVALID_PARAMS, "The `cursor` is none of this server's: list the tools from the start.", status=200)
+    raise McpError(INVALID_PARAMS, "The `cursor` is not from this server: list the tools from the start.", status=200)

@@ -11,7 +11,7 @@ _KINDS: Mapping[int, tuple[str, str, str, str]] = {
         "Unauthenticated",
         "The token or key is missing or invalid. `WWW-Authenticate` says what is wrong.",
         "unauthenticated",
-        "Say who you are: send `Authorization: Bearer` with your token, or your key.",
+        "Authenticate: send `Authorization: Bearer` with your token, or your key.",
     ),
     403: (
         "Forbidden",
@@ -35,7 +35,7 @@ _KINDS: Mapping[int, tuple[str, str, str, str]] = {
         "BodyTooSlow",
         "The body did not arrive in time.",
         "body_too_slow",
-        "The body stopped coming: send the request again, with all of its body.",
+        "The body stopped arriving: send the whole request again.",
     ),
     413: (
         "BodyTooLarge",
@@ -71,7 +71,7 @@ _KINDS: Mapping[int, tuple[str, str, str, str]] = {
         "Unavailable",
         "The database or a runner is unavailable. Try again after `Retry-After` seconds.",
         "no_runner",
-        "No runner of agent default is up: try again in a moment.",
+        "No runner of agent default is available: try again in a moment.",
     ),
 }
 _MORE = {422: {"errors": [{"pointer": "#/limit", "detail": "Input should be less than or equal to 1000"}]}}

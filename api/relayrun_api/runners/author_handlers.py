@@ -45,7 +45,8 @@ class AuthorHandlers:
             parsed: dict[str, Any] = orjson.loads(answer)
             return parsed
         raise RunnersAway(
-            f"No runner of agent {agent} is up, which says who may call: try again in a moment.", headers=_AGAIN
+            f"No runner of agent {agent}, which authenticates callers, is available: try again in a moment.",
+            headers=_AGAIN,
         )
 
     async def _place(self) -> tuple[str, Sequence[str]]:
@@ -53,7 +54,9 @@ class AuthorHandlers:
         graphs = {name: [row.graph for row in rows] for name, rows in (await self._catalog.by_agent()).items()}
         agent = self._agent or (next(iter(graphs)) if len(graphs) == 1 else None)
         if agent is None and graphs:
-            raise RunnersAway("There are several agents: name the one that says who may call in RELAYRUN_AUTH_AGENT.")
+            raise RunnersAway(
+                "There are several agents: set RELAYRUN_AUTH_AGENT to the one that authenticates callers."
+            )
         if agent is None or agent not in graphs:
             detail = "No runner that says who may call has been ready yet: try again in a moment."
             raise RunnersAway(detail, headers=_AGAIN)

@@ -251,7 +251,7 @@ class Runners:
         if too_slow is not None:
             raise _too_slow() from too_slow
         raise RunnersAway(
-            f"No runner that has graph {graph!r} is up: try again in a moment.", headers={"Retry-After": "1"}
+            f"No runner that has graph {graph!r} is available: try again in a moment.", headers={"Retry-After": "1"}
         )
 
 
@@ -269,7 +269,7 @@ def _body_of(response: httpx.Response) -> bytes:
     detail = _detail_of(response)
     if response.status_code == httpx.codes.GATEWAY_TIMEOUT:
         if _reason_of(response) == READING_SLOW:
-            raise RunnersAway(f"Not read in time: {detail}. Try again in a moment.", headers={"Retry-After": "5"})
+            raise RunnersAway(f"This took too long: {detail}. Try again in a moment.", headers={"Retry-After": "5"})
         raise _too_slow()
     if refusal := _REFUSALS.get(response.status_code):
         raise refusal(detail)

@@ -110,7 +110,7 @@ class GraphCatalog:
         found = await self._find(lambda: self._by_name.get(name))
         if found is None and name in self._undecided:
             raise RunnersAway(
-                f"Several agents offer {name!r}, and the API server has not told yet which is the oldest: try again in "
+                f"Several agents offer {name!r}, and it is not known yet which is the oldest: try again in "
                 "a moment, or name one as agent/graph."
             )
         return found

@@ -68,7 +68,7 @@ class RunnerReading:
         try:
             return await anext(self._rest)
         except httpx.TransportError as error:
-            raise Truncated(f"the runner's answer ended in its middle: {error!r}") from error
+            raise Truncated(f"the runner's answer was cut off: {error!r}") from error
 
     async def aclose(self) -> None:
         """Whatever of it is not read yet: the runner stops making it."""

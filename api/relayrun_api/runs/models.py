@@ -72,7 +72,7 @@ class RunCreate(LangGraphBody):
     def _as_list(cls, value: Any) -> Any:
         modes = [value] if isinstance(value, str) else value
         if isinstance(modes, list) and "lifecycle" in modes:
-            raise ValueError("`lifecycle` is told by a thread's event stream: subscribe to its channel of that name")
+            raise ValueError("`lifecycle` is a channel of a thread's event stream: subscribe to it there")
         # useStream sends an empty list when a page listens to nothing in particular; null is refused.
         return ["values"] if modes == [] else modes
 
@@ -95,14 +95,14 @@ class RunCreate(LangGraphBody):
     @model_validator(mode="after")
     def _answers_now(self) -> "RunCreate":
         if (self.after_seconds or 0) > 0 and self.command is not None and self.command.resume is not None:
-            raise ValueError("an answer is given now, not later, when something else may be asked: leave out one")
+            raise ValueError("an answer cannot be given later, because the question may change: leave out one")
         return self
 
     @field_validator("checkpoint_id")
     @classmethod
     def _is_uuid(cls, value: str | None) -> str | None:
         if value is not None and uuid_of(value) is None:
-            raise ValueError("it is no checkpoint's id, which is a UUID")
+            raise ValueError("it is not the id of a checkpoint, which is a UUID")
         return value
 
     @property

@@ -107,7 +107,7 @@ async def requested(services: Services, principal: Principal, body: RunCreate, t
     if thread is None and body.on_completion != "keep":
         spec = spec.model_copy(update={"on_completion": "delete"})
     if body.context and body.config and body.config.configurable:
-        raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer word.")
+        raise BadRequest("Send `context` or `config.configurable`, not both: `context` is the newer name.")
     later = max(body.after_seconds or 0.0, 0.0)
     # Of a batch each has its own, which the body has by now.
     mark = {} if principal.metadata is None else body.metadata or {}

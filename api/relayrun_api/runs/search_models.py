@@ -64,7 +64,7 @@ def decode_cursor(text: str) -> db.Cursor:
     except (binascii.Error, ValueError):
         found = None
     if found is None or created_at.tzinfo is None:
-        raise ValueError("it is no cursor: send `next` of the page before as it is, or leave it out")
+        raise ValueError("it is not a cursor: send `next` of the previous page unchanged, or leave it out")
     return db.Cursor(created_at, found)
 
 

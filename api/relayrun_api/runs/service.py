@@ -183,7 +183,7 @@ class RunService:
             if thread is not None and thread.name is not None:
                 await visible_thread(self._database, principal, thread)
             raise RunNotFound(
-                f"Run not found: {run_id} is none of the thread's, list them with GET /threads/{{id}}/runs."
+                f"Run not found: {run_id} does not belong to the thread: list its runs with GET /threads/{{id}}/runs."
             )
         note_owner(run.owner)
         return run

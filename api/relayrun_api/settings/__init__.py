@@ -26,38 +26,38 @@ class ApiSettings(AccessSettings, ClusterSettings, ConsoleSettings, KeepSettings
     port: int = 8000
     #: Local mode: where the world lists its runners.
     runners_file: Path | None = None
-    #: What the API shows to runners.
+    #: The token that the API sends to runners.
     runner_token: SecretStr = SecretStr("")
     #: A file with the runners' token, which may change (see `relayrun_core.rotating`).
     runner_token_file: Path | None = None
-    #: How many connections to the database it may have, beside one that listens.
+    #: The most connections to the database, besides one that listens.
     database_connections: int = Field(default=10, ge=4, le=1000)
-    #: Pages that may call the API from a browser; in JSON.
+    #: Origins of pages that may call the API from a browser, as JSON.
     cors_origins: list[str] = ["http://localhost:3000"]
     #: Local mode: any origin on this machine may call.
     cors_allow_localhost: bool = False
-    #: Further origins, as a regular expression for all of an origin.
+    #: More origins, as a regular expression that must match the whole origin.
     cors_origin_regex: re.Pattern[str] | None = None
-    #: Further headers of answers that pages may read.
+    #: More headers of answers that pages may read.
     cors_expose_headers: list[str] = []
-    #: How long a browser may remember what it was allowed.
+    #: How long a browser may cache the answer to a CORS preflight.
     cors_max_age_seconds: int = Field(default=600, ge=0, le=86400)
-    #: The graph of requests that name none (`/chat`, `/invoke`, `/run-task`).
+    #: The graph for requests that name none (`/chat`, `/invoke`, `/run-task`).
     default_graph: str | None = None
-    #: Parts of the API that are not served.
+    #: Parts of the API to turn off.
     disable: list[Part] = []
-    #: In front of all paths; probes and /metrics are at their plain paths too.
+    #: A prefix for all paths. Probes and /metrics are at their plain paths too.
     mount_prefix: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=256)
-    #: Whether each request is logged (`relayrun.access`). None said: where the log is JSON, as in a cluster.
+    #: Whether to log each request (`relayrun.access`). If unset: only if the log is JSON, as on a cluster.
     access_log: bool | None = None
-    #: Whether what admins and keys do, deletions and cancels are logged (`relayrun.audit`). None said: as above.
+    #: Whether to log deletions, cancels, and what admins and keys do (`relayrun.audit`). If unset: as `access_log`.
     audit_log: bool | None = None
-    #: How long a client has for all of a request's head; in each so long a body has to come and an answer to be read at
-    #: 500 bytes a second at least.
+    #: How long a client has to send the headers of a request. After that, it must send a body, and read an answer, at
+    #: 500 bytes a second or more, measured over the same time.
     slow_client_seconds: float = Field(default=30, gt=0, le=100)
-    #: How long the database may take for a search, a count or a list.
+    #: How long a search, a count or a list may take in the database.
     search_seconds: float = Field(default=5, ge=0.1, le=30)
-    #: How long an agent's own web app may take to begin its answer.
+    #: How long an agent's own web app may take to start its answer.
     custom_route_seconds: float = Field(default=60, gt=0, le=3600)
 
     @property

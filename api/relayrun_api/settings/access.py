@@ -24,38 +24,39 @@ class AccessSettings(CoreSettings):
     """Who may call the API, and how much."""
 
     world: Literal["local", "kubernetes"] = "local"
-    #: Has to be said: nobody shall let everybody in by forgetting it.
+    #: Who may call. Required, so that nobody opens an API to everybody by forgetting it.
     auth: Annotated[list[AuthKind], *CommaSeparated] = []
-    #: With `custom`: the Agent whose `auth` is asked, where there are several.
+    #: With `custom`: the Agent whose `auth` handlers are called. Needed if there are several Agents.
     auth_agent: str | None = None
-    #: Either the secret of HS256 tokens or where the issuer publishes its public keys.
+    #: The secret of HS256 tokens. Set either this or `jwt_jwks_url`.
     jwt_secret: SecretStr | None = None
     #: A file with that secret, which may change (see `relayrun_core.rotating`).
     jwt_secret_file: Path | None = None
     #: Where the issuer publishes its public keys; https, or http to a Service.
     jwt_jwks_url: str | None = None
-    #: Which `iss` a token must have.
+    #: The `iss` that a token must have.
     jwt_issuer: str | None = None
-    #: A token must be for one of these.
+    #: A token's `aud` must have one of these.
     jwt_audience: Annotated[list[str], *CommaSeparated] = []
     #: How far the clocks of issuer and API may differ.
     jwt_leeway_seconds: float = Field(default=30, ge=0, le=600)
-    #: Whose token has this value in this claim (or among the claim's values) is an admin. Dots lead into objects.
+    #: A caller is an admin if this claim of its token has, or contains, `jwt_admin_value`. Dots lead into objects.
     jwt_admin_claim: str | None = None
     #: The value of that claim.
     jwt_admin_value: str | None = None
-    #: Accepted run starts a user in the window; 0: no limit. None said: 100, in local mode no limit.
+    #: How many runs a user may start in the window. 0: no limit. If unset: 100; in local mode no limit.
     rate_limit: int | None = Field(default=None, ge=0)
     rate_limit_window_seconds: int = Field(default=3600, ge=1, le=31 * 86400)
-    #: Crons that one owner may have; 0: no limit.
+    #: How many crons an owner may have. 0: no limit.
     crons_per_owner: int = Field(default=100, ge=0, le=1_000_000)
-    #: What one owner may have open at once at each API process: requests, streams, WebSockets and their subscriptions;
-    #: without authentication an address. 0: no limit. None said: 500, in local mode without authentication no limit.
+    #: How many requests, streams, WebSockets and subscriptions an owner may have open at each API process. Without
+    #: authentication, an address counts as an owner. 0: no limit. If unset: 500; in local mode without authentication
+    #: no limit.
     open_per_owner: int | None = Field(default=None, ge=0, le=1_000_000)
-    #: Questions to agents' runners (states, histories, the store) that one owner may have at once at each API process;
-    #: more wait a moment. 0: no limit. None said: 16, in local mode without authentication no limit.
+    #: How many requests that runners answer (states, histories, the store) an owner may have at once at each API
+    #: process. More wait a moment. 0: no limit. If unset: 16; in local mode without authentication no limit.
     questions_per_owner: int | None = Field(default=None, ge=0, le=10_000)
-    #: Addresses and networks of proxies whose X-Forwarded-For is believed.
+    #: Addresses and networks of proxies whose X-Forwarded-For is trusted.
     trusted_proxies: Annotated[list[str], *CommaSeparated] = []
 
     @property
@@ -107,10 +108,10 @@ class AccessSettings(CoreSettings):
     def _auth_is_said(self) -> Self:
         if not self.auth:
             raise ValueError(
-                "RELAYRUN_AUTH is not set: say jwt, api-key, jwt,api-key, custom, or none to let everybody in"
+                "RELAYRUN_AUTH is not set: use jwt, api-key, jwt,api-key, custom, or none to let everybody in"
             )
         if "none" in self.auth and len(self.auth) > 1:
-            raise ValueError("RELAYRUN_AUTH=none stands alone: with it nobody is asked for a token")
+            raise ValueError("RELAYRUN_AUTH=none cannot be combined with other values: nobody needs a token then")
         if "custom" in self.auth and "jwt" in self.auth:
             raise ValueError("RELAYRUN_AUTH has custom and jwt, which both read the token: leave one out")
         if "jwt" in self.auth:
@@ -127,7 +128,9 @@ def _check_jwt(settings: AccessSettings) -> None:
         raise ValueError(f"RELAYRUN_JWT_SECRET_FILE: there is no secret in {settings.jwt_secret_file}")
     if settings.jwt_jwks_url:
         if not _is_safe(settings.jwt_jwks_url):
-            raise ValueError("RELAYRUN_JWT_JWKS_URL must be https: whoever changes the keys on the way is anybody")
+            raise ValueError(
+                "RELAYRUN_JWT_JWKS_URL must be https: otherwise somebody on the network could replace the keys"
+            )
         if not settings.jwt_issuer or not settings.jwt_audience:
             # An issuer signs tokens for other programs too, with the same keys.
             raise ValueError("RELAYRUN_JWT_JWKS_URL needs RELAYRUN_JWT_ISSUER and RELAYRUN_JWT_AUDIENCE")

@@ -10,14 +10,14 @@ from relayrun_core.settings import CoreSettings
 class ConsoleSettings(CoreSettings):
     """Whether people may look at this installation in a browser, and how they sign in there."""
 
-    #: Whether there is a page at /console.
+    #: Whether to serve the console at /console.
     console: bool = True
-    #: The page signs people in at this issuer (OpenID Connect: authorization code with PKCE) as this public client. Its
-    #: tokens must be ones that the API takes.
+    #: The issuer at which the console signs people in (OpenID Connect, authorization code with PKCE). The API must
+    #: accept its tokens.
     oidc_issuer: str | None = None
     #: The public client's id at the issuer.
     oidc_client_id: str | None = None
-    #: What the page asks the issuer for.
+    #: The scopes that the page requests.
     oidc_scopes: str = "openid profile"
 
     @model_validator(mode="after")

@@ -14,13 +14,13 @@ class KeepSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
-    #: Threads that say nothing themselves are deleted so long after their last update; None: never.
+    #: Delete threads without a time to live of their own this long after their last update. If unset: never.
     thread_ttl_minutes: float | None = Field(default=None, gt=0, le=LONGEST_TTL_MINUTES)
-    #: Threads of stateless runs are deleted so long after their last update.
+    #: Delete threads of stateless runs this long after their last update.
     stateless_keep_seconds: float = Field(default=600, ge=0, le=LONGEST_TTL_MINUTES * 60)
-    #: How often each API process looks for threads whose time is over.
+    #: How often each API process looks for expired threads.
     thread_sweep_seconds: float = Field(default=300, gt=0, le=86400)
-    #: How long after a run's end its events can be replayed; the run, its result and its thread stay. 0: for ever.
+    #: How long after a run's end its events can be replayed. The run, its result and its thread stay. 0: forever.
     journal_keep_hours: float = Field(default=168, ge=0, le=LONGEST_TTL_MINUTES / 60)
 
     @property

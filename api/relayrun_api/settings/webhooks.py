@@ -21,14 +21,14 @@ class WebhookSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RELAYRUN_", extra="ignore")
 
     world: Literal["local", "kubernetes"] = "local"
-    #: Webhooks are signed with it: a text, or `whsec_` and base64.
+    #: The secret that signs webhooks: a text, or `whsec_` followed by base64.
     webhook_secret: SecretStr | None = None
     #: A file with that secret, which may change (see `relayrun_core.rotating`).
     webhook_secret_file: Path | None = None
-    #: Receivers in private networks, on this machine and in the cluster too, with http. None said: in local mode those
-    #: of private networks.
+    #: Whether receivers may be in private networks, on this machine and in the cluster, and use http. If unset: only in
+    #: local mode, in private networks.
     webhook_allow_private: bool | None = None
-    #: Only these receivers: names, or `*.example.com` for all names below one; none: all.
+    #: Allow only these receivers: names, or `*.example.com` for all names below one. If empty: all.
     webhook_allow_hosts: Annotated[list[str], *CommaSeparated] = []
 
     @property

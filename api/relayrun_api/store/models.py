@@ -30,7 +30,7 @@ _DEEPEST_FILTER = 10
 
 def _label(label: str) -> str:
     if "." in label:
-        raise ValueError(f"namespace label {label!r} must be a string without periods, which stand between labels")
+        raise ValueError(f"namespace label {label!r} must be a string without periods, which separate labels")
     return label
 
 
@@ -49,7 +49,7 @@ def _few_and_short(paths: Literal[False] | list[str] | None) -> Literal[False] |
 
 def _outside_langgraph(namespace: list[str]) -> list[str]:
     if namespace[0] == "langgraph":
-        raise ValueError("a namespace that begins with `langgraph` is LangGraph's own: use another first label")
+        raise ValueError("a namespace that begins with `langgraph` is reserved for LangGraph: use another first label")
     return namespace
 
 

@@ -27,7 +27,9 @@ def get_item(request: RequestData) -> list[AccessCheck]:
         labels = [str(label) for label in value.get("namespace") or ()]
         if any("." in label for label in labels):
             # It would be taken apart, and mean a namespace of somebody else.
-            raise Invalid("A label of a namespace has no dots, so you have no items: tell who runs this server.")
+            raise Invalid(
+                "A label of a namespace has no dots, so you have no items: tell whoever operates this server."
+            )
         named = [("namespace", label) for label in labels]
         request.query = QueryParams([*rest, *named, ("key", str(value.get("key", "")))])
 

@@ -72,7 +72,7 @@ class StoreService:
                 continue
         which = " or ".join(places)
         raise RunnersAway(
-            f"No runner of agent {which} is up, and the store is asked through one: try again in a moment.",
+            f"No runner of agent {which} is available, and only a runner can read the store: try again in a moment.",
             headers={"Retry-After": "1"},
         )
 

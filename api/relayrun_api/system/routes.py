@@ -84,7 +84,7 @@ async def status(services: Given, caller: MaybeCaller) -> Response:
 async def revisions(agent_name: str, services: Given, caller: Caller) -> Response:
     """List an Agent's revisions with their open threads."""
     if not caller.admin:
-        raise Forbidden("Revisions are for admins.")
+        raise Forbidden("Only admins may list revisions.")
     threads = await open_threads(services.database, agent_name)
     found = [
         Revision(
@@ -116,7 +116,13 @@ async def healthz(services: Given) -> Response:
     """Check whether the process is alive."""
     if not (services.database.broken or services.reads.broken):
         return Json(Alive("ok"))
-    return _unwell(Problem(503, "pool_broken", "This process reaches the database no more, which answers: restart it."))
+    return _unwell(
+        Problem(
+            503,
+            "pool_broken",
+            "This process cannot reach the database any more, although the database answers: restart it.",
+        )
+    )
 
 
 @router.get(

@@ -29,7 +29,7 @@ class Extract:
 
 def _parsed(alias: str, path: str) -> list[str | int]:
     if not _ALIAS.fullmatch(alias) or alias in _TAKEN:
-        raise ValueError(f"{alias!r} can not name a part: use letters, digits and _, and no member of a thread")
+        raise ValueError(f"{alias!r} cannot name a part: use letters, digits and _, and not a member of a thread")
     root = re.split(r"[.\[]", path, maxsplit=1)[0]
     if root not in _COLUMNS or len(path) > _LONGEST_PATH:
         raise ValueError(f"the path of {alias!r} must begin with one of {', '.join(_COLUMNS)}")

@@ -143,7 +143,7 @@ class StateService:
 
     async def _named(self, graph_id: Any) -> tuple[str, str]:
         if not isinstance(graph_id, str):
-            raise Invalid("The supersteps are those of a graph: name it as `graph_id` in the thread's metadata.")
+            raise Invalid("The supersteps need a graph: name it as `graph_id` in the thread's metadata.")
         if found := await self._catalog.find(graph_id):
             return found.graph.agent, found.graph.graph
         await self._catalog.require_some()

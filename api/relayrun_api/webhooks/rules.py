@@ -85,20 +85,20 @@ class WebhookRules:
         called.
         """
         if self.off:
-            raise Invalid("`webhook`: this server calls nobody. Leave it out, and ask for the run.")
+            raise Invalid("`webhook`: webhooks are turned off on this server. Leave it out, and poll the run.")
         try:
             url = webhook_url(text)
         except ValueError as error:
             raise Invalid(f"`webhook`: {error}.") from error
         if url.scheme != "https" and not self.allow_private:
-            raise Invalid("`webhook` must be an https URL: what is told of a run must not be read on the way.")
+            raise Invalid("`webhook` must be an https URL, so that nobody on the network can read about the run.")
         if self.allow_hosts and not any(_matches(url.host.lower(), pattern) for pattern in self.allow_hosts):
-            raise Invalid(f"`webhook`: {url.host} is not among the hosts that this installation calls.")
+            raise Invalid(f"`webhook`: {url.host} is not one of the hosts that this installation may call.")
         literal = _literal(url.host)
         local_name = not self.allow_local and _LOCAL_NAMES.fullmatch(url.host.lower().rstrip("."))
         if local_name or (literal is not None and not self.callable([literal], url.scheme)):
             raise Invalid(
-                f"`webhook`: {url.host} is not an address that this installation calls: use one that everybody can "
+                f"`webhook`: {url.host} is not an address that this installation may call: use one that everybody can "
                 "reach, or set RELAYRUN_WEBHOOK_ALLOW_PRIVATE."
             )
         return url
@@ -156,7 +156,7 @@ def webhook_url(text: str) -> httpx.URL:
     except httpx.InvalidURL as error:
         raise ValueError("it is not a URL") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("it must be a whole URL: https://host/path")
+        raise ValueError("it must be a complete URL: https://host/path")
     if url.port is not None and not 0 < url.port < 65536:
         raise ValueError("its port must be between 1 and 65535")
     if url.userinfo:
@@ -164,5 +164,5 @@ def webhook_url(text: str) -> httpx.URL:
     try:
         url.raw_host.decode().encode("idna")  # as it is looked up
     except UnicodeError as error:
-        raise ValueError("its host is no name that can be looked up") from error
+        raise ValueError("its host is not a name that can be resolved") from error
     return url

@@ -123,10 +123,10 @@ class WebhookSender:
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._lookups, _look_up, url)
         except OSError as error:
-            raise NotTaken(f"the name is not found: {error}") from error
+            raise NotTaken(f"the name cannot be resolved: {error}") from error
         allowed = self._rules.callable(found, url.scheme)
         if not allowed:
-            raise NotTaken("its addresses are not such that may be called", final=True)
+            raise NotTaken("it has no address that this installation may call", final=True)
         return allowed
 
 

@@ -65,9 +65,9 @@ def dev(
     """
     level = "debug" if debug else server_log_level.lower()
     if level not in ("debug", "info", "warning", "error", "critical"):
-        raise UsageError(f"--server-log-level {server_log_level} is none of debug, info, warning and error.")
+        raise UsageError(f"--server-log-level {server_log_level} is not one of debug, info, warning and error.")
     if wait_for_client and debug_port is None:
-        raise UsageError("--wait-for-client needs --debug-port: where shall the debugger connect to?")
+        raise UsageError("--wait-for-client needs --debug-port: the port to which the debugger connects.")
     config = config.absolute()
     options = DevOptions(
         config=config,

@@ -130,19 +130,19 @@ def _in_database(url: str, ask: Callable[[Database], Awaitable[T]]) -> T:
     try:
         return asyncio.run(connected())
     except SchemaTooOld as error:
-        raise CliError(f"This database is not one of this version: {error}.") from error
+        raise CliError(f"This database does not fit this version of Relayrun: {error}.") from error
     except psycopg.Error as error:
-        raise CliError(f"The database does not answer as it should: {str(error).strip()}") from error
+        raise CliError(f"Cannot use the database: {str(error).strip()}") from error
 
 
 def _lifetime(text: str) -> timedelta:
     found = re.fullmatch(r"([1-9]\d{0,6})([mhdw])", text)
     if found is None:
-        raise UsageError(f"--expires {text} is no time: write a number and m, h, d or w, for example 30d.")
+        raise UsageError(f"--expires {text} is not a duration: write a number and m, h, d or w, for example 30d.")
     lifetime = timedelta(**{_UNITS[found[2]]: int(found[1])})
     if lifetime > timedelta(days=_LONGEST_DAYS):
         raise UsageError(
-            f"--expires {text} is longer than {_LONGEST_DAYS} days: leave it out for a key without an end."
+            f"--expires {text} is longer than {_LONGEST_DAYS} days: leave it out for a key that does not expire."
         )
     return lifetime
 

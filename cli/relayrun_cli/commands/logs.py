@@ -79,5 +79,5 @@ def logs(
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text)
     if found is None:
-        raise UsageError(f"--since {text} is no time: write a number and s, m, h or d, for example 10m.")
+        raise UsageError(f"--since {text} is not a duration: write a number and s, m, h or d, for example 10m.")
     return int(found[1]) * _UNIT_SECONDS[found[2]]

@@ -41,7 +41,7 @@ def reset(
         console.print(f"There is no data: {folder} does not exist.", soft_wrap=True)
         return
     if not (folder / LOCK_FILE).exists():
-        raise UsageError(f"{folder} is no data folder of relayrun dev; nothing was deleted.")
+        raise UsageError(f"{folder} is not a data folder of relayrun dev; nothing was deleted.")
     if not yes:
         typer.confirm(f"Delete {folder} with all threads and runs?", abort=True)
     asyncio.run(remove_data(folder))

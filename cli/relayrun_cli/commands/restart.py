@@ -42,10 +42,10 @@ def restart(
     # Another template, whose runners replace those that are there.
     patch = {"spec": {"podTemplate": {"metadata": {"annotations": {f"{GROUP}/restartedAt": now}}}}}
     call([*kubectl, "patch", f"agents.{GROUP}", agent, "--type=merge", "-p", json.dumps(patch)])
-    typer.echo(f"Agent {agent} restarts: its runners are replaced one after the other.")
+    typer.echo(f"Agent {agent} is restarting: its runners are replaced one after the other.")
     if wait:
         _wait(lambda: json.loads(call([*kubectl, "get", f"agents.{GROUP}", agent, "-o", "json"])), timeout)
-        typer.echo(f"All runners of Agent {agent} are new ones.")
+        typer.echo(f"All runners of Agent {agent} were replaced.")
 
 
 def _wait(look: Callable[[], dict[str, Any]], timeout: int) -> None:
@@ -56,7 +56,7 @@ def _wait(look: Callable[[], dict[str, Any]], timeout: int) -> None:
             return
         if time.monotonic() >= until:
             said = [f"{one['type']}: {one['message']}" for one in found["status"].get("conditions", [])]
-            raise CliError(f"After {timeout} s some runners are still old ones. {'; '.join(said)}")
+            raise CliError(f"After {timeout} s, some runners are not replaced yet. {'; '.join(said)}")
         time.sleep(_LOOK_SECONDS)
 
 

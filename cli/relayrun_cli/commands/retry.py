@@ -59,7 +59,7 @@ def _check(api: Api, run: dict[str, Any]) -> None:
     [newest] = api.call("GET", f"/threads/{thread_id}/runs?limit=1")
     if newest["run_id"] != run_id:
         raise UsageError(
-            f"Thread {thread_id} has gone on since with run {newest['run_id']}: only its newest run can be retried."
+            f"Thread {thread_id} has a newer run, {newest['run_id']}: only the newest run of a thread can be retried."
         )
 
 
@@ -89,5 +89,7 @@ def _took_nothing(api: Api, run: dict[str, Any]) -> bool:
     state = api.call("GET", f"/threads/{run['thread_id']}/state")
     about = state.get("metadata") or {}
     if about.get("source") == "last_finish":
-        raise NoApiError("No runner with this graph is ready, so nothing can go on yet: look at relayrun dev's output.")
+        raise NoApiError(
+            "No runner with this graph is ready, so the run cannot continue yet: look at relayrun dev's output."
+        )
     return bool(about.get("run_id") != run["run_id"])

@@ -128,7 +128,7 @@ def _input(given: str | None, resume: str | None) -> dict[str, Any]:
         raise UsageError("-i and --resume exclude each other: a question is answered, or the thread gets new input.")
     answer = read_json("--resume", resume)
     if answer is None:
-        raise UsageError("--resume null is no answer for LangGraph: give another value.")
+        raise UsageError("LangGraph does not accept null as an answer: give --resume another value.")
     return {"command": {"resume": answer}}
 
 

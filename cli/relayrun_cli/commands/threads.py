@@ -89,7 +89,7 @@ def _refuse_lost_options(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise UsageError(f"Write options behind the verb: relayrun threads {context.invoked_subcommand} THREAD --…")
+            raise UsageError(f"Write options after the verb: relayrun threads {context.invoked_subcommand} THREAD --…")
 
 
 def _row(thread: dict[str, Any]) -> list[str]:

@@ -96,7 +96,9 @@ def _port(cluster: KindCluster, asked: int | None, node_image: str | None) -> in
     if cluster.exists():
         port = cluster.port()
         if asked not in (None, port):
-            raise CliError(f"The cluster {cluster.name} has port {port}, for good: `relayrun down` removes it.")
+            raise CliError(
+                f"The cluster {cluster.name} uses port {port}, which cannot change: `relayrun down` removes it."
+            )
         return port
     port = choose_port("127.0.0.1", asked, DEFAULT_PORT)
     Screen().say(f"Making the cluster {cluster.name}…")

@@ -86,4 +86,4 @@ def _load(config: Config) -> None:
     command = [sys.executable, "-P", "-m", "relayrun_runner.check", str(config.file)]
     ended = subprocess.run(command, cwd=config.folder, env=without_secrets(os.environ), check=False)
     if ended.returncode != 0:
-        raise CliError(f"{config.file}: not all of it loads; what does not is said above.")
+        raise CliError(f"{config.file}: not everything loads; see above.")

@@ -52,7 +52,9 @@ class Reloader:
                 await self._changed(files)
         except OSError as error:
             # Mostly: the system's limit of watched files.
-            self._screen.warn(f"Changes of the code cannot be watched ({error}): restart dev after a change.")
+            self._screen.warn(
+                f"Relayrun cannot watch the code for changes ({error}): restart relayrun dev after a change."
+            )
 
     async def _changed(self, files: Iterable[Path]) -> None:
         build = await asyncio.to_thread(self._sources.hash)
@@ -63,15 +65,17 @@ class Reloader:
         try:
             config = load_config(self._config)
         except ConfigError as error:
-            self._screen.warn(f"{error}. The old code goes on.")
+            self._screen.warn(f"{error}. The old code keeps running.")
             return
         if (config.auth is not None) != self._has_auth:
-            self._screen.warn("`auth` came into langgraph.json, or went: restart dev for that. The old code goes on.")
+            self._screen.warn(
+                "langgraph.json got or lost `auth`: restart relayrun dev. Until then, the old code keeps running."
+            )
             return
         self._screen.say(f"{names} changed: loading the new code.")
         problem = await self._world.reload(build)
         if problem is None:
             self._screen.say("The new code runs.")
         else:
-            old = "The old code goes on" if self._world.serving else "No code runs"
-            self._screen.warn(f"The new code does not load: {problem}. {old}; the mended code is loaded by itself.")
+            old = "The old code keeps running" if self._world.serving else "No code runs"
+            self._screen.warn(f"The new code does not load: {problem}. {old}; the fixed code is loaded automatically.")

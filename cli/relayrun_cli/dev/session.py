@@ -149,7 +149,7 @@ class Session:
                 await self._greet(database, world, api)
                 await asyncio.Event().wait()
             finally:
-                self._screen.say("Stopping: runs that are not finished go on at the next start.")
+                self._screen.say("Stopping: unfinished runs continue at the next start.")
                 await asyncio.gather(_cancelled(working), api.stop(API_STOP_SECONDS))
                 for task in tasks:
                     task.cancel()
@@ -190,7 +190,7 @@ class Session:
         if not problems:
             return {}
         watched = self._options.reload and self._options.debug_port is None
-        do = "the mended code is loaded by itself" if watched else "mend it and start again"
+        do = "the fixed code is loaded automatically" if watched else "fix it and start again"
         return {"Problem": f"{'; '.join(problem.partition(chr(10))[0] for problem in problems)}: {do}"}
 
 
@@ -220,7 +220,7 @@ async def _answers(api: Child, url: str) -> None:
                             return
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        raise CliError(f"The API did not start within {START_SECONDS:.0f} s; its own words are above.") from None
+        raise CliError(f"The API did not start within {START_SECONDS:.0f} s; its output is above.") from None
 
 
 def _checked_config(options: DevOptions) -> Config:

@@ -25,7 +25,7 @@ def need(*tools: str) -> None:
         raise CliError(f"This needs {where} on the PATH. Without a cluster, `relayrun dev` runs the project.")
     asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
     if asked.returncode:
-        raise CliError(f"This needs Docker, and it does not answer: {_last_line(asked.stderr)}")
+        raise CliError(f"This needs Docker, which does not answer: {_last_line(asked.stderr)}")
 
 
 def need_kubectl() -> None:

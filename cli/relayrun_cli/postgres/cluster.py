@@ -62,7 +62,7 @@ def check_version(places: Places) -> None:
     if found != MAJOR_VERSION:
         raise PostgresError(
             f"{places.data} was written by PostgreSQL {found}, and this is {MAJOR_VERSION}: "
-            "use another --data, or `relayrun reset` to begin anew."
+            "use another --data, or `relayrun reset` to start over."
         )
 
 

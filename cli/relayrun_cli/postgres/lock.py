@@ -31,7 +31,7 @@ class FolderLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise CliError(
-                f"Cannot open {self._path}: {error.strerror}. Use the user who made it, or another --data."
+                f"Cannot open {self._path}: {error.strerror}. Run as the user who created it, or use another --data."
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

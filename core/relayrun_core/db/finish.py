@@ -46,7 +46,7 @@ async def finish(
         # The events were refused: another attempt has the run, or this one has finished it already.
         answer = await _finish(database, run_id, attempt, outcome, (), hint)
     if answer in ("Stale", "AlreadyFinished"):
-        raise StaleAttempt(f"attempt {attempt} does not hold run {run_id}: another attempt goes on with it")
+        raise StaleAttempt(f"attempt {attempt} does not hold run {run_id}: another attempt has taken it over")
 
 
 async def finish_from_outside(database: Database, run_id: UUID, outcome: Outcome) -> None:

@@ -70,10 +70,10 @@ class LogPosition:
         """The position that `str` gives. Raises ValueError."""
         attempt, dash, number = text.partition("-")
         if not (dash and attempt.isascii() and attempt.isdecimal() and number.isascii() and number.isdecimal()):
-            raise ValueError(f"{text!r} is no line's id")
+            raise ValueError(f"{text!r} is not the id of a line")
         position = cls(int(attempt), int(number))
         if max(position.attempt, position.number) >= 2**31:
-            raise ValueError(f"{text!r} is no line's id")
+            raise ValueError(f"{text!r} is not the id of a line")
         return position
 
     def __str__(self) -> str:

@@ -163,7 +163,9 @@ async def _require_checkpoint(conn: Connection, new: NewRun) -> None:
     if (wanted := new.spec.checkpoint_id) is None:
         return
     if await (await conn.execute(_CHECKPOINT.encode(), (str(new.thread_id), wanted))).fetchone() is None:
-        raise CheckpointNotFound(f"the thread has no checkpoint {wanted}: its history lists those that it has")
+        raise CheckpointNotFound(
+            f"the thread has no checkpoint {wanted}: its history lists the checkpoints that it has"
+        )
 
 
 async def get_run(database: Database, run_id: UUID) -> Run | None:

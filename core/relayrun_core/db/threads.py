@@ -126,7 +126,7 @@ async def patch_thread(database: Database, thread_id: UUID, metadata: dict[str, 
     row = await database.fetch_one(_PATCH, params)
     if row is None and await get_thread(database, thread_id):
         raise MetadataTooLarge(
-            f"the thread's metadata would be larger than {MAX_OBJECT_BYTES} bytes of JSON: keep what is large elsewhere"
+            f"the thread's metadata would be larger than {MAX_OBJECT_BYTES} bytes of JSON: store large data elsewhere"
         )
     if row is None:
         raise ThreadNotFound(f"thread with ID {thread_id} not found")
@@ -187,7 +187,7 @@ async def delete_thread(database: Database, thread_id: UUID) -> list[DeletedRun]
                 hints = [(channel, run.run_id) for run in ended for channel in (RUNS_CHANNEL, EVENTS_CHANNEL)]
                 await database.execute(NOTIFY_MANY, many_params([*hints, (EVENTS_CHANNEL, thread_id)]))
                 return ended
-    raise ThreadBusyError(f"thread {thread_id} gets new runs all the time: stop starting them")
+    raise ThreadBusyError(f"thread {thread_id} keeps getting new runs: stop starting them")
 
 
 async def forget(conn: Connection, thread_id: UUID) -> None:

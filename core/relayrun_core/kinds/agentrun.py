@@ -102,7 +102,7 @@ class AgentRunSpec(KubeModel):
         if len(given) > 1:
             raise ValueError(f"give at most one of input, command and runId, not {' and '.join(given)}")
         if self.command is not None and self.thread is None:
-            raise ValueError("command needs a thread: say which one goes on")
+            raise ValueError("command needs a thread: name the one to continue")
         return self
 
 

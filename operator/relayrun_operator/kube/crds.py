@@ -99,7 +99,7 @@ def agentrun_crd() -> Schema:
             "[has(self.input), has(self.command), has(self.runId)].filter(given, given).size() <= 1",
             "give at most one of input, command and runId",
         ),
-        _rule("!has(self.command) || has(self.thread)", "command needs a thread: say which one goes on"),
+        _rule("!has(self.command) || has(self.thread)", "command needs a thread: name the one to continue"),
         _rule(
             "!has(oldSelf.cancel) || (has(self.cancel) && self.cancel == oldSelf.cancel)",
             "a cancel cannot be taken back: create another AgentRun",

@@ -201,7 +201,7 @@ class KubePorts:
         try:
             self._lease.check()
         except NotLeading as error:
-            raise NotSent(f"no runner is told anything now: {error}") from error
+            raise NotSent(f"no runner gets any orders now: {error}") from error
 
     async def _end_there_too(self, runner: PodRunner, other: str) -> None:
         """The database has another run of the thread first, whose AgentRun says that it has ended."""

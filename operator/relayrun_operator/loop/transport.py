@@ -120,7 +120,7 @@ class Transport:
                 return answer
             answer.release()
             await self._tokens.renew()
-        raise TokenRefused(f"{method} {self.url}{target}: the runner has another token than the operator")
+        raise TokenRefused(f"{method} {self.url}{target}: the runner has a different token from the operator's")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:

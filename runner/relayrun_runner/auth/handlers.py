@@ -194,7 +194,7 @@ def _wanted(handler: Callable[..., Any]) -> frozenset[str]:
             wanted.add(name)
         elif parameter.default is parameter.empty:
             why = "it runs before the body is read" if name == "body" else f"it can have {', '.join(sorted(_GIVEN))}"
-            raise AuthLoadError(f"auth: @auth.authenticate takes {name!r}, which it is not given: {why}")
+            raise AuthLoadError(f"auth: @auth.authenticate has the parameter {name!r}, which it does not get: {why}")
     return frozenset(wanted)
 
 
@@ -259,4 +259,4 @@ def _dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
     except (orjson.JSONEncodeError, TypeError) as error:
-        raise AuthFailed(f"a handler of @auth.on wrote what is no JSON: {error}") from error
+        raise AuthFailed(f"a handler of @auth.on wrote something that is not JSON: {error}") from error

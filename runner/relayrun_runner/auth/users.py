@@ -119,7 +119,7 @@ def _further(returned: Any) -> dict[str, Any]:
 
 def _texts(permissions: Any) -> list[str]:
     if isinstance(permissions, str) or not isinstance(permissions, (list, tuple, set, frozenset)):
-        raise AuthFailed("@auth.authenticate returned `permissions` that are no list of texts")
+        raise AuthFailed("@auth.authenticate returned `permissions` that are not a list of strings")
     return [str(permission) for permission in permissions]
 
 

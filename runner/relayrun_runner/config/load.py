@@ -59,7 +59,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         raw = json.loads(file.read_text("utf-8-sig"))  # editors of Windows begin a file with a byte order mark
     except FileNotFoundError:
-        raise ConfigError(file, "", "no such file: name it with --config, or start in its folder") from None
+        raise ConfigError(file, "", "no such file: name it with --config, or run the command in its folder") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, "", f"cannot be read: {error}") from error
     except json.JSONDecodeError as error:
@@ -117,7 +117,7 @@ def _auth(file: Path, raw: Any) -> AuthConfig | None:
         return None
     if isinstance(raw, dict) and not raw.get("path"):
         # Whoever writes it wants callers to be asked: not to ask them would be the wrong guess.
-        raise ConfigError(file, "auth", 'has no `path`: write {"path": "./auth.py:auth"}, or take `auth` out')
+        raise ConfigError(file, "auth", 'has no `path`: write {"path": "./auth.py:auth"}, or remove `auth`')
     auth: AuthConfig = _checked(file, "auth", AuthConfig, raw)
     _require_object(file, "auth.path", auth.path, "./auth.py:auth", "handlers")
     return auth
@@ -166,7 +166,7 @@ def default_configs(config: Config) -> dict[str, dict[str, Any]]:
     try:
         given = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ConfigError(config.file, VARIABLE, f"the environment variable is no JSON: {error}") from error
+        raise ConfigError(config.file, VARIABLE, f"the environment variable is not JSON: {error}") from error
     if not isinstance(given, dict) or not all(isinstance(each, dict) for each in given.values()):
         raise ConfigError(
             config.file, VARIABLE, 'the environment variable must be like {"graph": {"configurable": {}}}'

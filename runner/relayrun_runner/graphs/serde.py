@@ -74,8 +74,8 @@ class Serializer(JsonPlusSerializer):
             if self.pickle_fallback:
                 return super().dumps_typed(obj)
             raise NotStorable(
-                f"a checkpoint can not hold this {type(obj).__name__}: {_reason(error)}. Keep plain values in the"
-                " state, and make of them what you need in the node"
+                f"a checkpoint cannot hold this {type(obj).__name__}: {_reason(error)}. Keep plain values in the"
+                " state, and create what you need from them in the node"
             ) from error
 
 

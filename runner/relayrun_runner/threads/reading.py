@@ -70,7 +70,7 @@ class ReadingThread:
         middle.
         """
         if self._loop is None:
-            raise NotReady("this runner goes: ask another one")
+            raise NotReady("this runner is stopping: ask another one")
 
         answering = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answered(question), self._loop))
         try:

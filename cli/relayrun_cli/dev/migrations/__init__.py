@@ -24,4 +24,4 @@ async def migrate_langgraph(starter: Starter, url: str, config: str) -> None:
         process.kill()
         raise
     if process.exited.result() != 0:
-        raise CliError(f"LangGraph's tables could not be brought to this version:\n{process.last_words.strip()}")
+        raise CliError(f"LangGraph's tables could not be migrated to this version:\n{process.last_words.strip()}")
