@@ -28,7 +28,7 @@ _AGENT_CONDITIONS = {
     kube.READY: "Runners are ready. False: the reason says why not",
     kube.NAME_CONFLICT: f"An older Agent has the name of one of its graphs (`{kube.NAME_TAKEN}`). Else it is not there",
     kube.RECONCILING: "Runners start or are replaced. For GitOps tools",
-    kube.STALLED: "No runner can be ready until somebody mends something. For GitOps tools",
+    kube.STALLED: "No runner can become ready until somebody fixes the cause. For GitOps tools",
 }
 _AGAIN = (
     f"`{kube.ALREADY_EXECUTED}`: an AgentRun of this name and spec was there before, so this one is not executed again"
