@@ -58,9 +58,9 @@ class RunnerSettings(CoreSettings):
     #: names of providers, and URLs of OpenAI-compatible endpoints, each with the name of the variable that has its
     #: key: `https://llm.example/v1 LLM_KEY`.
     llm_checks: Annotated[list[str], *CommaSeparated] = ["auto"]
-    #: How often to check them, at most.
+    #: How often to check language models, at most.
     llm_check_seconds: float = Field(default=30, gt=0, le=3600)
-    #: How long they have to answer.
+    #: How long a language model has to answer a check.
     llm_check_limit_seconds: float = Field(default=2, gt=0, le=60)
 
     @field_validator("llm_checks")

@@ -41,7 +41,7 @@ class ThreadStatus(StrEnum):
 class Reason(StrEnum):
     """Why a run ended, in the words of Kubernetes conditions."""
 
-    #: The graph came to its end.
+    #: The graph reached its end.
     SUCCEEDED = "Succeeded"
     #: The graph waits for an answer: a later run of its thread brings it.
     WAITING_FOR_INPUT = "WaitingForInput"
@@ -55,7 +55,7 @@ class Reason(StrEnum):
     STARTING_DEADLINE_EXCEEDED = "StartingDeadlineExceeded"
     #: Somebody cancelled the run, or deleted its AgentRun.
     CANCELLED = "Cancelled"
-    #: The run cannot be executed: its graph, its thread or its input is not there or is not right.
+    #: The run cannot be executed: its graph, its thread or its input does not exist or is invalid.
     INVALID_RUN = "InvalidRun"
 
     @property

@@ -8,7 +8,7 @@
 | AgentNotFound | False | there is no agent of that name |
 | BackOff | False | the last attempt died without progress |
 | Running | True | first attempt |
-| Resuming | True | a later attempt goes on from the last checkpoint |
+| Resuming | True | a later attempt continues from the last checkpoint |
 """
 
 from enum import StrEnum

@@ -12,12 +12,12 @@ with one of these, and `Stalled` or `Reconciling` is there beside it.
 | RunnersReady | as many runners as are wanted are ready, or at least one |
 | Progressing | runners start; nothing is known to be wrong |
 | PodForbidden | the API server refuses the runner's pod: a quota, an admission rule, rights |
-| FailedCreate | the API server does not make a runner's pod although it may: it throttles us, or is ill |
+| FailedCreate | the API server failed to create a runner's pod: it throttles requests, or has an error |
 | Unschedulable | the scheduler finds no node for a runner |
 | ImagePullFailed | a node cannot pull the Agent's image |
-| CrashLooping | a runner's process ends again and again |
+| CrashLooping | a runner's process exits again and again |
 | GraphLoadFailed | a runner's process runs, but its graphs cannot be loaded |
-| Unauthorized | runners refuse the operator's token: it was replaced, and not everybody has the new one |
+| Unauthorized | runners refuse the operator's token: it was replaced, and some pods do not have the new one yet |
 | DatabaseUnavailable | runners wait until the database answers, or until its migrations have run |
 """
 

@@ -17,11 +17,11 @@ from tests.docs.reference.markdown import NOTE, code, table, text
 
 _RUN_CONDITIONS = {
     kube.ASSIGNED: "A runner has the run. False: it waits, and the reason says for what",
-    kube.COMPLETE: "The graph came to its end",
+    kube.COMPLETE: "The graph reached its end",
     kube.WAITING: f"The run waits for an answer. False with `{kube.CONTINUED}`: a later run of its thread has begun",
     kube.FAILED: "The run failed or was cancelled",
     kube.FINISHED: "The run has ended, in whatever way: for `kubectl wait`",
-    kube.READY: "The run has succeeded, or a later run goes on with its thread. For GitOps tools",
+    kube.READY: "The run has succeeded, or a later run continues its thread. For GitOps tools",
     kube.STALLED: "Beside `Failed`. For GitOps tools",
 }
 _AGENT_CONDITIONS = {
@@ -31,12 +31,12 @@ _AGENT_CONDITIONS = {
     kube.STALLED: "No runner can become ready until somebody fixes the cause. For GitOps tools",
 }
 _AGAIN = (
-    f"`{kube.ALREADY_EXECUTED}`: an AgentRun of this name and spec was there before, so this one is not executed again"
+    f"`{kube.ALREADY_EXECUTED}`: an AgentRun with this name and spec existed before, so this one is not executed again"
     " ([GitOps](../how-to/gitops.md#an-agentrun-is-executed-once))."
 )
 _RUN_EVENTS = [
     ("`Assigned`", "Normal", "A runner has the run"),
-    ("`Resumed`", "Normal", "A later attempt goes on, on another runner. The message says why"),
+    ("`Resumed`", "Normal", "A later attempt continues on another runner. The message says why"),
     ("A reason of an end", "Normal", "The run has ended: `Succeeded`, `WaitingForInput` or `Cancelled`"),
     ("A reason of an end", "Warning", "The run has ended in any other way"),
     (f"`{kube.ALREADY_EXECUTED}`", "Normal", "The run is not executed again"),
@@ -61,13 +61,13 @@ def page() -> str:
         table(("Reason", "Run's status", "Meaning"), ends),
         "### Events",
         table(("Reason", "Type", "Meaning"), _RUN_EVENTS),
-        "For a run that came through the API, Events tell only of what is unusual: another attempt, or a failure.",
+        "A run that was started through the API has Events only for unusual things: another attempt, or a failure.",
         "## Agent\n\n### Conditions",
         table(("Condition", "True means"), _rows(_AGENT_CONDITIONS)),
         "### Reasons of Ready",
         table(("Reason", "Meaning"), _documented(kube.__doc__, *_values(kube.AgentReason))),
         "### Events",
-        "An Agent's Events have the reasons of `Ready`, as they change, and these for runners that end unasked:",
+        "An Agent has an Event for each change of the reason of `Ready`, and these for runners that end unexpectedly:",
         table(("Reason", "Type", "Meaning"), deaths),
         "## A run's status",
         f"The statuses of a run are {', '.join(code(status.value) for status in RunStatus)}.",
