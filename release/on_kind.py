@@ -191,9 +191,12 @@ class Release:
                 raise ReleaseError(f"kubectl relayrun run ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
             image = f"{self._registry}/relayrun-cli@{self._digests['relayrun-cli']}"
             asked = ("threads", "--json", "--url", "http://relayrun-api", "--api-key", key)
-            pod = ("run", "cli", f"--image={image}", "--restart=Never", "--attach", "--rm", "--quiet", "--", *asked)
-            if "interrupted" not in (told := self._kubectl(*pod)):
+            # Not --attach: what a pod prints that ends before the attach is lost.
+            self._kubectl("run", "cli", f"--image={image}", "--restart=Never", "--", *asked)
+            self._kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/cli", "--timeout=120s")
+            if "interrupted" not in (told := self._kubectl("logs", "cli")):
                 raise ReleaseError(f"the image relayrun-cli does not show the thread: {told}")
+            self._kubectl("delete", "pod", "cli", "--wait=false")
 
     def _run(self, name: str, payload: dict[str, object], phase: str) -> None:
         spec = {"agentRef": {"name": "steps"}, "thread": _THREAD, **payload}
