@@ -49,7 +49,7 @@ class RunView:
     active_seconds: float = 3600.0
     active_deadline: float | None = None
     starting_deadline: float | None = None
-    #: The run of the same thread that comes first.
+    #: The run of the same thread that comes right before it.
     queued_behind: str | None = None
 
 

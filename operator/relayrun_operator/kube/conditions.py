@@ -17,8 +17,11 @@ def timestamp(seconds: float) -> str:
 
 
 def seconds(text: str | None) -> float | None:
-    """A time of Kubernetes as seconds since the epoch."""
-    return datetime.fromisoformat(text).timestamp() if text else None
+    """A time of Kubernetes as seconds since the epoch. None too for one that there is not: anybody may write a status."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def condition(kind: str, holds: bool, reason: str, message: str, generation: int | None, at: float) -> Condition:

@@ -130,12 +130,9 @@ class Cache(Generic[R]):
         if run is None or first is None:
             return False
         if run.order < first.order or run.thread != first.thread:
-            self._threads.leave(run.thread, run.order, run_id)
-            order = max(run.order, first.order + 1)
-            self.runs[run_id] = replace(run, thread=first.thread, order=order)
-            self._threads.join(first.thread, order, run_id)
-            self._order_thread(run.thread)
-            self._order_thread(first.thread)
+            self._leave_thread(run)
+            self.runs[run_id] = replace(run, thread=first.thread, order=max(run.order, first.order + 1))
+            self._join_thread(run_id)
         return True
 
     def see_missing_row(self, run_id: str) -> None:
@@ -250,8 +247,8 @@ class Cache(Generic[R]):
             if len(self._recently_ended) > _REMEMBERED_ENDS:
                 self._recently_ended.popitem(last=False)
         known = self.runs.get(run_id)
-        if known is not None and self._threads.leave(known.thread, known.order, run_id):
-            self._order_thread(known.thread)
+        if known is not None:
+            self._leave_thread(known)
         reported = [runner for runner in self.runners.values() if run_id in runner.reports]
         if any(runner.reports[run_id].attempt < attempt for runner in reported):
             stub = known or RunView(run_id, agent="", graph="", thread="", order=0)
@@ -273,9 +270,8 @@ class Cache(Generic[R]):
     def _add(self, run_id: str, head: RunHead) -> None:
         blank = RunView(run_id, head.agent, head.graph, str(head.thread_id), head.seq)
         blank = replace(blank, active_seconds=head.active_deadline_seconds)
-        self._threads.join(blank.thread, blank.order, run_id)
         self._replace(_from_row(blank, head))
-        self._order_thread(blank.thread)
+        self._join_thread(run_id)
 
     def _replace(self, run: RunView) -> None:
         if self.runs.get(run.run_id) != run:
@@ -290,11 +286,21 @@ class Cache(Generic[R]):
         if run.cancel is not None:
             self.queue.add(run.run_id)
 
-    def _order_thread(self, thread: str) -> None:
-        first: str | None = None
-        for run_id in self._threads.of(thread):
-            self._replace(replace(self.runs[run_id], queued_behind=first))
-            first = first or run_id
+    def _join_thread(self, run_id: str) -> None:
+        run = self.runs[run_id]
+        self._threads.join(run.thread, run.order, run_id)
+        before, behind = self._threads.neighbours(run.thread, run.order, run_id)
+        self._replace(replace(run, queued_behind=before))
+        self._queue_behind(behind, run_id)
+
+    def _leave_thread(self, run: RunView) -> None:
+        if self._threads.leave(run.thread, run.order, run.run_id):
+            before, behind = self._threads.neighbours(run.thread, run.order, run.run_id)
+            self._queue_behind(behind, before)
+
+    def _queue_behind(self, run_id: str | None, before: str | None) -> None:
+        if run_id is not None:
+            self._replace(replace(self.runs[run_id], queued_behind=before))
 
     def _highest_report(self, run_id: str) -> int:
         return max((r.reports[run_id].attempt for r in self.runners.values() if run_id in r.reports), default=0)

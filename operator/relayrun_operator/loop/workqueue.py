@@ -1,6 +1,6 @@
 """The work queue: which runs have to be decided about, and in which order the runs of each thread go."""
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -65,12 +65,20 @@ class ThreadOrder:
     def leave(self, thread: str, order: int, run_id: str) -> bool:
         """Remove a run that has ended; False when it was not there."""
         line = self._lines.get(thread, [])
-        if (order, run_id) not in line:
+        place = bisect_left(line, (order, run_id))
+        if line[place : place + 1] != [(order, run_id)]:
             return False
-        line.remove((order, run_id))
+        del line[place]
         if not line:
             del self._lines[thread]
         return True
+
+    def neighbours(self, thread: str, order: int, run_id: str) -> tuple[str | None, str | None]:
+        """The runs right before and right behind this place, whether the run itself is there or not."""
+        line = self._lines.get(thread, [])
+        place = bisect_left(line, (order, run_id))
+        behind = place + line[place : place + 1].count((order, run_id))
+        return line[place - 1][1] if place else None, line[behind][1] if behind < len(line) else None
 
     def of(self, thread: str) -> list[str]:
         """The thread's runs, oldest first."""
