@@ -84,6 +84,17 @@ def test_runs_leave_after_their_ttl() -> None:
     assert expired([run], {}, run.completed_at + 30) == [run]
 
 
+def test_who_cannot_be_deleted_is_asked_for_once_a_minute() -> None:
+    """A finalizer holds it up, or admission refuses: thousands of them must not keep all others from leaving."""
+    stuck, other = finished("stuck", 1, ttl=0), finished("other", 2, ttl=0)
+    stuck.deletion_asked_at = now = other.completed_at + 10
+    assert expired([stuck, other], {}, now + 59) == [other]
+    assert expired([stuck, other], {}, now + 60) == [stuck, other]
+    old, new = finished("old", 3), finished("new", 4)
+    old.deletion_asked_at = now
+    assert expired([old, new], {"team/support": 1}, now + 1) == []
+
+
 def test_the_oldest_leave_when_the_history_is_too_long() -> None:
     runs = [finished(f"r{minute}", minute) for minute in (3, 1, 2)] + [finished("ttl", 0, ttl=10**9), record("open")]
     leaving = expired(runs, {"team/support": 1}, 0.0)

@@ -120,6 +120,13 @@ def test_the_next_operator_reads_what_the_last_one_wrote() -> None:
     assert facts_of(run_status(RUNNING, {}, NOW), RUN, THREAD, 1) == RUNNING
 
 
+@pytest.mark.parametrize("attempts", [-1, 2**31 - 1])
+def test_what_cannot_have_been_is_not_believed(attempts: int) -> None:
+    """A person wrote it; no runner takes a next attempt of such a number."""
+    facts = facts_of({"attempts": attempts, "startTime": "0000-01-01T00:00:00Z"}, RUN, THREAD, 1)
+    assert (facts.attempts, facts.started_at) == (0, None)
+
+
 def test_output_is_shown_where_there_is_some() -> None:
     assert run_status(ended(Reason.SUCCEEDED, output={"a": 1}), {}, NOW)["output"] == {"a": 1}
     assert "output" not in run_status(ended(Reason.SUCCEEDED), {}, NOW)

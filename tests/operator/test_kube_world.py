@@ -69,6 +69,24 @@ async def test_a_new_leader_adopts_what_runs_and_gives_out_what_waits(play: Kube
     await until(lambda: play.unfinished == 0)
 
 
+async def test_a_status_that_a_person_wrote_stops_no_operator(play: KubePlay):
+    await play.operators.kill("first")
+    for name, status in {
+        "numbered": {"attempts": 2**31 - 1},
+        "dated": {"startTime": "0000-01-01T00:00:00Z"},
+        "odd": {"conditions": [{"type": "Assigned"}]},
+    }.items():
+        play.apply(name, {"did": []})
+        play.server.merge(
+            f"/apis/relayrun.dev/v1alpha1/namespaces/{NAMESPACE}/agentruns/{name}/status", {"status": status}
+        )
+    play.task = await play.operators.start("second")
+    assert (await play.until_finished(await play.start_run(name="x"))).status is RunStatus.SUCCESS
+    for name in ("numbered", "dated"):
+        assert (await play.until_ended(name))["attempts"] == 1
+    assert not play.task.done()
+
+
 async def test_runners_lost_with_the_leader_are_replaced_although_nobody_ever_heard_them(play: KubePlay):
     run_id = await play.start_run(name="x", gate="gate")
     await play.until_traced("x", "second")

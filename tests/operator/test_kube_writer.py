@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -206,6 +207,14 @@ async def test_an_ordinary_run_of_the_api_costs_one_write_and_no_event(setting: 
     await setting.written()
     assert (setting.server.writes, setting.phase) == (1, "Succeeded")
     assert await setting.told() == []
+
+
+@pytest.mark.parametrize("name", ["n" * 49 + ".n", "n" * 48 + "-.-n", "n" * 253])
+async def test_an_event_gets_a_name_that_the_api_server_takes(setting: Setting, name: str) -> None:
+    event = setting.events._event(replace(about_run(setting.record), name=name), "Assigned", "", "Normal")
+    made = f"{event['metadata']['generateName']}x2x4z"  # type: ignore[index]
+    assert len(made) <= 253
+    assert all(part == part.strip("-") != "" for part in made.split("."))
 
 
 @pytest.mark.parametrize("setting", [API_RUN], indirect=True)

@@ -20,6 +20,8 @@ logger = logging.getLogger("relayrun.kube")
 
 _EVERY_SECONDS = 1.0
 _AT_ONCE = 8
+#: A deletion that is refused, or that a finalizer holds up, is not asked for again before: those behind it go first.
+_AGAIN_SECONDS = 60.0
 _DEFAULT_HISTORY = 100
 _FAILURES_STAY_SECONDS = 86400
 
@@ -30,6 +32,8 @@ def expired(records: Iterable[RunRecord], history: Mapping[str, int], now: float
     kept: dict[str, list[RunRecord]] = defaultdict(list)
     for record in records:
         if not record.finished or record.gone or not record.completed_at:
+            continue
+        if record.deletion_asked_at is not None and abs(now - record.deletion_asked_at) < _AGAIN_SECONDS:
             continue
         if record.ttl_seconds is None:
             kept[record.agent].append(record)
@@ -57,9 +61,12 @@ async def clean_forever(
         async with room:
             try:
                 lease.check()
+                record.deletion_asked_at = time.time()
                 body = {"preconditions": {"uid": record.uid}, "propagationPolicy": "Background"}
                 await client.delete(names.runs_path(record.namespace, record.name), body)
             except KubeError as error:
+                if not (error.conflict or error.refused):
+                    record.deletion_asked_at = None
                 if not error.conflict:
                     logger.info("AgentRun %s was not deleted: %s", record.key, error)
 

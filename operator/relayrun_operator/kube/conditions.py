@@ -17,7 +17,7 @@ def timestamp(seconds: float) -> str:
 
 
 def seconds(text: str | None) -> float | None:
-    """A time of Kubernetes as seconds since the epoch. None too for one that there is not: anybody may write a status."""
+    """A time of Kubernetes as seconds since the epoch. None too for a time that never was: a person may write one."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else None
     except ValueError:

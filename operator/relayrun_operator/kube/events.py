@@ -67,7 +67,7 @@ class EventPoster:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{about.name[:50]}.", "namespace": about.namespace},
+            "metadata": {"generateName": f"{about.name[:50].rstrip('-.')}.", "namespace": about.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": about.kind,

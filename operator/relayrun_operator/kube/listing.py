@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from relayrun_operator.kube import names
@@ -43,14 +43,10 @@ class Lister:
     async def list_all(self) -> None:
         """See all that there is, before anything is decided."""
         for namespace in self._namespaces:
-            for agent in await self._list(names.agents_path(namespace)):
-                self._observer.see_agent(agent)
-            for revision in await self._revisions(namespace):
-                self._observer.see_revision(revision)
-            for run in by_creation(await self._list(names.runs_path(namespace))):
-                self._observer.see_run(run)
-            for pod in await self._list(names.core_path(namespace, "pods"), names.SELECTOR):
-                self._observer.see_pod(pod)
+            _tell(self._observer.see_agent, await self._list(names.agents_path(namespace)))
+            _tell(self._observer.see_revision, await self._revisions(namespace))
+            _tell(self._observer.see_run, by_creation(await self._list(names.runs_path(namespace))))
+            _tell(self._observer.see_pod, await self._list(names.core_path(namespace, "pods"), names.SELECTOR))
 
     async def relist_forever(self) -> None:
         """Find what watches missed."""
@@ -93,12 +89,18 @@ class Lister:
         for runner in list(self._cache.runners.values()):
             if runner.namespace == namespace and runner.started_at < began and uids.get(runner.name) != runner.uid:
                 self._observer.lose_pod(runner.name)
-        for pod in pods:
-            self._observer.see_pod(pod)
+        _tell(self._observer.see_pod, pods)
         agents = await self._client.list(names.agents_path(namespace))
         known = {f"{agent['metadata']['namespace']}/{agent['metadata']['name']}" for agent in agents}
         for agent in list(self._agents.values()):
             if agent.namespace == namespace and agent.key not in known:
                 self._observer.lose_agent(agent.body)
-        for body in agents:
-            self._observer.see_agent(body)
+        _tell(self._observer.see_agent, agents)
+
+
+def _tell(see: Callable[[dict[str, Any]], None], bodies: Iterable[dict[str, Any]]) -> None:
+    for body in bodies:
+        try:
+            see(body)
+        except Exception:  # one object must not keep the operator from all others
+            logger.exception("%s could not be taken in", body.get("metadata", {}).get("name"))

@@ -55,6 +55,8 @@ class RunRecord:
     label: str | None = None
     #: The attempt that was sent to a runner last: its number, reason and sentence.
     given: tuple[int, str, str] = (0, "", "")
+    #: When its deletion was asked for, in seconds since the epoch.
+    deletion_asked_at: float | None = None
     #: When a runner was lost that had it, until it goes on (monotonic).
     lost_at: float | None = None
 

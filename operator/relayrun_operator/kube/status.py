@@ -19,6 +19,9 @@ from relayrun_operator.kube.conditions import condition, seconds, settle, timest
 
 _LONGEST_MESSAGE = 1024
 
+#: More than any run has had: a person wrote it. The claim says how many there were.
+_MOST_ATTEMPTS = 2**30
+
 #: The phase, and the condition that becomes True beside Finished. All other reasons are failures.
 _ENDS: dict[Reason, tuple[Phase, str]] = {
     Reason.SUCCEEDED: ("Succeeded", reasons.COMPLETE),
@@ -100,6 +103,7 @@ def assigned_message(facts: Facts) -> str:
 def facts_of(status: dict[str, Any], run_id: str, thread_id: str | None, generation: int | None) -> Facts:
     """What an earlier operator wrote down, for the one that goes on."""
     assigned = next((c for c in status.get("conditions") or () if c["type"] == reasons.ASSIGNED), None)
+    attempts = status.get("attempts") or 0
     return Facts(
         run_id=run_id,
         thread_id=thread_id,
@@ -108,7 +112,7 @@ def facts_of(status: dict[str, Any], run_id: str, thread_id: str | None, generat
         assigned_reason=assigned["reason"] if assigned else "",
         assigned_message=assigned["message"] if assigned else "",
         runner=status.get("runnerName"),
-        attempts=status.get("attempts") or 0,
+        attempts=attempts if 0 <= attempts <= _MOST_ATTEMPTS else 0,
         failed_attempts=status.get("failedAttempts") or 0,
         started_at=seconds(status.get("startTime")),
     )
