@@ -8,6 +8,7 @@ from tests.runner.processes import write_agent
 
 ODD = """
 import asyncio, os, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -169,6 +170,12 @@ async def closes(state: State) -> State:
     asyncio.get_running_loop().close()
 
 
+async def own_threads(state: State) -> State:
+    with ThreadPoolExecutor(1) as threads:
+        asyncio.get_running_loop().set_default_executor(threads)
+        return {"value": await asyncio.to_thread(str, "from a thread")}
+
+
 async def stopped_clocks(state: State) -> State:
     time.time = time.monotonic = lambda: 0.0
     return {"value": "went on"}
@@ -254,8 +261,8 @@ def below(node):
 
 nodes = [
     sync, plain, awaiting, gathering, group, writes, returns, streams, cancels_itself, calls_back, leaves, closes,
-    stopped_clocks, takes_signals, segfault, c_stack, exits, killed, closed_descriptors, cancels_all, closes_pool,
-    closes_threads, forks, forks_in_the_loop, fine,
+    own_threads, stopped_clocks, takes_signals, segfault, c_stack, exits, killed, closed_descriptors, cancels_all,
+    closes_pool, closes_threads, forks, forks_in_the_loop, fine,
 ]
 graphs = {node.__name__: graph_of(node) for node in nodes}
 globals().update({f"{name}_graph": graph for name, graph in graphs.items()})

@@ -166,6 +166,12 @@ async def test_nobody_can_close_the_event_loop_under_the_others(
     assert [run.message for run in runs.values()] == ["RuntimeError in node node"]
 
 
+async def test_nobody_can_take_the_threads_of_the_others_away(runner: RunnerProcess, shared_database: Database) -> None:
+    for _ in range(2):  # the second one, and the innocent one beside it, meet what the first one left
+        runs = await ended(runner, shared_database, [("own_threads", ""), ("sync", "fine")])
+        assert [told(run) for run in runs.values()] == [("success", None, None)] * 2
+
+
 async def test_a_question_that_author_code_ends_is_answered(runner: RunnerProcess, shared_database: Database) -> None:
     thread_id = uuid4()
     run_id = await accepted(shared_database, "writes", thread_id=thread_id, input={"how": ""})

@@ -17,10 +17,25 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, ParamSpec, TypeVar
 from uuid import UUID
 
+import uvloop
+
 from relayrun_runner.author_errors import error_text
 from relayrun_runner.process.exits import PART_ENDED, end_process
 
 log = logging.getLogger("relayrun.runner")
+
+
+class AuthorsLoop(uvloop.Loop):
+    """An event loop whose default pool of threads author code cannot replace: once theirs closes, every run fails."""
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Take the runner's own; of any other only a warning is left."""
+        if isinstance(executor, WorkerThreads):
+            super().set_default_executor(executor)
+        else:
+            log.warning(
+                "author code may not replace the default executor, which all runs share: pass yours to run_in_executor"
+            )
 
 
 def run_to_end(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -16,8 +16,6 @@ from contextlib import AsyncExitStack
 from types import FrameType
 from uuid import uuid4
 
-import uvloop
-
 from relayrun_core.database import Database
 from relayrun_core.db.agents import register_store
 from relayrun_core.loopback import AGENT
@@ -42,7 +40,7 @@ from relayrun_runner.process.exits import PART_ENDED, STOPPED, end_broken, end_p
 from relayrun_runner.process.forks import Forks
 from relayrun_runner.process.graphs_loop import GraphsLoop
 from relayrun_runner.process.health import EssentialParts, Readiness, Watchdog
-from relayrun_runner.process.loops import run_to_end
+from relayrun_runner.process.loops import AuthorsLoop, run_to_end
 from relayrun_runner.process.metrics import RunnerMetrics
 from relayrun_runner.process.shares import ConnectionShares
 from relayrun_runner.process.shutdown import Signals, drain
@@ -73,7 +71,7 @@ class RunnerProcess:
         self._tell_ready = tell_ready
         self._where = settings.database
         self._shares = ConnectionShares.of(settings.database_connections)
-        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._runner = asyncio.Runner(loop_factory=AuthorsLoop)
         self._loop = self._runner.get_loop()
         self._metrics = RunnerMetrics(settings.agent)
         self._table = RunTable(settings.slots, self._metrics)
