@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from relayrun_api.console import is_built
 from tests.cli.dev_process import Project, running_dev
 from tests.support.postgres import scratch_folder
 from tests.support.waiting import until, until_it_is
@@ -77,6 +78,8 @@ async def test_routes_and_handlers_are_those_of_the_newest_code_also_after_kill_
         async def newest() -> bool:
             return (await told("one"), await told("two")) == ([401, 401], [["two", "ali"], "two"])
 
+        # For the app may have /console.
+        await dev.wait_for("/relayrun/console " if is_built() else "Console ")
         assert await told("one") == [["one", "ali"], "one"]
         assert await told("two") == [401, 401]
         for file, code in (("web.py", WEB), ("auth.py", AUTH)):

@@ -32,6 +32,7 @@ from relayrun_cli.errors import CliError
 from relayrun_cli.postgres.data_folder import make_folder
 from relayrun_cli.postgres.lock import FolderLock
 from relayrun_core.logs import configure_logging
+from relayrun_core.runner_requests import OWN_PREFIX
 from relayrun_operator.local.starter import Starters
 from relayrun_operator.local.world import LocalWorld
 from relayrun_runner.config.environment import import_folders, remarks
@@ -169,7 +170,7 @@ class Session:
                 {
                     "API": self.url,
                     "Docs": f"{self.url}/docs",
-                    "Console": f"{self.url}/console" if is_built() else "not built: see its page",
+                    "Console": self._console if is_built() else "not built: see its page",
                     "Studio": studio,
                     **self._protocols(),
                     "Graphs": ", ".join(self._config.graphs),
@@ -184,7 +185,13 @@ class Session:
         finally:
             ready.cancel()
         if options.browser and can_show_browser():
-            await asyncio.to_thread(open_browser, f"{self.url}/console" if is_built() else studio)
+            await asyncio.to_thread(open_browser, self._console if is_built() else studio)
+
+    @property
+    def _console(self) -> str:
+        # The project's own app may have /console.
+        has_app = self._config.http is not None and self._config.http.app is not None
+        return f"{self.url}{OWN_PREFIX if has_app else ''}/console"
 
     def _problem(self, problems: Sequence[str]) -> dict[str, str]:
         if not problems:
