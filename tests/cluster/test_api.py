@@ -57,7 +57,7 @@ def test_a_chat_needs_no_more_than_one_request(cluster: Cluster, http: httpx.Cli
 
 def test_the_console_is_in_the_image(http: httpx.Client) -> None:
     page = http.get("/console/runs").raise_for_status().text
-    (script,) = re.findall(r'<script[^>]* src="(/console/assets/[^"]+\.js)"', page)
+    (script,) = re.findall(r'<script[^>]* src="(/relayrun/console/assets/[^"]+\.js)"', page)
     assert http.get(script).raise_for_status().headers["content-type"].startswith("text/javascript")
 
 

@@ -18,7 +18,7 @@ interface Props {
 /** What can be done with the runs that are chosen. */
 export function Chosen({ runs, onDone, children }: Props) {
   const { done, failed } = useNotices();
-  const [asking, setAsking] = useState(false);
+  const [asking, setAsking] = useState<"cancel" | "retry">();
   const active = runs.filter((run) => isActive(run.state));
   const ended = runs.filter((run) => canRetry(run.state));
   const each = useMutation({
@@ -32,34 +32,46 @@ export function Chosen({ runs, onDone, children }: Props) {
       onDone();
     },
   });
+  const retry = () => each.mutate({ runs: ended, what: retryRun, said: "Retried" });
   if (runs.length === 0) return <p className="hint">Choose runs to cancel or retry several at once.</p>;
   return (
     <div className="actions" role="group" aria-label="The chosen runs">
       <span role="status">{runsIn(runs.length)} chosen</span>
       {children}
-      <Button kind="danger" disabled={!active.length || each.isPending} onClick={() => setAsking(true)}>
+      <Button kind="danger" disabled={!active.length || each.isPending} onClick={() => setAsking("cancel")}>
         Cancel {active.length}
       </Button>
       <Button
         disabled={!ended.length || each.isPending}
-        onClick={() => each.mutate({ runs: ended, what: retryRun, said: "Retried" })}
+        onClick={() => (ended.length > FEW ? setAsking("retry") : retry())}
       >
         Retry {ended.length}
       </Button>
       <Confirm
         title={`Cancel ${runsIn(active.length)}?`}
-        open={asking}
+        open={asking === "cancel"}
         does={`Cancel ${runsIn(active.length)}`}
         onConfirm={() => each.mutate({ runs: active, what: cancelRun, said: "Cancelled" })}
-        onClose={() => setAsking(false)}
+        onClose={() => setAsking(undefined)}
       >
         What they have done so far stays.
+      </Confirm>
+      <Confirm
+        title={`Retry ${runsIn(ended.length)}?`}
+        open={asking === "retry"}
+        does={`Retry ${runsIn(ended.length)}`}
+        onConfirm={retry}
+        onClose={() => setAsking(undefined)}
+      >
+        Each goes on from its last checkpoint, as a new run.
       </Confirm>
     </div>
   );
 }
 
 const AT_ONCE = 4;
+/** More than a person has looked at are not retried by one click. */
+const FEW = 20;
 
 /** Of a hundred at once the API would refuse most. */
 async function fewAtOnce(runs: RunSummary[], what: (run: RunSummary) => Promise<unknown>) {

@@ -2,7 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { useMemo } from "react";
 
-import { type Checkpoint, searchSteps } from "../../api/history";
+import { type Checkpoint, searchSteps, type Step } from "../../api/history";
 import type { Thread } from "../../api/threads";
 import { Button } from "../../ui/Button";
 import { Empty } from "../../ui/Page";
@@ -69,7 +69,7 @@ function Row({ node, chosen, onChoose }: RowProps) {
           {metadata.source === "update" ? "Edited" : metadata.source === "input" ? "Input" : `Step ${metadata.step ?? "?"}`}
         </span>
         <span>
-          {step.next.length > 0 ? `then ${[...new Set(step.next)].join(", ")}` : "the end"}
+          {nextOf(step)}
           {failed && " · failed"}
           {asks && " · asks"}
         </span>
@@ -100,4 +100,12 @@ function Drawing({ node: { lane, above, below, joining } }: { node: Node }) {
       <circle cx={x(lane)} cy={middle} r={5} />
     </svg>
   );
+}
+
+/** What comes behind a step, in words. */
+function nextOf({ next }: Step): string {
+  if (next.length === 0) return "the end";
+  // LangGraph's own, which takes in the input.
+  const nodes = [...new Set(next)].filter((node) => node !== "__start__");
+  return nodes.length > 0 ? `then ${nodes.join(", ")}` : "";
 }
