@@ -90,14 +90,14 @@ async def _megabytes() -> AsyncIterator[bytes]:
         (JSONResponse({}, 400), "400 from {}: check its key and its address"),
         (JSONResponse({}, 401), "401 from {}: check its key"),
         (JSONResponse({}, 403), "403 from {}: its key may not list models"),
-        (JSONResponse({}, 404), "404 from {}: it has no list of models there, check its address"),
-        (JSONResponse({}, 429), "429 from {}: it was asked too often"),
+        (JSONResponse({}, 404), "404 from {}: it has no list of models there: check its address"),
+        (JSONResponse({}, 429), "429 from {}: too many requests"),
         (Response(status_code=503), "503 from {}: it is broken or overloaded"),
         (Response(status_code=204), "204 from {}: it sends no list of models, check its address"),
-        (HTMLResponse("<h1>Sign in</h1>"), "something else than a list of models from {}: check its address"),
-        (JSONResponse("models"), "something else than a list of models from {}: check its address"),
-        (Response(b"[" * 100_000), "something else than a list of models from {}: check its address"),
-        (StreamingResponse(_megabytes()), "something else than a list of models from {}: check its address"),
+        (HTMLResponse("<h1>Sign in</h1>"), "no list of models from {}: check its address"),
+        (JSONResponse("models"), "no list of models from {}: check its address"),
+        (Response(b"[" * 100_000), "no list of models from {}: check its address"),
+        (StreamingResponse(_megabytes()), "no list of models from {}: check its address"),
         (Response(b"no gzip" * 9, headers={"content-encoding": "gzip"}), "no answer from {}: DecodingError"),
     ],
 )
@@ -109,7 +109,7 @@ async def test_an_answer_that_is_none_becomes_a_sentence(models: ModelServer, an
 async def test_an_endpoint_that_wants_a_key_and_gets_none_names_the_variable(models: ModelServer) -> None:
     models.key = KEY
     told = await asked(endpoint_at(models.url, OPENAI_API_KEY=""))
-    assert told == f"401 from {models.url}: it wants a key, and OPENAI_API_KEY is not set"
+    assert told == f"401 from {models.url}: it needs a key, but OPENAI_API_KEY is not set"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

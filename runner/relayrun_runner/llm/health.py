@@ -37,10 +37,10 @@ _ADVICE = {
     400: "check its key and its address",
     401: "check its key",
     403: "its key may not list models",
-    404: "it has no list of models there, check its address",
-    405: "it has no list of models there, check its address",
+    404: "it has no list of models there: check its address",
+    405: "it has no list of models there: check its address",
     407: "the proxy wants a name and a password",
-    429: "it was asked too often",
+    429: "too many requests",
 }
 
 
@@ -143,7 +143,7 @@ async def why_it_is_down(client: httpx.AsyncClient, endpoint: Endpoint, limit_se
         return f"no answer from {where} within {limit_seconds:g} s"
     except Exception as error:  # noqa: BLE001 - a client raises many things, and to the agent all mean the same
         return f"no answer from {where}: {_cause(error)}"
-    return None if is_list else f"something else than a list of models from {where}: check its address"
+    return None if is_list else f"no list of models from {where}: check its address"
 
 
 def _trust() -> ssl.SSLContext:
@@ -160,7 +160,7 @@ def _advice(answer: httpx.Response, endpoint: Endpoint) -> str:
         there = answer.next_request.url
         return f"it redirects to {there.scheme}://{there.netloc.decode()}, name the address that is meant"
     if endpoint.keyless and status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return f"it wants a key, and {endpoint.keyless} is not set"
+        return f"it needs a key, but {endpoint.keyless} is not set"
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return "it is broken or overloaded"
     return _ADVICE.get(status, "it sends no list of models, check its address")
