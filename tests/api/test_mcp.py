@@ -124,7 +124,9 @@ async def test_an_answer_goes_on_at_another_replica(
         again = asyncio.create_task(http.get(f"{second.url}/mcp", headers={"last-event-id": last}))
         await attempt.succeed({"messages": [ai("done", "m1")]})
         answer = await again
-        told += [event async for _, event in events_of(answer)]
+        place, *rest = [event async for event in events_of(answer)]
+        assert place == (last, None), "whoever is cut off again comes back with it"
+        told += [event for _, event in rest]
     progress = [event["params"] for event in told[:2]]
     assert progress == [
         {"progressToken": "p", "progress": 1, "message": "think"},
@@ -134,6 +136,17 @@ async def test_an_answer_goes_on_at_another_replica(
     assert told[2]["id"] == 7
     assert told[2]["result"]["content"] == [{"type": "text", "text": "done"}]
     assert await database.fetch_all("SELECT count(*)::int AS n FROM runs", ()) == [{"n": 1}]
+
+
+async def test_clients_of_older_versions_get_messages_alone(guarded: Api) -> None:
+    headers = {**ACCEPT, **ALICE, "mcp-protocol-version": "2025-06-18"}
+    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=headers) as response:
+        run_id = await run_at(guarded.database, "alice")
+        await (await Attempt.begin(guarded.database, run_id)).succeed({"messages": [ai("mine", "m1")]})
+        [(last, answer)] = [event async for event in events_of(response)]
+    assert answer["result"]["content"][0]["text"] == "mine"
+    again = await guarded.http.get("/mcp", headers={**headers, "last-event-id": last})
+    assert [event async for event in events_of(again)] == [(last, answer)]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +295,7 @@ async def test_a_question_is_asked_once_and_answered_once(guarded: Api) -> None:
     assert result["id"] == 7
     assert result["result"]["content"][0]["text"] == "done"
     again = await guarded.http.get("/mcp", headers={**session, "last-event-id": place})
-    assert [event async for _, event in events_of(again)] == [result], "not asked again"
+    assert [event async for _, event in events_of(again)] == [None, result], "not asked again"
     nothing = {"jsonrpc": "2.0", "id": "what", "result": accepted}
     assert (await guarded.http.post("/mcp", json=nothing, headers=session)).status_code == 400
 

@@ -33,6 +33,8 @@ from relayrun_core.states import RunStatus
 
 # The clients come back twice, this much later each time: enough for an API that is started anew.
 _RETRY_MILLISECONDS = 5000
+# Clients of older versions take each event for a message.
+_EMPTY_SINCE = "2025-11-25"
 _LONGEST_TOLD = 200
 _METHOD = "tools/call"
 _BEHIND_ALL = 2**63 - 1
@@ -66,9 +68,12 @@ def place_of(text: str) -> Place:
 async def call_events(
     services: Services, started: StartedRun, call: Call, dialect: Dialect, after: Place | None = None
 ) -> AsyncGenerator[bytes]:
-    """The events behind `after`; None: all of them, and first one that is empty, with which a client can come back."""
-    if after is None:
-        after = Place(started.run_id, 0, -1)
+    """The events behind `after`; None: all of them. First comes one that is empty, with which a client can come back.
+
+    Also where it has just come back: clients know a connection's own events alone.
+    """
+    after = after or Place(started.run_id, 0, -1)
+    if dialect.version >= _EMPTY_SINCE:
         yield f"id: {after}\r\nretry: {_RETRY_MILLISECONDS}\r\ndata: \r\n\r\n".encode()
     progress = _Progress(call, after)
     run: StartedRun | None = started
