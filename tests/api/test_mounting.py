@@ -31,7 +31,15 @@ async def mounted(postgres: EmbeddedPostgres) -> AsyncIterator[Api]:
 
 
 async def test_all_paths_have_the_prefix_and_probes_have_none(mounted: Api) -> None:
-    for path in ("/info", "/docs", "/openapi.json", "/console/config.json", "/ok", "/assistants/talk"):
+    for path in (
+        "/info",
+        "/docs",
+        "/openapi.json",
+        "/console/config.json",
+        "/relayrun/console/config.json",
+        "/ok",
+        "/assistants/talk",
+    ):
         assert (await mounted.http.get(f"/agents/v1{path}")).status_code == 200, path
     for path in ("/info", "/docs", "/assistants/talk", "/agents/v10/info", "/agents"):
         refused = await mounted.http.get(path)

@@ -106,7 +106,7 @@ function stepRows(run: Run, steps: Step[], ends: Ends, begun: number, end: numbe
     // Of what was there before, only what this run went on from.
     if (before.metadata.run_id !== run.run_id && after === null && !isLast(before, steps)) return [];
     const tasks = before.tasks.filter((task) => task.name !== "__start__");
-    return tasks.map((task): Row => {
+    return tasks.map((task, index): Row => {
       const from = Math.max(Date.parse(before.created_at), begun);
       // A step lasts as long as the longest of those beside each other.
       const last = after === null ? end : Math.min(Date.parse(after.created_at), end);
@@ -116,12 +116,20 @@ function stepRows(run: Run, steps: Step[], ends: Ends, begun: number, end: numbe
       return {
         key: `${before.checkpoint.checkpoint_id}/${task.id}`,
         label: task.name ?? "?",
-        about: `Step ${(before.metadata.step ?? 0) + 1}`,
+        about: `Step ${(before.metadata.step ?? 0) + 1}${placeOf(tasks, index)}`,
         bar: { from, to: Math.max(to, from), kind: kindOf(task), open },
         step: { before, task, after },
       };
     });
   });
+}
+
+/** Which of several of one name it is. */
+function placeOf(tasks: Task[], index: number): string {
+  const { name } = tasks[index]!;
+  const alike = tasks.filter((task) => task.name === name).length;
+  const place = tasks.slice(0, index + 1).filter((task) => task.name === name).length;
+  return alike > 1 ? ` · ${place} of ${alike}` : "";
 }
 
 function isLast(step: Step, steps: Step[]): boolean {
