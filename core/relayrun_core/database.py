@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from psycopg.types.json import set_json_dumps
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from relayrun_core import storable
+from relayrun_core.clock import monotonic_seconds
 from relayrun_core.connecting import ConnectionSettings
 from relayrun_core.db.pool import Connection, Pool
 
@@ -59,6 +61,8 @@ class Database:
         self.connections_made = 0
         #: Whether the pool has given nobody a connection for long although the database answers: a new process helps.
         self.broken = False
+        #: When a statement last found the disk full, in seconds of the monotonic clock.
+        self.disk_full_at = -math.inf
         self._connections: WeakSet[Connection] = WeakSet()
         self._pooled: WeakSet[Connection] = WeakSet()
         # Of a share: how many may be taken at once, and how long to wait for one.
@@ -166,13 +170,17 @@ class Database:
 
         Where it has `parameters` and leads to a pooler, all that is done with it is one transaction.
         """
-        async with self._place(), self.pool.connection(self._wait_seconds or None) as conn:
-            if not self._parameters or (conn not in self._pooled and self._places is None):
-                yield conn
-                return
-            async with conn.transaction():
-                await conn.execute(_SET_FOR_TRANSACTION.encode(), _named(self._parameters))
-                yield conn
+        try:
+            async with self._place(), self.pool.connection(self._wait_seconds or None) as conn:
+                if not self._parameters or (conn not in self._pooled and self._places is None):
+                    yield conn
+                    return
+                async with conn.transaction():
+                    await conn.execute(_SET_FOR_TRANSACTION.encode(), _named(self._parameters))
+                    yield conn
+        except psycopg.errors.DiskFull:
+            self.disk_full_at = monotonic_seconds()
+            raise
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ import psycopg
 
 from relayrun_api.runners.client import Runners
 from relayrun_api.system import models
+from relayrun_core.clock import monotonic_seconds
 from relayrun_core.database import Database
 from relayrun_core.db.agents import LlmReport, llm_reports
 from relayrun_core.db.migrate import require_schema
@@ -21,6 +22,8 @@ from relayrun_core.db.reconcile import refusals
 from relayrun_core.errors import SchemaTooOld
 
 _LIMIT_SECONDS = 2.0
+# A disk counts as full for so long after a statement found it so: reads go on, so that only writes can tell.
+_DISK_FULL_SECONDS = 30.0
 _AWAY = "The database does not answer: try again in a moment."
 # Of what is wrong with language models so many are told: a gateway that is down fails for every agent.
 _MOST_REASONS = 5
@@ -163,6 +166,8 @@ class StatusService:
             else Check(Health.DISABLED, {"reason": "pgvector is not installed in this database"})
         )
         ok = Check(Health.OK, {"latency_ms": latency})
+        if monotonic_seconds() - self._database.disk_full_at < _DISK_FULL_SECONDS:
+            ok = Check(Health.DEGRADED, {"latency_ms": latency, "reason": "its disk is full, so it can save nothing"})
         llm = llm_check(await llm_reports(self._database))
         return ok, vectors, llm, await load_by_agent(self._database), await self._refusal()
 
