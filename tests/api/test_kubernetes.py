@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from starlette.requests import Request
 
 from relayrun_api.kube.agents import AgentDirectory
 from relayrun_api.kube.client import Kube
@@ -124,6 +126,20 @@ async def test_status_says_why_runs_wait_and_who_leads(api: Api, cluster: Cluste
     told = (await api.http.get("/status")).json()["checks"]["operator"]
     assert told["status"] == "down"
     assert "by operator-1" in told["reason"]
+
+
+async def test_status_waits_two_seconds_for_an_api_server_that_says_nothing(api: Api, cluster: Cluster) -> None:
+    back = asyncio.Event()
+
+    async def hangs(_: Request) -> None:
+        await back.wait()
+
+    cluster.server.fault = hangs
+    checks = (await api.http.get("/status")).json()["checks"]
+    back.set()
+    reason = "the Kubernetes API server does not answer within 2 s"
+    assert checks["kubernetes"] == {"status": "down", "reason": reason}
+    assert checks["operator"] == {"status": "down", "reason": "its Lease cannot be read"}
 
 
 async def test_graphs_of_agents_that_are_gone_are_not_offered(api: Api, cluster: Cluster) -> None:

@@ -110,7 +110,10 @@ class Kube:
                 asked[0], asked[1], asked[2], body=body, _request_timeout=_REQUEST_SECONDS
             )
             text = await answer.read()  # type: ignore[no-untyped-call]
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except TimeoutError as error:
+            late = f"the Kubernetes API server does not answer within {_REQUEST_SECONDS:.0f} s"
+            raise KubeRefused(0, late) from error
+        except (aiohttp.ClientError, OSError) as error:
             raise KubeRefused(0, f"the Kubernetes API server does not answer: {error!r}") from error
         parsed = _parse(text)
         if answer.status >= 400:

@@ -18,6 +18,9 @@ from relayrun_api.system.status import Check, ClusterChecks, Health
 from relayrun_core.database import Database
 from relayrun_core.kinds.names import RUNNER_PORT, runner_service
 
+# As long as `/status` waits for the database.
+_LIMIT_SECONDS = 2.0
+
 
 class ServiceRunners:
     """Looks runners up by DNS, which lists only ready ones. All runners of an Agent have all of its graphs."""
@@ -68,11 +71,13 @@ def cluster_checks(kube: Kube, agents: AgentDirectory, namespace: str) -> Cluste
 
     async def checks() -> dict[str, Check]:
         try:
-            lease = await kube.lease(namespace)
-        except KubeRefused as refused:
-            if refused.status == 404:
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                lease = await kube.lease(namespace)
+        except (KubeRefused, TimeoutError) as error:
+            if isinstance(error, KubeRefused) and error.status == 404:
                 return {"kubernetes": Check(Health.OK), "operator": Check(Health.DOWN, {"reason": "none has led yet"})}
-            down = Check(Health.DOWN, {"reason": str(refused)})
+            late = f"the Kubernetes API server does not answer within {_LIMIT_SECONDS:.0f} s"
+            down = Check(Health.DOWN, {"reason": str(error) or late})
             return {"kubernetes": down, "operator": Check(Health.DOWN, {"reason": "its Lease cannot be read"})}
         cluster = Check(Health.DEGRADED, {"reason": agents.away}) if agents.away else Check(Health.OK)
         return {"kubernetes": cluster, "operator": operator_check(lease, datetime.now(UTC))}
