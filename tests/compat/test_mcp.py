@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 async def asked(server: Server, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
-    async with httpx.AsyncClient(timeout=60, headers=ACCEPT) as http:
+    async with httpx.AsyncClient(timeout=90, headers=ACCEPT) as http:
         answer = await http.post(f"{server.url}/mcp", json=body)
     told: dict[str, Any] = answer.raise_for_status().json()
     return told
@@ -36,7 +36,7 @@ async def tools_of(server: Server) -> dict[str, dict[str, Any]]:
         tools.update((tool["name"], tool) for tool in listed if tool["name"] != "resume_run")
         return len(tools) >= GRAPHS
 
-    await until_it_is(all_there)
+    await until_it_is(all_there, seconds=120)
     return tools
 
 
