@@ -128,7 +128,10 @@ async def test_status_says_why_runs_wait_and_who_leads(api: Api, cluster: Cluste
     assert "by operator-1" in told["reason"]
 
 
-async def test_status_waits_two_seconds_for_an_api_server_that_says_nothing(api: Api, cluster: Cluster) -> None:
+async def test_status_waits_two_seconds_for_an_api_server_that_says_nothing(
+    api: Api, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relayrun_api.kube.client._REQUEST_SECONDS", 600.0)
     back = asyncio.Event()
 
     async def hangs(_: Request) -> None:
