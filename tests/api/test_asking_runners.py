@@ -72,8 +72,8 @@ class Listed:
         ("silent", "in time", [1]),
         ("gone silent", "in time", [1]),
         ("silent silent answers", "in time", [1, 1, 0]),
-        ("gone gone", "is up", []),
-        ("", "is up", []),
+        ("gone gone", "is available", []),
+        ("", "is available", []),
     ],
 )
 async def test_who_is_gone_is_passed_over_and_who_is_silent_once(

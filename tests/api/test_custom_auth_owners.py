@@ -125,7 +125,7 @@ async def test_a_cron_waits_for_a_runner_that_can_be_asked(place: Authored) -> N
 
 @pytest.mark.parametrize(
     ("agent", "sentence"),
-    [("unknown", "has been ready yet"), (None, "RELAYRUN_AUTH_AGENT"), ("other", "agent other is up")],
+    [("unknown", "has been ready yet"), (None, "RELAYRUN_AUTH_AGENT"), ("other", "agent other, which authenticates")],
 )
 async def test_who_says_who_may_call_is_never_guessed(place: Authored, agent: str | None, sentence: str) -> None:
     await register(place.api.database, "steps", STEPS, "other")

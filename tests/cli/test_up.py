@@ -53,7 +53,7 @@ def test_a_docker_that_does_not_answer_is_said(
         (project / tool).chmod(0o755)
     monkeypatch.setenv("PATH", f"{project}:/bin:/usr/bin")
     said = relayrun("up")
-    assert (said.code, "Docker, and it does not answer: is the daemon running?" in said.err) == (1, True)
+    assert (said.code, "Docker, which does not answer: is the daemon running?" in said.err) == (1, True)
 
 
 def test_a_wrong_config_is_said_before_anything_is_made(relayrun: Relayrun, project: Path) -> None:

@@ -161,6 +161,12 @@ def pod(
             "host",
         ),
         (
+            {"pods": [pod(waiting={"reason": "CreateContainerConfigError", "message": 'secret "keys" not found'})]},
+            False,
+            "ContainerStartFailed",
+            "not found",
+        ),
+        (
             {"pods": [pod(restarts=3, ended="a\nboom")]},
             False,
             "CrashLooping",

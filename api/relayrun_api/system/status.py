@@ -173,7 +173,7 @@ class StatusService:
 
     async def _refusal(self) -> str | None:
         runs, message = await refusals(self._database)
-        return f"Kubernetes refuses the AgentRuns of {runs} runs: {message}" if runs else None
+        return f"{runs} runs have no AgentRun yet: {message}" if runs else None
 
     def _runners_check(self) -> Check:
         pools = self._runners.pools()

@@ -20,6 +20,7 @@ _STALLED = frozenset(
     {
         AgentReason.POD_FORBIDDEN,
         AgentReason.IMAGE_PULL_FAILED,
+        AgentReason.CONTAINER_START_FAILED,
         AgentReason.CRASH_LOOPING,
         AgentReason.GRAPH_LOAD_FAILED,
     }
@@ -200,7 +201,7 @@ def _not_pulled(facts: PoolFacts) -> Trouble | None:
 def _crashes(facts: PoolFacts) -> Trouble | None:
     for waiting in _waiting(facts.pods):
         if waiting.get("reason") in CONFIG_REASONS:
-            return AgentReason.CRASH_LOOPING, str(waiting.get("message") or waiting["reason"])
+            return AgentReason.CONTAINER_START_FAILED, str(waiting.get("message") or waiting["reason"])
     for status in _statuses(facts.pods):
         ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated")
         if ended and not status.get("ready") and status.get("restartCount", 0) >= _RESTARTS:

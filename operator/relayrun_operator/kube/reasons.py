@@ -15,6 +15,7 @@ with one of these, and `Stalled` or `Reconciling` is there beside it.
 | FailedCreate | the API server failed to create a runner's pod: it throttles requests, or has an error |
 | Unschedulable | the scheduler finds no node for a runner |
 | ImagePullFailed | a node cannot pull the Agent's image |
+| ContainerStartFailed | a node cannot start a runner's container: a Secret that the Agent names is missing, or the image's command |
 | CrashLooping | a runner's process exits again and again |
 | GraphLoadFailed | a runner's process runs, but its graphs cannot be loaded |
 | Unauthorized | runners refuse the operator's token: it was replaced, and some pods do not have the new one yet |
@@ -46,6 +47,7 @@ class AgentReason(StrEnum):
     FAILED_CREATE = "FailedCreate"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_START_FAILED = "ContainerStartFailed"
     CRASH_LOOPING = "CrashLooping"
     GRAPH_LOAD_FAILED = "GraphLoadFailed"
     UNAUTHORIZED = "Unauthorized"
