@@ -329,12 +329,13 @@ def connection_options(role: Role) -> dict[str, Any]:
 def is_transient(error: BaseException) -> bool:
     """Return whether the database was away or busy, so that the same call may succeed later.
 
-    A pool that was closed opens no more, and what psycopg calls an InterfaceError is our own misuse of it.
+    A pool that was closed opens no more, and what psycopg calls an InterfaceError is our own misuse of it. Its own
+    InternalError says that answers do not fit what was asked: a connection that broke between two parts of an answer.
     """
     if not isinstance(error, psycopg.Error) or is_closed(error):
         return False
     if error.sqlstate is None:
-        return isinstance(error, psycopg.OperationalError)
+        return isinstance(error, (psycopg.OperationalError, psycopg.InternalError))
     return error.sqlstate != _TIMED_OUT and error.sqlstate[:2] in _TRANSIENT_CLASSES
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from pathlib import Path
 
 import psycopg
@@ -45,6 +46,29 @@ async def test_whoever_waited_for_a_connection_in_vain_does_not_wait_again(datab
         with pytest.raises(PoolTimeout):
             await database.twice(ask)
         assert calls == 1
+
+
+async def test_a_connection_that_ends_between_two_parts_of_an_answer_is_tried_again() -> None:
+    """As behind a pooler whose Postgres is killed: psycopg calls it an InternalError, without a code."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        (length,) = struct.unpack("!i", await reader.readexactly(4))
+        await reader.readexactly(length - 4)
+        writer.write(b"R" + struct.pack("!ii", 8, 0) + b"Z" + struct.pack("!ic", 5, b"I"))  # welcome, ready
+        await reader.readuntil(b"BEGIN\0")
+        failure = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0"
+        writer.write(b"C" + struct.pack("!i", 10) + b"BEGIN\0" + b"E" + struct.pack("!i", len(failure) + 4) + failure)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        url = f"postgresql://me@{host}:{port}/mine?sslmode=disable&gssencmode=disable"
+        connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        with pytest.raises(psycopg.InternalError, match="received 2 results") as raised:
+            async with connection.transaction():
+                raise AssertionError("it has begun")
+    assert (raised.value.sqlstate, connection.closed, is_transient(raised.value)) == (None, True, True)
 
 
 async def test_a_connection_that_was_ended_is_tried_again(database_url: str) -> None:

@@ -15,7 +15,7 @@ with one of these, and `Stalled` or `Reconciling` is there beside it.
 | FailedCreate | the API server failed to create a runner's pod: it throttles requests, or has an error |
 | Unschedulable | the scheduler finds no node for a runner |
 | ImagePullFailed | a node cannot pull the Agent's image |
-| ContainerStartFailed | a node cannot start a runner's container: a Secret that the Agent names is missing, or the image's command |
+| ContainerStartFailed | a node cannot start a runner's container: a Secret or the image's command is missing |
 | CrashLooping | a runner's process exits again and again |
 | GraphLoadFailed | a runner's process runs, but its graphs cannot be loaded |
 | Unauthorized | runners refuse the operator's token: it was replaced, and some pods do not have the new one yet |
