@@ -89,6 +89,12 @@ class KubePlay(AnyPlay):
         return found
 
     @property
+    def readiness(self) -> Object:
+        """The Agent's first condition; without words until the operator has written one."""
+        found: Object = next(iter(self.status.get("conditions", ())), {"reason": "", "message": ""})
+        return found
+
+    @property
     def load(self) -> int:
         return int(self.status.get("activeThreads", 0))
 

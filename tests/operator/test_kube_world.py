@@ -143,13 +143,13 @@ async def test_the_runners_token_is_replaced_unnoticed_and_a_wrong_one_shows_on_
         play.kubelet.sync(name)
     write_token(play, token="fourth")
     run_id = await play.start_run(name="x")
-    await until(lambda: play.status["conditions"][0]["reason"] == "Unauthorized")
-    assert all(name in play.status["conditions"][0]["message"] for name in pods)
+    await until(lambda: play.readiness["reason"] == "Unauthorized")
+    assert all(name in play.readiness["message"] for name in pods)
     assert "Unauthorized" in {event["reason"] for event in play.server.all("Event")}
     write_token(play, token="fourth", previous="third")
     run = await play.until_finished(run_id)
     assert (run.status, run.attempt) == (RunStatus.SUCCESS, 1)
-    await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
+    await until(lambda: play.readiness["message"] == "runners ready: 2, wanted: 2")
     assert {runner["name"] for runner in play.ready_runners} == pods
 
 
@@ -176,10 +176,10 @@ async def test_a_pod_that_is_not_made_shows_on_its_agent_and_is_made_once_it_can
     for reason, refusal in REFUSALS.items():
         play.server.refusals["POST", "/api/v1/namespaces/team/pods"] = refusal
         play.server.delete(f"/api/v1/namespaces/team/pods/{play.ready_runners[0]['name']}")
-        await until(lambda sentence=f"{reason}: {refusal}": sentence in play.status["conditions"][0]["message"])
+        await until(lambda sentence=f"{reason}: {refusal}": sentence in play.readiness["message"])
         play.server.refusals.clear()
         await until(lambda: len(play.ready_runners) == 2)
-        await until(lambda: play.status["conditions"][0]["message"] == "runners ready: 2, wanted: 2")
+        await until(lambda: play.readiness["message"] == "runners ready: 2, wanted: 2")
 
 
 async def test_runs_end_whatever_ails_the_api_server_and_the_operator_counts_it(play: KubePlay):
