@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tests.e2e.test_dev_crashes import kill_at_once
 from tests.e2e.test_protocol import ALL, Follower
 from tests.support.crash import settle
 from tests.support.gated import Call, Place
@@ -222,8 +222,7 @@ async def endings_after(place: Place, part: str) -> dict[str, Ending | BaseExcep
         await until_held(place, calls, tasks)
         holders = {int(pid) for call in calls for pid, step in place.log(call.name) if step == "held"}
         killed = holders if part == "relayrun_runner" else {process.pid for process in place.dev.running(part)}
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
+        kill_at_once([psutil.Process(pid) for pid in killed])
         for call in calls:
             (place.folder / f"{call.name}.open").touch()
         _, late = await asyncio.wait(tasks, timeout=PATIENCE)

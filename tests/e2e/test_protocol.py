@@ -16,6 +16,7 @@ from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk._async.stream import AsyncThreadStream
 from langgraph_sdk.client import LangGraphClient
 
+from tests.e2e.test_dev_crashes import kill_at_once
 from tests.support.dev import Dev, relayrun_dev
 from tests.support.reading import client_of
 from tests.support.runner import AGENTS
@@ -345,8 +346,7 @@ async def slow_run(client: Client, url: str) -> tuple[AsyncThreadStream, Followe
 @pytest.mark.crash
 async def test_what_a_killed_runner_had_half_told_is_told_anew(client: Client, protocol_dev: Dev) -> None:
     _, follower, reading = await slow_run(client, protocol_dev.url)
-    for process in protocol_dev.running("relayrun_runner"):
-        process.kill()
+    kill_at_once(protocol_dev.running("relayrun_runner"))
     await asyncio.wait_for(reading, 90)
     seqs, ids = [one["seq"] for one in follower.told], [one["event_id"] for one in follower.told]
     assert (follower.connections, seqs) == (1, sorted(set(seqs)))
