@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -273,14 +274,21 @@ async def test_a_closed_connection_cancels_in_the_newest_version_unless_its_clie
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, -32020)
 
 
-async def test_a_question_is_asked_once_and_answered_once(guarded: Api) -> None:
-    session = await begun(guarded, ALICE, elicitation={})
-    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=session) as response:
+@asynccontextmanager
+async def a_call_that_asks(api: Api, session: dict[str, str]) -> AsyncIterator[tuple[Any, str, str, Any]]:
+    """A call whose run asks: the events behind the question, the run's id, the question's place and the question."""
+    async with api.http.stream("POST", "/mcp", json=a_call(), headers=session) as response:
         events = events_of(response)
         run_id = (await anext(events))[0].partition(".")[0]
-        await (await Attempt.begin(guarded.database, run_id)).pause({"messages": []}, QUESTION)
+        await (await Attempt.begin(api.database, run_id)).pause({"messages": []}, QUESTION)
         place, asked = await anext(events)
         assert asked["method"] == "elicitation/create"
+        yield events, run_id, place, asked
+
+
+async def test_a_question_is_asked_once_and_answered_once(guarded: Api) -> None:
+    session = await begun(guarded, ALICE, elicitation={})
+    async with a_call_that_asks(guarded, session) as (events, run_id, place, asked):
         assert asked["params"]["message"] == "ok?"
         accepted = {"action": "accept", "content": {"answer": "yes"}}
         answer = {"jsonrpc": "2.0", "id": asked["id"], "result": accepted}
@@ -302,12 +310,7 @@ async def test_a_question_is_asked_once_and_answered_once(guarded: Api) -> None:
 
 async def test_a_cancel_ends_a_call_that_waits_for_an_answer(guarded: Api) -> None:
     session = await begun(guarded, ALICE, elicitation={})
-    async with guarded.http.stream("POST", "/mcp", json=a_call(), headers=session) as response:
-        events = events_of(response)
-        run_id = (await anext(events))[0].partition(".")[0]
-        await (await Attempt.begin(guarded.database, run_id)).pause({"messages": []}, QUESTION)
-        _, asked = await anext(events)
-        assert asked["method"] == "elicitation/create"
+    async with a_call_that_asks(guarded, session) as (events, *_):
         cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
         assert (await guarded.http.post("/mcp", json=cancel, headers=session)).status_code == 202
         [(_, result)] = [event async for event in events]
